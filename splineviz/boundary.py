@@ -1,0 +1,1 @@
+"""Where the arg-max of the outputs changes."""

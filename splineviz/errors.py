@@ -1,0 +1,74 @@
+"""The exceptions of splineviz and the casts that guard its doors.
+
+Every error says what was expected, what came and what to do, and subclasses the
+builtin a caller would catch. This room knows nothing of the others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int32]
+
+
+class SplinevizError(Exception):
+    """Base of every error that splineviz raises on purpose."""
+
+
+class TraceError(SplinevizError, ValueError):
+    """A network, or one of its operations, is not piecewise affine for us; the message names it."""
+
+
+class PlaneError(SplinevizError, ValueError):
+    """Anchors, basis, window or points that do not describe a slice."""
+
+
+class PartitionError(SplinevizError, ValueError):
+    """A partition that is not a planar complex, or a file that does not hold one."""
+
+
+class CertificateError(SplinevizError, AssertionError):
+    """A partition failed its certificate; the message names the face and the check."""
+
+
+class CheckpointError(SplinevizError, ValueError):
+    """A checkpoint or run directory that is missing, broken or does not fit the network."""
+
+
+class DataError(SplinevizError, ValueError):
+    """Samples, labels or anchors that are missing or do not fit."""
+
+
+class BudgetError(SplinevizError, RuntimeError):
+    """An enumeration would exceed, or exceeded, the budget that the caller set."""
+
+
+def to_float_array(value: Any, name: str) -> FloatArray:
+    """Cast an array, a sequence or a torch tensor (any device) to a C-contiguous finite float64 array.
+
+    Raises ValueError if a number is not finite.
+    """
+    if hasattr(value, "detach"):  # a torch tensor, without importing torch
+        value = value.detach().cpu().numpy()
+    array = np.ascontiguousarray(value, dtype=np.float64)
+    if not np.isfinite(array).all():
+        bad = int(np.size(array) - np.isfinite(array).sum())
+        raise ValueError(
+            f"{name}: expected finite numbers, got {bad} NaN or infinite of {array.size}; "
+            f"remove or replace them before slicing."
+        )
+    return array
+
+
+def to_points(value: Any, name: str) -> FloatArray:
+    """Cast to float64 plane coordinates of shape (n, 2); raises PlaneError on another shape."""
+    array = to_float_array(value, name)
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise PlaneError(
+            f"{name}: expected plane coordinates of shape (n, 2), got shape {array.shape}; pass one (u, v) pair per row."
+        )
+    return array

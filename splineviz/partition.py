@@ -1,0 +1,219 @@
+r"""Partition: the planar complex of a slice, and its invariants.
+
+        b                       vertices (V, 2)     plane coordinates
+       /|\        f0, f1: faces edges (E, 2)        vertex ids, directed a -> b
+      / | \                     edge_faces (E, 2)   left and right of a -> b, -1 outside the window
+    f0  |  f1                   face_offsets (F+1,), face_vertices: counter-clockwise, flat
+      \ | /                     edge_tag (E,)       the unit whose knot the edge lies on, -1 on the border
+       \|/
+        a                       outputs (V, C)      the network's outputs at the vertices
+
+Every face is an activation region: no unit changes its piece inside it. The network's output is
+affine on it, so its slope on the slice follows exactly from the outputs at its vertices.
+A unit is numbered through all kink layers; `unit_offsets` tells where a layer begins.
+
+This room does not know torch and does not draw. A face without area (thinner than rounding) is kept:
+it counts as a region, its slope may be undefined (0 is returned, see `slopes`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from splineviz import boundary
+from splineviz._kernels import faces as _faces
+from splineviz.errors import FloatArray, IntArray, PartitionError
+from splineviz.planes import Plane
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the enumerator met on its way; every number is a count unless it says otherwise.
+
+    near_zero: values within the tolerance of a knot at a vertex that is not on it by construction; they
+    were read as 0, so a region thinner than the tolerance may have been merged there.
+    irregular_faces: faces too thin for double precision, whose signs no single line makes; each was cut along
+    the chord that contradicts its values least.
+    tolerance: relative to a unit's scale; seconds: wall time.
+    """
+
+    near_zero: int = 0
+    irregular_faces: int = 0
+    tolerance: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """All activation regions of a network on a window of a plane. Fields as drawn in the module's docstring.
+
+    window: (m, 2) counter-clockwise; pattern_hash: (F,) uint64, equal for equal activation patterns.
+    layer_paths: the module path of each kink layer; unit_offsets: (layers + 1,) first unit of each layer.
+    """
+
+    plane: Plane
+    window: FloatArray
+    vertices: FloatArray
+    edges: IntArray
+    edge_tag: IntArray
+    edge_faces: IntArray
+    face_offsets: IntArray
+    face_vertices: IntArray
+    outputs: FloatArray
+    pattern_hash: npt.NDArray[np.uint64]
+    unit_offsets: npt.NDArray[np.int64]
+    layer_paths: tuple[str, ...] = ()
+    report: Report = field(default_factory=Report)
+
+    # ---- counts and geometry -----------------------------------------------------------------------
+
+    @property
+    def num_regions(self) -> int:
+        """Number of activation regions (maximal convex cells on which no unit changes its piece)."""
+        return len(self.face_offsets) - 1
+
+    @property
+    def edge_unit(self) -> IntArray:
+        """(E, 2) int32: kink layer and unit within the layer of each edge; (-1, -1) on the window's border."""
+        layer = np.searchsorted(self.unit_offsets, self.edge_tag, side="right") - 1
+        unit = self.edge_tag - self.unit_offsets[np.maximum(layer, 0)]
+        border = self.edge_tag < 0
+        return np.stack([np.where(border, -1, layer), np.where(border, -1, unit)], axis=1).astype(np.int32)
+
+    @cached_property
+    def areas(self) -> FloatArray:
+        """(F,) area of every region, in squared input-space length, from differences to a vertex of the face."""
+        return _faces.face_areas(self.vertices, self.face_offsets, self.face_vertices)
+
+    @cached_property
+    def centroids(self) -> FloatArray:
+        """(F, 2) mean of every face's vertices, a point inside it, in plane coordinates."""
+        return _faces.face_means(self.vertices, self.face_offsets, self.face_vertices)
+
+    @cached_property
+    def slopes(self) -> FloatArray:
+        """(F, C, 2) slope of the output on the slice: d output / d(u, v) on every region.
+
+        Exact up to rounding: from three vertices of the face that span the largest triangle fan entry.
+        A face without area gets slope 0.
+        """
+        return _faces.face_slopes(self.vertices, self.face_offsets, self.face_vertices, self.outputs)
+
+    @cached_property
+    def slope_norms(self) -> FloatArray:
+        """(F,) Frobenius norm of every region's slope on the slice."""
+        return np.sqrt(np.einsum("fck,fck->f", self.slopes, self.slopes))
+
+    def face(self, index: int) -> IntArray:
+        """Vertex ids of one face, counter-clockwise."""
+        return self.face_vertices[self.face_offsets[index] : self.face_offsets[index + 1]]
+
+    # ---- decision boundary -------------------------------------------------------------------------
+
+    def decision_boundary(self, level: float = 0.0) -> FloatArray:
+        """Segments (M, 2, 2), in plane coordinates, where the arg-max of the outputs changes.
+
+        For a network with one output: where it crosses `level`. A tie that holds on a whole region is no boundary.
+        """
+        return boundary.decision_boundary(
+            self.vertices, self.edges, self.edge_faces, self.face_offsets, self.face_vertices, self.outputs, level
+        ).segments
+
+    # ---- files -------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the partition to an .npz file, under a temporary name first: the file is whole or absent."""
+        target = Path(path)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        meta = {"format": FORMAT, "layer_paths": list(self.layer_paths), "report": asdict(self.report)}
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        try:
+            with open(temporary, "wb") as stream:
+                np.savez(
+                    stream,
+                    meta=np.array(json.dumps(meta)),
+                    origin=self.plane.origin,
+                    basis=self.plane.basis,
+                    anchors_uv=self.plane.anchors_uv,
+                    **arrays,
+                )
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Partition:
+        """Read what `save` wrote. Raises PartitionError when the file is not a whole partition of this format."""
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                meta: dict[str, Any] = json.loads(str(data["meta"]))
+                if meta["format"] != FORMAT:
+                    raise PartitionError(f"{path}: expected partition format {FORMAT}, got {meta['format']}; draw it anew.")
+                plane = Plane(data["origin"], data["basis"], data["anchors_uv"])
+                partition = cls(
+                    plane, **{name: data[name] for name in ARRAYS},
+                    layer_paths=tuple(meta["layer_paths"]), report=Report(**meta["report"]),
+                )
+        except FileNotFoundError:
+            raise
+        except PartitionError:
+            raise
+        except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise PartitionError(
+                f"{path}: expected a partition written by splineviz, got {type(error).__name__}: {error}; delete the file and draw it anew."
+            ) from error
+        partition.check()
+        return partition
+
+    def check(self) -> None:
+        """The cheap identities: V - E + F = 1, areas sum to the window's, ids in range. Raises PartitionError."""
+        vertices, edges, faces = len(self.vertices), len(self.edges), self.num_regions
+        if len(self.face_vertices) and not (
+            0 <= self.face_vertices.min()
+            and self.face_vertices.max() < vertices
+            and 0 <= self.edges.min()
+            and self.edges.max() < vertices
+            and self.edge_faces.max() < faces
+            and self.face_offsets[0] == 0
+            and self.face_offsets[-1] == len(self.face_vertices)
+            and (np.diff(self.face_offsets) >= 3).all()
+        ):
+            raise PartitionError("partition: expected vertex and face ids in range and faces of 3 or more vertices, got others.")
+        if vertices - edges + faces != 1:
+            raise PartitionError(f"partition: expected V - E + F = 1, got {vertices} - {edges} + {faces} = {vertices - edges + faces}.")
+        whole = polygon_area(self.window)
+        gap = abs(float(self.areas.sum()) - whole)
+        if not gap <= 1e-9 * whole:
+            raise PartitionError(f"partition: expected areas that sum to the window's {whole:.17g}, got a gap of {gap:.3g}.")
+
+
+ARRAYS = (
+    "window",
+    "vertices",
+    "edges",
+    "edge_tag",
+    "edge_faces",
+    "face_offsets",
+    "face_vertices",
+    "outputs",
+    "pattern_hash",
+    "unit_offsets",
+)
+"""The arrays of a partition, by field name, as they stand in a file."""
+
+
+def polygon_area(polygon: FloatArray) -> float:
+    """Area of a polygon (m, 2), positive if counter-clockwise, from differences to its first corner."""
+    offsets = polygon - polygon[0]
+    return 0.5 * float(np.sum(offsets[:-1, 0] * offsets[1:, 1] - offsets[:-1, 1] * offsets[1:, 0]))
