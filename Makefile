@@ -1,0 +1,57 @@
+# Every target does its own set-up: on a machine with Python >= 3.11 and pip, `make demo` and `make test` are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+DEMO_STEPS ?= 30000
+
+.PHONY: help install test demo lint types imports pytest soak bench clean
+
+help:
+	@echo "make test   lint, types, import contracts and tests"
+	@echo "make demo   train on embedded MNIST for $(DEMO_STEPS) steps and animate it into demo/out"
+	@echo "make lint | types | imports | pytest   one part of make test"
+	@echo "make soak   the property tests with many more examples"
+	@echo "make bench  the benchmarks"
+	@echo "make clean  remove the environment, caches and the demo's output"
+
+# The stamp makes a second call quick; a change of either file installs anew.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else \
+	    f"expected Python 3.11 or newer, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
+	@echo "Setting up .venv (a few minutes the first time: torch is large) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	@touch $@
+
+install: $(READY)
+
+test: lint types imports pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports --verbose
+
+pytest: $(READY)
+	$(BIN)/python -m pytest
+
+demo/trained: $(READY)
+	rm -rf demo/ckpts
+	$(BIN)/splineviz train --recipe mnist-mlp --steps $(DEMO_STEPS) --out demo/ckpts
+	@touch $@
+
+demo: demo/trained
+	$(BIN)/splineviz animate demo/ckpts --anchors 0 1 2 --out demo/out
+
+soak: $(READY)
+	$(BIN)/python -m pytest --hypothesis-profile=soak
+
+bench: $(READY)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean:
+	rm -rf .venv demo out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
