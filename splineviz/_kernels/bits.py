@@ -1,0 +1,77 @@
+"""Bit-packed signs: 64 units a word, unit i in bit i % 64 of word i // 64.
+
+numba turns a sum of uint64 and a signed integer into float64, so every constant here is a uint64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+ONE = np.uint64(1)
+_M1 = np.uint64(0x5555555555555555)
+_M2 = np.uint64(0x3333333333333333)
+_M4 = np.uint64(0x0F0F0F0F0F0F0F0F)
+_H = np.uint64(0x0101010101010101)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX2 = np.uint64(0x94D049BB133111EB)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def popcount(x):
+    """Number of set bits."""
+    x = x - ((x >> ONE) & _M1)
+    x = (x & _M2) + ((x >> np.uint64(2)) & _M2)
+    x = (x + (x >> np.uint64(4))) & _M4
+    return np.int64((x * _H) >> np.uint64(56))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def lowest(x):
+    """Index of the lowest set bit of x != 0."""
+    return popcount((x & (~x + ONE)) - ONE)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def splitmix(x):
+    """One round of splitmix64: a bijection of 64-bit words that looks random."""
+    x = x + _GOLDEN
+    x = (x ^ (x >> np.uint64(30))) * _MIX1
+    x = (x ^ (x >> np.uint64(27))) * _MIX2
+    return x ^ (x >> np.uint64(31))
+
+
+@njit(nogil=True, cache=True)
+def unit_hashes(first, count):
+    """(count,) splitmix64 of the global unit numbers first + 1, first + 2, ...; a pattern's hash is their XOR."""
+    hashes = np.empty(count, np.uint64)
+    for i in range(count):
+        hashes[i] = splitmix(np.uint64(first + i + 1))
+    return hashes
+
+
+@njit(nogil=True, cache=True)
+def sign_bits(z, row_scale, unit_scale, unit_offset, tolerance, plus, minus):
+    """Signs of z (V, n) into plus and minus (V, words); |z| <= tolerance * (row * unit + offset) is 0.
+
+    Returns how many values were read as 0 that are not exactly 0.
+    """
+    rows, units = z.shape
+    near = 0
+    for v in range(rows):
+        row = tolerance * row_scale[v]
+        for w in range(plus.shape[1]):
+            p, m = np.uint64(0), np.uint64(0)
+            for i in range(64 * w, min(64 * w + 64, units)):
+                x = z[v, i]
+                limit = row * unit_scale[i] + tolerance * unit_offset[i]
+                if x > limit:
+                    p |= ONE << np.uint64(i & 63)
+                elif x < -limit:
+                    m |= ONE << np.uint64(i & 63)
+                elif x != 0.0:
+                    near += 1
+            plus[v, w] = p
+            minus[v, w] = m
+    return near

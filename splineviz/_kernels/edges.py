@@ -1,0 +1,119 @@
+r"""Cutting edges: one new vertex for each unit of strictly opposite sign at the ends.
+
+    a ----x-----x--x------- b        t = za / (za - zb), ascending from a to b
+          0     1  2                 order of the new vertices on the edge
+      e    E+o   E+o+1 ...           sub-edges: the first keeps the id e, the others are appended
+
+An edge is cut once, for both its faces. Units whose cuts cannot be told apart at their tolerance
+share one vertex (three lines through a point, the same neuron twice): `cut_order` then repeats.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from splineviz._kernels.bits import ONE, lowest, popcount, splitmix
+
+
+@njit(nogil=True, cache=True)
+def count_cuts(edges, plus, minus):
+    """(E + 1,) offsets of each edge's cuts: the units of strictly opposite sign at its ends."""
+    offsets = np.zeros(len(edges) + 1, np.int64)
+    for e in range(len(edges)):
+        a, b = edges[e, 0], edges[e, 1]
+        total = 0
+        for w in range(plus.shape[1]):
+            total += popcount((plus[a, w] & minus[b, w]) | (minus[a, w] & plus[b, w]))
+        offsets[e + 1] = offsets[e] + total
+    return offsets
+
+
+@njit(nogil=True, cache=True)
+def cut_edges(edges, plus, minus, z, row_scale, unit_scale, unit_offset, tolerance, cut_offsets):
+    """The cuts of every edge, ascending in t: unit, t, size |zb - za| of its jump, and order of its vertex on the edge.
+
+    Also (E + 1,) offsets of the new vertices.
+    """
+    total = cut_offsets[-1]
+    cut_unit, cut_order = np.empty(total, np.int32), np.empty(total, np.int32)
+    cut_t, cut_size, spread = np.empty(total), np.empty(total), np.empty(total)
+    vertex_offsets = np.zeros(len(edges) + 1, np.int64)
+    for e in range(len(edges)):
+        start, stop = cut_offsets[e], cut_offsets[e + 1]
+        vertex_offsets[e + 1] = vertex_offsets[e]
+        if start == stop:
+            continue
+        a, b = edges[e, 0], edges[e, 1]
+        row = max(row_scale[a], row_scale[b])
+        c = start
+        for w in range(plus.shape[1]):
+            x = (plus[a, w] & minus[b, w]) | (minus[a, w] & plus[b, w])
+            while x != 0:
+                i = 64 * w + lowest(x)
+                x &= x - ONE
+                za, zb = z[a, i], z[b, i]
+                t = za / (za - zb)
+                size = abs(zb - za)
+                limit = tolerance * (row * unit_scale[i] + unit_offset[i]) / size
+                k = c
+                while k > start and cut_t[k - 1] > t:
+                    cut_t[k], cut_unit[k], cut_size[k], spread[k] = cut_t[k - 1], cut_unit[k - 1], cut_size[k - 1], spread[k - 1]
+                    k -= 1
+                cut_t[k], cut_unit[k], cut_size[k], spread[k] = t, i, size, limit
+                c += 1
+        order, reference = 0, start
+        cut_order[start] = 0
+        for k in range(start + 1, stop):
+            if cut_t[k] - cut_t[reference] > max(spread[k], spread[reference]):
+                order += 1
+                reference = k
+            cut_order[k] = order
+        vertex_offsets[e + 1] += order + 1
+    return cut_unit, cut_t, cut_size, cut_order, vertex_offsets
+
+
+@njit(nogil=True, cache=True)
+def split_edges(uv, edges, tag, key, layer, cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spare_vertices, spare_edges):
+    """New vertices and sub-edges of all cut edges, in arrays with room for more (the faces' own).
+
+    Returns uv, parents (a, b), t and unit of the new vertices, and edges, tag, key of all edges. A seam edge
+    (key != 0) hands each sub-edge a key that depends on its own key, the layer and its place alone.
+    """
+    old_vertices, old_edges = len(uv), len(edges)
+    fresh = vertex_offsets[-1]
+    all_uv = np.empty((old_vertices + fresh + spare_vertices, 2))
+    all_uv[:old_vertices] = uv
+    all_edges = np.empty((old_edges + fresh + spare_edges, 2), np.int32)
+    all_edges[:old_edges] = edges
+    all_tag = np.empty(len(all_edges), np.int32)
+    all_tag[:old_edges] = tag
+    all_key = np.zeros(len(all_edges), np.uint64)
+    all_key[:old_edges] = key
+    parent_a, parent_b = np.empty(fresh + spare_vertices, np.int32), np.empty(fresh + spare_vertices, np.int32)
+    parent_t, maker = np.empty(fresh + spare_vertices), np.empty(fresh + spare_vertices, np.int32)
+    for e in range(old_edges):
+        first = vertex_offsets[e]
+        count = vertex_offsets[e + 1] - first
+        if count == 0:
+            continue
+        a, b = edges[e, 0], edges[e, 1]
+        previous = -1
+        for c in range(cut_offsets[e], cut_offsets[e + 1]):
+            if cut_order[c] == previous:
+                continue
+            previous = cut_order[c]
+            n, t = first + previous, cut_t[c]
+            parent_a[n], parent_b[n], parent_t[n], maker[n] = a, b, t, cut_unit[c]
+            v = old_vertices + n
+            for k in range(2):
+                all_uv[v, k] = uv[a, k] + t * (uv[b, k] - uv[a, k])
+            all_edges[old_edges + n, 0] = v
+            all_edges[old_edges + n, 1] = v + 1 if previous + 1 < count else b
+            all_tag[old_edges + n] = tag[e]
+        all_edges[e, 1] = old_vertices + first
+        if key[e] != 0:
+            for o in range(count + 1):
+                sub = e if o == 0 else old_edges + first + o - 1
+                all_key[sub] = splitmix(key[e] ^ splitmix(np.uint64((layer << 32) + o + 1)))
+    return all_uv, parent_a, parent_b, parent_t, maker, all_edges, all_tag, all_key

@@ -1,0 +1,67 @@
+r"""Values along a line by rank-1 updates, instead of a matrix product for every new vertex.
+
+    P --o---x--o--- Q      x: targets, o: flips (units of this layer that change sign between P and Q)
+
+Along a line inside old faces the activations h are affine but for the flips, where unit u's slope changes
+by jump * |dz_u|. So the next layer's values z' = W h + b, known at P and Q, are piecewise affine:
+
+    z'(t) = z'_P + t s + sum over flips t_j < t of (t - t_j) jump |dz_j| W[:, u_j]
+
+and z'(1) = z'_Q gives the first slope s. Each flip costs O(width) twice, each target O(width).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def propagate(start, end, flip_offsets, flip_t, flip_unit, flip_size, target_offsets, target_t, target_vertex, jump, columns, values):
+    """Write values[target] (next layer's values) for the targets of every line; columns (units, width) holds W transposed.
+
+    Flips and targets ascend in t; lines without targets cost nothing.
+    """
+    width = values.shape[1]
+    slope, here = np.empty(width), np.empty(width)
+    for line in range(len(start)):
+        first, last = target_offsets[line], target_offsets[line + 1]
+        if first == last:
+            continue
+        p, q = start[line], end[line]
+        for k in range(width):
+            here[k] = values[p, k]
+            slope[k] = values[q, k] - here[k]
+        f0, f1 = flip_offsets[line], flip_offsets[line + 1]
+        for f in range(f0, f1):
+            c, u = (1.0 - flip_t[f]) * jump * flip_size[f], flip_unit[f]
+            for k in range(width):
+                slope[k] -= c * columns[u, k]
+        t, f = 0.0, f0
+        for i in range(first, last):
+            while f < f1 and flip_t[f] < target_t[i]:
+                step, c, u = flip_t[f] - t, jump * flip_size[f], flip_unit[f]
+                for k in range(width):
+                    here[k] += step * slope[k]
+                    slope[k] += c * columns[u, k]
+                t = flip_t[f]
+                f += 1
+            step, v = target_t[i] - t, target_vertex[i]
+            for k in range(width):
+                values[v, k] = here[k] + step * slope[k]
+
+
+@njit(nogil=True, cache=True)
+def interpolate(values, first, parent_a, parent_b, parent_t):
+    """Write values[first + i] between its parents' values, in order: a parent may be a row written before."""
+    for i in range(len(parent_a)):
+        a, b, t = parent_a[i], parent_b[i], parent_t[i]
+        for k in range(values.shape[1]):
+            values[first + i, k] = values[a, k] + t * (values[b, k] - values[a, k])
+
+
+@njit(nogil=True, cache=True)
+def larger_scale(scale, first, parent_a, parent_b):
+    """Write scale[first + i] = the larger of its parents' scales, in order."""
+    for i in range(len(parent_a)):
+        scale[first + i] = max(scale[parent_a[i]], scale[parent_b[i]])

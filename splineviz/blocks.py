@@ -1,0 +1,153 @@
+"""Block: a piece of the complex on its way through the network, with the values at its vertices.
+
+A block is a planar complex like a Partition, but its faces are loops of half-edges (2 * edge + direction), and
+edges on a seam to another block carry a key (see `_kernels.sewing`). Beside it stand, one row a vertex, the inputs
+of the next kink layer and whatever other tensors the network still needs. Blocks are taken apart when they outgrow
+the budget and sewn together at the end; neither changes a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from splineviz._kernels import sewing
+from splineviz.errors import FloatArray, IntArray, PartitionError
+
+KeyArray = npt.NDArray[np.uint64]
+
+
+@dataclass(eq=False)
+class Block:
+    """layer: the kink layer that its values are the inputs of; row_scale (V,): magnitude of what they were computed from.
+
+    uv: (V, 2) relative to the window's centre; values: (V, units); live: the other registers needed, each (V, ...).
+    place: where the block stands in the order of faces, as the path of its splits.
+    """
+
+    place: tuple[int, ...]
+    layer: int
+    uv: FloatArray
+    edges: IntArray
+    tag: IntArray
+    key: KeyArray
+    face_offsets: IntArray
+    face_halves: IntArray
+    face_hash: KeyArray
+    values: FloatArray
+    row_scale: FloatArray
+    live: Mapping[int, FloatArray] = field(default_factory=dict)
+
+    @classmethod
+    def of_window(cls, corners: FloatArray) -> Block:
+        """The whole window (m, 2) as one face, without values."""
+        m = len(corners)
+        start = np.arange(m, dtype=np.int32)
+        return cls(
+            place=(),
+            layer=0,
+            uv=corners,
+            edges=np.stack([start, (start + 1) % m], axis=1).astype(np.int32),
+            tag=np.full(m, -1, np.int32),
+            key=np.zeros(m, np.uint64),
+            face_offsets=np.array([0, m], np.int32),
+            face_halves=2 * start,
+            face_hash=np.zeros(1, np.uint64),
+            values=np.empty((m, 0)),
+            row_scale=np.zeros(m),
+        )
+
+    @property
+    def faces(self) -> int:
+        """Number of faces."""
+        return len(self.face_offsets) - 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values and live tensors."""
+        return self.values.nbytes + sum(tensor.nbytes for tensor in self.live.values())
+
+    def split(self, parts: int, serial: int) -> list[Block]:
+        """Take apart into contiguous runs of faces of about equal size; `serial` must differ at each call of a run."""
+        corners = np.linspace(0, int(self.face_offsets[-1]), parts + 1)
+        bounds = np.unique(np.searchsorted(self.face_offsets, corners))
+        bounds[0], bounds[-1] = 0, self.faces
+        sewing.mark_seams(self.face_offsets, self.face_halves, bounds, self.key, serial)
+        blocks = []
+        for i in range(len(bounds) - 1):
+            start, stop = int(bounds[i]), int(bounds[i + 1])
+            offsets, halves, edges, old_edge, old_vertex = sewing.take_part(
+                self.face_offsets, self.face_halves, self.edges, len(self.uv), start, stop
+            )
+            blocks.append(
+                Block(
+                    place=(*self.place, i),
+                    layer=self.layer,
+                    uv=self.uv[old_vertex],
+                    edges=edges,
+                    tag=self.tag[old_edge],
+                    key=self.key[old_edge],
+                    face_offsets=offsets,
+                    face_halves=halves,
+                    face_hash=self.face_hash[start:stop].copy(),
+                    values=self.values[old_vertex],
+                    row_scale=self.row_scale[old_vertex],
+                    live={register: tensor[old_vertex] for register, tensor in self.live.items()},
+                )
+            )
+        return blocks
+
+
+@dataclass(frozen=True, eq=False)
+class Complex:
+    """Sewn blocks: the arrays of a Partition, with vertices still relative to the window's centre."""
+
+    uv: FloatArray
+    edges: IntArray
+    tag: IntArray
+    edge_faces: IntArray
+    face_offsets: IntArray
+    face_vertices: IntArray
+    face_hash: KeyArray
+    outputs: FloatArray
+
+
+def sew(blocks: Sequence[Block]) -> Complex:
+    """Sew finished blocks together along their seams, in the order of their places.
+
+    Raises PartitionError if a seam has no twin: the blocks were not cut alike, which is a defect of the enumerator.
+    """
+    blocks = sorted(blocks, key=lambda block: block.place)
+    vertex_base = np.cumsum([0] + [len(b.uv) for b in blocks])
+    edge_base = np.cumsum([0] + [len(b.edges) for b in blocks])
+    half_base = np.cumsum([0] + [len(b.face_halves) for b in blocks])
+    if half_base[-1] >= 2**31 - 1:
+        raise PartitionError("window: expected fewer than 2^31 face corners, got more; choose a smaller window.")
+    uv = np.concatenate([b.uv for b in blocks])
+    edges = np.concatenate([b.edges + np.int32(base) for b, base in zip(blocks, vertex_base, strict=False)])
+    tag = np.concatenate([b.tag for b in blocks])
+    key = np.concatenate([b.key for b in blocks])
+    halves = np.concatenate([b.face_halves + np.int32(2 * base) for b, base in zip(blocks, edge_base, strict=False)])
+    offsets = np.concatenate(
+        [np.zeros(1, np.int32), *(b.face_offsets[1:] + np.int32(base) for b, base in zip(blocks, half_base, strict=False))]
+    )
+    seams = np.flatnonzero(key)
+    seams = seams[np.argsort(key[seams], kind="stable")]
+    same_vertex, same_edge = np.arange(len(uv), dtype=np.int32), np.arange(len(edges), dtype=np.int32)
+    torn = sewing.join_seams(seams, key[seams], edges, uv, same_vertex, same_edge)
+    if torn >= 0:
+        raise PartitionError(f"blocks: expected two equal copies of every seam, edge {torn} has no twin; please report the network.")
+    face_vertices, edge_faces, joined, old_edge, old_vertex = sewing.number(offsets, halves, edges, same_vertex, same_edge)
+    return Complex(
+        uv=uv[old_vertex],
+        edges=joined,
+        tag=tag[old_edge],
+        edge_faces=edge_faces,
+        face_offsets=offsets,
+        face_vertices=face_vertices,
+        face_hash=np.concatenate([b.face_hash for b in blocks]),
+        outputs=np.concatenate([b.values for b in blocks])[old_vertex],
+    )

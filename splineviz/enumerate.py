@@ -1,0 +1,226 @@
+"""Program + Plane -> Partition: the driver of the enumeration.
+
+    window --stage 0--> [ signs -> cut edges -> cut faces -> next values ] per kink layer --> outputs --> sew
+
+Values live at vertices: between two kinks every live tensor is affine on each face, so it is known from its values
+at the face's vertices, and the network's own torch calls run on the vertices as a batch. New vertices are not
+evaluated afresh where their values follow from the ends of the line they lie on (`_kernels.lines`).
+
+The complex is worked depth-first in blocks of faces whose values fit a budget; several threads take blocks from one
+stack. Neither the block size nor the number of threads changes a number of the result.
+This room draws nothing and touches no file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from splineviz._kernels import bits, cutting, lines
+from splineviz._kernels import edges as edge_kernels
+from splineviz.blocks import Block, sew
+from splineviz.errors import FloatArray, IntArray
+from splineviz.ops import Program
+from splineviz.partition import Partition, Report
+from splineviz.planes import Plane
+from splineviz.stages import Stage, on_plane, stages
+from splineviz.tracing import trace
+
+TOLERANCE = 2.0**-46
+"""Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
+BLOCK_BYTES = 8 << 20
+"""Default size of a block's values; such a block stays in the cache."""
+
+
+def partition(model: Any, plane: Plane, *, window: Any = None, tolerance: float = TOLERANCE) -> Partition:
+    """All activation regions of a network on a window of a plane, exactly.
+
+    model: a torch module (its evaluation mode is traced, in float64) or a Program.
+    window: a convex counter-clockwise polygon (m, 2) in plane coordinates, a half-width, or None (see Plane.window).
+    tolerance: a unit's value at a vertex counts as 0 below this, relative to the unit's scale there.
+
+    Returns a Partition whose V - E + F = 1 and area sum were checked; `Partition.verify` proves the rest.
+    Raises TraceError for a network that is not piecewise affine, PlaneError for a bad window.
+    """
+    began = time.perf_counter()
+    program = trace(model, plane.input_shape)
+    corners = plane.window(window)
+    centre = corners.mean(axis=0)
+    work = _Enumeration(program, tolerance)
+    finished = work.run(plane, corners - centre, centre)
+    joined = sew(finished)
+    result = Partition(
+        plane=plane,
+        window=corners,
+        vertices=joined.uv + centre,
+        edges=joined.edges,
+        edge_tag=joined.tag,
+        edge_faces=joined.edge_faces,
+        face_offsets=joined.face_offsets,
+        face_vertices=joined.face_vertices,
+        outputs=joined.outputs,
+        pattern_hash=joined.face_hash,
+        unit_offsets=work.unit_offsets,
+        layer_paths=tuple(layer.path for layer in program.layers),
+        report=Report(work.near_zero, work.irregular, tolerance, time.perf_counter() - began),
+    )
+    result.check()
+    return result
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A block's complex after one layer's cuts; the first `old` vertices are the block's own."""
+
+    old: int
+    uv: FloatArray
+    parents: tuple[IntArray, IntArray, FloatArray, IntArray]
+    edges: IntArray
+    tag: IntArray
+    key: npt.NDArray[np.uint64]
+    faces: tuple[IntArray, IntArray, npt.NDArray[np.uint64]]
+    edge_lines: tuple[Any, ...]
+    chord_lines: tuple[Any, ...]
+    lost: IntArray
+
+
+class _Enumeration:
+    """One run: the network's stages and what is counted on the way."""
+
+    def __init__(self, program: Program, tolerance: float):
+        self.program = program
+        self.stages = stages(program)
+        self.tolerance = tolerance
+        sizes = [layer.units for layer in program.layers]
+        self.unit_offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self.unit_hashes = [bits.unit_hashes(int(self.unit_offsets[i]), n) for i, n in enumerate(sizes)]
+        self.near_zero = 0
+        self.irregular = 0
+
+    def run(self, plane: Plane, corners: FloatArray, centre: FloatArray) -> list[Block]:
+        block = self._first(plane, corners, centre)
+        while block.layer < len(self.program.layers):
+            block = self._through(block)
+        return [block]
+
+    def _first(self, plane: Plane, corners: FloatArray, centre: FloatArray) -> Block:
+        """The window with the values of stage 0 at its corners."""
+        stage = self.stages[0]
+        maps, error = on_plane(stage, plane, centre)
+        values = {r: np.ascontiguousarray(value + corners @ slope) for r, (value, slope) in maps.items()}
+        block = Block.of_window(corners)
+        block.values = values.pop(stage.result)
+        block.live = values
+        block.row_scale = np.linalg.norm(corners, axis=1)
+        # On the plane the scale of a unit is that of its slope there, not of its weights in input space.
+        self._scales = [(np.linalg.norm(maps[stage.result][1], axis=0), error)]
+        self._scales += [(s.unit_scale, s.unit_offset) for s in self.stages[1:]]
+        return block
+
+    # ---- one layer ---------------------------------------------------------------------------------
+
+    def _through(self, block: Block) -> Block:
+        """Cut a block by the kink layer it stands at, and bring its values to the next."""
+        cut = self._cut(block)
+        stage = self.stages[block.layer + 1]
+        values, row_scale, live = self._next_values(block, cut, stage)
+        offsets, halves, face_hash = cut.faces
+        return Block(
+            place=block.place,
+            layer=block.layer + 1,
+            uv=cut.uv,
+            edges=cut.edges,
+            tag=cut.tag,
+            key=cut.key,
+            face_offsets=offsets,
+            face_halves=halves,
+            face_hash=face_hash,
+            values=values,
+            row_scale=row_scale,
+            live=live,
+        )
+
+    def _cut(self, block: Block) -> _Cut:
+        z, layer = block.values, block.layer
+        unit_scale, unit_offset = self._scales[layer]
+        scales = (block.row_scale, unit_scale, unit_offset, self.tolerance)
+        words = (z.shape[1] + 63) // 64
+        plus, minus = np.empty((len(z), words), np.uint64), np.empty((len(z), words), np.uint64)
+        self.near_zero += bits.sign_bits(z, *scales, plus, minus)
+        cut_offsets = edge_kernels.count_cuts(block.edges, plus, minus)
+        cut_unit, cut_t, cut_size, cut_order, vertex_offsets = edge_kernels.cut_edges(block.edges, plus, minus, z, *scales, cut_offsets)
+        spare = len(block.edges) // 2
+        uv, *parents, edges, tag, key = edge_kernels.split_edges(
+            block.uv, block.edges, block.tag, block.key, layer,
+            cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spare, spare,
+        )  # fmt: skip
+        uv, a, b, t, maker, edges, tag, offsets, halves, hashes, chords, lost, irregular = cutting.cut_faces(
+            block.face_offsets, block.face_halves, block.face_hash, block.edges, plus, minus, z, *scales,
+            self.unit_hashes[layer], int(self.unit_offsets[layer]), cut_offsets, cut_unit, cut_order, vertex_offsets,
+            uv, *parents, edges, tag,
+        )  # fmt: skip
+        self.irregular += irregular
+        whole_key = np.zeros(len(edges), np.uint64)
+        known = min(len(key), len(edges))
+        whole_key[:known] = key[:known]
+        fresh = int(vertex_offsets[-1])
+        targets = np.arange(len(z), len(z) + fresh, dtype=np.int32)
+        starts, ends = np.ascontiguousarray(block.edges[:, 0]), np.ascontiguousarray(block.edges[:, 1])
+        edge_lines = (starts, ends, cut_offsets, cut_t, cut_unit, cut_size, vertex_offsets, t[:fresh], targets)
+        return _Cut(len(z), uv, (a, b, t, maker), edges, tag, whole_key, (offsets, halves, hashes), edge_lines, chords, lost)
+
+    # ---- values at the next layer ------------------------------------------------------------------
+
+    def _next_values(self, block: Block, cut: _Cut, stage: Stage) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
+        """Inputs of the next kink layer (or the outputs) at all vertices, their row scale, and the other live tensors."""
+        a, b, t, maker = cut.parents
+        values = np.empty((len(cut.uv), stage.width))
+        scale = np.empty(len(cut.uv))
+        if stage.columns is not None:
+            _, scale[: cut.old] = stage.run(self._live(block, stage), values[: cut.old])
+            lines.larger_scale(scale, cut.old, a, b)
+            assert stage.before is not None
+            low, high = stage.before.kinks.slopes
+            for line in (cut.edge_lines, cut.chord_lines):
+                lines.propagate(*line, high - low, stage.columns, values)
+            if len(cut.lost):
+                values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
+            return values, scale, {}
+        live = {}
+        for register, tensor in self._live(block, stage).items():
+            flat = np.empty((len(cut.uv), tensor[0].size))
+            flat[: cut.old] = tensor.reshape(cut.old, -1)
+            lines.interpolate(flat, cut.old, a, b, t)
+            live[register] = flat.reshape(len(flat), *tensor.shape[1:])
+        z = live[self._kink_input(stage)].reshape(len(values), -1)
+        z[np.arange(cut.old, len(z)), maker] = 0.0
+        alive, scale = stage.run(live, values)
+        return values, scale, alive
+
+    def _kink_input(self, stage: Stage) -> int:
+        assert stage.before is not None
+        return self.program.steps[stage.before.step].inputs[0]
+
+    def _live(self, block: Block, stage: Stage) -> dict[int, FloatArray]:
+        """The registers alive at the kink before a stage, in their own shapes."""
+        assert stage.before is not None
+        return {**block.live, self._kink_input(stage): block.values.reshape(-1, *stage.before.shape)}
+
+    def _interpolated(self, block: Block, cut: _Cut, stage: Stage, values: FloatArray, rows: IntArray) -> FloatArray:
+        """Next values at vertices that lie on no single chord: z between the parents, then kink and stage in full."""
+        a, b, t, maker = cut.parents
+        z = np.empty((len(cut.uv), block.values.shape[1]))
+        z[: cut.old] = block.values
+        lines.interpolate(z, cut.old, a, b, t)
+        z[np.arange(cut.old, len(z)), maker] = 0.0
+        assert stage.before is not None
+        out = np.empty((len(rows), values.shape[1]))
+        stage.run({self._kink_input(stage): z[rows].reshape(-1, *stage.before.shape)}, out)
+        return out
+
+

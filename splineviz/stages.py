@@ -1,0 +1,194 @@
+"""Stages: the affine stretches of a Program between two kink layers, as the enumerator runs them.
+
+    inputs --stage 0--> z_0 --kink--> h_0 --stage 1--> z_1 ... h_last --last stage--> outputs
+
+Stage i ends at the inputs of kink layer i (the last one at the outputs). It runs the network's own torch calls on
+batches of vertices in chunks. Where a stage is a plain map from one tensor to one tensor (no skip connection is
+alive beside it) and not too large, its matrix is at hand as `columns`, for the rank-1 updates of new vertices.
+
+Scales: unit i of a stage's result is computed with rounding errors in proportion to
+row_scale * unit_scale[i] + unit_offset[i], where row_scale is the norm of the stage's input at the vertex,
+unit_scale the norm of the unit's weights and unit_offset the size of its constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from splineviz.errors import FloatArray
+from splineviz.ops import KinkLayer, Program
+from splineviz.planes import Plane
+
+MATRIX_LIMIT = 1 << 25
+"""Largest number of entries of a stage's matrix (256 MB); beyond it new vertices are evaluated in full."""
+CHUNK_BYTES = 64 << 20
+"""Rows are evaluated in chunks of about this many bytes of the widest tensor that the stage reads or writes."""
+
+
+@dataclass(eq=False)
+class Stage:
+    """The steps from kink layer `before` (None: the input) to kink layer `after` (None: the outputs)."""
+
+    program: Program
+    before: KinkLayer | None
+    after: KinkLayer | None
+
+    @property
+    def start(self) -> int:
+        """The first affine step; the kink's own step comes before it."""
+        return 0 if self.before is None else self.before.step + 1
+
+    @property
+    def stop(self) -> int:
+        """The step that ends the stage."""
+        return len(self.program.steps) if self.after is None else self.after.step
+
+    @property
+    def result(self) -> int:
+        """The register that holds the stage's result."""
+        return self.program.output if self.after is None else self.program.steps[self.after.step].inputs[0]
+
+    @property
+    def source(self) -> int:
+        """The register that the kink writes (the input for the first stage)."""
+        return 0 if self.before is None else self.program.steps[self.before.step].output
+
+    @cached_property
+    def width(self) -> int:
+        """Number of entries of the result."""
+        live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
+        with torch.no_grad():
+            return self.program.run(self._placed(live), self.start, self.stop)[self.result].numel()
+
+    @cached_property
+    def shapes(self) -> dict[int, tuple[int, ...]]:
+        """Shapes, without the batch, of the registers alive at the start (after the kink)."""
+        live = {0: torch.zeros(1, *self.program.input_shape, dtype=torch.float64)}
+        with torch.no_grad():
+            return {r: tuple(t.shape[1:]) for r, t in self.program.run(self._placed(live), 0, self.start).items()}
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether one tensor alone enters and one alone leaves."""
+        return len(self.shapes) == 1 and len(self._leaving) == 1
+
+    @cached_property
+    def _leaving(self) -> set[int]:
+        live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
+        with torch.no_grad():
+            return set(self.program.run(self._placed(live), self.start, self.stop))
+
+    def _placed(self, live: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        return {r: t.to(self.program.device) for r, t in live.items()}
+
+    # ---- the map and its scales --------------------------------------------------------------------
+
+    @cached_property
+    def columns(self) -> FloatArray | None:
+        """(units before, width): row u is d result / d h_u, if the stage is a chain and small enough, else None."""
+        if self.before is None or not self.is_chain or self.before.units * self.width > MATRIX_LIMIT:
+            return None
+        return self._response(torch.eye(self.before.units, dtype=torch.float64).reshape(-1, *self.before.shape))
+
+    def _response(self, x: Tensor) -> FloatArray:
+        """Result (n, width) of the stage's linear part, all registers but the source being zero."""
+        chunks = []
+        with torch.no_grad():
+            for part in x.split(self._rows()):
+                live = {r: torch.zeros(len(part), *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
+                live[self.source] = part
+                out = self.program.run(self._placed(live), self.start, self.stop, homogeneous=True)[self.result]
+                chunks.append(out.reshape(len(part), -1).cpu().numpy())
+        return np.ascontiguousarray(np.concatenate(chunks))
+
+    @cached_property
+    def unit_scale(self) -> FloatArray:
+        """(width,) norm of each unit's weights: exact where the matrix is at hand, else from 32 random probes."""
+        if self.columns is not None:
+            return np.sqrt(np.einsum("uw,uw->w", self.columns, self.columns))
+        generator = torch.Generator().manual_seed(0)
+        total = np.zeros(self.width)
+        for register, shape in self.shapes.items():
+            probes = torch.randn(32, *shape, dtype=torch.float64, generator=generator)
+            live = {r: torch.zeros(32, *s, dtype=torch.float64) for r, s in self.shapes.items()}
+            live[register] = probes
+            with torch.no_grad():
+                out = self.program.run(self._placed(live), self.start, self.stop, homogeneous=True)[self.result]
+            total += (out.reshape(32, -1).cpu().numpy() ** 2).mean(axis=0)
+        return np.sqrt(total)
+
+    @cached_property
+    def unit_offset(self) -> FloatArray:
+        """(width,) size of each unit's constant: the result at zero."""
+        live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
+        with torch.no_grad():
+            out = self.program.run(self._placed(live), self.start, self.stop)[self.result]
+        return np.abs(out.reshape(-1).cpu().numpy())
+
+    # ---- running -----------------------------------------------------------------------------------
+
+    def _rows(self) -> int:
+        widest = max([self.width, *(int(np.prod(shape)) for shape in self.shapes.values())])
+        return max(64, CHUNK_BYTES // (8 * widest))
+
+    def run(self, live: Mapping[int, FloatArray], out: FloatArray) -> tuple[dict[int, FloatArray], FloatArray]:
+        """Kink and stage on the registers alive at the kink, one row a vertex; the result goes to `out` (n, width).
+
+        Returns the other registers still alive, and the norm (n,) of what entered the stage.
+        """
+        rows, others, scales = self._rows(), [], []
+        first = 0 if self.before is None else self.before.step
+        tensors = {r: torch.from_numpy(t) for r, t in live.items()}
+        with torch.no_grad():
+            for start in range(0, len(out), rows):
+                part = {r: t[start : start + rows] for r, t in tensors.items()}
+                entered = self.program.run(self._placed(part), first, self.start)
+                squares = sum((t.reshape(len(t), -1) ** 2).sum(dim=1) for t in entered.values())
+                scales.append(torch.sqrt(torch.as_tensor(squares)).cpu().numpy())
+                left = self.program.run(entered, self.start, self.stop)
+                result = left.pop(self.result) if self.after is not None else left[self.result]
+                out[start : start + rows] = result.reshape(len(result), -1).cpu().numpy()
+                others.append({r: t.cpu().numpy() for r, t in left.items()} if self.after is not None else {})
+        alive = {r: np.concatenate([o[r] for o in others]) for r in (others[0] if others else {})}
+        return alive, np.concatenate(scales) if scales else np.zeros(0)
+
+
+def stages(program: Program) -> list[Stage]:
+    """All stages of a program, from the input to the outputs."""
+    ends: list[KinkLayer | None] = [None, *program.layers, None]
+    return [Stage(program, before, after) for before, after in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def on_plane(stage: Stage, plane: Plane, centre: FloatArray) -> tuple[dict[int, tuple[FloatArray, FloatArray]], FloatArray]:
+    """The first stage on a plane: for each register alive at its end the value (k,) at `centre` and slopes (2, k).
+
+    Before the first non-linearity everything is affine in (u, v), so three evaluations tell all. Where the stage is one
+    Linear layer the value at the centre is summed in extended precision, so that a window far from the origin, or a tiny
+    one, is as good as any other. Also the size (k,) of the error of the result at the centre, in units of rounding.
+    """
+    program = stage.program
+    directions = torch.from_numpy(plane.basis.copy())
+    point = plane.embed(centre[None])
+    with torch.no_grad():
+        value = program.run(stage._placed({0: torch.from_numpy(point)}), 0, stage.stop)
+        slope = program.run(stage._placed({0: directions}), 0, stage.stop, homogeneous=True)
+    maps = {r: (value[r].reshape(-1).cpu().numpy(), slope[r].reshape(2, -1).cpu().numpy()) for r in value}
+    error = stage.unit_scale * np.linalg.norm(point) + stage.unit_offset
+    affine = [step for step in program.steps[: stage.stop] if step.op != "reshape"]
+    if len(affine) == 1 and affine[0].op == "linear" and len(maps) == 1 and len(stage.shapes) == 1:
+        wide = {role: program.weights[key].cpu().numpy().astype(np.longdouble) for role, key in affine[0].params.items()}
+        if wide["weight"].shape[1] != point.size:  # applied along the last of several dimensions
+            return maps, error
+        basis, uv = plane.basis.reshape(2, -1).astype(np.longdouble), centre.astype(np.longdouble)
+        x = plane.origin.reshape(-1).astype(np.longdouble) + uv @ basis
+        exact = wide["weight"] @ x + wide.get("bias", np.longdouble(0))
+        maps[stage.result] = (exact.astype(np.float64), (basis @ wide["weight"].T).astype(np.float64))
+        extended = float(np.finfo(np.longdouble).eps / np.finfo(np.float64).eps)
+        error = np.abs(maps[stage.result][0]) + error * extended
+    return maps, error
