@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -145,7 +144,9 @@ def lines(*rows: tuple[float, float, float], slopes: tuple[float, float] = RELU)
     return (Layer(table[:, :2], table[:, 2], slopes), Layer(head, [0.5]))
 
 
-def dense(seed: int, *widths: int, slopes: tuple[float, float] = RELU, scale: float = 1.0, bias: float = 0.5) -> tuple[Layer, ...]:
+def dense(
+    seed: int, *widths: int, slopes: tuple[float, float] = RELU, scale: float = 1.0, bias: float = 0.5
+) -> tuple[Layer, ...]:
     """Gaussian layers; `scale` multiplies all weights and biases."""
     rng = np.random.default_rng(seed)
     built = []
@@ -208,47 +209,93 @@ DEGENERATE: tuple[Case, ...] = (
     Case("ten lines through one point", lines(*star(10)), regions=20),
     Case("ten lines through a corner", lines(*[(a, b, a + b) for a, b, _ in star(10)])),
     Case("the same neuron three times", lines((2, 1, 0.3), (2, 1, 0.3), (2, 1, 0.3)), regions=2),
-    Case("a neuron, twice, negated and scaled", lines((2, 1, 0.3), (-2, -1, -0.3), (2, 1, 0.3), (6, 3, 0.9)), undecidable=1e-14),
-    Case("a neuron and multiples by powers of two", lines((2, 1, 0.3), (-2, -1, -0.3), (8, 4, 1.2), (-0.5, -0.25, -0.075)), regions=2),
+    Case(
+        "a neuron, twice, negated and scaled",
+        lines((2, 1, 0.3), (-2, -1, -0.3), (2, 1, 0.3), (6, 3, 0.9)),
+        undecidable=1e-14,
+    ),
+    Case(
+        "a neuron and multiples by powers of two",
+        lines((2, 1, 0.3), (-2, -1, -0.3), (8, 4, 1.2), (-0.5, -0.25, -0.075)),
+        regions=2,
+    ),
     Case("dead and always-on units", lines((1, 1, -9), (1, 1, 9), (0, 0, -1), (0, 0, 1), (0, 0, 0), (1, 0, 0)), regions=2),
     Case("all units dead", lines((1, 1, -9), (1, 0, -9)), regions=1),
     Case("all weights zero", lines((0, 0, 0), (0, 0, 0)), regions=1),
-    Case("a layer of zeros behind a layer", (Layer(np.eye(2), [0, 0], RELU), Layer(np.zeros((3, 2)), np.zeros(3), RELU)), regions=4),
+    Case(
+        "a layer of zeros behind a layer",
+        (Layer(np.eye(2), [0, 0], RELU), Layer(np.zeros((3, 2)), np.zeros(3), RELU)),
+        regions=4,
+    ),
     Case(
         "zero on whole faces",
-        (Layer([[1, 0], [0, 1]], [0, 0], RELU), Layer([[1, 0], [-1, 0], [1, -1], [1, 1]], [0] * 4, RELU), Layer(np.ones((1, 4)), [0])),
+        (
+            Layer([[1, 0], [0, 1]], [0, 0], RELU),
+            Layer([[1, 0], [-1, 0], [1, -1], [1, 1]], [0] * 4, RELU),
+            Layer(np.ones((1, 4)), [0]),
+        ),
         regions=5,
     ),
     Case("bias-free, one layer", lines(*star(4)), regions=8),
     Case("bias-free, three layers", dense(3, 2, 6, 6, 6, 2, bias=0.0)),
     Case("bias-free, leaky", dense(4, 2, 6, 6, 6, 2, bias=0.0, slopes=LEAKY)),
-    Case("bias-free, integer", (Layer([[1, 0], [0, 1], [1, -1]], [0] * 3, RELU), Layer([[1, -1, 0], [1, 1, -2]], [0] * 2, RELU))),
+    Case(
+        "bias-free, integer",
+        (Layer([[1, 0], [0, 1], [1, -1]], [0] * 3, RELU), Layer([[1, -1, 0], [1, 1, -2]], [0] * 2, RELU)),
+    ),
     Case("bias-free, window off the origin", dense(5, 2, 6, 6, 2, bias=0.0), square(0.5, 1.0, 0.25)),
     Case("bias-free, a corner at the origin", dense(6, 2, 6, 6, 2, bias=0.0), square(0.5, 0.5, 0.5)),
     Case("bias-free, a side through the origin", dense(7, 2, 6, 6, 2, bias=0.0), square(0.5, 0.5, 0.0)),
     Case(
         "second layer through vertices of the first",
-        (Layer([[1, 0], [0, 1]], [0, 0], ABS), Layer([[1, -1], [1, 1], [1, 0]], [0, -1, -1], RELU), Layer(np.ones((1, 3)), [0])),
+        (
+            Layer([[1, 0], [0, 1]], [0, 0], ABS),
+            Layer([[1, -1], [1, 1], [1, 0]], [0, -1, -1], RELU),
+            Layer(np.ones((1, 3)), [0]),
+        ),
     ),
     Case(
         "second layer along edges of the first",
-        (Layer([[1, 0], [0, 1]], [0, 0], RELU), Layer([[1, 0], [0, 1], [1, 0]], [0, 0, -0.5], RELU), Layer(np.ones((1, 3)), [0])),
+        (
+            Layer([[1, 0], [0, 1]], [0, 0], RELU),
+            Layer([[1, 0], [0, 1], [1, 0]], [0, 0, -0.5], RELU),
+            Layer(np.ones((1, 3)), [0]),
+        ),
         regions=6,
     ),
-    Case("a line through a crossing, a layer later", (Layer([[1, 0], [0, 1]], [THIRD, THIRD], LEAKY), Layer([[3, -3]], [0], RELU))),
+    Case(
+        "a line through a crossing, a layer later",
+        (Layer([[1, 0], [0, 1]], [THIRD, THIRD], LEAKY), Layer([[3, -3]], [0], RELU)),
+    ),
     Case("two identical layers", _copies((Layer([[1, -1], [1, 1]], [0.25, -0.5], RELU), Layer(np.ones((1, 2)), [0])))),
-    Case("two identical layers, leaky", _copies((Layer([[1, -1], [1, 1]], [0.25, -0.5], LEAKY), Layer(np.ones((1, 2)), [0])))),
-    Case("identity behind identity", _copies(_copies((Layer(np.eye(2), np.zeros(2), RELU), Layer(np.ones((1, 2)), [0])))), regions=4),
+    Case(
+        "two identical layers, leaky", _copies((Layer([[1, -1], [1, 1]], [0.25, -0.5], LEAKY), Layer(np.ones((1, 2)), [0])))
+    ),
+    Case(
+        "identity behind identity",
+        _copies(_copies((Layer(np.eye(2), np.zeros(2), RELU), Layer(np.ones((1, 2)), [0])))),
+        regions=4,
+    ),
     *[Case(f"folding, depth {d}", folding(d), regions=4**d) for d in (1, 2, 3, 4)],
     Case("folding, window off the axes", folding(3), square(0.75, 0.125, -0.0625)),
     *[Case(f"sliver of 1e-{e}", lines((1, 0.5, 0), (1, 0.5, 10.0**-e), (0.3, 1, 0.1))) for e in (6, 9, 12)],
-    Case("parallel neurons closer than rounding", lines((1, 0.5, 0.7), (1, 0.5, 0.7 + 1.2e-16), (0.3, 1, 0.1)), undecidable=1e-13),
+    Case(
+        "parallel neurons closer than rounding",
+        lines((1, 0.5, 0.7), (1, 0.5, 0.7 + 1.2e-16), (0.3, 1, 0.1)),
+        undecidable=1e-13,
+    ),
     Case("parallel neurons at 1e-15", lines((1, 0.5, 0.7), (1, 0.5, 0.7 + 1e-15), (0.3, 1, 0.1)), undecidable=1e-13),
     Case("almost parallel neurons", lines((1, 0.5, 0.3), (1 + 1e-9, 0.5, 0.3), (0.3, 1, 0.1))),
     Case("triangle of 1e-9", lines((1, 0, 0), (0, 1, 0), (1, 1, 1e-9)), regions=7),
     *[Case(f"weights of scale {s:g}", dense(8, 2, 6, 6, 2, scale=s)) for s in (1e-8, 1e8)],
-    *[Case(f"weights of scale {s:g}, lines through one point", lines(*[(s * a, s * b, 0) for a, b, _ in star(5)]), regions=10)
-      for s in (1e-8, 1e8)],
+    *[
+        Case(
+            f"weights of scale {s:g}, lines through one point",
+            lines(*[(s * a, s * b, 0) for a, b, _ in star(5)]),
+            regions=10,
+        )
+        for s in (1e-8, 1e8)
+    ],
     *[Case(f"neurons of scale 1e-8 to 1e8, {s}", _mixed_rows(s)) for s in (1, 2)],
     *[Case(f"window moved by {s:g}", _moved(_far, s, -s), square(1.0, s, -s), undecidable=1e-14 * s) for s in (1e4, 1e6)],
     *[
@@ -256,19 +303,36 @@ DEGENERATE: tuple[Case, ...] = (
         for s in (1e4, 1e6)
     ],
     Case("window of 1e-9", lines((1, 0, 0), (0, 1, 0), (1, 1, 5e-10), (1, -1, 3e-10)), square(1e-9)),
-    Case("window of 1e-9, not at the origin", _moved(lines((1, 0, 0), (0, 1, 0), (1, 1, 5e-10)), 0.5, 0.25), square(1e-9, 0.5, 0.25), undecidable=1e-15),
+    Case(
+        "window of 1e-9, not at the origin",
+        _moved(lines((1, 0, 0), (0, 1, 0), (1, 1, 5e-10)), 0.5, 0.25),
+        square(1e-9, 0.5, 0.25),
+        undecidable=1e-15,
+    ),
     Case("window of 1e6", lines((1, 0, 3e5), (0, 1, -2e5), (1, 1, 1e5), (1, -1, 7e5)), square(1e6)),
-    Case("window of twelve corners", dense(9, 2, 6, 6, 2), np.stack([np.cos(np.arange(12) / 6 * np.pi), np.sin(np.arange(12) / 6 * np.pi)], axis=1)),
+    Case(
+        "window of twelve corners",
+        dense(9, 2, 6, 6, 2),
+        np.stack([np.cos(np.arange(12) / 6 * np.pi), np.sin(np.arange(12) / 6 * np.pi)], axis=1),
+    ),
     Case("window with a straight corner", dense(9, 2, 6, 6, 2), np.array([[-1, -1], [0, -1], [1, -1], [1, 1], [-1, 1.0]])),
     Case("thin window", dense(9, 2, 6, 6, 2), np.array([[-1, -1e-7], [1, -1e-7], [1, 1e-7], [-1, 1e-7]])),
-    Case("linear layers without activation", (*dense(10, 2, 5, 4)[:1], Layer(np.eye(5) * 2, np.ones(5)), *dense(12, 5, 5, 2))),
     Case(
-        "only linear layers", (Layer([[1, 2], [3, 4], [-1, 0]], [0, 0, 0]), Layer([[1, -1, 0]], [0])), regions=1,
+        "linear layers without activation", (*dense(10, 2, 5, 4)[:1], Layer(np.eye(5) * 2, np.ones(5)), *dense(12, 5, 5, 2))
+    ),
+    Case(
+        "only linear layers",
+        (Layer([[1, 2], [3, 4], [-1, 0]], [0, 0, 0]), Layer([[1, -1, 0]], [0])),
+        regions=1,
     ),
     Case("deep and narrow", dense(13, 2, 2, 2, 2, 2, 2, 2, 1, slopes=LEAKY)),
     Case("wide", dense(14, 2, 24, 3)),
-    Case("three inputs, oblique slice", dense(15, 3, 6, 6, 2), origin=np.array([0.25, -0.5, 0.125]),
-         basis=np.array([[0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])),
+    Case(
+        "three inputs, oblique slice",
+        dense(15, 3, 6, 6, 2),
+        origin=np.array([0.25, -0.5, 0.125]),
+        basis=np.array([[0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]),
+    ),
 )
 """Every degenerate case of the enumerator's promise, with its count where it is known."""
 
@@ -347,5 +411,3 @@ def _random_window(rng: np.random.Generator) -> np.ndarray:
         return np.array([[-1.0, -1.0], [2.0, -1.0], [-1.0, 2.0]])
     angles = np.sort(rng.uniform(0, 5.4, 3)) + np.array([0.0, 0.3, 0.6])
     return 1.5 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-
-

@@ -140,7 +140,12 @@ class _Exact:
 
 
 def _cells(
-    layers: list[_Exact], depth: int, polygon: tuple[list[Point], list[Line]], maps: list[Map], exponent: int, pattern: tuple[int, ...]
+    layers: list[_Exact],
+    depth: int,
+    polygon: tuple[list[Point], list[Line]],
+    maps: list[Map],
+    exponent: int,
+    pattern: tuple[int, ...],
 ) -> Iterator[Region]:
     while depth < len(layers):
         layer = layers[depth]
@@ -173,7 +178,9 @@ def _split_all(polygon: tuple[list[Point], list[Line]], maps: Sequence[Map]) -> 
     return pieces
 
 
-def _half(polygon: tuple[list[Point], list[Line]], signs: list[int], line: Line, keep: int) -> tuple[list[Point], list[Line]]:
+def _half(
+    polygon: tuple[list[Point], list[Line]], signs: list[int], line: Line, keep: int
+) -> tuple[list[Point], list[Line]]:
     """The part of a polygon on one side of a line that truly crosses it."""
     points, lines = polygon
     corners: list[Point] = []

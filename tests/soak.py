@@ -60,7 +60,9 @@ def main() -> int:
     families: dict[str, list[int]] = {}
     numbers = range(options.seed * 10**7 + options.first, options.seed * 10**7 + options.first + options.networks)
     shape = (options.family, options.width, options.depth)
-    pool = ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
+    pool = ProcessPoolExecutor(
+        options.jobs, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+    )
     with pool:
         rows = pool.map(one, numbers, *([value] * len(numbers) for value in shape), chunksize=50)
         for done, (number, name, cells, near, found) in enumerate(rows, 1):
@@ -75,7 +77,9 @@ def main() -> int:
                 path = save(number, *shape, options.out, found)
                 print(f"{name}: {len(found)} differences, saved to {path}", *found[:6], sep="\n  ", flush=True)
             if done % 1000 == 0:
-                print(f"{done} networks, {regions} regions, {failed} differ, {time.perf_counter() - start:.0f} s", flush=True)
+                print(
+                    f"{done} networks, {regions} regions, {failed} differ, {time.perf_counter() - start:.0f} s", flush=True
+                )
     for name, (networks, cells, bad) in sorted(families.items()):
         print(f"{name:>14}: {networks:6d} networks {cells:8d} regions {bad:4d} differ")
     print(f"{len(numbers)} networks, {regions} regions, {counted} with near-zero or irregular cases, {failed} differ")

@@ -129,7 +129,9 @@ def test_bias_free_conv_with_batch_norm_through_zero() -> None:
     norm = nn.BatchNorm2d(2, affine=False, dtype=torch.float64)
     norm.running_var.copy_(torch.tensor([0.5, 2.0]))
     second = nn.Conv2d(2, 2, 2, bias=False, dtype=torch.float64)
-    network = nn.Sequential(conv, norm, nn.ReLU(), second, nn.ReLU(), nn.Flatten(), nn.Linear(2, 2, dtype=torch.float64)).eval()
+    network = nn.Sequential(
+        conv, norm, nn.ReLU(), second, nn.ReLU(), nn.Flatten(), nn.Linear(2, 2, dtype=torch.float64)
+    ).eval()
     plane = Plane(np.zeros((1, 3, 3)), np.eye(9)[[0, 4]].reshape(2, 1, 3, 3))
     with torch.no_grad():
         one = norm(conv(torch.eye(9, dtype=torch.float64).reshape(9, 1, 3, 3))).reshape(9, -1).T.numpy()

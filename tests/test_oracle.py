@@ -42,7 +42,10 @@ def test_cells_tile_the_window_and_patterns_are_unique(seed: int) -> None:
     cells = case.cells()
     exact = [(Fraction(u), Fraction(v)) for u, v in case.window.tolist()]
     (ox, oy), *rest = exact
-    window = sum(((a - ox) * (d - oy) - (b - oy) * (c - ox) for (a, b), (c, d) in zip(rest, rest[1:], strict=False)), Fraction(0)) / 2
+    window = (
+        sum(((a - ox) * (d - oy) - (b - oy) * (c - ox) for (a, b), (c, d) in zip(rest, rest[1:], strict=False)), Fraction(0))
+        / 2
+    )
     assert sum(cell.area for cell in cells) == window
     assert len({cell.pattern for cell in cells}) == len({cell.pattern_hash for cell in cells}) == len(cells)
     assert all(cell.area > 0 for cell in cells)
