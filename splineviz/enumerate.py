@@ -68,6 +68,8 @@ def partition(model: Any, plane: Plane, *, window: Any = None, tolerance: float 
         unit_offsets=work.unit_offsets,
         layer_paths=tuple(layer.path for layer in program.layers),
         report=Report(work.near_zero, work.irregular, tolerance, time.perf_counter() - began),
+        centre=centre,
+        local_vertices=joined.uv,
     )
     result.check()
     return result

@@ -11,6 +11,7 @@ r"""Partition: the planar complex of a slice, and its invariants.
 Every face is an activation region: no unit changes its piece inside it. The network's output is
 affine on it, so its slope on the slice follows exactly from the outputs at its vertices.
 A unit is numbered through all kink layers; `unit_offsets` tells where a layer begins.
+Far from the plane's origin `vertices` are coarse, so geometry uses `local_vertices`, which are relative to `centre`.
 
 This room does not know torch and does not draw. A face without area (thinner than rounding) is kept:
 it counts as a region, its slope may be undefined (0 is returned, see `slopes`).
@@ -24,7 +25,7 @@ import zipfile
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,9 @@ from splineviz import boundary
 from splineviz._kernels import faces as _faces
 from splineviz.errors import FloatArray, IntArray, PartitionError
 from splineviz.planes import Plane
+
+if TYPE_CHECKING:
+    from splineviz.certificate import CertificateReport
 
 FORMAT = 1
 
@@ -60,6 +64,7 @@ class Partition:
 
     window: (m, 2) counter-clockwise; pattern_hash: (F,) uint64, equal for equal activation patterns.
     layer_paths: the module path of each kink layer; unit_offsets: (layers + 1,) first unit of each layer.
+    centre: (2,) the point that local_vertices (V, 2) are relative to.
     """
 
     plane: Plane
@@ -75,6 +80,12 @@ class Partition:
     unit_offsets: npt.NDArray[np.int64]
     layer_paths: tuple[str, ...] = ()
     report: Report = field(default_factory=Report)
+    centre: FloatArray = field(default_factory=lambda: np.zeros(2))
+    local_vertices: FloatArray = None  # type: ignore[assignment]  # __post_init__ replaces None by vertices - centre
+
+    def __post_init__(self) -> None:
+        if self.local_vertices is None:
+            object.__setattr__(self, "local_vertices", self.vertices - self.centre if self.centre.any() else self.vertices)
 
     # ---- counts and geometry -----------------------------------------------------------------------
 
@@ -94,12 +105,12 @@ class Partition:
     @cached_property
     def areas(self) -> FloatArray:
         """(F,) area of every region, in squared input-space length, from differences to a vertex of the face."""
-        return _faces.face_areas(self.vertices, self.face_offsets, self.face_vertices)
+        return _faces.face_areas(self.local_vertices, self.face_offsets, self.face_vertices)
 
     @cached_property
     def centroids(self) -> FloatArray:
         """(F, 2) mean of every face's vertices, a point inside it, in plane coordinates."""
-        return _faces.face_means(self.vertices, self.face_offsets, self.face_vertices)
+        return _faces.face_means(self.local_vertices, self.face_offsets, self.face_vertices) + self.centre
 
     @cached_property
     def slopes(self) -> FloatArray:
@@ -108,7 +119,7 @@ class Partition:
         Exact up to rounding: from three vertices of the face that span the largest triangle fan entry.
         A face without area gets slope 0.
         """
-        return _faces.face_slopes(self.vertices, self.face_offsets, self.face_vertices, self.outputs)
+        return _faces.face_slopes(self.local_vertices, self.face_offsets, self.face_vertices, self.outputs)
 
     @cached_property
     def slope_norms(self) -> FloatArray:
@@ -126,9 +137,21 @@ class Partition:
 
         For a network with one output: where it crosses `level`. A tie that holds on a whole region is no boundary.
         """
-        return boundary.decision_boundary(
-            self.vertices, self.edges, self.edge_faces, self.face_offsets, self.face_vertices, self.outputs, level
-        ).segments
+        found = boundary.decision_boundary(
+            self.local_vertices, self.edges, self.edge_faces, self.face_offsets, self.face_vertices, self.outputs, level
+        )
+        return found.segments + self.centre
+
+    # ---- certificate -------------------------------------------------------------------------------
+
+    def verify(self, model: Any, **options: Any) -> CertificateReport:
+        """Prove the partition against the model, independently of the enumerator; see `splineviz.certificate.verify`.
+
+        Raises CertificateError naming the face and the check that failed.
+        """
+        from splineviz import certificate  # a door upward: the certificate reads the model, this room knows no torch
+
+        return certificate.verify(self, model, **options)
 
     # ---- files -------------------------------------------------------------------------------------
 
@@ -192,7 +215,7 @@ class Partition:
             raise PartitionError("partition: expected vertex and face ids in range and faces of 3 or more vertices, got others.")
         if vertices - edges + faces != 1:
             raise PartitionError(f"partition: expected V - E + F = 1, got {vertices} - {edges} + {faces} = {vertices - edges + faces}.")
-        whole = polygon_area(self.window)
+        whole = polygon_area(self.window - self.centre)
         gap = abs(float(self.areas.sum()) - whole)
         if not gap <= 1e-9 * whole:
             raise PartitionError(f"partition: expected areas that sum to the window's {whole:.17g}, got a gap of {gap:.3g}.")
@@ -209,6 +232,8 @@ ARRAYS = (
     "outputs",
     "pattern_hash",
     "unit_offsets",
+    "centre",
+    "local_vertices",
 )
 """The arrays of a partition, by field name, as they stand in a file."""
 
