@@ -1,0 +1,436 @@
+r"""Whole figures from data: one frame of the animation, and the summary of a run.
+
+        +-----------------------------------------------+      step n / regions   the header, in the corner
+        | step 2,668 / 58,097 regions                    |
+        | +------------------+ #   accuracy              |      #   colour bar of the fill, shared by all frames
+        | |                  | #  +--------------------+ |
+        | |    partition     | #  |        |           | |      |   cursor: the frame's step; the curves are
+        | |                  | #  +--------------------+ |          strong up to it, faint beyond
+        | |   *              | #   local complexity      |
+        | |          *       | #  +--------------------+ |
+        | |     *            | #  |        |           | |
+        | +------------------+ #  +--------------------+ |
+        +-----------------------------------------------+
+
+A table is a sequence of rows, one a checkpoint, in order of steps: mappings with the keys that `runs` writes
+(step, regions, train_accuracy, ..., lc_train, lc_train_band, ...; NaN or absent where there is no value).
+A curve without values is left out; a run without any local complexity shows its number of regions there.
+
+Everything is laid out in units of a 1080th of the height, so every size looks alike. This room knows no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+from splineviz import draw
+from splineviz.errors import FloatArray
+from splineviz.partition import Partition
+
+Row = Mapping[str, float]
+
+TRAIN, TEST, RANDOM = "#006428", "#9e3303", "#084a91"
+"""Colours of the curves, those of the paper (arXiv 2402.15555)."""
+
+ACCURACY = (("train_accuracy", "train", TRAIN), ("test_accuracy", "test", TEST))
+COMPLEXITY = (("lc_train", "train", TRAIN), ("lc_test", "test", TEST), ("lc_random", "random", RANDOM))
+REGIONS = (("regions", "regions", "#333333"),)
+LENGTH = (("boundary_length", "boundary length", "#b00009"),)
+Curves = tuple[tuple[str, str, str], ...]
+
+FRAME_STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 15.5,
+    "axes.labelsize": 15.5,
+    "axes.titlesize": 17.0,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.titlepad": 11.0,
+    "axes.linewidth": 1.1,
+    "axes.edgecolor": "#444444",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 1.0,
+    "axes.axisbelow": True,
+    "xtick.labelsize": 14.0,
+    "ytick.labelsize": 14.0,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "xtick.major.size": 5.0,
+    "ytick.major.size": 5.0,
+    "lines.linewidth": 2.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+"""Style of an animation frame at 1920 x 1080."""
+
+PAPER_STYLE: dict[str, Any] = {
+    **FRAME_STYLE,
+    "font.size": 8.0,
+    "axes.labelsize": 8.0,
+    "axes.titlesize": 8.5,
+    "axes.titlepad": 5.0,
+    "axes.linewidth": 0.6,
+    "grid.linewidth": 0.5,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "figure.dpi": 200.0,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+}
+"""Style of a figure in a paper: sizes of print, text that stays text in PDF and SVG."""
+
+
+def column(table: Sequence[Row], name: str) -> FloatArray:
+    """(n,) one measure over all rows of a table, NaN where a row does not have it."""
+    return np.array([float(row.get(name, np.nan)) for row in table], dtype=np.float64)
+
+
+# ---- panels of curves --------------------------------------------------------------------------------
+
+
+def _step_axis(ax: Axes, steps: FloatArray) -> None:
+    """A logarithmic axis of steps on which step 0 has its place, at the left end."""
+    positive = steps[steps > 0]
+    first = 10.0 ** np.floor(np.log10(positive.min())) if len(positive) else 1.0
+    last = float(max(steps.max(initial=0.0), first))
+    if (steps == 0).any() or len(positive) == 0:
+        ax.set_xscale("symlog", linthresh=first, linscale=0.5)
+        ax.set_xlim(-0.06 * first, last * 1.12)
+    else:
+        ax.set_xscale("log")
+        ax.set_xlim(positive.min() / 1.12, last * 1.12)
+    decades = 10.0 ** np.arange(np.log10(first), np.floor(np.log10(last)) + 1)
+    stride = -(-len(decades) // 6)
+    left = [0.0] if (steps == 0).any() or len(positive) == 0 else []
+    ax.set_xticks(left + decades[::stride].tolist())
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _present(table: Sequence[Row], curves: Curves) -> Curves:
+    return tuple(c for c in curves if np.isfinite(column(table, c[0])).any())
+
+
+def _curves(ax: Axes, table: Sequence[Row], curves: Curves, *, strength: float = 1.0) -> list[Artist]:
+    """Draw curves and their bands over the steps; strength scales their opacity. Returns the artists."""
+    steps = column(table, "step")
+    artists: list[Artist] = []
+    for name, label, color in curves:
+        values, band = column(table, name), column(table, f"{name}_band")
+        keep = np.isfinite(values)
+        band = np.nan_to_num(band)
+        if band[keep].any():
+            artists.append(
+                ax.fill_between(
+                    steps[keep], (values - band)[keep], (values + band)[keep], color=color, alpha=0.22 * strength, linewidth=0
+                )
+            )
+        marker = "o" if keep.sum() == 1 else None
+        artists += ax.plot(steps[keep], values[keep], color=color, alpha=strength, label=label, marker=marker)
+    return artists
+
+
+def _value_axis(ax: Axes, table: Sequence[Row], curves: Curves) -> None:
+    """Limits that hold all curves with their bands; [0, 1] for accuracies."""
+    if curves and curves[0][0].endswith("_accuracy"):
+        ax.set_ylim(-0.02, 1.03)
+        ax.set_yticks(np.linspace(0, 1, 5 if ax.get_window_extent().height > 150 else 3))
+        return
+    low, high = np.inf, -np.inf
+    for name, _, _ in curves:
+        values, band = column(table, name), np.nan_to_num(column(table, f"{name}_band"))
+        keep = np.isfinite(values)
+        low, high = min(low, (values - band)[keep].min()), max(high, (values + band)[keep].max())
+    if not np.isfinite(low):
+        low, high = 0.0, 1.0
+    room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
+    ax.set_ylim(low - room if low < 0 or low - room > 0 else 0.0, high + room)
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def _names(ax: Axes, curves: Curves, size: float) -> None:
+    """The curves' names in their colours, above the axes at the right: they cannot cover a curve."""
+    if len(curves) < 2:
+        return
+    right = 0.0
+    width = ax.get_window_extent().width * 72.0 / ax.get_figure(root=True).dpi  # type: ignore[union-attr]
+    for _, label, color in reversed(curves):
+        ax.annotate(
+            label, (1.0, 1.0), xycoords="axes fraction", xytext=(-right, 8.0 * size / 15.5), textcoords="offset points",
+            ha="right", va="bottom", color=color, fontsize=size, fontweight="bold",
+        )  # fmt: skip
+        right = min(right + (0.68 * len(label) + 1.0) * size, width)
+
+
+def complexity_label(radius: float | None, num_vectors: int | None) -> str:
+    """Name of the sampled local complexity with its settings, for a title."""
+    settings = [f"r = {radius:g}"] * (radius is not None) + [f"P = {num_vectors}"] * (num_vectors is not None)
+    return "local complexity" + (f"  ({', '.join(settings)})" if settings else "")
+
+
+def _choose(table: Sequence[Row], radius: float | None, num_vectors: int | None) -> tuple[Curves, str]:
+    """What the lower panel shows."""
+    curves = _present(table, COMPLEXITY)
+    if curves:
+        return curves, complexity_label(radius, num_vectors)
+    return REGIONS, "regions"
+
+
+# ---- a frame -----------------------------------------------------------------------------------------
+
+
+class FramePainter:
+    """Paints the frames of one run, all with the same panels, limits and size.
+
+    table: rows of all checkpoints; limits: (low, high) of the fill, shared by all frames; thumbnails, labels: of
+    the anchors, as `draw.anchors` takes them; size: (width, height) in pixels; radius, num_vectors: of the local
+    complexity, for its title; fill, cmap, line_width: as `draw.regions` takes them.
+    Raises ValueError when the table is empty or the size is not wide enough for the two columns (7:5).
+    """
+
+    def __init__(
+        self,
+        table: Sequence[Row],
+        *,
+        limits: tuple[float, float] | None = None,
+        thumbnails: Sequence[Any] = (),
+        labels: Sequence[str] = (),
+        size: tuple[int, int] = (1920, 1080),
+        fill: Any = "slope",
+        fill_label: str | None = None,
+        cmap: Any = None,
+        line_width: float = draw.LINE_WIDTH,
+        radius: float | None = None,
+        num_vectors: int | None = None,
+    ) -> None:
+        if not len(table):
+            raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
+        width, height = size
+        if not (height >= 100 and width >= 1.4 * height):
+            raise ValueError(f"size: expected (width, height) in pixels with width >= 1.4 height >= 140, got {size}.")
+        self.table, self.size = list(table), (int(width), int(height))
+        self._anchors = {"thumbnails": thumbnails, "labels": labels}
+        self._fill: dict[str, Any] = {"fill": fill, "cmap": cmap, "limits": limits, "line_width": line_width}
+        self._fill_label = fill_label or (fill if isinstance(fill, str) else "value")
+        self._settings = (radius, num_vectors)
+        self._image: draw.PartitionImage | None = None
+        self._moving: list[Artist] = []  # change with the frame, drawn over the rest
+        self._on_panel: list[Artist] = []  # boundary and anchors, made anew for every frame
+        self._rest: Any = None  # pixels of all that stays
+        self._units = 1080.0 * width / height  # width of the frame in 1080ths of its height
+        with matplotlib.rc_context(FRAME_STYLE):
+            self.figure = Figure(figsize=(width / height * 10.8, 10.8), dpi=height / 10.8)
+            self._canvas = FigureCanvasAgg(self.figure)
+            self._panel = self._axes(40, 44, 952, 952)
+            self._panel.set(xticks=[], yticks=[])
+            self._panel.grid(False)
+            for spine in self._panel.spines.values():
+                spine.set(visible=True, linewidth=1.4, edgecolor="black", zorder=10)
+            self._bar = self._axes(1014, 44, 20, 952)
+            self._header = (self._text(40, 1014, 27, "left"), self._text(992, 1014, 27, "right"))
+            self._draw_panels()
+
+    def _axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """An Axes at a place given in 1080ths of the height, from the lower left corner."""
+        return self.figure.add_axes((x / self._units, y / 1080.0, width / self._units, height / 1080.0))
+
+    def _text(self, x: float, y: float, size: float, align: str) -> Any:
+        return self.figure.text(
+            x / self._units, y / 1080.0, "", fontsize=size, fontweight="bold", ha=align, va="bottom", color="#111111"
+        )
+
+    def _draw_panels(self) -> None:
+        """The two panels of curves at the right, and the parts of them that follow the cursor."""
+        left, right = 1222.0, self._units - 48.0
+        lower, title = _choose(self.table, *self._settings)
+        steps = column(self.table, "step")
+        panels = (((left, 586, right - left, 410), _present(self.table, ACCURACY), "accuracy"),
+                  ((left, 96, right - left, 410), lower, title))  # fmt: skip
+        self._cursors: list[tuple[Any, Rectangle, Any, Curves]] = []
+        for place, curves, name in panels:
+            ax = self._axes(*place)
+            ax.set_title(name, color="#222222")
+            _step_axis(ax, steps)
+            _value_axis(ax, self.table, curves)
+            _curves(ax, self.table, curves, strength=0.3)
+            strong = _curves(ax, self.table, curves)
+            past = Rectangle((ax.get_xlim()[0], 0), 0, 1, transform=ax.get_xaxis_transform())
+            for artist in strong:
+                artist.set_clip_path(past)
+            line = ax.axvline(steps[0], color="#222222", linewidth=1.6, zorder=4)
+            dots = ax.scatter(
+                [steps[0]] * len(curves), [0.0] * len(curves), s=95, color=[c for _, _, c in curves], edgecolor="white",
+                linewidth=1.6, zorder=6, clip_on=False,
+            )  # fmt: skip
+            _names(ax, curves, 15.5)
+            self._cursors.append((line, past, dots, curves))
+            self._moving += [*strong, line, dots]
+            if ax.get_position().y0 < 0.3:
+                ax.set_xlabel("training step", labelpad=8)
+
+    def update(self, partition: Partition, index: int, *, boundary: Any = None) -> Figure:
+        """Set the figure to one checkpoint and return it.
+
+        index: the row of the table; boundary: (M, 2, 2) segments, by default the partition's decision boundary.
+        Raises IndexError when the table has no such row.
+        """
+        if not -len(self.table) <= index < len(self.table):
+            raise IndexError(f"index: expected a row of the table's {len(self.table)}, got {index}.")
+        row = self.table[index]
+        step = float(row["step"])
+        for line, past, dots, curves in self._cursors:
+            line.set_xdata([step, step])
+            past.set_width(step - past.get_x())
+            dots.set_offsets(np.array([[step, float(row.get(name, np.nan))] for name, _, _ in curves]).reshape(-1, 2))
+        self._header[0].set_text(f"step {step:,.0f}")
+        self._header[1].set_text(f"{partition.num_regions:,} regions")
+        with matplotlib.rc_context(FRAME_STYLE):
+            self._show(partition, partition if boundary is None else boundary)
+        return self.figure
+
+    def _show(self, partition: Partition, segments: Any) -> None:
+        """Put a partition on the panel."""
+        ax = self._panel
+        for artist in self._on_panel:
+            artist.remove()
+        if self._image is None:
+            image = draw.regions(partition, ax=ax, **self._fill)
+            assert isinstance(image, draw.PartitionImage)
+            self._image = image
+            self._draw_bar()
+        else:
+            self._image.set_partition(partition, **self._fill)
+        _square(ax, partition)
+        before = set(ax.get_children())
+        draw.boundary(segments, ax=ax, line_width=2.4, casing=1.4)
+        draw.anchors(partition.plane, ax=ax, **self._anchors)  # type: ignore[arg-type]
+        self._on_panel = [artist for artist in ax.get_children() if artist not in before]
+
+    def _draw_bar(self) -> None:
+        """The colour bar, of the scale that all frames share; none where colours have no scale."""
+        if self._fill["fill"] in ("random", "hash") or self._image is None:
+            self._bar.remove()
+            return
+        bar = self.figure.colorbar(self._image, cax=self._bar, extend="neither")
+        bar.outline.set(linewidth=1.0, edgecolor="#444444")  # type: ignore[operator]
+        label = "slope norm" if self._fill_label == "slope" else self._fill_label
+        bar.set_label(label, labelpad=10)
+        self._bar.grid(False)
+        self._bar.yaxis.set_minor_locator(NullLocator())
+        low, high = bar.norm.vmin, bar.norm.vmax
+        if self._fill["fill"] in ("slope", "area") and low is not None and high is not None:
+            ticks = _log_ticks(float(low), float(high))
+            self._bar.set_yticks(ticks, [f"{tick:.4g}" if 1e-3 <= tick < 1e5 else f"{tick:.0e}" for tick in ticks])
+
+    def paint(self, partition: Partition, index: int, *, boundary: Any = None) -> npt.NDArray[np.uint8]:
+        """Pixels (height, width, 3) uint8 of one frame; what stays the same is drawn once and kept."""
+        self.update(partition, index, boundary=boundary)
+        moving = self._moving_artists()
+        canvas = self._canvas
+        try:
+            for artist in moving:
+                artist.set_animated(True)
+            if self._rest is None:
+                canvas.draw()
+                self._rest = canvas.copy_from_bbox(self.figure.bbox)
+            canvas.restore_region(self._rest)
+            for artist in moving:
+                self.figure.draw_artist(artist)
+        finally:
+            for artist in moving:
+                artist.set_animated(False)
+        return np.array(canvas.buffer_rgba())[: self.size[1], : self.size[0], :3]
+
+    def _moving_artists(self) -> list[Artist]:
+        panel = [*([self._image] if self._image else []), *self._on_panel, *self._panel.spines.values()]
+        return [*self._moving, *self._header, *sorted(panel, key=lambda artist: artist.get_zorder())]
+
+
+def _square(ax: Axes, partition: Partition) -> None:
+    """Set a square Axes to the smallest square that holds the window."""
+    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+    centre, half = (low + high) / 2, (high - low).max() / 2
+    ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two limits of a logarithmic scale: 1, 2, 5 a decade, or fewer where there are many decades."""
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    steps = (1.0, 2.0, 5.0) if high / low < 1e3 else (1.0,)
+    ticks = sorted(float(d * s) for d in decades for s in steps)
+    return [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+
+
+def frame(
+    partition: Partition, table: Sequence[Row], index: int, *, boundary: Any = None, painter: FramePainter | None = None,
+    **options: Any,
+) -> Figure:  # fmt: skip
+    """One animation frame as a figure: the partition of a checkpoint, and the curves with a cursor at its step.
+
+    table, index: the rows of all checkpoints and which of them this is; boundary: (M, 2, 2) segments, by default the
+    partition's decision boundary; options: those of `FramePainter` (limits, thumbnails, labels, size, fill, ...).
+    painter: one made before, whose figure is set to this checkpoint: much faster for a whole run.
+    """
+    painter = FramePainter(table, **options) if painter is None else painter
+    return painter.update(partition, index, boundary=boundary)
+
+
+# ---- the summary -------------------------------------------------------------------------------------
+
+
+def summary(
+    table: Sequence[Row],
+    *,
+    radius: float | None = None,
+    num_vectors: int | None = None,
+    style: Mapping[str, Any] | None = None,
+    width: float = 6.9,
+) -> Figure:
+    """All curves of a run over its steps: accuracy, local complexity, number of regions, length of the boundary.
+
+    style: rcParams, by default PAPER_STYLE; width: of the figure, in inches. Panels without any value are left out.
+    Raises ValueError when the table is empty.
+    """
+    if not len(table):
+        raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
+    groups = [
+        (_present(table, ACCURACY), "accuracy"),
+        (_present(table, COMPLEXITY), complexity_label(radius, num_vectors)),
+        (_present(table, REGIONS), "regions"),
+        (_present(table, LENGTH), "length of the decision boundary"),
+    ]
+    groups = [group for group in groups if group[0]]
+    rows = max(-(-len(groups) // 2), 1)
+    with matplotlib.rc_context(dict(PAPER_STYLE if style is None else style)):
+        figure = Figure(figsize=(width, 0.15 + 1.75 * rows * width / 6.9), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, 2 if len(groups) > 1 else 1, squeeze=False).flatten()
+        for ax, (curves, title) in zip(axes, groups, strict=False):
+            ax.set_title(title)
+            _step_axis(ax, column(table, "step"))
+            _value_axis(ax, table, curves)
+            _curves(ax, table, curves)
+            _names(ax, curves, float(matplotlib.rcParams["font.size"]))
+        for ax in axes[len(groups) :]:
+            ax.remove()
+        for ax in axes[max(len(groups) - 2, 0) : len(groups)]:
+            ax.set_xlabel("training step")
+    return figure
