@@ -385,7 +385,7 @@ def anchors(
     ax: Axes | None = None,
     thumbnails: Sequence[Any] = (),
     labels: Sequence[str] = (),
-    star: float = 17.0,
+    star: float = 19.0,
     size: float = 62.0,
 ) -> PathCollection:
     """Draw a white star at each anchor, its sample beside it, and return the stars.

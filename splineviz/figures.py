@@ -170,28 +170,20 @@ def _names(ax: Axes, curves: Curves, size: float) -> None:
     """The curves' names in their colours, above the axes at the right: they cannot cover a curve."""
     if len(curves) < 2:
         return
-    right = 0.0
-    width = ax.get_window_extent().width * 72.0 / ax.get_figure(root=True).dpi  # type: ignore[union-attr]
+    place: tuple[Any, tuple[float, float], tuple[float, float]] = ("axes fraction", (1.0, 1.0), (0.0, 8.0 * size / 15.5))
     for _, label, color in reversed(curves):
-        ax.annotate(
-            label, (1.0, 1.0), xycoords="axes fraction", xytext=(-right, 8.0 * size / 15.5), textcoords="offset points",
+        coordinates, anchor, offset = place
+        name = ax.annotate(
+            label, anchor, xycoords=coordinates, xytext=offset, textcoords="offset points",
             ha="right", va="bottom", color=color, fontsize=size, fontweight="bold",
         )  # fmt: skip
-        right = min(right + (0.68 * len(label) + 1.0) * size, width)
+        place = (name, (0.0, 0.0), (-1.0 * size, 0.0))  # the next one to the left of this one
 
 
-def complexity_label(radius: float | None, num_vectors: int | None) -> str:
-    """Name of the sampled local complexity with its settings, for a title."""
-    settings = [f"r = {radius:g}"] * (radius is not None) + [f"P = {num_vectors}"] * (num_vectors is not None)
-    return "local complexity" + (f"  ({', '.join(settings)})" if settings else "")
-
-
-def _choose(table: Sequence[Row], radius: float | None, num_vectors: int | None) -> tuple[Curves, str]:
-    """What the lower panel shows."""
-    curves = _present(table, COMPLEXITY)
-    if curves:
-        return curves, complexity_label(radius, num_vectors)
-    return REGIONS, "regions"
+def _settings(radius: float | None, num_vectors: int | None) -> str:
+    """The settings of the sampled local complexity, for its axis."""
+    parts = [f"r = {radius:g}"] * (radius is not None) + [f"P = {num_vectors}"] * (num_vectors is not None)
+    return ",  ".join(parts)
 
 
 # ---- a frame -----------------------------------------------------------------------------------------
@@ -230,7 +222,7 @@ class FramePainter:
         self._anchors = {"thumbnails": thumbnails, "labels": labels}
         self._fill: dict[str, Any] = {"fill": fill, "cmap": cmap, "limits": limits, "line_width": line_width}
         self._fill_label = fill_label or (fill if isinstance(fill, str) else "value")
-        self._settings = (radius, num_vectors)
+        self._complexity = (radius, num_vectors)
         self._image: draw.PartitionImage | None = None
         self._moving: list[Artist] = []  # change with the frame, drawn over the rest
         self._on_panel: list[Artist] = []  # boundary and anchors, made anew for every frame
@@ -245,7 +237,7 @@ class FramePainter:
             for spine in self._panel.spines.values():
                 spine.set(visible=True, linewidth=1.4, edgecolor="black", zorder=10)
             self._bar = self._axes(1014, 44, 20, 952)
-            self._header = (self._text(40, 1014, 27, "left"), self._text(992, 1014, 27, "right"))
+            self._header = (self._text(40, 1014, 25, "left"), self._text(992, 1014, 25, "right"))
             self._draw_panels()
 
     def _axes(self, x: float, y: float, width: float, height: float) -> Axes:
@@ -259,29 +251,32 @@ class FramePainter:
 
     def _draw_panels(self) -> None:
         """The two panels of curves at the right, and the parts of them that follow the cursor."""
-        left, right = 1222.0, self._units - 48.0
-        lower, title = _choose(self.table, *self._settings)
-        steps = column(self.table, "step")
-        panels = (((left, 586, right - left, 410), _present(self.table, ACCURACY), "accuracy"),
-                  ((left, 96, right - left, 410), lower, title))  # fmt: skip
-        self._cursors: list[tuple[Any, Rectangle, Any, Curves]] = []
-        for place, curves, name in panels:
+        left, right = 1240.0, self._units - 48.0
+        steps, lower = column(self.table, "step"), _present(self.table, COMPLEXITY)
+        panels = (
+            ((left, 586, right - left, 410), _present(self.table, ACCURACY), "accuracy", ""),
+            (
+                (left, 96, right - left, 410), lower or REGIONS,
+                "local complexity" if lower else "regions", _settings(*self._complexity) if lower else "",
+            ),
+        )  # fmt: skip
+        self._cursors: list[tuple[Any, Rectangle, Any, Curves, list[Artist]]] = []
+        for place, curves, name, settings in panels:
             ax = self._axes(*place)
             ax.set_title(name, color="#222222")
+            ax.set_ylabel(settings, color="#444444", labelpad=8)
             _step_axis(ax, steps)
             _value_axis(ax, self.table, curves)
             _curves(ax, self.table, curves, strength=0.3)
             strong = _curves(ax, self.table, curves)
             past = Rectangle((ax.get_xlim()[0], 0), 0, 1, transform=ax.get_xaxis_transform())
-            for artist in strong:
-                artist.set_clip_path(past)
             line = ax.axvline(steps[0], color="#222222", linewidth=1.6, zorder=4)
             dots = ax.scatter(
                 [steps[0]] * len(curves), [0.0] * len(curves), s=95, color=[c for _, _, c in curves], edgecolor="white",
                 linewidth=1.6, zorder=6, clip_on=False,
             )  # fmt: skip
             _names(ax, curves, 15.5)
-            self._cursors.append((line, past, dots, curves))
+            self._cursors.append((line, past, dots, curves, strong))
             self._moving += [*strong, line, dots]
             if ax.get_position().y0 < 0.3:
                 ax.set_xlabel("training step", labelpad=8)
@@ -296,9 +291,11 @@ class FramePainter:
             raise IndexError(f"index: expected a row of the table's {len(self.table)}, got {index}.")
         row = self.table[index]
         step = float(row["step"])
-        for line, past, dots, curves in self._cursors:
+        for line, past, dots, curves, strong in self._cursors:
             line.set_xdata([step, step])
             past.set_width(step - past.get_x())
+            for artist in strong:
+                artist.set_clip_path(past)  # each time: the rectangle is read when it is set
             dots.set_offsets(np.array([[step, float(row.get(name, np.nan))] for name, _, _ in curves]).reshape(-1, 2))
         self._header[0].set_text(f"step {step:,.0f}")
         self._header[1].set_text(f"{partition.num_regions:,} regions")
@@ -412,10 +409,10 @@ def summary(
     if not len(table):
         raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
     groups = [
-        (_present(table, ACCURACY), "accuracy"),
-        (_present(table, COMPLEXITY), complexity_label(radius, num_vectors)),
-        (_present(table, REGIONS), "regions"),
-        (_present(table, LENGTH), "length of the decision boundary"),
+        (_present(table, ACCURACY), "accuracy", ""),
+        (_present(table, COMPLEXITY), "local complexity", _settings(radius, num_vectors)),
+        (_present(table, REGIONS), "regions", ""),
+        (_present(table, LENGTH), "length of the decision boundary", ""),
     ]
     groups = [group for group in groups if group[0]]
     rows = max(-(-len(groups) // 2), 1)
@@ -423,8 +420,9 @@ def summary(
         figure = Figure(figsize=(width, 0.15 + 1.75 * rows * width / 6.9), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, 2 if len(groups) > 1 else 1, squeeze=False).flatten()
-        for ax, (curves, title) in zip(axes, groups, strict=False):
+        for ax, (curves, title, settings) in zip(axes, groups, strict=False):
             ax.set_title(title)
+            ax.set_ylabel(settings)
             _step_axis(ax, column(table, "step"))
             _value_axis(ax, table, curves)
             _curves(ax, table, curves)
