@@ -25,7 +25,7 @@ class Block:
     """layer: the kink layer that its values are the inputs of; row_scale (V,): magnitude of what they were computed from.
 
     uv: (V, 2) relative to the window's centre; values: (V, units); live: the other registers needed, each (V, ...).
-    place: where the block stands in the order of faces, as the path of its splits.
+    place: where the block stands in the order of faces, as the path of its splits; share: of the work, for progress.
     """
 
     place: tuple[int, ...]
@@ -40,6 +40,7 @@ class Block:
     values: FloatArray
     row_scale: FloatArray
     live: Mapping[int, FloatArray] = field(default_factory=dict)
+    share: float = 1.0
 
     @classmethod
     def of_window(cls, corners: FloatArray) -> Block:
@@ -96,6 +97,7 @@ class Block:
                     values=self.values[old_vertex],
                     row_scale=self.row_scale[old_vertex],
                     live={register: tensor[old_vertex] for register, tensor in self.live.items()},
+                    share=self.share * (stop - start) / self.faces,
                 )
             )
         return blocks

@@ -13,8 +13,9 @@ This room draws nothing and touches no file.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +25,13 @@ import numpy.typing as npt
 from splineviz._kernels import bits, cutting, lines
 from splineviz._kernels import edges as edge_kernels
 from splineviz.blocks import Block, sew
-from splineviz.errors import FloatArray, IntArray
+from splineviz.errors import BudgetError, FloatArray, IntArray
 from splineviz.ops import Program
 from splineviz.partition import Partition, Report
 from splineviz.planes import Plane
 from splineviz.stages import Stage, on_plane, stages
 from splineviz.tracing import trace
+from splineviz.workers import Stack, available
 
 TOLERANCE = 2.0**-46
 """Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
@@ -37,23 +39,41 @@ BLOCK_BYTES = 8 << 20
 """Default size of a block's values; such a block stays in the cache."""
 
 
-def partition(model: Any, plane: Plane, *, window: Any = None, tolerance: float = TOLERANCE) -> Partition:
+SMALLEST_SHARE = 64
+"""A block of fewer faces is not split to feed an idle thread."""
+Progress = Callable[[float, int], None]
+"""Called with the share of the window that is done, in [0, 1], and the number of regions found so far."""
+
+
+def partition(
+    model: Any,
+    plane: Plane,
+    *,
+    window: Any = None,
+    tolerance: float = TOLERANCE,
+    threads: int | None = None,
+    block_bytes: int = BLOCK_BYTES,
+    max_regions: int | None = None,
+    progress: Progress | None = None,
+) -> Partition:
     """All activation regions of a network on a window of a plane, exactly.
 
     model: a torch module (its evaluation mode is traced, in float64) or a Program.
     window: a convex counter-clockwise polygon (m, 2) in plane coordinates, a half-width, or None (see Plane.window).
     tolerance: a unit's value at a vertex counts as 0 below this, relative to the unit's scale there.
+    threads: number of worker threads (None: the processors at hand); block_bytes: size of a block's values.
+    Neither changes the result.
+    max_regions: give up with BudgetError as soon as there are more. progress: see `Progress`; called by any thread.
 
     Returns a Partition whose V - E + F = 1 and area sum were checked; `Partition.verify` proves the rest.
-    Raises TraceError for a network that is not piecewise affine, PlaneError for a bad window.
+    Raises TraceError for a network that is not piecewise affine, PlaneError for a bad window, BudgetError.
     """
     began = time.perf_counter()
     program = trace(model, plane.input_shape)
     corners = plane.window(window)
     centre = corners.mean(axis=0)
-    work = _Enumeration(program, tolerance)
-    finished = work.run(plane, corners - centre, centre)
-    joined = sew(finished)
+    work = _Enumeration(program, tolerance, block_bytes, max_regions, progress)
+    joined = sew(work.run(plane, corners - centre, centre, threads or available()))
     result = Partition(
         plane=plane,
         window=corners,
@@ -94,24 +114,62 @@ class _Cut:
 class _Enumeration:
     """One run: the network's stages and what is counted on the way."""
 
-    def __init__(self, program: Program, tolerance: float):
+    def __init__(
+        self, program: Program, tolerance: float, block_bytes: int, max_regions: int | None, progress: Progress | None
+    ):
         self.program = program
-        self.stages = stages(program)
+        self.stages: list[Stage] = []
         self.tolerance = tolerance
+        self.block_bytes = block_bytes
+        self.max_regions = max_regions
+        self.progress = progress
         sizes = [layer.units for layer in program.layers]
         self.unit_offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.unit_hashes = [bits.unit_hashes(int(self.unit_offsets[i]), n) for i, n in enumerate(sizes)]
         self.near_zero = 0
         self.irregular = 0
+        self.finished: list[Block] = []
+        self._known = 1  # faces found so far: the finished ones and those of the blocks on their way
+        self._done = 0.0
+        self._splits = 0
+        self._lock = threading.Lock()
 
-    def run(self, plane: Plane, corners: FloatArray, centre: FloatArray) -> list[Block]:
-        block = self._first(plane, corners, centre)
-        while block.layer < len(self.program.layers):
-            block = self._through(block)
-        return [block]
+    def run(self, plane: Plane, corners: FloatArray, centre: FloatArray, threads: int) -> list[Block]:
+        """All finished blocks, in no particular order."""
+        first = self._first(plane, corners, centre)
+        self._stack = Stack(self._work, threads)
+        self._stack.run([first])
+        return self.finished
+
+    def _work(self, block: Block) -> list[Block]:
+        """One block through one layer; a block that is too large, or wanted by an idle thread, comes back in parts."""
+        if block.layer == len(self.program.layers):
+            with self._lock:
+                self.finished.append(block)
+                self._done += block.share
+                if self.progress is not None:
+                    self.progress(min(self._done, 1.0), self._known)
+            return []
+        after = self._through(block)
+        with self._lock:
+            self._known += after.faces - block.faces
+            self._splits += 1
+            serial = self._splits
+            if self.max_regions is not None and self._known > self.max_regions:
+                raise BudgetError(
+                    f"window: expected at most {self.max_regions} regions (max_regions), found {self._known} when "
+                    f"{self._done:.0%} of the window was done; choose a smaller window or a larger max_regions."
+                )
+        last = after.layer == len(self.program.layers)
+        parts = 1 if last else -(-after.nbytes // self.block_bytes)
+        if self._stack.idle and not last:
+            parts = max(parts, 4)
+        parts = min(parts, after.faces // SMALLEST_SHARE)
+        return after.split(parts, serial)[::-1] if parts > 1 else [after]
 
     def _first(self, plane: Plane, corners: FloatArray, centre: FloatArray) -> Block:
         """The window with the values of stage 0 at its corners."""
+        self.stages = stages(self.program, plane.embed(_samples(corners) + centre))
         stage = self.stages[0]
         maps, error = on_plane(stage, plane, centre)
         values = {r: np.ascontiguousarray(value + corners @ slope) for r, (value, slope) in maps.items()}
@@ -145,6 +203,7 @@ class _Enumeration:
             values=values,
             row_scale=row_scale,
             live=live,
+            share=block.share,
         )
 
     def _cut(self, block: Block) -> _Cut:
@@ -153,7 +212,7 @@ class _Enumeration:
         scales = (block.row_scale, unit_scale, unit_offset, self.tolerance)
         words = (z.shape[1] + 63) // 64
         plus, minus = np.empty((len(z), words), np.uint64), np.empty((len(z), words), np.uint64)
-        self.near_zero += bits.sign_bits(z, *scales, plus, minus)
+        near_zero = bits.sign_bits(z, *scales, plus, minus)
         cut_offsets = edge_kernels.count_cuts(block.edges, plus, minus)
         cut_unit, cut_t, cut_size, cut_order, vertex_offsets = edge_kernels.cut_edges(block.edges, plus, minus, z, *scales, cut_offsets)
         spare = len(block.edges) // 2
@@ -166,7 +225,9 @@ class _Enumeration:
             self.unit_hashes[layer], int(self.unit_offsets[layer]), cut_offsets, cut_unit, cut_order, vertex_offsets,
             uv, *parents, edges, tag,
         )  # fmt: skip
-        self.irregular += irregular
+        with self._lock:
+            self.near_zero += near_zero
+            self.irregular += irregular
         whole_key = np.zeros(len(edges), np.uint64)
         known = min(len(key), len(edges))
         whole_key[:known] = key[:known]
@@ -226,3 +287,7 @@ class _Enumeration:
         return out
 
 
+def _samples(corners: FloatArray) -> FloatArray:
+    """Points spread over a window: its corners, and 64 random mixtures of them."""
+    weights = np.random.default_rng(0).dirichlet(np.full(len(corners), 0.7), size=64)
+    return np.concatenate([corners, weights @ corners])

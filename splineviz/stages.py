@@ -7,8 +7,11 @@ batches of vertices in chunks. Where a stage is a plain map from one tensor to o
 alive beside it) and not too large, its matrix is at hand as `columns`, for the rank-1 updates of new vertices.
 
 Scales: unit i of a stage's result is computed with rounding errors in proportion to
-row_scale * unit_scale[i] + unit_offset[i], where row_scale is the norm of the stage's input at the vertex,
-unit_scale the norm of the unit's weights and unit_offset the size of its constant.
+row_scale * unit_scale[i] + unit_offset[i]. Every entry of what enters a stage is measured in units of its typical size
+D in the window (`input_scale`, from sample points), so that neurons of scale 1e-8 and 1e8 may stand side by side:
+row_scale is 1 + the norm of the entering vector over D, unit_scale the norm of the unit's weights times D, and
+unit_offset the size of its constant. The 1 stands for what the entering vector inherited: where it cancels to
+nearly nothing (all rays of a bias-free network meet at 0), its rounding does not.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ class Stage:
     program: Program
     before: KinkLayer | None
     after: KinkLayer | None
+    input_scale: dict[int, FloatArray]
 
     @property
     def start(self) -> int:
@@ -109,19 +113,19 @@ class Stage:
 
     @cached_property
     def unit_scale(self) -> FloatArray:
-        """(width,) norm of each unit's weights: exact where the matrix is at hand, else from 32 random probes."""
+        """(width,) norm of each unit's weights times input_scale: exact where the matrix is at hand, else from 32 probes."""
         if self.columns is not None:
-            return np.sqrt(np.einsum("uw,uw->w", self.columns, self.columns))
+            weighted = self.columns * self.input_scale[self.source][:, None]
+            return np.sqrt(np.einsum("uw,uw->w", weighted, weighted))
         generator = torch.Generator().manual_seed(0)
-        total = np.zeros(self.width)
-        for register, shape in self.shapes.items():
-            probes = torch.randn(32, *shape, dtype=torch.float64, generator=generator)
-            live = {r: torch.zeros(32, *s, dtype=torch.float64) for r, s in self.shapes.items()}
-            live[register] = probes
-            with torch.no_grad():
-                out = self.program.run(self._placed(live), self.start, self.stop, homogeneous=True)[self.result]
-            total += (out.reshape(32, -1).cpu().numpy() ** 2).mean(axis=0)
-        return np.sqrt(total)
+        live = {
+            r: torch.randn(32, *shape, dtype=torch.float64, generator=generator)
+            * torch.from_numpy(self.input_scale[r].reshape(shape))
+            for r, shape in self.shapes.items()
+        }
+        with torch.no_grad():
+            out = self.program.run(self._placed(live), self.start, self.stop, homogeneous=True)[self.result]
+        return np.sqrt((out.reshape(32, -1).cpu().numpy() ** 2).mean(axis=0))
 
     @cached_property
     def unit_offset(self) -> FloatArray:
@@ -140,7 +144,7 @@ class Stage:
     def run(self, live: Mapping[int, FloatArray], out: FloatArray) -> tuple[dict[int, FloatArray], FloatArray]:
         """Kink and stage on the registers alive at the kink, one row a vertex; the result goes to `out` (n, width).
 
-        Returns the other registers still alive, and the norm (n,) of what entered the stage.
+        Returns the other registers still alive, and the row scale (n,).
         """
         rows, others, scales = self._rows(), [], []
         first = 0 if self.before is None else self.before.step
@@ -149,8 +153,7 @@ class Stage:
             for start in range(0, len(out), rows):
                 part = {r: t[start : start + rows] for r, t in tensors.items()}
                 entered = self.program.run(self._placed(part), first, self.start)
-                squares = sum((t.reshape(len(t), -1) ** 2).sum(dim=1) for t in entered.values())
-                scales.append(torch.sqrt(torch.as_tensor(squares)).cpu().numpy())
+                scales.append(self._row_scale(entered))
                 left = self.program.run(entered, self.start, self.stop)
                 result = left.pop(self.result) if self.after is not None else left[self.result]
                 out[start : start + rows] = result.reshape(len(result), -1).cpu().numpy()
@@ -159,10 +162,39 @@ class Stage:
         return alive, np.concatenate(scales) if scales else np.zeros(0)
 
 
-def stages(program: Program) -> list[Stage]:
-    """All stages of a program, from the input to the outputs."""
+    def _row_scale(self, entered: Mapping[int, Tensor]) -> FloatArray:
+        norms = []
+        for register, tensor in entered.items():
+            inverse = torch.from_numpy(1.0 / self.input_scale[register]).to(tensor.device)
+            norms.append(torch.linalg.vector_norm(tensor.reshape(len(tensor), -1) * inverse, dim=1))
+        return (1.0 + torch.linalg.vector_norm(torch.stack(norms), dim=0)).cpu().numpy()
+
+
+def stages(program: Program, samples: FloatArray) -> list[Stage]:
+    """All stages of a program, from the input to the outputs; samples (n, *input_shape) tell the typical sizes."""
     ends: list[KinkLayer | None] = [None, *program.layers, None]
-    return [Stage(program, before, after) for before, after in zip(ends[:-1], ends[1:], strict=True)]
+    live = {0: torch.from_numpy(samples).to(program.device)}
+    found: list[Stage] = []
+    at = 0
+    with torch.no_grad():
+        for before, after in zip(ends[:-1], ends[1:], strict=True):
+            start = 0 if before is None else before.step + 1
+            kink_input = 0 if before is None else program.steps[before.step].inputs[0]
+            sizes = {} if before is None else {program.steps[before.step].output: _size(live[kink_input])}
+            live = program.run(live, at, start)
+            # A kink's output is measured by its input: a unit asleep at all samples has a size all the same.
+            sizes = {r: sizes[r] if r in sizes else _size(t) for r, t in live.items()}
+            stage = Stage(program, before, after, sizes)
+            found.append(stage)
+            live = program.run(live, start, stage.stop)
+            at = stage.stop
+    return found
+
+
+def _size(tensor: Tensor) -> FloatArray:
+    """(k,) root mean square of each entry over the samples; an entry that is 0 at all of them has size 1."""
+    size = tensor.reshape(len(tensor), -1).square().mean(dim=0).sqrt().cpu().numpy()
+    return np.where(size > 1e-290, size, 1.0)
 
 
 def on_plane(stage: Stage, plane: Plane, centre: FloatArray) -> tuple[dict[int, tuple[FloatArray, FloatArray]], FloatArray]:
@@ -179,7 +211,7 @@ def on_plane(stage: Stage, plane: Plane, centre: FloatArray) -> tuple[dict[int, 
         value = program.run(stage._placed({0: torch.from_numpy(point)}), 0, stage.stop)
         slope = program.run(stage._placed({0: directions}), 0, stage.stop, homogeneous=True)
     maps = {r: (value[r].reshape(-1).cpu().numpy(), slope[r].reshape(2, -1).cpu().numpy()) for r in value}
-    error = stage.unit_scale * np.linalg.norm(point) + stage.unit_offset
+    error = stage.unit_scale * np.sqrt(point.size) + stage.unit_offset
     affine = [step for step in program.steps[: stage.stop] if step.op != "reshape"]
     if len(affine) == 1 and affine[0].op == "linear" and len(maps) == 1 and len(stage.shapes) == 1:
         wide = {role: program.weights[key].cpu().numpy().astype(np.longdouble) for role, key in affine[0].params.items()}

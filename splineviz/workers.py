@@ -1,0 +1,90 @@
+"""Workers: threads that take items from one stack until it is empty.
+
+Depth-first (the newest item is taken first), so what lies on the stack stays small. An exception in one worker,
+or Ctrl-C in the caller, stops all and reaches the caller. Knows nothing of blocks or networks.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+
+
+def available() -> int:
+    """Number of processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Stack(Generic[Item]):
+    """Runs `work(item)`, which returns further items, on several threads until nothing is left."""
+
+    def __init__(self, work: Callable[[Item], Iterable[Item]], threads: int):
+        self._work = work
+        self._threads = threads
+        self._items: list[Item] = []
+        self._busy = 0
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+
+    @property
+    def idle(self) -> bool:
+        """Whether a thread waits for something to do; asked by `work` to decide whether to split."""
+        return self._threads > 1 and not self._items and self._busy < self._threads
+
+    def run(self, first: Iterable[Item]) -> None:
+        """Work through `first` and all that comes of it. Re-raises the first exception of a worker."""
+        self._items = list(first)
+        # Each worker runs torch on one thread, also when it is the only one: a product's rounding depends on it.
+        # torch hands the last setting to new threads, so restore it.
+        torch_threads = torch.get_num_threads()
+        workers = [threading.Thread(target=self._serve, daemon=True) for _ in range(self._threads)]
+        try:
+            if self._threads == 1:
+                torch.set_num_threads(1)
+                while self._items:
+                    self._items.extend(self._work(self._items.pop()))
+                return
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                while worker.is_alive():
+                    worker.join(0.05)  # short, so that Ctrl-C is seen
+        except BaseException as error:
+            self._stop(error)
+            raise
+        finally:
+            torch.set_num_threads(torch_threads)
+        if self._error is not None:
+            raise self._error
+
+    def _stop(self, error: BaseException) -> None:
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
+
+    def _serve(self) -> None:
+        torch.set_num_threads(1)
+        while True:
+            with self._changed:
+                while not self._items and self._busy and self._error is None:
+                    self._changed.wait()
+                if not self._items or self._error is not None:
+                    self._changed.notify_all()
+                    return
+                item = self._items.pop()
+                self._busy += 1
+            try:
+                more = list(self._work(item))
+            except BaseException as error:
+                self._stop(error)
+                more = []
+            with self._changed:
+                self._items.extend(more)
+                self._busy -= 1
+                self._changed.notify_all()
