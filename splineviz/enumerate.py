@@ -97,9 +97,10 @@ def partition(
 
 @dataclass(frozen=True)
 class _Cut:
-    """A block's complex after one layer's cuts; the first `old` vertices are the block's own."""
+    """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs."""
 
     old: int
+    norm: FloatArray
     uv: FloatArray
     parents: tuple[IntArray, IntArray, FloatArray, IntArray]
     edges: IntArray
@@ -212,7 +213,9 @@ class _Enumeration:
         scales = (block.row_scale, unit_scale, unit_offset, self.tolerance)
         words = (z.shape[1] + 63) // 64
         plus, minus = np.empty((len(z), words), np.uint64), np.empty((len(z), words), np.uint64)
-        near_zero = bits.sign_bits(z, *scales, plus, minus)
+        norm = np.empty(len(z))
+        following = self.stages[layer + 1]
+        near_zero = bits.sign_bits(z, *scales, following.inverse_size[following.source], plus, minus, norm)
         cut_offsets = edge_kernels.count_cuts(block.edges, plus, minus)
         cut_unit, cut_t, cut_size, cut_order, vertex_offsets = edge_kernels.cut_edges(block.edges, plus, minus, z, *scales, cut_offsets)
         spare = len(block.edges) // 2
@@ -235,7 +238,7 @@ class _Enumeration:
         targets = np.arange(len(z), len(z) + fresh, dtype=np.int32)
         starts, ends = np.ascontiguousarray(block.edges[:, 0]), np.ascontiguousarray(block.edges[:, 1])
         edge_lines = (starts, ends, cut_offsets, cut_t, cut_unit, cut_size, vertex_offsets, t[:fresh], targets)
-        return _Cut(len(z), uv, (a, b, t, maker), edges, tag, whole_key, (offsets, halves, hashes), edge_lines, chords, lost)
+        return _Cut(len(z), norm, uv, (a, b, t, maker), edges, tag, whole_key, (offsets, halves, hashes), edge_lines, chords, lost)
 
     # ---- values at the next layer ------------------------------------------------------------------
 
@@ -244,9 +247,10 @@ class _Enumeration:
         a, b, t, maker = cut.parents
         values = np.empty((len(cut.uv), stage.width))
         scale = np.empty(len(cut.uv))
+        scale[: cut.old] = 1.0 + cut.norm
+        lines.larger_scale(scale, cut.old, a, b)
         if stage.columns is not None:
-            _, scale[: cut.old] = stage.run(self._live(block, stage), values[: cut.old])
-            lines.larger_scale(scale, cut.old, a, b)
+            stage.run(self._live(block, stage), values[: cut.old])
             assert stage.before is not None
             low, high = stage.before.kinks.slopes
             for line in (cut.edge_lines, cut.chord_lines):
@@ -260,10 +264,12 @@ class _Enumeration:
             flat[: cut.old] = tensor.reshape(cut.old, -1)
             lines.interpolate(flat, cut.old, a, b, t)
             live[register] = flat.reshape(len(flat), *tensor.shape[1:])
-        z = live[self._kink_input(stage)].reshape(len(values), -1)
-        z[np.arange(cut.old, len(z)), maker] = 0.0
-        alive, scale = stage.run(live, values)
-        return values, scale, alive
+        kink_input = self._kink_input(stage)
+        live[kink_input].reshape(len(values), -1)[np.arange(cut.old, len(values)), maker] = 0.0
+        for register, size in stage.inverse_size.items():
+            if register != stage.source:
+                scale += np.linalg.norm(live[register].reshape(len(values), -1) * size, axis=1)
+        return values, scale, stage.run(live, values)
 
     def _kink_input(self, stage: Stage) -> int:
         assert stage.before is not None

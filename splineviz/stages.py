@@ -9,8 +9,8 @@ alive beside it) and not too large, its matrix is at hand as `columns`, for the 
 Scales: unit i of a stage's result is computed with rounding errors in proportion to
 row_scale * unit_scale[i] + unit_offset[i]. Every entry of what enters a stage is measured in units of its typical size
 D in the window (`input_scale`, from sample points), so that neurons of scale 1e-8 and 1e8 may stand side by side:
-row_scale is 1 + the norm of the entering vector over D, unit_scale the norm of the unit's weights times D, and
-unit_offset the size of its constant. The 1 stands for what the entering vector inherited: where it cancels to
+row_scale is 1 + the norm of the entering vector over D (a kink's output is bounded by its input, so that is taken),
+unit_scale the norm of the unit's weights times D, and unit_offset the size of its constant. The 1 stands for what the entering vector inherited: where it cancels to
 nearly nothing (all rays of a bias-free network meet at 0), its rounding does not.
 """
 
@@ -141,33 +141,27 @@ class Stage:
         widest = max([self.width, *(int(np.prod(shape)) for shape in self.shapes.values())])
         return max(64, CHUNK_BYTES // (8 * widest))
 
-    def run(self, live: Mapping[int, FloatArray], out: FloatArray) -> tuple[dict[int, FloatArray], FloatArray]:
+    def run(self, live: Mapping[int, FloatArray], out: FloatArray) -> dict[int, FloatArray]:
         """Kink and stage on the registers alive at the kink, one row a vertex; the result goes to `out` (n, width).
 
-        Returns the other registers still alive, and the row scale (n,).
+        Returns the other registers still alive.
         """
-        rows, others, scales = self._rows(), [], []
+        rows, others = self._rows(), []
         first = 0 if self.before is None else self.before.step
         tensors = {r: torch.from_numpy(t) for r, t in live.items()}
         with torch.no_grad():
             for start in range(0, len(out), rows):
                 part = {r: t[start : start + rows] for r, t in tensors.items()}
-                entered = self.program.run(self._placed(part), first, self.start)
-                scales.append(self._row_scale(entered))
-                left = self.program.run(entered, self.start, self.stop)
+                left = self.program.run(self._placed(part), first, self.stop)
                 result = left.pop(self.result) if self.after is not None else left[self.result]
                 out[start : start + rows] = result.reshape(len(result), -1).cpu().numpy()
                 others.append({r: t.cpu().numpy() for r, t in left.items()} if self.after is not None else {})
-        alive = {r: np.concatenate([o[r] for o in others]) for r in (others[0] if others else {})}
-        return alive, np.concatenate(scales) if scales else np.zeros(0)
+        return {r: np.concatenate([o[r] for o in others]) for r in (others[0] if others else {})}
 
-
-    def _row_scale(self, entered: Mapping[int, Tensor]) -> FloatArray:
-        norms = []
-        for register, tensor in entered.items():
-            inverse = torch.from_numpy(1.0 / self.input_scale[register]).to(tensor.device)
-            norms.append(torch.linalg.vector_norm(tensor.reshape(len(tensor), -1) * inverse, dim=1))
-        return (1.0 + torch.linalg.vector_norm(torch.stack(norms), dim=0)).cpu().numpy()
+    @cached_property
+    def inverse_size(self) -> dict[int, FloatArray]:
+        """1 / input_scale of each register that enters."""
+        return {register: 1.0 / size for register, size in self.input_scale.items()}
 
 
 def stages(program: Program, samples: FloatArray) -> list[Stage]:

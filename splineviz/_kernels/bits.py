@@ -51,27 +51,31 @@ def unit_hashes(first, count):
     return hashes
 
 
-@njit(nogil=True, cache=True)
-def sign_bits(z, row_scale, unit_scale, unit_offset, tolerance, plus, minus):
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def sign_bits(z, row_scale, unit_scale, unit_offset, tolerance, inverse_size, plus, minus, norm):
     """Signs of z (V, n) into plus and minus (V, words); |z| <= tolerance * (row * unit + offset) is 0.
 
-    Returns how many values were read as 0 that are not exactly 0.
+    norm (V,) receives the norm of each row times inverse_size (n,). Returns how many values were read as 0 that are
+    not exactly 0. Without branches in the inner loops, so that the compiler can use vector instructions.
     """
     rows, units = z.shape
     near = 0
     for v in range(rows):
         row = tolerance * row_scale[v]
+        total = 0.0
         for w in range(plus.shape[1]):
-            p, m = np.uint64(0), np.uint64(0)
-            for i in range(64 * w, min(64 * w + 64, units)):
-                x = z[v, i]
-                limit = row * unit_scale[i] + tolerance * unit_offset[i]
-                if x > limit:
-                    p |= ONE << np.uint64(i & 63)
-                elif x < -limit:
-                    m |= ONE << np.uint64(i & 63)
-                elif x != 0.0:
-                    near += 1
+            p, m, zero = np.uint64(0), np.uint64(0), np.uint64(0)
+            base = 64 * w
+            for i in range(min(64, units - base)):
+                x = z[v, base + i]
+                limit = row * unit_scale[base + i] + tolerance * unit_offset[base + i]
+                bit = np.uint64(i)
+                p |= np.uint64(x > limit) << bit
+                m |= np.uint64(x < -limit) << bit
+                zero |= np.uint64(x == 0.0) << bit
+                total += (x * inverse_size[base + i]) ** 2
             plus[v, w] = p
             minus[v, w] = m
+            near += min(64, units - base) - popcount(p | m | zero)
+        norm[v] = np.sqrt(total)
     return near
