@@ -1,0 +1,108 @@
+"""splineviz: the exact linear regions of piecewise-affine torch networks on 2D slices, drawn and animated over training.
+
+    import splineviz as sv
+
+    plane = sv.Plane.through(x0, x1, x2)
+    partition = sv.partition(model, plane)
+    sv.draw.regions(partition)
+
+This file only says where each public name lives. A name is imported when it is first asked for, so that
+`import splineviz` costs milliseconds and a figure drawn from a file needs no torch.
+
+Two names are a room and a function at once: `sv.partition` and `sv.animate` are the functions. The import system
+sets a submodule as an attribute of its package whenever somebody imports it, which would hide the function; the
+package refuses exactly that (`_Package`). The rooms themselves are reached by `from splineviz.partition import ...`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from splineviz import boundary, certificate, complexity, draw, errors, figures, recipes, runs
+    from splineviz.animate import animate
+    from splineviz.certificate import CertificateReport, verify
+    from splineviz.complexity import LocalComplexity, local_complexity
+    from splineviz.enumerate import partition
+    from splineviz.ops import Program
+    from splineviz.partition import Partition
+    from splineviz.planes import Plane
+    from splineviz.recorder import Recorder
+    from splineviz.runs import Run, measure_run, open_run
+    from splineviz.tracing import trace
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CertificateReport",
+    "LocalComplexity",
+    "Partition",
+    "Plane",
+    "Program",
+    "Recorder",
+    "Run",
+    "animate",
+    "boundary",
+    "certificate",
+    "complexity",
+    "draw",
+    "errors",
+    "figures",
+    "local_complexity",
+    "measure_run",
+    "open_run",
+    "partition",
+    "recipes",
+    "runs",
+    "trace",
+    "verify",
+]
+
+_HOMES = {
+    "CertificateReport": "certificate",
+    "LocalComplexity": "complexity",
+    "Partition": "partition",
+    "Plane": "planes",
+    "Program": "ops",
+    "Recorder": "recorder",
+    "Run": "runs",
+    "animate": "animate",
+    "local_complexity": "complexity",
+    "measure_run": "runs",
+    "open_run": "runs",
+    "partition": "enumerate",
+    "trace": "tracing",
+    "verify": "certificate",
+}
+"""The room of every public name that is not a room itself."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    elif name in __all__:
+        value = importlib.import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """The package itself: lets no room take the name of a public function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _HOMES and isinstance(value, ModuleType):
+            return  # the import system announces a submodule; it stays reachable through sys.modules
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
