@@ -16,8 +16,10 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,20 +28,29 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import Colorspace
+from matplotlib.colors import to_rgb
 from PIL import Image, PngImagePlugin
 
+from splineviz import anchors as anchor_room
 from splineviz import draw, figures, files, runs
 from splineviz._kernels import raster
 from splineviz.errors import DataError
 from splineviz.partition import Partition
 
 Pixels = npt.NDArray[np.uint8]
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int, str], None]
+"""progress(done, total, text): half of `total` is measuring, half is drawing."""
 
-CODECS = {"mp4": "libx264", "webm": "libvpx-vp9"}
+CODECS: dict[str, tuple[str, dict[str, str]]] = {
+    # Thin dark lines on colour are what codecs blur first, hence a quality well above the default.
+    "mp4": ("libx264", {"crf": "17", "preset": "medium"}),
+    "webm": ("libvpx-vp9", {"crf": "24", "b:v": "0", "row-mt": "1"}),
+}
 FORMATS = (*CODECS, "gif")
 GIF_WIDTH = 960
 """Most pixels across a gif: it has no compression worth the name for such pictures."""
+EXACT = ("white", "black", figures.TRAIN, figures.TEST, figures.RANDOM, draw.BOUNDARY_COLOR)
+"""Colours that cover few pixels and mean much: a gif shows them as they are."""
 HOLD = 2.0
 """How long the last frame stands, in seconds."""
 BT709 = 1  # the number of this standard for primaries, transfer and matrix in a video stream's tags
@@ -70,11 +81,11 @@ def animate(
     fps: float = 6,
     size: tuple[int, int] = (1920, 1080),
     steps: Sequence[int] | None = None,
-    fill: Any = "slope",
+    fill: str = "slope",
     cmap: Any = None,
     limits: tuple[float, float] | None = None,
-    lc: runs.LCOptions | None = None,
-    jobs: int = 1,
+    lc: runs.LCOptions | None = runs.LCOptions(),  # noqa: B008  # frozen, so it can be shared
+    jobs: int | Executor = 1,
     progress: Progress | None = None,
 ) -> Animation:
     """Measure and draw every checkpoint of a run, and write video, frames, partitions, measures and summary to `out`.
@@ -82,9 +93,9 @@ def animate(
     run: a directory that a Recorder wrote, or an opened Run. anchors: three training samples, by index; they span
     the plane. window: as `Plane.window` takes it. formats: of "mp4", "webm", "gif". fps: checkpoints a second.
     size: of a frame in pixels. steps: draw these checkpoints only. fill, cmap, limits: as `draw.regions` takes them;
-    by default the limits hold the middle 98% of the slice at every checkpoint. lc: settings of the local complexity.
-    progress: called with (done, total).
-    Raises DataError on an unknown format or fps, and whatever opening, slicing and measuring the run raise.
+    by default the limits hold the middle 98% of the slice at every checkpoint. lc: settings of the local complexity,
+    None leaves it out. jobs: processes, or an executor, that measure. progress: see `Progress`.
+    Raises DataError on an unknown format, fps or step, and whatever opening, slicing and measuring the run raise.
     """
     formats = tuple(dict.fromkeys(formats))
     if unknown := [name for name in formats if name not in FORMATS]:
@@ -92,13 +103,14 @@ def animate(
     if not 0 < fps <= 120:
         raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
     opened = run if isinstance(run, runs.Run) else runs.open_run(run)
-    lc, folder = lc or runs.LCOptions(), Path(out)
-    choice = {} if steps is None else {"steps": steps}
+    opened, folder = _at(opened, steps), Path(out)
+    measuring = None if progress is None else lambda done, total, text="": progress(done, 2 * total, text)
     results = runs.measure_run(
-        opened, anchors=tuple(anchors), window=window, out=folder, lc=lc, jobs=jobs, progress=_part(progress, 0), **choice
+        opened, anchors=tuple(anchors), window=window, out=folder, lc=lc, jobs=jobs, progress=measuring
     )
     if limits is None and fill in ("slope", "area"):
         limits = shared_limits((Partition.load(result.partition_path) for result in results), fill=fill)
+    settings = {} if lc is None else _settings(lc, opened)
     painter = figures.FramePainter(
         [result.row for result in results],
         limits=limits,
@@ -106,10 +118,10 @@ def animate(
         size=size,
         fill=fill,
         cmap=cmap,
-        radius=lc.radius,
-        num_vectors=lc.num_vectors,
+        **settings,
     )
-    note = files.digest(_painters(), [dict(r.row) for r in results], limits, list(size), str(fill), str(cmap), list(anchors))
+    rows = [{name: str(value) for name, value in r.row.items() if name != "seconds"} for r in results]
+    note = files.digest(_painters(), rows, limits, list(size), fill, str(cmap), list(anchors), settings)
     keys = [files.digest(note, index, Path(r.partition_path).read_bytes()) for index, r in enumerate(results)]
     frames = [folder / "frames" / f"step-{result.step:010d}.png" for result in results]
     drawn = 0
@@ -118,10 +130,10 @@ def animate(
             save_frame(path, painter.paint(Partition.load(result.partition_path), index), key)
             drawn += 1
         if progress:
-            progress(len(results) + index + 1, 2 * len(results))
+            progress(len(results) + index + 1, 2 * len(results), f"frame of step {result.step:,}")
     summary = folder / "summary.png"
     if _note(summary) != note:
-        figure = figures.summary(painter.table, radius=lc.radius, num_vectors=lc.num_vectors)
+        figure = figures.summary(painter.table, **settings)
         files.write(summary, lambda stream: figure.savefig(stream, format="png", metadata={KEY: note}))
     videos = []
     for name in formats:
@@ -139,20 +151,30 @@ def shared_limits(partitions: Iterator[Partition], *, fill: str = "slope") -> tu
     return float(pairs[:, 0].min()), float(pairs[:, 1].max())
 
 
-def _part(progress: Progress | None, start: int) -> Progress | None:
-    """The first half of the bar: measuring; drawing is the second."""
-    return None if progress is None else lambda done, total: progress(start + done, 2 * total)
+def _at(run: runs.Run, steps: Sequence[int] | None) -> runs.Run:
+    """The run with the checkpoints of the given steps only. Raises DataError for a step that it does not have."""
+    if steps is None:
+        return run
+    present = {checkpoint.step: checkpoint for checkpoint in run.checkpoints}
+    if missing := sorted(set(steps) - set(present)):
+        known = ", ".join(map(str, present))
+        raise DataError(f"steps: expected steps of checkpoints ({known}), got {', '.join(map(str, missing))}.")
+    return replace(run, checkpoints=tuple(present[step] for step in sorted(set(steps))))
+
+
+def _settings(lc: runs.LCOptions, run: runs.Run) -> dict[str, Any]:
+    """What the frames say of the local complexity; there are no more directions than an input has dimensions."""
+    return {"radius": lc.radius, "num_vectors": min(lc.num_vectors, int(np.prod(run.train_x.shape[1:])))}
 
 
 def _thumbnails(run: runs.Run, anchors: Sequence[int]) -> list[Any]:
     """The anchors as pictures, where they are pictures."""
-    samples = [np.asarray(run.train_x[index], dtype=np.float64) for index in anchors]
-    return [sample if draw.thumbnail(sample) is not None else None for sample in samples]
+    return [run.train_x[index] for index in anchors]
 
 
 def _painters() -> str:
     """Digest of the code that draws: a frame drawn by an older version is not up to date."""
-    return files.digest(*(Path(module.__file__ or "").read_bytes() for module in (draw, figures, raster)))
+    return files.digest(*(Path(module.__file__ or "").read_bytes() for module in (anchor_room, draw, figures, raster)))
 
 
 # ---- pictures ----------------------------------------------------------------------------------------
@@ -210,17 +232,16 @@ def _whole(path: Path) -> Iterator[Path]:
 
 def _save_stream(path: Path, frames: Sequence[Path], fps: float, comment: str) -> None:
     """H.264 (mp4) or VP9 (webm), 4:2:0, even size; the index in front, so that a browser starts at once."""
-    codec = CODECS[path.suffix[1:]]
+    codec, quality = CODECS[path.suffix[1:]]
     options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
     repeats = max(round(HOLD * fps), 1)
     with _whole(path) as temporary, av.open(str(temporary), "w", options=options) as container:
         container.metadata["comment"] = comment
-        stream = container.add_stream(codec, rate=_rate(fps))
+        stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
         first = _even(np.asarray(_read(frames[0])))
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
-        # Thin dark lines on colour are what codecs blur first, hence a quality well above the default.
-        stream.options = {"crf": "17", "preset": "medium"} if codec == "libx264" else {"crf": "24", "b:v": "0", "row-mt": "1"}
+        stream.options = quality
         context = stream.codec_context
         context.gop_size = max(round(2 * fps), 1)  # a key frame every two seconds: one can seek
         context.color_primaries = context.color_trc = context.colorspace = BT709
@@ -231,12 +252,6 @@ def _save_stream(path: Path, frames: Sequence[Path], fps: float, comment: str) -
                 picture = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
                 container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
-
-
-def _rate(fps: float) -> Any:
-    from fractions import Fraction
-
-    return Fraction(fps).limit_denominator(1001)
 
 
 def _even(pixels: Pixels) -> Pixels:
@@ -277,7 +292,10 @@ def _palette(frames: Sequence[Path]) -> Image.Image:
     for sample in samples:
         sheet.paste(sample, (0, top))
         top += sample.height
-    return sheet.quantize(256, method=Image.Quantize.MEDIANCUT)
+    found = sheet.quantize(256 - len(EXACT), method=Image.Quantize.MEDIANCUT)
+    exact = [round(255 * part) for color in EXACT for part in to_rgb(color)]
+    found.putpalette((found.getpalette() or [])[: 3 * (256 - len(EXACT))] + exact)
+    return found
 
 
 def _comment(path: Path) -> str | None:

@@ -3,21 +3,20 @@ r"""Drawing: a Partition, its decision boundary and its anchors as artists on an
         regions   fill + knots    one image, rasterised by `_kernels.raster` for just the pixels shown,
                                   whenever it is drawn: zooming in shows more, never a resampled picture
         boundary  red lines       matplotlib vectors
-        anchors   stars, samples  matplotlib vectors and small images
+        anchors   stars, samples  see `anchors`
 
 Axes are in plane coordinates (u right, v up, lengths of input space). The functions take the data first, return
 the artist, never show, and compute no geometry. Where many knots share a pixel they fade, so that the picture
 shows how dense they lie instead of a black blot; where they lie apart they are drawn with their full width.
 
 A region without slope (a dead one) takes the lowest colour of a logarithmic scale, a region without a value
-(NaN) is grey. Anchors outside the axes are left out together with their thumbnails.
+(NaN) is grey.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,16 +25,18 @@ import numpy.typing as npt
 from matplotlib import colors as mpl_colors
 from matplotlib import pyplot
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.image import AxesImage
-from matplotlib.offsetbox import AnnotationBbox, OffsetImage
-from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Affine2D, Bbox
 
 from splineviz._kernels import raster
+from splineviz.anchors import anchors, thumbnail
 from splineviz.errors import FloatArray, to_float_array
 from splineviz.partition import Partition
-from splineviz.planes import Plane
+
+__all__ = [
+    "PartitionImage", "anchors", "boundary", "color_limits", "face_classes", "rasterize", "regions", "thumbnail"
+]  # fmt: skip
 
 Color = Any
 """Any colour that matplotlib understands."""
@@ -59,7 +60,8 @@ BAD_COLOR = (0.8, 0.8, 0.8)
 def _lightened_viridis() -> mpl_colors.ListedColormap:
     """Viridis without its darkest end and nearer to white, so that black knots and a red boundary stand out on it."""
     base = pyplot.get_cmap("viridis")(np.linspace(0.16, 1.0, 256))[:, :3]
-    return mpl_colors.ListedColormap(base + 0.22 * (1.0 - base), name="splineviz")
+    white = np.linspace(0.36, 0.14, 256)[:, None]
+    return mpl_colors.ListedColormap(base + white * (1.0 - base), name="splineviz")
 
 
 CMAP = _lightened_viridis()
@@ -129,13 +131,16 @@ def _colors(
         steps = mpl_colors.BoundaryNorm(np.arange(channels + 1) - 0.5, channels)
         return np.ascontiguousarray(chosen(face_classes(partition))[:, :3]), steps, chosen
     norm: mpl_colors.Normalize
+    low: float
+    high: float
     if isinstance(fill, str):
         if fill not in ("slope", "area"):
             names = "'slope', 'class', 'area', 'random', 'hash'"
             raise ValueError(f"fill: expected {names} or an array with a value per region, got {fill!r}.")
         values = _scalar(partition, fill)
-        norm = mpl_colors.LogNorm(*(limits or color_limits(partition, fill=fill)), clip=True)
-        values = np.maximum(values, norm.vmin)
+        low, high = limits or color_limits(partition, fill=fill)
+        norm = mpl_colors.LogNorm(low, high, clip=True)
+        values = np.maximum(values, low)
     else:
         values = np.asarray(fill, dtype=np.float64)
         if values.shape == (regions_count, 3):
@@ -146,8 +151,9 @@ def _colors(
                 f"got shape {values.shape}."
             )
         finite = values[np.isfinite(values)]
-        norm = mpl_colors.Normalize(*(limits or ((finite.min(), finite.max()) if len(finite) else (0.0, 1.0))), clip=True)
-    faces = chosen(norm(np.nan_to_num(values, nan=float(norm.vmin or 0.0))))[:, :3]
+        low, high = limits or ((finite.min(), finite.max()) if len(finite) else (0.0, 1.0))
+        norm = mpl_colors.Normalize(low, high, clip=True)
+    faces = chosen(norm(np.nan_to_num(values, nan=low)))[:, :3]
     faces[~np.isfinite(values)] = BAD_COLOR
     return np.ascontiguousarray(faces), norm, chosen
 
@@ -244,7 +250,7 @@ class PartitionImage(AxesImage):
         self._drawn: tuple[Any, npt.NDArray[np.uint8]] | None = None
         self.stale = True
 
-    def make_image(
+    def make_image(  # type: ignore[override]  # None, for nothing to draw, is what matplotlib's own draw() asks for
         self, renderer: Any, magnification: float = 1.0, unsampled: bool = False
     ) -> tuple[npt.NDArray[np.uint8] | None, float, float, Affine2D]:
         """The pixels of the part of the axes that is on the canvas (matplotlib calls this when it draws)."""
@@ -318,8 +324,9 @@ def regions(
         )
     faces, norm, chosen = _colors(partition, fill, cmap, limits)
     polygons = np.split(partition.vertices[partition.face_vertices], partition.face_offsets[1:-1])
-    style = {"linewidths": line_width, "edgecolors": mpl_colors.to_rgba(edge_color, edge_alpha)}
-    collection = PolyCollection(polygons, facecolors=faces, **(style if edges else {"linewidths": 0.1, "edgecolors": faces}))
+    # Without knots each face gets a hairline of its own colour, or viewers show gaps between neighbours.
+    ink: Any = mpl_colors.to_rgba(edge_color, edge_alpha) if edges else faces
+    collection = PolyCollection(polygons, facecolors=faces, edgecolors=ink, linewidths=line_width if edges else 0.1)
     collection.set_norm(norm)
     collection.set_cmap(chosen)
     ax.add_collection(collection, autolim=False)
@@ -357,121 +364,3 @@ def boundary(
         ax.add_collection(below, autolim=False)
     ax.add_collection(collection, autolim=False)
     return collection
-
-
-def thumbnail(x: Any) -> FloatArray | None:
-    """One sample as a picture: (h, w) grey or (h, w, 3) colours, scaled to [0, 1]; None if it is no picture.
-
-    x: (h, w), (1, h, w), (3, h, w), (h, w, 3), or flat with a square number of at least 16 values.
-    """
-    image = np.squeeze(to_float_array(x, "sample"))
-    side = int(round(image.size**0.5))
-    if image.ndim == 1 and side >= 4 and side * side == image.size:
-        image = image.reshape(side, side)
-    elif image.ndim == 1 and image.size % 3 == 0 and image.size >= 192 and round((image.size / 3) ** 0.5) ** 2 * 3 == image.size:
-        side = int(round((image.size / 3) ** 0.5))
-        image = image.reshape(3, side, side)
-    if image.ndim == 3 and image.shape[0] == 3 and image.shape[2] != 3:
-        image = np.moveaxis(image, 0, 2)
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3) or min(image.shape[:2]) < 2:
-        return None
-    low, high = float(image.min()), float(image.max())
-    return (image - low) / (high - low if high > low else 1.0)
-
-
-def anchors(
-    plane: Plane,
-    *,
-    ax: Axes | None = None,
-    thumbnails: Sequence[Any] = (),
-    labels: Sequence[str] = (),
-    star: float = 19.0,
-    size: float = 62.0,
-) -> PathCollection:
-    """Draw a white star at each anchor, its sample beside it, and return the stars.
-
-    thumbnails: the samples, as `thumbnail` takes them, one an anchor (None: no picture for that one).
-    labels: a short text an anchor. star, size: of a star and of a thumbnail, in points.
-    Thumbnails stay inside the axes and cover neither a star nor each other; they shrink where there is no room.
-    Set the axes' limits first: places are chosen for the view as it is.
-    """
-    ax = pyplot.gca() if ax is None else ax
-    count = len(plane.anchors_uv)
-    for name, given in (("thumbnails", thumbnails), ("labels", labels)):
-        if len(given) not in (0, count):
-            raise ValueError(f"{name}: expected one for each of the {count} anchors, got {len(given)}.")
-    ax.apply_aspect()
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    points = ax.transData.transform(plane.anchors_uv.reshape(-1, 2)) * 72.0 / figure.dpi
-    frame = np.array([[ax.bbox.x0, ax.bbox.y0], [ax.bbox.x1, ax.bbox.y1]]) * 72.0 / figure.dpi
-    shown = ((points >= frame[0]) & (points <= frame[1])).all(axis=1)
-    uv = plane.anchors_uv[shown]
-    stars = ax.scatter(
-        uv[:, 0], uv[:, 1], s=star**2, marker="*", color="white", edgecolor="black", linewidth=1.3, zorder=5, clip_on=True
-    )
-    pictures = [None if x is None else thumbnail(x) for x in thumbnails] or [None] * count
-    framed = [i for i in range(count) if shown[i] and pictures[i] is not None]
-    spots, size = _places(points, framed, points[shown], frame, star, size)
-    for i in range(count):
-        label = labels[i] if labels and shown[i] else ""
-        picture = pictures[i]
-        if i in spots and picture is not None:
-            image = OffsetImage(picture, zoom=size / picture.shape[0], cmap="gray", interpolation="nearest")
-            offset = spots[i] - points[i]
-            far = np.abs(offset).max() > size
-            box = AnnotationBbox(
-                image, plane.anchors_uv[i], xybox=tuple(offset), boxcoords="offset points", pad=0.12, zorder=4.5,
-                bboxprops={"edgecolor": "black", "facecolor": "white", "linewidth": 1.0},
-                arrowprops={"arrowstyle": "-", "color": "white", "linewidth": 1.5} if far else None,
-            )  # fmt: skip
-            ax.add_artist(box)
-        if label:
-            place = (spots[i] - points[i] + (2 - size / 2, size / 2 - 2)) if i in spots else np.array([0.6 * star, 0.3 * star])
-            ax.annotate(
-                label, plane.anchors_uv[i], xytext=tuple(place), textcoords="offset points", color="white", zorder=6,
-                fontweight="bold", ha="left", va="top" if i in spots else "bottom",
-                path_effects=[withStroke(linewidth=2.5, foreground="black")],
-            )  # fmt: skip
-    return stars
-
-
-def _places(
-    points: FloatArray, framed: list[int], stars: FloatArray, frame: FloatArray, star: float, size: float
-) -> tuple[dict[int, FloatArray], float]:
-    """Centres of square thumbnails beside their anchors, all in points, and the size that found room.
-
-    Tried from the outward side round each anchor, near before far; when nothing fits, everything shrinks.
-    """
-    if not framed:
-        return {}, size
-    middle = points[framed].mean(axis=0)
-    angles = np.arange(16) * 2 * np.pi / 16
-    for attempt in range(6):
-        half = 0.5 * size + 4.0  # with its frame
-        spots: dict[int, FloatArray] = {}
-        for i in framed:
-            outward = np.arctan2(*(points[i] - middle)[::-1])
-            turn = np.abs((angles - outward + np.pi) % (2 * np.pi) - np.pi)
-            best, spot = np.inf, points[i]
-            for reach, (k, angle) in itertools.product((1.0, 1.7, 2.6), enumerate(angles)):
-                direction = np.array([np.cos(angle), np.sin(angle)])
-                centre = points[i] + direction / np.abs(direction).max() * reach * (half + 0.5 * star + 1.0)
-                crossed = sum(_overlap(centre, half, s, 0.5 * star) for s in stars)
-                crossed += sum(_overlap(centre, half, s, half) for s in spots.values())
-                crossed += float(np.maximum(frame[0] + half - centre, 0).sum() + np.maximum(centre + half - frame[1], 0).sum())
-                cost = 1e3 * crossed + 10 * reach + turn[k]
-                if cost < best:
-                    best, spot = cost, centre
-            spots[i] = spot
-            if best > 1e2 and attempt < 5:
-                break
-        else:
-            return spots, size
-        size *= 0.8
-    return spots, size
-
-
-def _overlap(a: FloatArray, half_a: float, b: FloatArray, half_b: float) -> float:
-    """How deep two squares overlap, 0 if they do not."""
-    return max(0.0, half_a + half_b - float(np.abs(a - b).max()))

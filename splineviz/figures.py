@@ -49,7 +49,7 @@ REGIONS = (("regions", "regions", "#333333"),)
 LENGTH = (("boundary_length", "boundary length", "#b00009"),)
 Curves = tuple[tuple[str, str, str], ...]
 
-FRAME_STYLE: dict[str, Any] = {
+FRAME_STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 15.5,
     "axes.labelsize": 15.5,
@@ -77,7 +77,7 @@ FRAME_STYLE: dict[str, Any] = {
 }
 """Style of an animation frame at 1920 x 1080."""
 
-PAPER_STYLE: dict[str, Any] = {
+PAPER_STYLE: Any = {
     **FRAME_STYLE,
     "font.size": 8.0,
     "axes.labelsize": 8.0,
@@ -137,11 +137,8 @@ def _curves(ax: Axes, table: Sequence[Row], curves: Curves, *, strength: float =
         keep = np.isfinite(values)
         band = np.nan_to_num(band)
         if band[keep].any():
-            artists.append(
-                ax.fill_between(
-                    steps[keep], (values - band)[keep], (values + band)[keep], color=color, alpha=0.22 * strength, linewidth=0
-                )
-            )
+            low, high = (values - band)[keep], (values + band)[keep]
+            artists.append(ax.fill_between(steps[keep], low, high, color=color, alpha=0.22 * strength, linewidth=0))
         marker = "o" if keep.sum() == 1 else None
         artists += ax.plot(steps[keep], values[keep], color=color, alpha=strength, label=label, marker=marker)
     return artists
@@ -327,7 +324,7 @@ class FramePainter:
             self._bar.remove()
             return
         bar = self.figure.colorbar(self._image, cax=self._bar, extend="neither")
-        bar.outline.set(linewidth=1.0, edgecolor="#444444")  # type: ignore[operator]
+        bar.outline.set(linewidth=1.0, edgecolor="#444444")
         label = "slope norm" if self._fill_label == "slope" else self._fill_label
         bar.set_label(label, labelpad=10)
         self._bar.grid(False)
@@ -398,7 +395,7 @@ def summary(
     *,
     radius: float | None = None,
     num_vectors: int | None = None,
-    style: Mapping[str, Any] | None = None,
+    style: Any = None,
     width: float = 6.9,
 ) -> Figure:
     """All curves of a run over its steps: accuracy, local complexity, number of regions, length of the boundary.
@@ -416,7 +413,7 @@ def summary(
     ]
     groups = [group for group in groups if group[0]]
     rows = max(-(-len(groups) // 2), 1)
-    with matplotlib.rc_context(dict(PAPER_STYLE if style is None else style)):
+    with matplotlib.rc_context(PAPER_STYLE if style is None else dict(style)):
         figure = Figure(figsize=(width, 0.15 + 1.75 * rows * width / 6.9), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, 2 if len(groups) > 1 else 1, squeeze=False).flatten()

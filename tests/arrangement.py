@@ -91,7 +91,7 @@ def lines_in_square(lines: int, *, seed: int = 0, half: float = 1.0) -> Partitio
 
 
 def jittered_grid(columns: int, *, seed: int = 0, jitter: float = 0.3, crowd: float = 0.0) -> Partition:
-    """columns^2 convex quads, much faster to make than an arrangement; crowd > 0 squeezes them onto a circle of radius 0.5."""
+    """columns^2 convex quads, much faster to make than an arrangement; crowd > 0 squeezes them to a circle."""
     rng = np.random.default_rng(seed)
     n = columns + 1
     ticks = np.linspace(-1, 1, n)
