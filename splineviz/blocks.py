@@ -71,6 +71,12 @@ class Block:
         """Bytes of the values and live tensors."""
         return self.values.nbytes + sum(tensor.nbytes for tensor in self.live.values())
 
+    def compact(self) -> None:
+        """Let go of what a finished block no longer needs, and of the slack of its arrays."""
+        for name in ("uv", "edges", "tag", "key", "face_offsets", "face_halves", "face_hash"):
+            setattr(self, name, getattr(self, name).copy())
+        self.row_scale, self.live = np.zeros(0), {}
+
     def split(self, parts: int, serial: int) -> list[Block]:
         """Take apart into contiguous runs of faces of about equal size; `serial` must differ at each call of a run."""
         corners = np.linspace(0, int(self.face_offsets[-1]), parts + 1)
@@ -141,7 +147,9 @@ def sew(blocks: Sequence[Block]) -> Complex:
     same_vertex, same_edge = np.arange(len(uv), dtype=np.int32), np.arange(len(edges), dtype=np.int32)
     torn = sewing.join_seams(seams, key[seams], edges, uv, same_vertex, same_edge)
     if torn >= 0:
-        raise PartitionError(f"blocks: expected two equal copies of every seam, edge {torn} has no twin; please report the network.")
+        raise PartitionError(
+            f"blocks: expected two equal copies of every seam, edge {torn} has no twin; please report the network."
+        )
     face_vertices, edge_faces, joined, old_edge, old_vertex = sewing.number(offsets, halves, edges, same_vertex, same_edge)
     return Complex(
         uv=uv[old_vertex],

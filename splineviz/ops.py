@@ -99,6 +99,7 @@ class Step:
 
     @property
     def is_kink(self) -> bool:
+        """Whether the step is a kink; else it is affine."""
         return self.op in KINKS
 
 
@@ -113,6 +114,7 @@ class KinkLayer:
 
     @property
     def units(self) -> int:
+        """Number of units: entries of the kink's input."""
         return math.prod(self.shape)
 
 
@@ -191,10 +193,12 @@ class Program:
 
     @property
     def dtype(self) -> torch.dtype:
+        """Precision of the weights; float64 if there are none."""
         return next((w.dtype for w in self.weights.values() if w.is_floating_point()), torch.float64)
 
     @property
     def device(self) -> torch.device:
+        """Device of the weights."""
         return next((w.device for w in self.weights.values()), torch.device("cpu"))
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Program:

@@ -81,10 +81,10 @@ class Partition:
     layer_paths: tuple[str, ...] = ()
     report: Report = field(default_factory=Report)
     centre: FloatArray = field(default_factory=lambda: np.zeros(2))
-    local_vertices: FloatArray = None  # type: ignore[assignment]  # __post_init__ replaces None by vertices - centre
+    local_vertices: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
 
     def __post_init__(self) -> None:
-        if self.local_vertices is None:
+        if len(self.local_vertices) != len(self.vertices):  # not given: far windows give it, small ones need not
             object.__setattr__(self, "local_vertices", self.vertices - self.centre if self.centre.any() else self.vertices)
 
     # ---- counts and geometry -----------------------------------------------------------------------
@@ -185,8 +185,10 @@ class Partition:
                     raise PartitionError(f"{path}: expected partition format {FORMAT}, got {meta['format']}; draw it anew.")
                 plane = Plane(data["origin"], data["basis"], data["anchors_uv"])
                 partition = cls(
-                    plane, **{name: data[name] for name in ARRAYS},
-                    layer_paths=tuple(meta["layer_paths"]), report=Report(**meta["report"]),
+                    plane,
+                    **{name: data[name] for name in ARRAYS},
+                    layer_paths=tuple(meta["layer_paths"]),
+                    report=Report(**meta["report"]),
                 )
         except FileNotFoundError:
             raise
@@ -194,7 +196,8 @@ class Partition:
             raise
         except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise PartitionError(
-                f"{path}: expected a partition written by splineviz, got {type(error).__name__}: {error}; delete the file and draw it anew."
+                f"{path}: expected a partition written by splineviz, got {type(error).__name__}: {error}; "
+                "delete the file and draw it anew."
             ) from error
         partition.check()
         return partition
@@ -212,9 +215,13 @@ class Partition:
             and self.face_offsets[-1] == len(self.face_vertices)
             and (np.diff(self.face_offsets) >= 3).all()
         ):
-            raise PartitionError("partition: expected vertex and face ids in range and faces of 3 or more vertices, got others.")
+            raise PartitionError(
+                "partition: expected vertex and face ids in range and faces of 3 or more vertices, got others."
+            )
         if vertices - edges + faces != 1:
-            raise PartitionError(f"partition: expected V - E + F = 1, got {vertices} - {edges} + {faces} = {vertices - edges + faces}.")
+            raise PartitionError(
+                f"partition: expected V - E + F = 1, got {vertices} - {edges} + {faces} = {vertices - edges + faces}."
+            )
         whole = polygon_area(self.window - self.centre)
         gap = abs(float(self.areas.sum()) - whole)
         if not gap <= 1e-9 * whole:

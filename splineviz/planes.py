@@ -13,7 +13,7 @@ coincide or lie on one line span no plane and are refused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ class Plane:
 
     origin: FloatArray
     basis: FloatArray
-    anchors_uv: FloatArray = None  # type: ignore[assignment]  # __post_init__ replaces None by an empty array
+    anchors_uv: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
 
     def __post_init__(self) -> None:
         origin = to_float_array(self.origin, "origin")
@@ -52,7 +52,7 @@ class Plane:
                 f"basis: expected two orthonormal directions, got inner products {gram.tolist()}; "
                 f"orthonormalise them (numpy.linalg.qr) or use Plane.through(x0, x1, x2)."
             )
-        anchors = np.empty((0, 2)) if self.anchors_uv is None else to_points(self.anchors_uv, "anchors_uv")
+        anchors = to_points(self.anchors_uv, "anchors_uv")
         for name, array in (("origin", origin), ("basis", basis), ("anchors_uv", anchors)):
             array = array.copy()
             array.flags.writeable = False
@@ -72,7 +72,7 @@ class Plane:
         origin = (points[0] + points[1] + points[2]) / 3.0
         first = (points[1] - points[0]).reshape(-1)
         second = (points[2] - points[0]).reshape(-1)
-        longest = max(np.linalg.norm(first), np.linalg.norm(second), np.linalg.norm(second - first))
+        longest = max(float(np.linalg.norm(gap)) for gap in (first, second, second - first))
         # Below this length a difference of the anchors is rounding, not direction.
         floor = 1e-10 * max(longest, *(1e-3 * float(np.linalg.norm(p)) for p in points))
         for i, j, gap in ((0, 1, first), (0, 2, second), (1, 2, second - first)):
@@ -109,7 +109,9 @@ class Plane:
         """Plane coordinates (n, 2) of the orthogonal projections of inputs x (n, *input_shape)."""
         inputs = to_float_array(x, "x")
         if inputs.shape[1:] != self.input_shape or inputs.ndim == 0:
-            raise PlaneError(f"x: expected inputs of shape (n, {', '.join(map(str, self.input_shape))}), got {inputs.shape}.")
+            raise PlaneError(
+                f"x: expected inputs of shape (n, {', '.join(map(str, self.input_shape))}), got {inputs.shape}."
+            )
         offsets = (inputs - self.origin).reshape(len(inputs), -1)
         return np.ascontiguousarray(offsets @ self.basis.reshape(2, -1).T)
 
@@ -154,7 +156,9 @@ def convex_polygon(window: Any) -> FloatArray:
     offsets = polygon - polygon[0]
     area = 0.5 * float(np.sum(offsets[:-1, 0] * offsets[1:, 1] - offsets[:-1, 1] * offsets[1:, 0]))
     if area < 0:
-        raise PlaneError("window: expected counter-clockwise corners, got clockwise ones; reverse their order (window[::-1]).")
+        raise PlaneError(
+            "window: expected counter-clockwise corners, got clockwise ones; reverse their order (window[::-1])."
+        )
     turning = np.arctan2(cross, np.einsum("ij,ij->i", sides, following)).sum()
     if (sine < -rounding).any() or abs(turning - 2 * np.pi) > 1e-3 or area == 0:
         raise PlaneError(

@@ -10,8 +10,9 @@ Scales: unit i of a stage's result is computed with rounding errors in proportio
 row_scale * unit_scale[i] + unit_offset[i]. Every entry of what enters a stage is measured in units of its typical size
 D in the window (`input_scale`, from sample points), so that neurons of scale 1e-8 and 1e8 may stand side by side:
 row_scale is 1 + the norm of the entering vector over D (a kink's output is bounded by its input, so that is taken),
-unit_scale the norm of the unit's weights times D, and unit_offset the size of its constant. The 1 stands for what the entering vector inherited: where it cancels to
-nearly nothing (all rays of a bias-free network meet at 0), its rounding does not.
+unit_scale the norm of the unit's weights times D, and unit_offset the size of its constant. The 1 stands for what the
+entering vector inherited: where it cancels to nearly nothing (all rays of a bias-free network meet at 0), its
+rounding does not.
 """
 
 from __future__ import annotations
@@ -192,29 +193,28 @@ def _size(tensor: Tensor) -> FloatArray:
 
 
 def on_plane(stage: Stage, plane: Plane, centre: FloatArray) -> tuple[dict[int, tuple[FloatArray, FloatArray]], FloatArray]:
-    """The first stage on a plane: for each register alive at its end the value (k,) at `centre` and slopes (2, k).
+    """The first stage on a plane: for each register alive at its end the value (k,) at `centre` (2,) and slopes (2, k).
 
     Before the first non-linearity everything is affine in (u, v), so three evaluations tell all. Where the stage is one
     Linear layer the value at the centre is summed in extended precision, so that a window far from the origin, or a tiny
     one, is as good as any other. Also the size (k,) of the error of the result at the centre, in units of rounding.
     """
     program = stage.program
-    directions = torch.from_numpy(plane.basis.copy())
     point = plane.embed(centre[None])
     with torch.no_grad():
         value = program.run(stage._placed({0: torch.from_numpy(point)}), 0, stage.stop)
-        slope = program.run(stage._placed({0: directions}), 0, stage.stop, homogeneous=True)
+        slope = program.run(stage._placed({0: torch.from_numpy(plane.basis.copy())}), 0, stage.stop, homogeneous=True)
     maps = {r: (value[r].reshape(-1).cpu().numpy(), slope[r].reshape(2, -1).cpu().numpy()) for r in value}
     error = stage.unit_scale * np.sqrt(point.size) + stage.unit_offset
     affine = [step for step in program.steps[: stage.stop] if step.op != "reshape"]
-    if len(affine) == 1 and affine[0].op == "linear" and len(maps) == 1 and len(stage.shapes) == 1:
-        wide = {role: program.weights[key].cpu().numpy().astype(np.longdouble) for role, key in affine[0].params.items()}
-        if wide["weight"].shape[1] != point.size:  # applied along the last of several dimensions
-            return maps, error
-        basis, uv = plane.basis.reshape(2, -1).astype(np.longdouble), centre.astype(np.longdouble)
-        x = plane.origin.reshape(-1).astype(np.longdouble) + uv @ basis
-        exact = wide["weight"] @ x + wide.get("bias", np.longdouble(0))
-        maps[stage.result] = (exact.astype(np.float64), (basis @ wide["weight"].T).astype(np.float64))
-        extended = float(np.finfo(np.longdouble).eps / np.finfo(np.float64).eps)
-        error = np.abs(maps[stage.result][0]) + error * extended
-    return maps, error
+    if not (len(affine) == 1 and affine[0].op == "linear" and len(maps) == 1):
+        return maps, error
+    wide = {role: program.weights[key].cpu().numpy().astype(np.longdouble) for role, key in affine[0].params.items()}
+    if wide["weight"].shape[1] != point.size:  # applied along the last of several dimensions
+        return maps, error
+    basis = plane.basis.reshape(2, -1).astype(np.longdouble)
+    x = plane.origin.reshape(-1).astype(np.longdouble) + centre.astype(np.longdouble) @ basis
+    exact = wide["weight"] @ x + wide.get("bias", np.longdouble(0))
+    maps[stage.result] = (exact.astype(np.float64), (basis @ wide["weight"].T).astype(np.float64))
+    extended = float(np.finfo(np.longdouble).eps / np.finfo(np.float64).eps)
+    return maps, np.abs(maps[stage.result][0]) + error * extended

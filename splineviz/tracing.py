@@ -23,8 +23,24 @@ from torch import Tensor, nn
 from splineviz.errors import TraceError
 from splineviz.ops import Program, Step, operations, renumbered
 
-SMOOTH = {"gelu", "silu", "tanh", "sigmoid", "softmax", "log_softmax", "elu", "celu", "selu", "mish", "softplus", "logsigmoid",
-          "hardswish", "softsign", "tanhshrink", "glu"}
+SMOOTH = {
+    "gelu",
+    "silu",
+    "tanh",
+    "sigmoid",
+    "softmax",
+    "log_softmax",
+    "elu",
+    "celu",
+    "selu",
+    "mish",
+    "softplus",
+    "logsigmoid",
+    "hardswish",
+    "softsign",
+    "tanhshrink",
+    "glu",
+}
 JUMPS = {"hardshrink", "threshold", "sign", "heaviside", "round", "floor", "ceil"}
 
 
@@ -37,7 +53,9 @@ def trace(model: Any, input_shape: Sequence[int]) -> Program:
     """
     if isinstance(model, Program):
         if model.input_shape != tuple(input_shape):
-            raise TraceError(f"network: expected inputs of shape {model.input_shape}, got a plane of shape {tuple(input_shape)}.")
+            raise TraceError(
+                f"network: expected inputs of shape {model.input_shape}, got a plane of shape {tuple(input_shape)}."
+            )
         return model.to(torch.float64)
     if not isinstance(model, nn.Module):
         raise TraceError(f"network: expected a torch.nn.Module or a Program, got {type(model).__name__}.")
@@ -48,7 +66,7 @@ def trace(model: Any, input_shape: Sequence[int]) -> Program:
     except Exception as error:  # fx raises many kinds; each means the forward cannot be recorded
         raise TraceError(
             f"{type(model).__name__}: expected a forward that torch.fx can record, got {type(error).__name__}: {error}. "
-            "Control flow that depends on the data cannot be traced; rewrite it or wrap the piecewise-affine part in a module."
+            "Control flow that depends on the data cannot be traced; rewrite it, or slice the piecewise-affine part alone."
         ) from error
     program = _Recording(graph, tuple(int(n) for n in input_shape), module).program()
     _compare(program, module)
@@ -82,20 +100,26 @@ class _Recording(torch.fx.Interpreter):
                     f"got {error}; do the samples fit the network?"
                 ) from error
         used = {key for step in self.steps for key in step.params.values()}
-        return Program(self.input_shape, self.steps, self.result, {k: self.tensors[k].detach() for k in self.tensors if k in used})
+        return Program(
+            self.input_shape, self.steps, self.result, {k: self.tensors[k].detach() for k in self.tensors if k in used}
+        )
 
     def run_node(self, n: torch.fx.Node) -> Any:
         value = super().run_node(n)
         if n.op == "placeholder":
             if 0 in self.registers.values():
                 if value is not None:
-                    raise TraceError(f"forward: expected one input, got a second one {n.name!r}; bind it with functools.partial.")
+                    raise TraceError(
+                        f"forward: expected one input, got a second one {n.name!r}; bind it with functools.partial."
+                    )
             else:
                 self.registers[n] = 0
         elif n.op == "output":
             source = n.args[0]
             if not isinstance(source, torch.fx.Node) or source not in self.registers:
-                raise TraceError("forward: expected one tensor that depends on the input as output; return the logits alone.")
+                raise TraceError(
+                    "forward: expected one tensor that depends on the input as output; return the logits alone."
+                )
             self.result = self.registers[source]
         elif n.op != "get_attr" and any(a in self.registers for a in n.all_input_nodes):
             self._record(n, value)
@@ -126,7 +150,7 @@ class _Recording(torch.fx.Interpreter):
         step = recorder(module, value)
         if step is None:
             return None
-        params = {role: self._key(t, path) for role, t in step.params.items() if t is not None}  # type: ignore[attr-defined]
+        params = {role: self._key(t, path) for role, t in step.params.items() if t is not None}
         return Step(step.op, (), -1, params, step.attrs, path)
 
     def _call_step(self, n: torch.fx.Node, value: Tensor) -> Step | None:
@@ -156,7 +180,9 @@ class _Recording(torch.fx.Interpreter):
     def _key(self, tensor: Any, path: str) -> str:
         key = self.keys.get(id(tensor))
         if key is None:
-            raise TraceError(f"{path}: expected a parameter or buffer of the module as weight, got a computed tensor; register it.")
+            raise TraceError(
+                f"{path}: expected a parameter or buffer of the module as weight, got a computed tensor; register it."
+            )
         return key
 
     def _refusal(self, n: torch.fx.Node, why: str) -> TraceError:
@@ -173,7 +199,8 @@ class _Recording(torch.fx.Interpreter):
         elif plain in JUMPS:
             reason = f"{name} jumps, so the network is not continuous; replace it by a continuous piecewise-linear function"
         else:
-            reason = f"expected one of {', '.join(operations())} or an identity in evaluation mode, got {name}; rewrite it in those"
+            known = ", ".join(operations())
+            reason = f"expected one of {known} or an identity in evaluation mode, got {name}; rewrite it in those"
         return TraceError(f"{path}: {reason}.")
 
 
@@ -258,7 +285,11 @@ def _compare(program: Program, module: nn.Module) -> None:
     with torch.no_grad():
         ours, theirs = program(x), module(x).reshape(8, -1)
     if not torch.isfinite(theirs).all():
-        raise TraceError("network: expected finite outputs, got NaN or infinity; look for NaN or infinite weights in the checkpoint.")
+        raise TraceError(
+            "network: expected finite outputs, got NaN or infinity; look for NaN or infinite weights in the checkpoint."
+        )
     worst = float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(torch.finfo(torch.float64).tiny))
     if not worst <= 1e-9 * math.sqrt(len(program.steps) + 1):
-        raise TraceError(f"network: the traced program differs from the module by {worst:.3g} of its output; please report the network.")
+        raise TraceError(
+            f"network: the traced program differs from the module by {worst:.3g} of its output; please report the network."
+        )

@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from splineviz._kernels.bits import ONE, lowest
+from splineviz._kernels.bits import ONE
 
 TINY = 1e-300
 

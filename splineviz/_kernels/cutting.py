@@ -104,8 +104,9 @@ def sort_by(keys, start, stop, ints):
 
 @njit(nogil=True, cache=True)
 def cut_faces(
-    face_offsets, face_halves, face_hash, edges, plus, minus, z, row_scale, unit_scale, unit_offset, tolerance, unit_hash, first_tag,
-    cut_offsets, cut_unit, cut_order, vertex_offsets, uv, parent_a, parent_b, parent_t, maker, all_edges, tag,
+    face_offsets, face_halves, face_hash, edges, plus, minus, z, row_scale, unit_scale, unit_offset, tolerance,
+    unit_hash, first_tag, cut_offsets, cut_unit, cut_order, vertex_offsets, uv, parent_a, parent_b, parent_t, maker,
+    all_edges, tag,
 ):  # fmt: skip
     """Cut every face. `uv`, the parents, `all_edges` and `tag` hold the edges' cuts; the faces' own are appended.
 
@@ -127,7 +128,12 @@ def cut_faces(
     lost, lost_count, chords, irregular = np.empty(16, np.int32), 0, 0, 0
     # --- scratch of one face: boundary, arrangement
     either, crossing = np.empty(2 * plus.shape[1], np.uint64), np.empty(units, np.int32)
-    ids, on_edge, order, code = np.empty(64, np.int32), np.empty(64, np.int32), np.empty(64, np.int32), np.empty(64, np.int32)
+    ids, on_edge, order, code = (
+        np.empty(64, np.int32),
+        np.empty(64, np.int32),
+        np.empty(64, np.int32),
+        np.empty(64, np.int32),
+    )
     place, spread, value = np.empty(64), np.empty(64), np.empty(64)
     x, y, chord_t = np.empty(64), np.empty(64), np.empty(64)
     parent_p, parent_q = np.empty(64, np.int32), np.empty(64, np.int32)
@@ -155,7 +161,13 @@ def cut_faces(
         ids, on_edge, order, place = grown(ids, m), grown(on_edge, m), grown(order, m), grown(place, m)
         code = grown(code, m)
         lay_out(loop, edges, vertex_offsets, old_vertices, old_edges, parent_t, ids, on_edge, order, place, code)
-        x, y, origin, following, preceding = grown(x, m), grown(y, m), grown(origin, 2 * m), grown(following, 2 * m), grown(preceding, 2 * m)
+        x, y, origin, following, preceding = (
+            grown(x, m),
+            grown(y, m),
+            grown(origin, 2 * m),
+            grown(following, 2 * m),
+            grown(preceding, 2 * m),
+        )
         edge_unit, edge_gid = grown(edge_unit, m), grown(edge_gid, m)
         row = 0.0
         for i in range(m):
@@ -169,7 +181,18 @@ def cut_faces(
         for j in range(k):
             for i in range(m):
                 boundary_values[j, i] = boundary_value(
-                    ids[i], on_edge[i], order[i], place[i], crossing[j], edges, plus, minus, z, cut_offsets, cut_unit, cut_order
+                    ids[i],
+                    on_edge[i],
+                    order[i],
+                    place[i],
+                    crossing[j],
+                    edges,
+                    plus,
+                    minus,
+                    z,
+                    cut_offsets,
+                    cut_unit,
+                    cut_order,
                 )
         # --- insert the units
         n, e, faces = m, m, 1
@@ -177,7 +200,14 @@ def cut_faces(
         for j in range(k):
             u = crossing[j]
             room = n + e - m
-            ids, value, x, y, place, spread = grown(ids, room), grown(value, room), grown(x, room), grown(y, room), grown(place, room), grown(spread, room)
+            ids, value, x, y, place, spread = (
+                grown(ids, room),
+                grown(value, room),
+                grown(x, room),
+                grown(y, room),
+                grown(place, room),
+                grown(spread, room),
+            )
             parent_p, parent_q, chord, made_by, chord_t = (
                 grown(parent_p, room), grown(parent_q, room), grown(chord, room), grown(made_by, room), grown(chord_t, room),
             )  # fmt: skip
@@ -189,20 +219,30 @@ def cut_faces(
             value[:m] = boundary_values[j]
             interior_values(value, m, n, parent_p, parent_q, place, spread, limit)
             n, e, faces, bad = insert_unit(
-                j, m, n, e, faces, limit, unit_hash[u], value, x, y, parent_p, parent_q, place, spread, chord, made_by, chord_t,
-                chord_p, chord_q, boundary_values, origin, following, preceding, edge_unit, first, sub_hash, zeros,
+                j, m, n, e, faces, limit, unit_hash[u], value, x, y, parent_p, parent_q, place, spread, chord, made_by,
+                chord_t, chord_p, chord_q, boundary_values, origin, following, preceding, edge_unit, first, sub_hash, zeros,
             )  # fmt: skip
             irregular += bad
         # --- write down vertices, edges, faces
         inner = n - m
         uv = grown_rows(uv, vertices + inner)
         need = fresh + inner
-        parent_a, parent_b, parent_t, maker = grown(parent_a, need), grown(parent_b, need), grown(parent_t, need), grown(maker, need)
+        parent_a, parent_b, parent_t, maker = (
+            grown(parent_a, need),
+            grown(parent_b, need),
+            grown(parent_t, need),
+            grown(maker, need),
+        )
         for v in range(m, n):
             g, i = vertices + v - m, fresh + v - m
             ids[v] = g
             uv[g, 0], uv[g, 1] = x[v], y[v]
-            parent_a[i], parent_b[i], parent_t[i], maker[i] = ids[parent_p[v]], ids[parent_q[v]], place[v], crossing[made_by[v]]
+            parent_a[i], parent_b[i], parent_t[i], maker[i] = (
+                ids[parent_p[v]],
+                ids[parent_q[v]],
+                place[v],
+                crossing[made_by[v]],
+            )
         vertices += inner
         fresh += inner
         all_edges, tag = grown_rows(all_edges, total_edges + e - m), grown(tag, total_edges + e - m)
@@ -259,12 +299,11 @@ def cut_faces(
             flip_offsets[chords], target_offsets[chords] = i, end
             begin = end
     return (
-        uv[:vertices], parent_a[:fresh], parent_b[:fresh], parent_t[:fresh], maker[:fresh], all_edges[:total_edges], tag[:total_edges],
+        uv[:vertices], parent_a[:fresh], parent_b[:fresh], parent_t[:fresh], maker[:fresh],
+        all_edges[:total_edges], tag[:total_edges],
         offsets[: written + 1], halves[: offsets[written]], hashes[:written],
         (chord_start[:chords], chord_end[:chords], flip_offsets[: chords + 1], flip_t[: flip_offsets[chords]],
          flip_unit[: flip_offsets[chords]], flip_size[: flip_offsets[chords]], target_offsets[: chords + 1],
          target_t[: target_offsets[chords]], target_vertex[: target_offsets[chords]]),
         lost[:lost_count], irregular,
     )  # fmt: skip
-
-

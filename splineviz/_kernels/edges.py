@@ -58,7 +58,12 @@ def cut_edges(edges, plus, minus, z, row_scale, unit_scale, unit_offset, toleran
                 limit = tolerance * (row * unit_scale[i] + unit_offset[i]) / size
                 k = c
                 while k > start and cut_t[k - 1] > t:
-                    cut_t[k], cut_unit[k], cut_size[k], spread[k] = cut_t[k - 1], cut_unit[k - 1], cut_size[k - 1], spread[k - 1]
+                    cut_t[k], cut_unit[k], cut_size[k], spread[k] = (
+                        cut_t[k - 1],
+                        cut_unit[k - 1],
+                        cut_size[k - 1],
+                        spread[k - 1],
+                    )
                     k -= 1
                 cut_t[k], cut_unit[k], cut_size[k], spread[k] = t, i, size, limit
                 c += 1
@@ -74,7 +79,9 @@ def cut_edges(edges, plus, minus, z, row_scale, unit_scale, unit_offset, toleran
 
 
 @njit(nogil=True, cache=True)
-def split_edges(uv, edges, tag, key, layer, cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spare_vertices, spare_edges):
+def split_edges(
+    uv, edges, tag, key, layer, cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spare_vertices, spare_edges
+):
     """New vertices and sub-edges of all cut edges, in arrays with room for more (the faces' own).
 
     Returns uv, parents (a, b), t and unit of the new vertices, and edges, tag, key of all edges. A seam edge

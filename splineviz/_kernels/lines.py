@@ -17,10 +17,12 @@ from numba import njit
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
-def propagate(start, end, flip_offsets, flip_t, flip_unit, flip_size, target_offsets, target_t, target_vertex, jump, columns, values):
-    """Write values[target] (next layer's values) for the targets of every line; columns (units, width) holds W transposed.
+def propagate(
+    start, end, flip_offsets, flip_t, flip_unit, flip_size, target_offsets, target_t, target_vertex, jump, columns, values
+):
+    """Write values[target], the next layer's values, for the targets of every line.
 
-    Flips and targets ascend in t; lines without targets cost nothing.
+    columns (units, width) holds W transposed. Flips and targets ascend in t; lines without targets cost nothing.
     """
     width = values.shape[1]
     slope, here = np.empty(width), np.empty(width)

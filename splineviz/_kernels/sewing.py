@@ -29,7 +29,7 @@ def mark_seams(face_offsets, face_halves, bounds, key, serial):
 
 @njit(nogil=True, cache=True)
 def take_part(face_offsets, face_halves, edges, vertex_count, start, stop):
-    """Faces start..stop-1 as a complex of their own: offsets, half-edges, edges, and the old ids of its edges and vertices."""
+    """Faces start..stop-1 as a complex of their own: offsets, half-edges, edges, old ids of its edges and vertices."""
     new_edge, new_vertex = np.full(len(edges), -1, np.int32), np.full(vertex_count, -1, np.int32)
     base, size = face_offsets[start], face_offsets[stop] - face_offsets[start]
     offsets = face_offsets[start : stop + 1] - base

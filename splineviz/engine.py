@@ -1,0 +1,191 @@
+"""Engine: one kink layer at a time, a block's complex is cut and its values are brought to the next layer.
+
+    z at the block's vertices --signs--> cut edges --> cut faces --> z' at old vertices by the network's own calls,
+                                                                     at new ones from the ends of their line
+
+A new vertex lies on a line, an old edge or a chord of an old face, along which the next layer's values follow from
+its ends by rank-1 updates (`_kernels.lines`). Where a skip connection is alive beside the kink, or the stage is too
+large for a matrix, every live tensor is interpolated at the new vertices and the stage runs on all of them.
+Knows blocks and stages, not the window, the threads or the result.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from splineviz._kernels import bits, cutting, lines
+from splineviz._kernels import edges as edge_kernels
+from splineviz.blocks import Block
+from splineviz.errors import FloatArray, IntArray
+from splineviz.ops import Program
+from splineviz.planes import Plane
+from splineviz.stages import Stage, on_plane, stages
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs."""
+
+    old: int
+    norm: FloatArray
+    uv: FloatArray
+    parents: tuple[IntArray, IntArray, FloatArray, IntArray]
+    edges: IntArray
+    tag: IntArray
+    key: npt.NDArray[np.uint64]
+    faces: tuple[IntArray, IntArray, npt.NDArray[np.uint64]]
+    edge_lines: tuple[Any, ...]
+    chord_lines: tuple[Any, ...]
+    lost: IntArray
+
+
+class Engine:
+    """One network on one slice: its stages and scales, and what is counted on the way. Safe to use from several threads."""
+
+    def __init__(self, program: Program, samples: FloatArray, tolerance: float):
+        self.program = program
+        self.tolerance = tolerance
+        self.stages = stages(program, samples)
+        sizes = [layer.units for layer in program.layers]
+        self.unit_offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self.unit_hashes = [bits.unit_hashes(int(self.unit_offsets[i]), n) for i, n in enumerate(sizes)]
+        self.near_zero = 0
+        self.irregular = 0
+        self._scales: list[tuple[FloatArray, FloatArray]] = [(s.unit_scale, s.unit_offset) for s in self.stages]
+        self._lock = threading.Lock()
+
+    @property
+    def layers(self) -> int:
+        """Number of kink layers."""
+        return len(self.program.layers)
+
+    def place(self, block: Block, plane: Plane, centre: FloatArray) -> None:
+        """Give a block the values of stage 0 at its vertices, whose uv (V, 2) are relative to `centre` (2,)."""
+        stage = self.stages[0]
+        maps, error = on_plane(stage, plane, centre)
+        values = {r: np.ascontiguousarray(value + block.uv @ slope) for r, (value, slope) in maps.items()}
+        block.values = values.pop(stage.result)
+        block.live = values
+        block.row_scale = np.linalg.norm(block.uv, axis=1)
+        # On the plane the scale of a unit is that of its slope there, not of its weights in input space.
+        self._scales[0] = (np.linalg.norm(maps[stage.result][1], axis=0), error)
+
+    # ---- one layer ---------------------------------------------------------------------------------
+
+    def advance(self, block: Block, cut: Cut | None = None) -> Block:
+        """Cut a block by the kink layer it stands at (or take the cut given), and bring its values to the next."""
+        cut = self.cut(block) if cut is None else cut
+        stage = self.stages[block.layer + 1]
+        values, row_scale, live = self._next_values(block, cut, stage)
+        offsets, halves, face_hash = cut.faces
+        return Block(
+            place=block.place,
+            layer=block.layer + 1,
+            uv=cut.uv,
+            edges=cut.edges,
+            tag=cut.tag,
+            key=cut.key,
+            face_offsets=offsets,
+            face_halves=halves,
+            face_hash=face_hash,
+            values=values,
+            row_scale=row_scale,
+            live=live,
+            share=block.share,
+        )
+
+    def cut(self, block: Block) -> Cut:
+        """The block's complex after the cuts of its kink layer."""
+        z, layer = block.values, block.layer
+        unit_scale, unit_offset = self._scales[layer]
+        scales = (block.row_scale, unit_scale, unit_offset, self.tolerance)
+        words = (z.shape[1] + 63) // 64
+        plus, minus = np.empty((len(z), words), np.uint64), np.empty((len(z), words), np.uint64)
+        norm = np.empty(len(z))
+        following = self.stages[layer + 1]
+        near_zero = bits.sign_bits(z, *scales, following.inverse_size[following.source], plus, minus, norm)
+        cut_offsets = edge_kernels.count_cuts(block.edges, plus, minus)
+        cut_unit, cut_t, cut_size, cut_order, vertex_offsets = edge_kernels.cut_edges(
+            block.edges, plus, minus, z, *scales, cut_offsets
+        )
+        spare = len(block.edges) // 2
+        uv, *parents, edges, tag, key = edge_kernels.split_edges(
+            block.uv, block.edges, block.tag, block.key, layer,
+            cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spare, spare,
+        )  # fmt: skip
+        uv, a, b, t, maker, edges, tag, offsets, halves, hashes, chords, lost, irregular = cutting.cut_faces(
+            block.face_offsets, block.face_halves, block.face_hash, block.edges, plus, minus, z, *scales,
+            self.unit_hashes[layer], int(self.unit_offsets[layer]), cut_offsets, cut_unit, cut_order, vertex_offsets,
+            uv, *parents, edges, tag,
+        )  # fmt: skip
+        with self._lock:
+            self.near_zero += near_zero
+            self.irregular += irregular
+        whole_key = np.zeros(len(edges), np.uint64)
+        known = min(len(key), len(edges))
+        whole_key[:known] = key[:known]
+        fresh = int(vertex_offsets[-1])
+        targets = np.arange(len(z), len(z) + fresh, dtype=np.int32)
+        starts, ends = np.ascontiguousarray(block.edges[:, 0]), np.ascontiguousarray(block.edges[:, 1])
+        edge_lines = (starts, ends, cut_offsets, cut_t, cut_unit, cut_size, vertex_offsets, t[:fresh], targets)
+        return Cut(
+            len(z), norm, uv, (a, b, t, maker), edges, tag, whole_key, (offsets, halves, hashes), edge_lines, chords, lost
+        )
+
+    # ---- values at the next layer ------------------------------------------------------------------
+
+    def _next_values(self, block: Block, cut: Cut, stage: Stage) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
+        """Inputs of the next kink layer (or the outputs) at all vertices, their row scale, and the other live tensors."""
+        a, b, t, maker = cut.parents
+        values = np.empty((len(cut.uv), stage.width))
+        scale = np.empty(len(cut.uv))
+        scale[: cut.old] = 1.0 + cut.norm
+        lines.larger_scale(scale, cut.old, a, b)
+        if stage.columns is not None:
+            stage.run(self._live(block, stage), values[: cut.old])
+            assert stage.before is not None
+            low, high = stage.before.kinks.slopes
+            for line in (cut.edge_lines, cut.chord_lines):
+                lines.propagate(*line, high - low, stage.columns, values)
+            if len(cut.lost):
+                values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
+            return values, scale, {}
+        live = {}
+        for register, tensor in self._live(block, stage).items():
+            flat = np.empty((len(cut.uv), tensor[0].size))
+            flat[: cut.old] = tensor.reshape(cut.old, -1)
+            lines.interpolate(flat, cut.old, a, b, t)
+            live[register] = flat.reshape(len(flat), *tensor.shape[1:])
+        kink_input = self._kink_input(stage)
+        live[kink_input].reshape(len(values), -1)[np.arange(cut.old, len(values)), maker] = 0.0
+        for register, size in stage.inverse_size.items():
+            if register != stage.source:
+                scale += np.linalg.norm(live[register].reshape(len(values), -1) * size, axis=1)
+        return values, scale, stage.run(live, values)
+
+    def _kink_input(self, stage: Stage) -> int:
+        assert stage.before is not None
+        return self.program.steps[stage.before.step].inputs[0]
+
+    def _live(self, block: Block, stage: Stage) -> dict[int, FloatArray]:
+        """The registers alive at the kink before a stage, in their own shapes."""
+        assert stage.before is not None
+        return {**block.live, self._kink_input(stage): block.values.reshape(-1, *stage.before.shape)}
+
+    def _interpolated(self, block: Block, cut: Cut, stage: Stage, values: FloatArray, rows: IntArray) -> FloatArray:
+        """Next values at vertices that lie on no single chord: z between the parents, then kink and stage in full."""
+        a, b, t, maker = cut.parents
+        z = np.empty((len(cut.uv), block.values.shape[1]))
+        z[: cut.old] = block.values
+        lines.interpolate(z, cut.old, a, b, t)
+        z[np.arange(cut.old, len(z)), maker] = 0.0
+        assert stage.before is not None
+        out = np.empty((len(rows), values.shape[1]))
+        stage.run({self._kink_input(stage): z[rows].reshape(-1, *stage.before.shape)}, out)
+        return out
