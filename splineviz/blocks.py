@@ -61,6 +61,15 @@ class Block:
             row_scale=np.zeros(m),
         )
 
+    @classmethod
+    def of_segment(cls, start: float, stop: float) -> Block:
+        """One edge along u, without a face: a line through the network."""
+        block = cls.of_window(np.array([[start, 0.0], [stop, 0.0]]))
+        block.edges, block.tag, block.key = block.edges[:1], block.tag[:1], block.key[:1]
+        block.face_offsets, block.face_halves = np.zeros(1, np.int32), np.zeros(0, np.int32)
+        block.face_hash = np.zeros(0, np.uint64)
+        return block
+
     @property
     def faces(self) -> int:
         """Number of faces."""

@@ -24,8 +24,10 @@ from splineviz._kernels import edges as edge_kernels
 from splineviz.blocks import Block
 from splineviz.errors import FloatArray, IntArray
 from splineviz.ops import Program
-from splineviz.planes import Plane
-from splineviz.stages import Stage, on_plane, stages
+from splineviz.stages import Stage, on_slice, stages
+
+TOLERANCE = 2.0**-46
+"""Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,19 @@ class Engine:
         """Number of kink layers."""
         return len(self.program.layers)
 
-    def place(self, block: Block, plane: Plane, centre: FloatArray) -> None:
-        """Give a block the values of stage 0 at its vertices, whose uv (V, 2) are relative to `centre` (2,)."""
+    def place(self, block: Block, origin: FloatArray, directions: FloatArray, centre: FloatArray) -> None:
+        """Give a block the values of stage 0 at its vertices, whose uv (V, 2) are relative to `centre` (d,) on the slice.
+
+        origin and directions: see `stages.on_slice`; on a line (d = 1) only u counts.
+        """
         stage = self.stages[0]
-        maps, error = on_plane(stage, plane, centre)
-        values = {r: np.ascontiguousarray(value + block.uv @ slope) for r, (value, slope) in maps.items()}
+        maps, error = on_slice(stage, origin, directions, centre)
+        uv = block.uv[:, : len(directions)]
+        values = {r: np.ascontiguousarray(value + uv @ slope) for r, (value, slope) in maps.items()}
         block.values = values.pop(stage.result)
         block.live = values
-        block.row_scale = np.linalg.norm(block.uv, axis=1)
-        # On the plane the scale of a unit is that of its slope there, not of its weights in input space.
+        block.row_scale = np.linalg.norm(uv, axis=1)
+        # On the slice the scale of a unit is that of its slope there, not of its weights in input space.
         self._scales[0] = (np.linalg.norm(maps[stage.result][1], axis=0), error)
 
     # ---- one layer ---------------------------------------------------------------------------------

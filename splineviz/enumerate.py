@@ -20,15 +20,13 @@ from typing import Any
 import numpy as np
 
 from splineviz.blocks import Block, sew
-from splineviz.engine import Engine
+from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import BudgetError, FloatArray
 from splineviz.partition import Partition, Report
 from splineviz.planes import Plane
 from splineviz.tracing import trace
 from splineviz.workers import Stack, available
 
-TOLERANCE = 2.0**-46
-"""Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
 BLOCK_BYTES = 8 << 20
 """Default size of a block's values; such a block stays in the cache."""
 
@@ -69,7 +67,7 @@ def partition(
     local = corners - centre
     engine = Engine(program, plane.embed(_samples(local) + centre), tolerance)
     first = Block.of_window(local)
-    engine.place(first, plane, centre)
+    engine.place(first, plane.origin, plane.basis, centre)
     joined = sew(_Enumeration(engine, block_bytes, max_regions, progress).run(first, threads or available()))
     result = Partition(
         plane=plane,

@@ -27,7 +27,6 @@ from torch import Tensor
 
 from splineviz.errors import FloatArray
 from splineviz.ops import KinkLayer, Program
-from splineviz.planes import Plane
 
 MATRIX_LIMIT = 1 << 25
 """Largest number of entries of a stage's matrix (256 MB); beyond it new vertices are evaluated in full."""
@@ -69,14 +68,14 @@ class Stage:
         """Number of entries of the result."""
         live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
         with torch.no_grad():
-            return self.program.run(self._placed(live), self.start, self.stop)[self.result].numel()
+            return self.program.run(self.placed(live), self.start, self.stop)[self.result].numel()
 
     @cached_property
     def shapes(self) -> dict[int, tuple[int, ...]]:
         """Shapes, without the batch, of the registers alive at the start (after the kink)."""
         live = {0: torch.zeros(1, *self.program.input_shape, dtype=torch.float64)}
         with torch.no_grad():
-            return {r: tuple(t.shape[1:]) for r, t in self.program.run(self._placed(live), 0, self.start).items()}
+            return {r: tuple(t.shape[1:]) for r, t in self.program.run(self.placed(live), 0, self.start).items()}
 
     @property
     def is_chain(self) -> bool:
@@ -87,9 +86,10 @@ class Stage:
     def _leaving(self) -> set[int]:
         live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
         with torch.no_grad():
-            return set(self.program.run(self._placed(live), self.start, self.stop))
+            return set(self.program.run(self.placed(live), self.start, self.stop))
 
-    def _placed(self, live: Mapping[int, Tensor]) -> dict[int, Tensor]:
+    def placed(self, live: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        """The same registers on the program's device."""
         return {r: t.to(self.program.device) for r, t in live.items()}
 
     # ---- the map and its scales --------------------------------------------------------------------
@@ -108,7 +108,7 @@ class Stage:
             for part in x.split(self._rows()):
                 live = {r: torch.zeros(len(part), *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
                 live[self.source] = part
-                out = self.program.run(self._placed(live), self.start, self.stop, homogeneous=True)[self.result]
+                out = self.program.run(self.placed(live), self.start, self.stop, homogeneous=True)[self.result]
                 chunks.append(out.reshape(len(part), -1).cpu().numpy())
         return np.ascontiguousarray(np.concatenate(chunks))
 
@@ -125,7 +125,7 @@ class Stage:
             for r, shape in self.shapes.items()
         }
         with torch.no_grad():
-            out = self.program.run(self._placed(live), self.start, self.stop, homogeneous=True)[self.result]
+            out = self.program.run(self.placed(live), self.start, self.stop, homogeneous=True)[self.result]
         return np.sqrt((out.reshape(32, -1).cpu().numpy() ** 2).mean(axis=0))
 
     @cached_property
@@ -133,7 +133,7 @@ class Stage:
         """(width,) size of each unit's constant: the result at zero."""
         live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
         with torch.no_grad():
-            out = self.program.run(self._placed(live), self.start, self.stop)[self.result]
+            out = self.program.run(self.placed(live), self.start, self.stop)[self.result]
         return np.abs(out.reshape(-1).cpu().numpy())
 
     # ---- running -----------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class Stage:
         with torch.no_grad():
             for start in range(0, len(out), rows):
                 part = {r: t[start : start + rows] for r, t in tensors.items()}
-                left = self.program.run(self._placed(part), first, self.stop)
+                left = self.program.run(self.placed(part), first, self.stop)
                 result = left.pop(self.result) if self.after is not None else left[self.result]
                 out[start : start + rows] = result.reshape(len(result), -1).cpu().numpy()
                 others.append({r: t.cpu().numpy() for r, t in left.items()} if self.after is not None else {})
@@ -192,19 +192,23 @@ def _size(tensor: Tensor) -> FloatArray:
     return np.where(size > 1e-290, size, 1.0)
 
 
-def on_plane(stage: Stage, plane: Plane, centre: FloatArray) -> tuple[dict[int, tuple[FloatArray, FloatArray]], FloatArray]:
-    """The first stage on a plane: for each register alive at its end the value (k,) at `centre` (2,) and slopes (2, k).
+def on_slice(
+    stage: Stage, origin: FloatArray, directions: FloatArray, centre: FloatArray
+) -> tuple[dict[int, tuple[FloatArray, FloatArray]], FloatArray]:
+    """The first stage on a slice: for each register alive at its end the value (k,) at `centre` (d,) and slopes (d, k).
 
-    Before the first non-linearity everything is affine in (u, v), so three evaluations tell all. Where the stage is one
-    Linear layer the value at the centre is summed in extended precision, so that a window far from the origin, or a tiny
-    one, is as good as any other. Also the size (k,) of the error of the result at the centre, in units of rounding.
+    origin: (*input_shape); directions: (d, *input_shape), 2 for a plane and 1 for a line. Before the first non-linearity
+    everything is affine there, so d + 1 evaluations tell all. Where the stage is one Linear layer the value at the centre
+    is summed in extended precision, so that a window far from the origin, or a tiny one, is as good as any other.
+    Also the size (k,) of the error of the result at the centre, in units of rounding.
     """
-    program = stage.program
-    point = plane.embed(centre[None])
+    program, d = stage.program, len(directions)
+    wide_point = origin.reshape(-1).astype(np.longdouble) + centre.astype(np.longdouble) @ directions.reshape(d, -1)
+    point = wide_point.astype(np.float64).reshape(1, *origin.shape)
     with torch.no_grad():
-        value = program.run(stage._placed({0: torch.from_numpy(point)}), 0, stage.stop)
-        slope = program.run(stage._placed({0: torch.from_numpy(plane.basis.copy())}), 0, stage.stop, homogeneous=True)
-    maps = {r: (value[r].reshape(-1).cpu().numpy(), slope[r].reshape(2, -1).cpu().numpy()) for r in value}
+        value = program.run(stage.placed({0: torch.from_numpy(point)}), 0, stage.stop)
+        slope = program.run(stage.placed({0: torch.from_numpy(directions.copy())}), 0, stage.stop, homogeneous=True)
+    maps = {r: (value[r].reshape(-1).cpu().numpy(), slope[r].reshape(d, -1).cpu().numpy()) for r in value}
     error = stage.unit_scale * np.sqrt(point.size) + stage.unit_offset
     affine = [step for step in program.steps[: stage.stop] if step.op != "reshape"]
     if not (len(affine) == 1 and affine[0].op == "linear" and len(maps) == 1):
@@ -212,9 +216,8 @@ def on_plane(stage: Stage, plane: Plane, centre: FloatArray) -> tuple[dict[int, 
     wide = {role: program.weights[key].cpu().numpy().astype(np.longdouble) for role, key in affine[0].params.items()}
     if wide["weight"].shape[1] != point.size:  # applied along the last of several dimensions
         return maps, error
-    basis = plane.basis.reshape(2, -1).astype(np.longdouble)
-    x = plane.origin.reshape(-1).astype(np.longdouble) + centre.astype(np.longdouble) @ basis
-    exact = wide["weight"] @ x + wide.get("bias", np.longdouble(0))
-    maps[stage.result] = (exact.astype(np.float64), (basis @ wide["weight"].T).astype(np.float64))
+    exact = wide["weight"] @ wide_point + wide.get("bias", np.longdouble(0))
+    slopes = directions.reshape(d, -1).astype(np.longdouble) @ wide["weight"].T
+    maps[stage.result] = (exact.astype(np.float64), slopes.astype(np.float64))
     extended = float(np.finfo(np.longdouble).eps / np.finfo(np.float64).eps)
     return maps, np.abs(maps[stage.result][0]) + error * extended
