@@ -33,6 +33,8 @@ State = dict[str, Tensor]
 TORCH_FILES = (".pt", ".pth")
 SUFFIXES = (*TORCH_FILES, ".safetensors")
 NESTS = ("model_state_dict", "state_dict", "model")
+LEGACY_PICKLES = 4
+"""A torch file of before 2020 begins with four pickles: magic number, version, machine, content."""
 WRAPPERS = ("module.", "_orig_mod.")
 
 
@@ -152,10 +154,9 @@ def _torch_file(path: Path, trust: bool) -> Any:
                 f"{path}: expected plain tensors, got a pickle that needs code ({', '.join(wanted)}); none of it was run. "
                 "Save model.state_dict(), or trust the file (--trust, trust=True) if you know where it comes from."
             ) from error
-        first = (str(error).strip().splitlines() or [""])[0][:160]
         raise CheckpointError(
             f"{path}: expected a torch checkpoint, got a file that is torn or of another kind "
-            f"({type(error).__name__}: {first}); delete it, or write it anew."
+            f"({type(error).__name__}: {_first_line(error)}); delete it, or write it anew."
         ) from error
 
 
@@ -172,13 +173,14 @@ def _pickled_names(path: Path) -> list[str]:
     names, strings = set(), ["", ""]
     try:
         with open(path, "rb") as stream:
-            for opcode, argument, _ in pickletools.genops(stream):
-                if opcode.name == "GLOBAL":
-                    names.add(str(argument).replace(" ", "."))
-                elif opcode.name == "STACK_GLOBAL":
-                    names.add(".".join(strings))
-                elif isinstance(argument, str):
-                    strings = [strings[1], argument]
+            for _ in range(LEGACY_PICKLES):
+                for opcode, argument, _position in pickletools.genops(stream):
+                    if opcode.name == "GLOBAL":
+                        names.add(str(argument).replace(" ", "."))
+                    elif opcode.name == "STACK_GLOBAL":
+                        names.add(".".join(strings))
+                    elif isinstance(argument, str):
+                        strings = [strings[1], argument]
     except Exception:  # no pickle after all, or a torn one: what was read so far counts
         pass
     return sorted(name for name in names if not name.startswith(("torch._utils.", "collections.OrderedDict")))
@@ -194,8 +196,8 @@ def _safetensors(path: Path) -> Any:
     try:
         content = load_file(path)
     except Exception as error:  # the reader has its own exception type, and passes others through
-        first = (str(error).strip().splitlines() or [""])[0][:160]
-        raise CheckpointError(f"{path}: expected a safetensors file, got {type(error).__name__}: {first}.") from error
+        got = f"{type(error).__name__}: {_first_line(error)}"
+        raise CheckpointError(f"{path}: expected a safetensors file, got {got}.") from error
     return {key: content[key] for key in sorted(content, key=_natural)}  # such a file does not keep the layers' order
 
 
@@ -281,6 +283,11 @@ def mlp(state: Mapping[str, Tensor], input_shape: Sequence[int], name: str | Pat
 
 def _last(key: str) -> str:
     return key.rpartition(".")[2]
+
+
+def _first_line(error: Exception) -> str:
+    line = (str(error).strip().splitlines() or [""])[0]
+    return re.sub(r"\x1b\[[0-9;]*m", "", line)[:160]  # torch colours some of its messages
 
 
 def _what(path: Path) -> str:

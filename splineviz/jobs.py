@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import json
 import time
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -233,9 +234,9 @@ def _complexities(program: Program, samples: Mapping[str, Array], lc: LCOptions)
 def _samples(path: Path, digest: str) -> dict[str, Array]:
     """The samples of a job; read once a process. The digest tells samples apart that were written to one path in turn."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
             chosen = {name: stored[name] for name in stored}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: expected the samples of the jobs, got {type(error).__name__}: {error}.") from error
     if samples_digest(chosen) != digest:
         raise CheckpointError(f"{path}: expected the samples of this run, got others; does another run write here too?")

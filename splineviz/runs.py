@@ -13,6 +13,7 @@ import csv
 import io
 import multiprocessing
 import os
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -94,20 +95,32 @@ class Run:
         state = checkpoints.load_state(checkpoint.path, raw=self.own, trust=self.trust)
         return checkpoints.fit(Program.from_data(self.network), state, checkpoint.path)
 
-    def plane(self, anchors: Sequence[int] = (0, 1, 2)) -> Plane:
-        """The plane through three training samples, by index.
+    def only(self, steps: Sequence[int]) -> Run:
+        """The run with the checkpoints of these steps alone. Raises CheckpointError for a step without a checkpoint."""
+        wanted = {int(step) for step in steps}
+        unknown = sorted(wanted - {c.step for c in self.checkpoints})
+        if unknown or not wanted:
+            known = ", ".join(str(c.step) for c in self.checkpoints)
+            raise CheckpointError(f"steps: expected some of {known}, got {', '.join(map(str, unknown)) or 'none'}.")
+        return replace(self, checkpoints=tuple(c for c in self.checkpoints if c.step in wanted))
 
-        Raises DataError unless they are three distinct indices in range, PlaneError when the samples coincide or lie on
-        a line.
-        """
-        indices = [int(a) for a in anchors]
-        if len(indices) != 3 or len(set(indices)) != 3:
-            raise DataError(f"anchors: expected three distinct indices of training samples, got {list(anchors)}.")
-        outside = [a for a in indices if not 0 <= a < len(self.train_x)]
+    def anchors(self, indices: Sequence[int] = (0, 1, 2)) -> list[Array]:
+        """Three training samples (*input_shape), by index. Raises DataError unless the indices are distinct and in range."""
+        wanted = [int(i) for i in indices]
+        if len(wanted) != 3 or len(set(wanted)) != 3:
+            raise DataError(f"anchors: expected three distinct indices of training samples, got {list(indices)}.")
+        outside = [i for i in wanted if not 0 <= i < len(self.train_x)]
         if outside:
             got = ", ".join(map(str, outside))
             raise DataError(f"anchors: expected indices of training samples, 0 to {len(self.train_x) - 1}, got {got}.")
-        return Plane.through(*(self.train_x[a] for a in indices))
+        return [self.train_x[i] for i in wanted]
+
+    def plane(self, anchors: Sequence[int] = (0, 1, 2)) -> Plane:
+        """The plane through three training samples, by index.
+
+        Raises DataError as `anchors` does, PlaneError when the samples coincide or lie on a line.
+        """
+        return Plane.through(*self.anchors(anchors))
 
 
 def open_run(
@@ -152,6 +165,7 @@ def measure_run(
     *,
     anchors: Sequence[int] = (0, 1, 2),
     window: Any = None,
+    steps: Sequence[int] | None = None,
     out: str | os.PathLike[str],
     lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
     jobs: int | Executor = 1,
@@ -160,6 +174,7 @@ def measure_run(
     """Partition and measure every checkpoint of a run on the plane through three of its training samples.
 
     anchors: indices of the samples; window: as in Plane.window; lc: None leaves the local complexity out.
+    steps: only the checkpoints of these steps; None: all.
     jobs: a number of processes (1: this one; more are spawned, so a script must be guarded by
     `if __name__ == "__main__"`), or any executor whose workers see the same files.
 
@@ -170,7 +185,7 @@ def measure_run(
     if isinstance(jobs, int) and jobs < 1:
         raise DataError(f"jobs: expected a number of processes from 1 up, or an executor, got {jobs}.")
     target = Path(out).resolve()
-    todo = _jobs(run, run.plane(anchors), window, target, lc)
+    todo = _jobs(run if steps is None else run.only(steps), run.plane(anchors), window, target, lc)
     keys = {job.step: job.key() for job in todo}
     results = {job.step: found for job in todo if (found := job.finished(keys[job.step])) is not None}
     pending = [job for job in todo if job.step not in results]
@@ -233,11 +248,11 @@ def _jobs(run: Run, plane: Plane, window: Any, out: Path, lc: LCOptions | None) 
 def _store(path: Path, chosen: Mapping[str, Array]) -> None:
     """Write the shared samples, unless they are there already."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
             if samples_digest({name: stored[name] for name in stored}) == samples_digest(chosen):
                 return
-    except (OSError, ValueError, KeyError):
-        pass
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        pass  # absent or torn
     files.write_arrays(path, **chosen)
 
 

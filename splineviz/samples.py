@@ -68,7 +68,8 @@ class Data:
     def load(cls, path: Path, *, domain: Sequence[float] | None, classes: Sequence[Any] | None) -> Data:
         """Read what `save` wrote. Raises DataError when the file is missing, broken or inconsistent."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            # Opened here: given a path, numpy leaves a torn file open.
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in ARRAYS if name in stored}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"{path}: expected the samples of a run, got {type(error).__name__}: {error}.") from error
