@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 DEMO_STEPS ?= 30000
+SOAK_NETWORKS ?= 10000
 
 .PHONY: help install test demo lint types imports pytest soak bench clean
 
@@ -10,7 +11,7 @@ help:
 	@echo "make test   lint, types, import contracts and tests"
 	@echo "make demo   train on embedded MNIST for $(DEMO_STEPS) steps and animate it into demo/out"
 	@echo "make lint | types | imports | pytest   one part of make test"
-	@echo "make soak   the property tests with many more examples"
+	@echo "make soak   $(SOAK_NETWORKS) random networks against the exact oracle"
 	@echo "make bench  the benchmarks"
 	@echo "make clean  remove the environment, caches and the demo's output"
 
@@ -48,7 +49,7 @@ demo: demo/trained
 	$(BIN)/splineviz animate demo/ckpts --anchors 0 1 2 --out demo/out
 
 soak: $(READY)
-	$(BIN)/python -m pytest --hypothesis-profile=soak
+	$(BIN)/python tests/soak.py --networks $(SOAK_NETWORKS)
 
 bench: $(READY)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done

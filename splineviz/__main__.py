@@ -216,24 +216,18 @@ def _bar(text: str) -> Iterator[Tick]:
     """A progress bar on stderr; yields what moves it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-    from rich.table import Column
 
-    def fixed(width: int) -> Column:  # on a narrow terminal the note gives way, nothing else
-        return Column(min_width=width, no_wrap=True)
-
-    columns = (
-        TextColumn(text, table_column=fixed(len(text))),
-        BarColumn(20, table_column=fixed(20)),
-        TaskProgressColumn(table_column=fixed(4)),
-        TimeRemainingColumn(table_column=fixed(7)),
-        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    console = Console(stderr=True)
+    room = max(console.width - 48, 0)  # rich would take the percentage away first, not the end of the note
+    note_column = TextColumn("{task.fields[note]}", markup=False)
+    columns = (TextColumn(text), BarColumn(20), TaskProgressColumn(), TimeRemainingColumn(), note_column)
+    with Progress(*columns, console=console) as bars:
         task = bars.add_task(text, total=None, note="")
 
         def tick(done: int, total: int, note: str = "") -> None:
-            # A silent tick keeps the last note: recipes speak only when they write a checkpoint.
-            bars.update(task, completed=done, total=total, **({"note": note} if note else {}))
+            bars.update(task, completed=done, total=total)
+            if note:  # a silent tick keeps the last note: recipes speak only when they write a checkpoint
+                bars.update(task, note=note[:room])
 
         yield tick
 

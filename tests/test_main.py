@@ -1,0 +1,145 @@
+"""The command line end to end on a tiny run, and its refusals: one clear line, exit code 2, no traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+
+from splineviz.__main__ import main
+from splineviz.partition import Partition
+from splineviz.runs import open_run
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "moons"
+    assert main(["train", "--recipe", "two-moons", "--steps", "40", "--out", str(path)]) == 0
+    return path
+
+
+def test_train_writes_a_run_that_describes_itself(run: Path) -> None:
+    opened = open_run(run)
+    assert opened.checkpoints[0].step == 0 and opened.checkpoints[-1].step == 40
+    assert opened.train_x.shape[1:] == (2,)
+
+
+def test_train_does_not_delete_a_run_unasked(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "again"
+    words = ["train", "--recipe", "two-moons", "--steps", "2", "--out", str(target)]
+    assert main(words) == 0
+    assert main(words) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main([*words[:4], "3", *words[5:], "--overwrite"]) == 0
+    assert open_run(target).checkpoints[-1].step == 3
+
+
+def test_info_names_network_samples_and_steps(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(run)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "32 units" in said
+    assert "training samples 400" in said
+    assert " 40" in said.rsplit("steps", 1)[1]
+
+
+def test_partition_writes_file_and_picture_and_verify_proves_it(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, picture = tmp_path / "new" / "slice.npz", tmp_path / "new" / "slice.png"
+    assert main(["partition", str(run), "--step", "10", "--anchors", "0", "3", "5", "--out", str(data), str(picture)]) == 0
+    found = Partition.load(data)
+    assert f"{found.num_regions:,} regions" in capsys.readouterr().out
+    shown = iio.imread(picture)[..., :3]
+    assert shown.shape == (1600, 1600, 3) and len(np.unique(shown.reshape(-1, 3), axis=0)) > 20
+    assert main(["verify", str(data), str(run), "--step", "10"]) == 0
+    assert "proved" in capsys.readouterr().out
+    assert main(["verify", str(data), str(run), "--step", "40"]) == 1, "the partition of another checkpoint"
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_animate_needs_no_flag_but_the_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    words = ["animate", str(run), "--out", str(out), "--size", "320x180", "--lc-points", "20", "--steps", "0", "10", "40"]
+    assert main(words) == 0
+    said = capsys.readouterr().out.split()
+    assert {str(out / name) for name in ("animation.mp4", "animation.gif", "summary.png", "measures.csv")} == set(said)
+    assert sorted(p.name for p in (out / "frames").iterdir()) == [f"step-{step:010d}.png" for step in (0, 10, 40)]
+    assert iio.improps(out / "animation.mp4", plugin="pyav").shape[1:] == (180, 320, 3)
+    assert len((out / "measures.csv").read_text().splitlines()) == 4
+    proved = out / "partitions" / "step-0000000010.npz"
+    assert main(["verify", str(proved), str(run)]) == 0, "the step stands in the file's name"
+
+
+def test_a_bare_folder_of_state_dicts(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    for step in (0, 40):
+        state = torch.load(run / "checkpoints" / f"step-{step:010d}.pt", weights_only=True)
+        torch.save({"model_state_dict": state}, folder / f"checkpoint-w:32-d:3-s:{step}.pt")
+    assert main(["info", str(folder)]) == 2
+    assert "--model mlp --data mnist" in capsys.readouterr().err
+    known = [str(folder), "--model", "mlp", "--data", "two-moons"]
+    assert main(["partition", *known, "--out", str(tmp_path / "slice.npz")]) == 0
+    small = ["--size", "320x180", "--lc-points", "9", "--format", "gif"]
+    assert main(["animate", *known, "--out", str(tmp_path / "out"), *small]) == 0
+    assert (tmp_path / "out" / "animation.gif").stat().st_size > 0
+    assert main(["info", str(folder), "--model", "mlp", "--data", "mnist"]) == 2, "weights for points, data of digits"
+
+
+REFUSED = {
+    "no folder": ("animate {tmp}/nope", "nope: expected a run directory"),
+    "a file": ("animate {tmp}/file.txt", "or a folder of checkpoints, got a file"),
+    "an empty folder": ("animate {tmp}/empty", "empty"),
+    "an anchor out of range": ("partition {run} --anchors 0 1 400", "indices of training samples, 0 to 399, got 400"),
+    "an anchor twice": ("partition {run} --anchors 0 1 1", "expected three distinct indices of training samples"),
+    "a step that is not there": ("partition {run} --step 11", "the step of a checkpoint, got 11; the nearest is 10"),
+    "steps that are not there": ("animate {run} --steps 11 --out {tmp}/o", "11"),
+    "no partition": ("verify {tmp}/nope.npz {run}", "expected a partition file (.npz), got nothing there"),
+    "not a partition": ("verify {tmp}/file.txt {run}", "expected a partition"),
+    "flags that do not belong": ("info {run} --model mlp --data mnist", "got model or data; leave them out"),
+    "a file where a folder should be": ("train --recipe spline --steps 1 --out {tmp}/file.txt", "expected a directory"),
+}
+
+
+@pytest.mark.parametrize(("line", "message"), REFUSED.values(), ids=list(REFUSED))
+def test_a_refusal_is_one_clear_line(
+    line: str, message: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").write_text("not a run")
+    assert main(line.format(run=run, tmp=tmp_path).split()) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert error.rsplit("\n", 1)[-1].startswith("splineviz: ")
+    assert "Traceback" not in error
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected a run directory"):
+        main(["info", str(tmp_path / "nope"), "--debug"])
+
+
+def test_a_defect_of_ours_is_not_hidden(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(main.__globals__["COMMANDS"], "info", lambda options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["info", str(run)])
+
+
+def test_ctrl_c_is_130(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(main.__globals__["COMMANDS"], "info", stop)
+    assert main(["info", str(run)]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("launcher", (["-m", "splineviz"], [str(ROOT / "cli.py")]), ids=("module", "cli.py"))
+def test_launchers(launcher: list[str]) -> None:
+    done = subprocess.run([sys.executable, *launcher, "--version"], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("splineviz ")
