@@ -32,6 +32,7 @@ import numpy.typing as npt
 
 from splineviz import boundary
 from splineviz._kernels import faces as _faces
+from splineviz._kernels import merging
 from splineviz.errors import FloatArray, IntArray, PartitionError
 from splineviz.planes import Plane
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from splineviz.certificate import CertificateReport
 
 FORMAT = 1
+ROUNDING = 2.0**-46
+"""Error of the outputs at the vertices, relative to the largest output on the slice (64 units of rounding)."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,18 @@ class Report:
     irregular_faces: int = 0
     tolerance: float = 0.0
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class LinearRegions:
+    """label: (F,) int32, the linear region of each activation region; count: how many there are.
+
+    undecided: edges whose faces are too thin to tell whether the slope changes; they were not merged.
+    """
+
+    label: IntArray
+    count: int
+    undecided: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +144,20 @@ class Partition:
     def face(self, index: int) -> IntArray:
         """Vertex ids of one face, counter-clockwise."""
         return self.face_vertices[self.face_offsets[index] : self.face_offsets[index + 1]]
+
+    @cached_property
+    def linear_regions(self) -> LinearRegions:
+        """The activation regions merged wherever the output's slope does not change across their common edge.
+
+        An activation region (Hanin and Rolnick 2019; what SplineCam draws) is a cell on which no unit changes its piece;
+        a linear region is a maximal connected set on which the output is one affine map, so there are never more of them.
+        """
+        rounding = ROUNDING * np.abs(self.outputs).max(axis=0)
+        verdict = merging.slope_jumps(
+            self.local_vertices, self.edges, self.edge_faces, self.face_offsets, self.face_vertices, self.outputs, rounding
+        )
+        label = merging.merge(self.num_regions, self.edge_faces, verdict == 0)
+        return LinearRegions(label, int(label.max()) + 1, int((verdict == 2).sum()))
 
     # ---- decision boundary -------------------------------------------------------------------------
 
