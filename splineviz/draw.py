@@ -275,7 +275,8 @@ class PartitionImage(AxesImage):
                 self._partition, self._colors, view=view, shape=(height, width),
                 line_width=pixels, line_color=ink, line_alpha=alpha,
             )  # fmt: skip
-            image = image[:: 1 if vb > va else -1, :: 1 if ub > ua else -1]  # inverted axes
+            # Row 0 of what matplotlib wants is the lowest on the canvas; the axes may be inverted.
+            image = image[:: -1 if vb > va else 1, :: 1 if ub > ua else -1]
             self._drawn = (key, np.ascontiguousarray(image))
         return self._drawn[1], float(left), float(bottom), Affine2D()
 

@@ -117,7 +117,10 @@ def _step_axis(ax: Axes, steps: FloatArray) -> None:
         ax.set_xscale("log")
         ax.set_xlim(positive.min() / 1.12, last * 1.12)
     decades = 10.0 ** np.arange(np.log10(first), np.floor(np.log10(last)) + 1)
-    stride = -(-len(decades) // 6)
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    room = ax.bbox.width * 72.0 / figure.dpi / (5.5 * float(matplotlib.rcParams["xtick.labelsize"]))  # labels side by side
+    stride = max(int(np.ceil(len(decades) / max(room - 1.0, 1.0))), 1)
     left = [0.0] if (steps == 0).any() or len(positive) == 0 else []
     ax.set_xticks(left + decades[::stride].tolist())
     ax.xaxis.set_minor_locator(NullLocator())
@@ -179,8 +182,8 @@ def _names(ax: Axes, curves: Curves, size: float) -> None:
 
 def _settings(radius: float | None, num_vectors: int | None) -> str:
     """The settings of the sampled local complexity, for its axis."""
-    parts = [f"r = {radius:g}"] * (radius is not None) + [f"P = {num_vectors}"] * (num_vectors is not None)
-    return ",  ".join(parts)
+    parts = ("" if radius is None else f"r = {radius:g}", "" if num_vectors is None else f"P = {num_vectors}")
+    return ",  ".join(filter(None, parts))
 
 
 # ---- a frame -----------------------------------------------------------------------------------------
@@ -192,7 +195,7 @@ class FramePainter:
     table: rows of all checkpoints; limits: (low, high) of the fill, shared by all frames; thumbnails, labels: of
     the anchors, as `draw.anchors` takes them; size: (width, height) in pixels; radius, num_vectors: of the local
     complexity, for its title; fill, cmap, line_width: as `draw.regions` takes them.
-    Raises ValueError when the table is empty or the size is not wide enough for the two columns (7:5).
+    Raises ValueError when the table is empty or the size is not wide enough for the two columns (7:4).
     """
 
     def __init__(
@@ -213,8 +216,8 @@ class FramePainter:
         if not len(table):
             raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
         width, height = size
-        if not (height >= 100 and width >= 1.4 * height):
-            raise ValueError(f"size: expected (width, height) in pixels with width >= 1.4 height >= 140, got {size}.")
+        if not (height >= 100 and width >= 1.75 * height):
+            raise ValueError(f"size: expected (width, height) in pixels with width >= 1.75 height >= 175, got {size}.")
         self.table, self.size = list(table), (int(width), int(height))
         self._anchors = {"thumbnails": thumbnails, "labels": labels}
         self._fill: dict[str, Any] = {"fill": fill, "cmap": cmap, "limits": limits, "line_width": line_width}

@@ -35,7 +35,7 @@ def complex_of(vertices: np.ndarray, faces: list[list[int]], tags: dict[tuple[in
             key = (min(a, b), max(a, b))
             sides.setdefault(key, [-1, -1])[0 if a < b else 1] = f
     edges = np.array(list(sides), dtype=np.int32)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(12)
     return Partition(
         plane=_plane(),
         window=half * np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]),

@@ -1,0 +1,47 @@
+"""Golden images: small PNGs that a person looked at once, compared with what the code draws now.
+
+Set SPLINEVIZ_REFRESH_GOLDEN=1 to write them anew (and look at them). On a failure got, expected and difference are
+written to tests/golden/failed/. Fonts and rasterisers differ a little between versions of matplotlib and freetype, so
+pictures are compared by the root mean square of their difference.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+GOLDEN = Path(__file__).parent / "golden"
+TOLERANCE = 6.0
+"""Largest root mean square difference, of 255."""
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """The picture (H, W, 3) of a figure."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", facecolor="white")
+    return np.asarray(Image.open(stream).convert("RGB"))
+
+
+def compare(name: str, got: np.ndarray, *, golden: Path = GOLDEN, tolerance: float = TOLERANCE) -> None:
+    """Assert that a picture (H, W, 3) is the golden one of that name."""
+    path = golden / f"{name}.png"
+    if os.environ.get("SPLINEVIZ_REFRESH_GOLDEN") == "1":
+        golden.mkdir(exist_ok=True)
+        Image.fromarray(got).save(path, optimize=True)
+        return
+    assert path.exists(), f"{path} is missing; run with SPLINEVIZ_REFRESH_GOLDEN=1 and look at it"
+    expected = np.asarray(Image.open(path).convert("RGB"))
+    same_shape = got.shape == expected.shape
+    difference = got.astype(float) - expected if same_shape else np.full(got.shape, 255.0)
+    rms = float(np.sqrt((difference**2).mean()))
+    if rms > tolerance:
+        failed = golden / "failed"
+        failed.mkdir(exist_ok=True)
+        for kind, picture in (("got", got), ("expected", expected), ("diff", np.abs(difference).astype(np.uint8))):
+            Image.fromarray(picture).save(failed / f"{name}-{kind}.png")
+        raise AssertionError(f"{name}: pictures differ by {rms:.1f} of 255 (at most {tolerance}); see {failed}/{name}-diff.png")

@@ -1,0 +1,166 @@
+"""Figures: frames that are whole, aligned and cheap to repeat; the summary."""
+
+from __future__ import annotations
+
+import itertools
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+import pytest
+from arrangement import lines_in_square, rows
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from pictures import compare, pixels
+
+from splineviz import draw, figures
+
+STEPS = [0, 1, 2, 5, 10, 30, 100, 300, 1000, 2668, 10000, 30000]
+SMALL = (640, 360)
+OPTIONS = {"radius": 0.005, "num_vectors": 25, "limits": (0.5, 20.0), "thumbnails": [np.eye(8)] * 3}
+
+
+def visible_texts(figure: Figure) -> list[Text]:
+    figure.draw_without_rendering()
+    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    drawn = []
+    for text in texts:
+        ax = text.axes
+        box = text.get_window_extent()
+        # Tick labels beyond an axis' limits exist, but are not drawn.
+        for axis, labels in ((0, ax.get_xticklabels()), (1, ax.get_yticklabels())) if ax is not None else ():
+            if text in labels:
+                centre = (box.min[axis] + box.max[axis]) / 2
+                if not ax.bbox.min[axis] - 1 <= centre <= ax.bbox.max[axis] + 1:
+                    break
+        else:
+            drawn.append(text)
+    return drawn
+
+
+def assert_nothing_collides(figure: Figure) -> None:
+    boxes = [(t.get_text(), t.get_window_extent()) for t in visible_texts(figure)]
+    width, height = figure.bbox.width, figure.bbox.height
+    for name, box in boxes:
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, f"{name!r} is cut off: {box}"
+    for (a, first), (b, second) in itertools.combinations(boxes, 2):
+        apart = min(first.x1, second.x1) <= max(first.x0, second.x0) or min(first.y1, second.y1) <= max(first.y0, second.y0)
+        assert apart, f"{a!r} and {b!r} overlap"
+
+
+def texts(figure: Figure) -> set[str]:
+    return {t.get_text() for t in visible_texts(figure)}
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), SMALL, (1280, 720), (1750, 1000)])
+@pytest.mark.parametrize("index", [0, 9, 11])
+def test_no_text_is_cut_off_or_covered(size, index):
+    figure = figures.frame(lines_in_square(12), rows(STEPS), index, size=size, **OPTIONS)
+    assert_nothing_collides(figure)
+
+
+def test_a_frame_says_what_it_shows():
+    partition = lines_in_square(20)
+    got = texts(figures.frame(partition, rows(STEPS), 9, **OPTIONS))
+    assert {"step 2,668", f"{partition.num_regions} regions", "accuracy", "local complexity", "slope norm"} <= got
+    assert {"r = 0.005,  P = 25", "train", "test", "random", "training step", "0", "10,000"} <= got
+
+
+def test_the_panels_are_aligned():
+    figure = figures.frame(lines_in_square(5), rows(STEPS), 3, size=(1920, 1080), **OPTIONS)
+    panel, bar, accuracy, complexity = (ax.get_window_extent() for ax in figure.axes[:4])
+    assert panel.width == pytest.approx(panel.height)
+    assert panel.y0 == pytest.approx(bar.y0) and panel.y1 == pytest.approx(bar.y1)
+    assert accuracy.y1 == pytest.approx(panel.y1)
+    assert (accuracy.x0, accuracy.x1) == pytest.approx((complexity.x0, complexity.x1))
+    assert panel.x0 == pytest.approx(round(panel.x0)) and panel.y0 == pytest.approx(round(panel.y0))  # whole pixels
+
+
+def test_golden_frame():
+    figure = figures.frame(lines_in_square(25, seed=5), rows(STEPS), 9, size=SMALL, **OPTIONS)
+    compare("frame", pixels(figure))
+
+
+def test_golden_summary():
+    compare("summary", pixels(figures.summary(rows(STEPS), radius=0.005, num_vectors=25, style=figures.PAPER_STYLE | {"figure.dpi": 100})))
+
+
+def test_painting_again_gives_what_drawing_anew_gives():
+    table, partitions = rows(STEPS), [lines_in_square(n, seed=n) for n in (4, 9, 15)]
+    painter = figures.FramePainter(table, size=SMALL, **OPTIONS)
+    painted = [painter.paint(partition, index) for index, partition in zip((0, 4, 9), partitions, strict=True)]
+    for index, partition, picture in zip((0, 4, 9), partitions, painted, strict=True):
+        anew = pixels(figures.frame(partition, table, index, size=SMALL, **OPTIONS)).astype(float)
+        assert picture.shape == (360, 640, 3)
+        assert np.abs(anew - picture).mean() < 0.2
+    again = painter.paint(partitions[0], 0)
+    assert (again == painted[0]).all()
+
+
+def test_the_cursor_stands_at_the_step():
+    painter = figures.FramePainter(rows(STEPS), **OPTIONS)
+    for index in (2, 7):
+        painter.update(lines_in_square(3), index)
+        for line, past, dots, curves, _ in painter._cursors:
+            assert list(line.get_xdata()) == [STEPS[index]] * 2
+            assert past.get_x() + past.get_width() == pytest.approx(STEPS[index])
+            expected = [[STEPS[index], painter.table[index][name]] for name, _, _ in curves]
+            np.testing.assert_allclose(dots.get_offsets(), expected)
+
+
+def test_colors_do_not_change_between_frames():
+    partition = lines_in_square(10)
+    painter = figures.FramePainter(rows(STEPS), size=SMALL, limits=(0.01, 50.0))
+    left = (slice(30, 344), slice(16, 330))
+    assert (painter.paint(partition, 0)[left] == painter.paint(partition, 8)[left]).all()
+
+
+@pytest.mark.parametrize("missing", ["lc_", "test_", "_band", "accuracy"])
+def test_a_table_with_gaps_is_drawn(missing):
+    table = [{name: np.nan if missing in name else value for name, value in row.items()} for row in rows(STEPS)]
+    figure = figures.frame(lines_in_square(5), table, 3, size=SMALL, **OPTIONS)
+    assert_nothing_collides(figure)
+    assert ("local complexity" in texts(figure)) == (missing != "lc_")
+    assert_nothing_collides(figures.summary(table))
+
+
+@pytest.mark.parametrize("steps", [[0], [500], [0, 1], [100, 200, 300], [0, 50_000], list(range(0, 30, 3)), [3, 10**7]])
+def test_any_steps_have_a_place(steps):
+    figure = figures.frame(lines_in_square(5), rows(steps), -1, size=SMALL, **OPTIONS)
+    assert_nothing_collides(figure)
+    ax = figure.axes[2]
+    places = ax.transData.transform([[step, 0.5] for step in steps])[:, 0]
+    assert ax.bbox.x0 - 1 <= places.min() and places.max() <= ax.bbox.x1 + 1
+    assert (np.diff(places) > 0).all()
+    assert len([t for t in ax.get_xticks() if ax.get_xlim()[0] <= t <= ax.get_xlim()[1]]) >= 1
+
+
+@pytest.mark.parametrize("fill", ["class", "hash", "area"])
+def test_other_fills(fill):
+    figure = figures.frame(lines_in_square(9), rows(STEPS), 3, size=SMALL, fill=fill)
+    assert_nothing_collides(figure)
+    assert (fill in texts(figure)) == (fill != "hash")  # colours without an order have no colour bar
+
+
+def test_points_of_the_plane_have_no_thumbnails():
+    figure = figures.frame(lines_in_square(9), rows(STEPS), 3, size=SMALL, thumbnails=[np.zeros(2)] * 3)
+    assert_nothing_collides(figure)
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="at least one row"):
+        figures.FramePainter([])
+    with pytest.raises(ValueError, match="at least one row"):
+        figures.summary([])
+    with pytest.raises(ValueError, match="width >= 1.75 height"):
+        figures.FramePainter(rows(STEPS), size=(500, 500))
+    with pytest.raises(IndexError, match="a row of the table's 12, got 12"):
+        figures.frame(lines_in_square(3), rows(STEPS), 12, size=SMALL)
+
+
+def test_limits_default_to_the_partition():
+    figure = figures.frame(lines_in_square(9), rows(STEPS), 3, size=SMALL)
+    image = next(a for a in figure.axes[0].get_images() if isinstance(a, draw.PartitionImage))
+    assert (image.norm.vmin, image.norm.vmax) == pytest.approx(draw.color_limits(lines_in_square(9)))
