@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from splineviz import checkpoints, files
-from splineviz.complexity import local_complexity
+from splineviz.complexity import local_complexities
 from splineviz.enumerate import partition
 from splineviz.errors import CheckpointError, FloatArray, SplinevizError
 from splineviz.ops import Program
@@ -51,8 +51,8 @@ COLUMNS = (
 """The numbers of a row, in order; NaN where one is not available.
 
 regions: activation regions on the window. accuracies: shares in [0, 1]. lc_*: sampled local complexity (mean over points),
-its 99% band (half-width), and the mean over live units only. boundary_length: of the decision boundary, input-space length.
-seconds: wall time of the job.
+its 99% band (half-width), and its mean with each layer's count scaled by units / live units. boundary_length: of the decision
+boundary, in input-space length. seconds: wall time of the job.
 """
 
 
@@ -213,15 +213,12 @@ def _partition_numbers(result: Partition) -> dict[str, float]:
 
 
 def _complexities(program: Program, samples: Mapping[str, Array], lc: LCOptions) -> dict[str, float]:
+    places = {place: samples[f"lc_{place}"] for place in PLACES if f"lc_{place}" in samples}
     numbers: dict[str, float] = {}
-    for place in PLACES:
-        x = samples.get(f"lc_{place}")
-        if x is None:
-            continue
-        found = local_complexity(
-            program, x, radius=lc.radius, num_vectors=min(lc.num_vectors, x[0].size), seed=lc.seed,
-            include_output=lc.include_output, shared_frame=lc.shared_frame,
-        )  # fmt: skip
+    for place, found in local_complexities(
+        program, places, radius=lc.radius, num_vectors=lc.num_vectors, seed=lc.seed,
+        include_output=lc.include_output, shared_frame=lc.shared_frame,
+    ).items():  # fmt: skip
         numbers |= {
             f"lc_{place}": float(found.mean),
             f"lc_{place}_band": float(found.band),

@@ -212,17 +212,17 @@ def test_only_what_changed_is_computed_again(run, tmp_path, counted):
 
 
 def test_work_that_was_stopped_goes_on(run, tmp_path, monkeypatch, counted):
-    out, original = tmp_path / "out", jobs.local_complexity
+    out, original = tmp_path / "out", jobs.local_complexities
 
     def stops(program, *args, **options):
         if len(counted) == 2:
             raise KeyboardInterrupt
         return original(program, *args, **options)
 
-    monkeypatch.setattr(jobs, "local_complexity", stops)
+    monkeypatch.setattr(jobs, "local_complexities", stops)
     with pytest.raises(KeyboardInterrupt):
         measure_run(run, out=out, lc=QUICK)
-    monkeypatch.setattr(jobs, "local_complexity", original)
+    monkeypatch.setattr(jobs, "local_complexities", original)
     counted.clear()
     # a row without its partition, and a torn row, are not taken for finished work
     (out / "rows" / f"step-{1:010d}.json").write_text('{"key": ')
