@@ -51,8 +51,8 @@ COLUMNS = (
 """The numbers of a row, in order; NaN where one is not available.
 
 regions: activation regions on the window. accuracies: shares in [0, 1]. lc_*: sampled local complexity (mean over points),
-its 99% band (half-width), and its mean with each layer's count scaled by units / live units. boundary_length: of the decision
-boundary, in input-space length. seconds: wall time of the job.
+its 99% band (half-width), and its mean with each layer's count scaled by units / live units. boundary_length: of the
+decision boundary, in input-space length. seconds: wall time of the job.
 """
 
 
