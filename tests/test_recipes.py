@@ -25,6 +25,7 @@ def test_the_mnist_recipe_is_the_papers(tmp_path):
     state, said = torch.get_rng_state(), []
     path = recipes.train("mnist-mlp", steps=100, out=tmp_path / "run", progress=lambda *call: said.append(call))
     assert torch.equal(torch.get_rng_state(), state)  # the caller's random numbers are left alone
+    assert float(torch.full((), 1e-39) * 1.0) != 0.0  # and so are small ones
     run = open_run(path)
     assert [c.step for c in run.checkpoints] == schedule(100)
     shapes = [list(w) for k, w in run.network["weights"].items() if k.endswith("weight")]
