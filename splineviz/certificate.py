@@ -88,7 +88,7 @@ def verify(
 ) -> CertificateReport:
     """Prove a partition against the model (a torch module or a Program), re-reading everything from it in float64.
 
-    chunk: faces evaluated at a time; None chooses about 64 MB of values. The model is not changed.
+    chunk: faces evaluated at a time; None chooses about 32 MB of values. The model is not changed.
     Raises CertificateError naming face and check when something fails (unless raise_on_failure=False), and when the
     partition does not belong to a network of this shape; TraceError for a network that cannot be traced.
     """

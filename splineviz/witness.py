@@ -44,7 +44,7 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Corners:
-    """The faces' corners, flat: face, vertex, next and last vertex; the edge to the next (-1: none), the face's side of it."""
+    """The faces' corners, flat: face, vertex, next and last vertex, the edge to the next (-1: none) and the face's side."""
 
     face: Ids
     here: Ids
@@ -128,8 +128,11 @@ class Witness:
         """Distances (n, U) of all units from their breakpoints, and outputs (n, C)."""
         with torch.no_grad():
             layers, outputs = program.preactivations(x)
-        rows = [z.numpy() - b for z, b in zip(layers, self.breakpoints, strict=True)]
-        return np.concatenate([np.zeros((len(x), 0)), *rows], axis=1), outputs.numpy()
+        units = self.partition.unit_offsets
+        values = np.empty((len(x), int(units[-1])))
+        for i, (z, breakpoint_) in enumerate(zip(layers, self.breakpoints, strict=True)):
+            np.subtract(z.numpy(), breakpoint_, out=values[:, units[i] : units[i + 1]])
+        return values, outputs.numpy()
 
     def measure(self, local: FloatArray) -> None:
         """Raise the tolerances of units (U,) and outputs (C,) to the rounding at some points; see the module."""
@@ -163,7 +166,7 @@ class Witness:
     def testify(self, corners: Corners, width: FloatArray, chunk: int | None, slack: float) -> Testimony:
         """What the model says of all faces; asked twice, with their own rounding, about those that would fail.
 
-        width: (F,) of each face, relative to the window's diameter; chunk: faces at a time, None for about 64 MB.
+        width: (F,) of each face, relative to the window's diameter; chunk: faces at a time, None for about 32 MB of values.
         """
         part = self.partition
         faces, starts = part.num_regions, part.face_offsets[:-1].astype(np.int64)
@@ -173,10 +176,11 @@ class Witness:
         sample = np.unique(np.linspace(0, faces - 1, min(SAMPLE, faces)).astype(np.int64))
         self.measure(np.concatenate([self.means[sample], part.window - part.centre]))
         if chunk is None:
-            chunk = max(64, (64 << 20) // (24 * (len(self.tolerance) + self.basis.shape[1] + 1)))
+            chunk = max(64, (32 << 20) // (16 * (len(self.tolerance) + self.basis.shape[1] + 1)))
         said = Testimony(faces, len(part.edges), self.unit_hash)
+        order = _strips(self.means, chunk)
         for start in range(0, faces, chunk):
-            self._ask(np.arange(start, min(start + chunk, faces)), corners, width, said)
+            self._ask(order[start : start + chunk], corners, width, said)
         again = np.flatnonzero(said.doubtful(part, slack))
         for start in range(0, min(len(again), MEASURED), chunk):
             group = again[start : start + chunk]
@@ -187,7 +191,7 @@ class Witness:
         return said
 
     def _ask(self, faces: Ids, corners: Corners, width: FloatArray, said: Testimony) -> None:
-        """Read the model at some faces (ascending ids) and write down what it says."""
+        """Read the model at some faces and write down what it says."""
         part, offsets = self.partition, self.partition.face_offsets.astype(np.int64)
         counts = offsets[faces + 1] - offsets[faces]
         starts = np.concatenate([[0], np.cumsum(counts)])
@@ -234,8 +238,16 @@ class Witness:
         said.relative[faces, 1] = bent.max(axis=1) / largest
 
 
+def _strips(points: FloatArray, chunk: int) -> Ids:
+    """An order of the faces in which every `chunk` of them lie together, so that they share their corners."""
+    count = max(1, round(np.sqrt(len(points) / chunk)))
+    strip = np.empty(len(points), np.int64)
+    strip[np.argsort(points[:, 0], kind="stable")] = np.arange(len(points)) * count // len(points)
+    return np.lexsort((points[:, 1], strip))
+
+
 def _ratio(error: FloatArray, tolerance: FloatArray) -> FloatArray:
-    """error / tolerance, with 0 / 0 = 0."""
+    """Quotients error / tolerance, with 0 / 0 = 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(error == 0.0, 0.0, error / tolerance)
 
