@@ -292,9 +292,12 @@ def _palette(frames: Sequence[Path]) -> Image.Image:
     for sample in samples:
         sheet.paste(sample, (0, top))
         top += sample.height
-    found = sheet.quantize(256 - len(EXACT), method=Image.Quantize.MEDIANCUT)
-    exact = [round(255 * part) for color in EXACT for part in to_rgb(color)]
-    found.putpalette((found.getpalette() or [])[: 3 * (256 - len(EXACT))] + exact)
+    found = sheet.quantize(256, method=Image.Quantize.MEDIANCUT)
+    colors = np.array(found.getpalette(), dtype=float).reshape(-1, 3)
+    for color in EXACT:  # takes the place of the nearest one: beside it, rounding might prefer that one
+        exact = np.round(255 * np.array(to_rgb(color)))
+        colors[((colors - exact) ** 2).sum(axis=1).argmin()] = exact
+    found.putpalette(colors.astype(np.uint8).tobytes())
     return found
 
 

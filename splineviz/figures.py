@@ -119,8 +119,10 @@ def _step_axis(ax: Axes, steps: FloatArray) -> None:
     decades = 10.0 ** np.arange(np.log10(first), np.floor(np.log10(last)) + 1)
     figure = ax.get_figure(root=True)
     assert figure is not None
-    room = ax.bbox.width * 72.0 / figure.dpi / (5.5 * float(matplotlib.rcParams["xtick.labelsize"]))  # labels side by side
-    stride = max(int(np.ceil(len(decades) / max(room - 1.0, 1.0))), 1)
+    label = (0.64 * len(f"{decades[-1]:,.0f}") + 0.6) * float(
+        matplotlib.rcParams["xtick.labelsize"]
+    )  # the widest, in points
+    stride = max(int(np.ceil((len(decades) - 0.5) * label * figure.dpi / 72.0 / ax.bbox.width)), 1)
     left = [0.0] if (steps == 0).any() or len(positive) == 0 else []
     ax.set_xticks(left + decades[::stride].tolist())
     ax.xaxis.set_minor_locator(NullLocator())

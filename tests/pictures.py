@@ -44,4 +44,4 @@ def compare(name: str, got: np.ndarray, *, golden: Path = GOLDEN, tolerance: flo
         failed.mkdir(exist_ok=True)
         for kind, picture in (("got", got), ("expected", expected), ("diff", np.abs(difference).astype(np.uint8))):
             Image.fromarray(picture).save(failed / f"{name}-{kind}.png")
-        raise AssertionError(f"{name}: pictures differ by {rms:.1f} of 255 (at most {tolerance}); see {failed}/{name}-diff.png")
+        raise AssertionError(f"{name}: pictures differ by {rms:.1f} of 255 (at most {tolerance}); see {failed}")

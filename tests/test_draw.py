@@ -355,7 +355,7 @@ def test_thumbnails_stay_inside_and_apart(points):
     centres = ax.transData.transform(stars.get_offsets())
     assert len(boxes) == 3
     for i, box in enumerate(boxes):
-        assert ax.bbox.x0 - 1 <= box.x0 and box.x1 <= ax.bbox.x1 + 1 and ax.bbox.y0 - 1 <= box.y0 and box.y1 <= ax.bbox.y1 + 1
+        assert (ax.bbox.min - 1 <= box.min).all() and (box.max <= ax.bbox.max + 1).all()
         assert not any(box.contains(*centre) for centre in centres)
         for other in boxes[:i]:
             assert min(box.x1, other.x1) - max(box.x0, other.x0) <= 1 or min(box.y1, other.y1) - max(box.y0, other.y0) <= 1
