@@ -1,0 +1,271 @@
+"""Sampled local complexity against a plain evaluation of every vertex, and against counts made by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from splineviz import complexity
+from splineviz.complexity import CHUNK, Directions, LocalComplexity, local_complexities, local_complexity
+from splineviz.errors import DataError, TraceError
+from splineviz.tracing import trace
+
+
+def mlp(inputs: int, *widths: int, kink: type[nn.Module] = nn.ReLU) -> nn.Module:
+    layers: list[nn.Module] = []
+    for a, b in zip((inputs, *widths), widths, strict=False):
+        layers += [nn.Linear(a, b), kink()]
+    return nn.Sequential(*layers[:-1])
+
+
+def conv() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 3, stride=2), nn.LeakyReLU(0.1),
+        nn.Flatten(), nn.Linear(27, 5),
+    )  # fmt: skip
+
+
+NETWORKS = {
+    "mlp": (lambda: mlp(20, 30, 25, 15, 4), (20,), 0.3),
+    "deep and wide of the point": (lambda: mlp(8, 20, 20, 20, 20, 3), (8,), 3.0),
+    "leaky": (lambda: mlp(6, 12, 12, 2, kink=nn.LeakyReLU), (6,), 0.5),
+    "flattened": (lambda: nn.Sequential(nn.Flatten(), *mlp(12, 9, 9, 3)), (3, 2, 2), 0.5),
+    "conv": (conv, (2, 8, 8), 0.5),
+    "toy": (lambda: mlp(2, 16, 16, 1), (2,), 0.5),
+    "linear": (lambda: nn.Linear(5, 3), (5,), 1.0),
+}
+
+
+def network(name: str) -> tuple[nn.Module, torch.Tensor, float]:
+    """Network, points and a radius at which a good part of the units change sign."""
+    build, shape, radius = NETWORKS[name]
+    torch.manual_seed(7)
+    model = build().eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+    return model, torch.randn(90, *shape, dtype=torch.float64), radius
+
+
+def vertices(x: torch.Tensor, radius: float, directions: Directions) -> torch.Tensor:
+    """(n, 2 P, *shape), straight from the definition."""
+    frames = [v for _, v in directions.chunks(len(x))]
+    v = (frames[0].expand(len(x), -1, -1) if directions.shared else torch.cat(frames)[: len(x)]).double()
+    arms = radius * torch.cat([v, -v], dim=1)
+    return x[:, None] + arms.reshape(len(x), -1, *x.shape[1:])
+
+
+def plain(
+    model: nn.Module, x: torch.Tensor, radius: float, directions: Directions, include_output: bool
+) -> list[torch.Tensor]:
+    """Per layer, (n, 2 P, units) pre-activations, every vertex evaluated on its own."""
+    at = vertices(x, radius, directions)
+    with torch.no_grad():
+        values, outputs = trace(model, x.shape[1:]).preactivations(at.flatten(0, 1))
+    layers = [*values, outputs] if include_output else values
+    return [z.reshape(len(x), at.shape[1], -1) for z in layers]
+
+
+def both_signs(z: torch.Tensor, dim: int | tuple[int, ...]) -> torch.Tensor:
+    return (z > 0).sum(dim).bool() & (z < 0).sum(dim).bool()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["own", "shared"])
+@pytest.mark.parametrize("include_output", [False, True], ids=["units", "units and outputs"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_counts_are_those_of_the_plain_definition(name, include_output, shared):
+    model, x, radius = network(name)
+    found = local_complexity(
+        model, x, radius=radius, num_vectors=7, seed=3, include_output=include_output, shared_frame=shared
+    )
+    directions = Directions(math.prod(x.shape[1:]), found.num_vectors, 3, shared)
+    values = plain(model, x, radius, directions, include_output)
+    counts = np.array([both_signs(z, 1).sum(1).tolist() for z in values]).reshape(len(values), len(x))
+    np.testing.assert_array_equal(found.counts, counts)
+    assert found.counts.sum() > len(x) or not values
+    assert found.units.tolist() == [z.shape[2] for z in values]
+    assert found.live_units.tolist() == [int(both_signs(z.flatten(0, 1), 0).sum()) for z in values]
+    np.testing.assert_array_equal(found.total, counts.sum(axis=0))
+
+
+@pytest.mark.parametrize("name", ["mlp", "conv"])
+def test_float32_counts_nearly_the_same(name):
+    model, x, radius = network(name)
+    double = local_complexity(model, x, radius=radius)
+    single = local_complexity(model, x, radius=radius, dtype=torch.float32)
+    assert np.abs(double.counts - single.counts).sum() <= 1e-3 * double.counts.sum()
+
+
+@pytest.mark.parametrize("name", ["mlp", "conv"])
+def test_results_do_not_depend_on_the_batch(name):
+    model, x, radius = network(name)
+    whole = local_complexity(model, x, radius=radius)
+    for size in (1, 7, 1000):
+        np.testing.assert_array_equal(local_complexity(model, x, radius=radius, batch_size=size).counts, whole.counts)
+
+
+def test_sets_together_are_as_one_by_one():
+    model, x, radius = network("mlp")
+    places = {"a": x[:70], "b": x[70:], "c": 2 * x[:5]}
+    together = local_complexities(model, places, radius=radius, include_output=True)
+    assert list(together) == ["a", "b", "c"]
+    for name, some in places.items():
+        alone = local_complexity(model, some, radius=radius, include_output=True)
+        np.testing.assert_array_equal(together[name].counts, alone.counts)
+        np.testing.assert_array_equal(together[name].live_units, alone.live_units)
+    assert local_complexities(model, {}) == {}
+
+
+def test_a_seed_is_reproducible_and_matters(monkeypatch):
+    model, x, radius = network("mlp")
+    counts = [local_complexity(model, x, radius=radius, seed=seed).counts for seed in (0, 1, 0)]
+    np.testing.assert_array_equal(counts[0], counts[2])
+    assert (counts[0] != counts[1]).any()
+    complexity.kept_directions.cache_clear()
+    monkeypatch.setattr(complexity, "KEPT_BYTES", 0)
+    np.testing.assert_array_equal(local_complexity(model, x, radius=radius, seed=0).counts, counts[0])
+
+
+def test_program_flat_points_and_arrays_give_the_same():
+    model, x, radius = network("flattened")
+    program = trace(model, x.shape[1:])
+    expected = local_complexity(model, x, radius=radius).counts
+    for network_, points in ((program, x), (program, x.numpy()), (program, x.reshape(len(x), -1)), (model, x.numpy())):
+        np.testing.assert_array_equal(local_complexity(network_, points, radius=radius).counts, expected)
+
+
+# ---- by hand -----------------------------------------------------------------------------------------
+
+
+def unit(weight: list[list[float]], bias: list[float]) -> nn.Module:
+    layer = nn.Linear(len(weight[0]), len(bias))
+    layer.weight.data, layer.bias.data = torch.tensor(weight), torch.tensor(bias)
+    return nn.Sequential(layer, nn.ReLU(), nn.Linear(len(bias), 1))
+
+
+def test_one_unit_through_the_neighbourhood():
+    # In one dimension the neighbourhood is [x - r, x + r]; the knots are at 0 and 1.
+    model = unit([[1.0], [-2.0]], [0.0, 2.0])
+    x = np.array([[-1.0], [-0.2], [0.0], [0.5], [0.9], [1.3]])
+    found = local_complexity(model, x, radius=0.25)
+    assert found.num_vectors == 1
+    assert found.counts.tolist() == [[0, 1, 1, 0, 1, 0]]
+    assert local_complexity(model, x, radius=0.6).total.tolist() == [0, 1, 1, 2, 1, 1]
+    assert found.mean == 0.5
+    assert found.band == pytest.approx(2.576 * np.std([0, 1, 1, 0, 1, 0], ddof=1) / math.sqrt(6))
+
+
+def test_a_knot_that_touches_a_vertex_is_not_counted():
+    model = unit([[1.0]], [0.0])
+    assert local_complexity(model, [[0.25]], radius=0.25).total.tolist() == [0]
+    assert local_complexity(model, [[0.25]], radius=0.251).total.tolist() == [1]
+
+
+def test_only_the_ratio_of_radius_and_distance_matters():
+    model, x, radius = network("mlp")
+    first, scaled = nn.Linear(20, 30), 4.0
+    first.weight.data, first.bias.data = model[0].weight.data / scaled, model[0].bias.data
+    wider = nn.Sequential(first, *list(model)[1:])
+    a, b = local_complexity(model, x, radius=radius), local_complexity(wider, scaled * x, radius=scaled * radius)
+    np.testing.assert_array_equal(a.counts, b.counts)
+
+
+def test_the_first_layers_count_grows_with_the_radius():
+    model, x, _ = network("mlp")
+    counts = [local_complexity(model, x, radius=r).counts[0] for r in (0.01, 0.1, 1.0, 10.0)]
+    assert all((a <= b).all() for a, b in zip(counts, counts[1:], strict=False))
+    assert counts[0].sum() < counts[-1].sum()
+
+
+def test_a_second_layer_bent_inside_the_neighbourhood():
+    # y = relu(x) - 0.1 changes sign at 0.1, which no straight continuation from x < 0 tells.
+    model = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1), nn.ReLU())
+    model[0].weight.data.fill_(1.0), model[0].bias.data.fill_(0.0)
+    model[2].weight.data.fill_(1.0), model[2].bias.data.fill_(-0.1)
+    assert local_complexity(model, [[-0.05], [0.05], [0.31]], radius=0.2).counts.tolist() == [[1, 1, 0], [1, 1, 0]]
+    assert local_complexity(model, [[-0.05]], radius=0.1).counts.tolist() == [[1], [0]]
+
+
+def test_dead_units_are_told_apart():
+    model = unit([[1.0], [1.0], [1.0], [1.0]], [0.0, 0.0, -100.0, 100.0])
+    found = local_complexity(model, [[0.0], [1.0]], radius=0.5)
+    assert found.total.tolist() == [2, 0]
+    assert (found.units.tolist(), found.live_units.tolist()) == ([4], [2])
+    assert found.live_total.tolist() == [4.0, 0.0]
+    dead = local_complexity(unit([[0.0], [0.0]], [0.0, -1.0]), [[0.0], [1.0]], radius=0.5)
+    assert dead.total.tolist() == [0, 0] and dead.live_total.tolist() == [0.0, 0.0]
+
+
+def test_one_point_has_no_band():
+    model, x, _ = network("toy")
+    assert math.isnan(local_complexity(model, x[:1]).band)
+
+
+def test_the_outputs_are_one_more_layer():
+    model = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1))
+    model[0].weight.data, model[0].bias.data = torch.ones(2, 1), torch.tensor([5.0, 5.0])
+    model[2].weight.data, model[2].bias.data = torch.ones(1, 2), torch.tensor([-10.0])
+    assert local_complexity(model, [[0.1], [3.0]], radius=0.2).counts.tolist() == [[0, 0]]
+    assert local_complexity(model, [[0.1], [3.0]], radius=0.2, include_output=True).counts.tolist() == [[0, 0], [1, 0]]
+
+
+# ---- directions --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dimension", "num_vectors"), [(784, 25), (2, 2), (25, 25), (30, 25), (3, 1), (50, 25)])
+def test_directions_are_orthonormal(dimension, num_vectors):
+    for _, v in Directions(dimension, num_vectors, 0, False).chunks(CHUNK + 1):
+        assert v.shape == (CHUNK, num_vectors, dimension)
+        gram = v.double() @ v.double().mT
+        np.testing.assert_allclose(gram.numpy(), np.broadcast_to(np.eye(num_vectors), gram.shape), atol=1e-6)
+
+
+def test_directions_have_no_favourite():
+    """The mean projector of uniform frames is P / d times the identity, also where d = P + 1."""
+    for dimension, num_vectors in ((4, 1), (4, 2), (4, 3)):
+        v = torch.cat([v for _, v in Directions(dimension, num_vectors, 1, False).chunks(4096)]).double()
+        projector = torch.einsum("npi,npj->ij", v, v) / len(v)
+        assert torch.allclose(projector, num_vectors / dimension * torch.eye(4, dtype=torch.float64), atol=0.02)
+
+
+def test_more_vectors_than_dimensions_are_cut_down():
+    model, x, radius = network("toy")
+    found = local_complexity(model, x, radius=radius, num_vectors=25)
+    assert found.num_vectors == 2
+    np.testing.assert_array_equal(found.counts, local_complexity(model, x, radius=radius, num_vectors=2).counts)
+
+
+# ---- the door ----------------------------------------------------------------------------------------
+
+REFUSALS = {
+    "radius": (lambda m, x: local_complexity(m, x, radius=0.0), DataError, "radius: expected a positive length, got 0.0"),
+    "vectors": (lambda m, x: local_complexity(m, x, num_vectors=0), DataError, "expected 1 or more, got 0"),
+    "batch": (lambda m, x: local_complexity(m, x, batch_size=0), DataError, "expected 1 or more"),
+    "no points": (lambda m, x: local_complexity(m, x[:0]), DataError, "x: expected at least one point, got none"),
+    "shape": (lambda m, x: local_complexity(trace(m, (20,)), x[:, :5]), DataError, r"shape \(n, 20\), got \(90, 5\)"),
+    "one point": (lambda m, x: local_complexity(trace(m, (20,)), x[0]), DataError, r"got \(20,\)"),
+    "nan": (lambda m, x: local_complexity(m, x * np.nan), ValueError, "x: expected finite numbers"),
+    "dtype": (lambda m, x: local_complexity(m, x, dtype=torch.float16), DataError, "torch.float64 or torch.float32"),
+    "smooth": (lambda m, x: local_complexity(nn.Sequential(m, nn.GELU()), x), TraceError, "GELU"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_does_not_fit_is_refused(case):
+    call, kind, words = REFUSALS[case]
+    model, x, _ = network("mlp")
+    with pytest.raises(kind, match=words):
+        call(model, x)
+
+
+def test_the_model_and_the_points_are_left_as_they_were():
+    model, x, radius = network("conv")
+    before, points = {k: v.clone() for k, v in model.state_dict().items()}, x.clone()
+    assert isinstance(local_complexity(model.train(), x, radius=radius), LocalComplexity)
+    assert model.training and torch.equal(x, points)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
