@@ -17,6 +17,11 @@ import numpy.typing as npt
 from splineviz._kernels import sewing
 from splineviz.errors import FloatArray, IntArray, PartitionError
 
+
+class SeamError(PartitionError):
+    """Two blocks cut their common edge differently."""
+
+
 KeyArray = npt.NDArray[np.uint64]
 
 
@@ -62,10 +67,12 @@ class Block:
         )
 
     @classmethod
-    def of_segment(cls, start: float, stop: float) -> Block:
-        """One edge along u, without a face: a line through the network."""
-        block = cls.of_window(np.array([[start, 0.0], [stop, 0.0]]))
-        block.edges, block.tag, block.key = block.edges[:1], block.tag[:1], block.key[:1]
+    def of_segments(cls, ends: FloatArray) -> Block:
+        """Edges (n, 2, 2) from end to end, without faces: lines through the network."""
+        n = len(ends)
+        block = cls.of_window(np.ascontiguousarray(ends.reshape(2 * n, 2)))
+        block.edges = np.arange(2 * n, dtype=np.int32).reshape(n, 2)
+        block.tag, block.key = block.tag[:n], block.key[:n]
         block.face_offsets, block.face_halves = np.zeros(1, np.int32), np.zeros(0, np.int32)
         block.face_hash = np.zeros(0, np.uint64)
         return block
@@ -135,7 +142,7 @@ class Complex:
 def sew(blocks: Sequence[Block]) -> Complex:
     """Sew finished blocks together along their seams, in the order of their places.
 
-    Raises PartitionError if a seam has no twin: the blocks were not cut alike, which is a defect of the enumerator.
+    Raises SeamError if a seam has no twin: the blocks were not cut alike.
     """
     blocks = sorted(blocks, key=lambda block: block.place)
     vertex_base = np.cumsum([0] + [len(b.uv) for b in blocks])
@@ -156,9 +163,7 @@ def sew(blocks: Sequence[Block]) -> Complex:
     same_vertex, same_edge = np.arange(len(uv), dtype=np.int32), np.arange(len(edges), dtype=np.int32)
     torn = sewing.join_seams(seams, key[seams], edges, uv, same_vertex, same_edge)
     if torn >= 0:
-        raise PartitionError(
-            f"blocks: expected two equal copies of every seam, edge {torn} has no twin; please report the network."
-        )
+        raise SeamError(f"blocks: expected two equal copies of every seam, edge {torn} has no twin.")
     face_vertices, edge_faces, joined, old_edge, old_vertex = sewing.number(offsets, halves, edges, same_vertex, same_edge)
     return Complex(
         uv=uv[old_vertex],

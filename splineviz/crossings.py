@@ -71,15 +71,20 @@ def _along(
     spread = np.linspace(-0.5 * length, 0.5 * length, 64)
     samples = middle + spread.reshape(-1, *[1] * start.ndim) * direction
     engine = Engine(program, samples, tolerance)
-    block = Block.of_segment(-0.5 * length, 0.5 * length)
+    block = Block.of_segments(np.array([[[-0.5 * length, 0.0], [0.5 * length, 0.0]]]))
     engine.place(block, middle, direction, np.zeros(1))
-    units = [np.full((2, 2), -1, np.int32)]
+    block, unit = through(engine, block)
+    inner = np.flatnonzero(unit[:, 0] >= 0)
+    order = inner[np.argsort(block.uv[inner, 0], kind="stable")]
+    return block.uv[order, 0] + 0.5 * length, unit[order], block.values[order]
+
+
+def through(engine: Engine, block: Block) -> tuple[Block, IntArray]:
+    """A block of edges through all layers, and the kink layer and unit that made each vertex ((V, 2), -1 for the ends)."""
+    units = [np.full((len(block.uv), 2), -1, np.int32)]
     while block.layer < engine.layers:
         cut = engine.cut(block)
         maker = cut.parents[3]
         units.append(np.stack([np.full(len(maker), block.layer, np.int32), maker], axis=1))
         block = engine.advance(block, cut)
-    unit = np.concatenate(units)
-    inner = np.flatnonzero(unit[:, 0] >= 0)
-    order = inner[np.argsort(block.uv[inner, 0], kind="stable")]
-    return block.uv[order, 0] + 0.5 * length, unit[order], block.values[order]
+    return block, np.concatenate(units)

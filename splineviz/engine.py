@@ -62,6 +62,10 @@ class Engine:
         self._scales: list[tuple[FloatArray, FloatArray]] = [(s.unit_scale, s.unit_offset) for s in self.stages]
         self._lock = threading.Lock()
 
+    def restart(self) -> None:
+        """Forget the counts of a first try."""
+        self.near_zero = self.irregular = 0
+
     @property
     def layers(self) -> int:
         """Number of kink layers."""

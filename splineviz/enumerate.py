@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from splineviz.blocks import Block, sew
+from splineviz.blocks import Block, SeamError, sew
 from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import BudgetError, FloatArray
 from splineviz.partition import Partition, Report
@@ -68,7 +68,13 @@ def partition(
     engine = Engine(program, plane.embed(_samples(local) + centre), tolerance)
     first = Block.of_window(local)
     engine.place(first, plane.origin, plane.basis, centre)
-    joined = sew(_Enumeration(engine, block_bytes, max_regions, progress).run(first, threads or available()))
+    blocks = _Enumeration(engine, block_bytes, max_regions, progress).run(first, threads or available())
+    try:
+        joined = sew(blocks)
+    except SeamError:
+        # Some linear algebra library rounds a row differently in another batch. One block has no seams.
+        engine.restart()
+        joined = sew(_Enumeration(engine, 1 << 62, max_regions, progress).run(first, 1))
     result = Partition(
         plane=plane,
         window=corners,

@@ -30,6 +30,8 @@ from splineviz.ops import KinkLayer, Program
 
 MATRIX_LIMIT = 1 << 25
 """Largest number of entries of a stage's matrix (256 MB); beyond it new vertices are evaluated in full."""
+FEWEST_ROWS = 16
+"""Smallest batch that is handed to torch."""
 CHUNK_BYTES = 64 << 20
 """Rows are evaluated in chunks of about this many bytes of the widest tensor that the stage reads or writes."""
 
@@ -147,22 +149,36 @@ class Stage:
 
         Returns the other registers still alive.
         """
-        rows, others = self._rows(), []
+        others = []
         first = 0 if self.before is None else self.before.step
         tensors = {r: torch.from_numpy(t) for r, t in live.items()}
         with torch.no_grad():
-            for start in range(0, len(out), rows):
-                part = {r: t[start : start + rows] for r, t in tensors.items()}
+            for start, stop in _chunks(len(out), self._rows()):
+                # A product of very few rows rounds otherwise than the same rows among many: both sides of a seam
+                # must see the same numbers, so short batches are filled up.
+                idle = max(FEWEST_ROWS - (stop - start), 0)
+                part = {r: _filled(t[start:stop], idle) for r, t in tensors.items()}
                 left = self.program.run(self.placed(part), first, self.stop)
                 result = left.pop(self.result) if self.after is not None else left[self.result]
-                out[start : start + rows] = result.reshape(len(result), -1).cpu().numpy()
-                others.append({r: t.cpu().numpy() for r, t in left.items()} if self.after is not None else {})
+                out[start:stop] = result[: stop - start].reshape(stop - start, -1).cpu().numpy()
+                kept = {r: t[: stop - start].cpu().numpy() for r, t in left.items()}
+                others.append(kept if self.after is not None else {})
         return {r: np.concatenate([o[r] for o in others]) for r in (others[0] if others else {})}
 
     @cached_property
     def inverse_size(self) -> dict[int, FloatArray]:
         """1 / input_scale of each register that enters."""
         return {register: 1.0 / size for register, size in self.input_scale.items()}
+
+
+def _chunks(rows: int, most: int) -> list[tuple[int, int]]:
+    """Bounds of runs of about equal length, none longer than `most`."""
+    bounds = np.linspace(0, rows, -(-rows // most) + 1).astype(int).tolist()
+    return list(zip(bounds[:-1], bounds[1:], strict=True))
+
+
+def _filled(tensor: Tensor, rows: int) -> Tensor:
+    return tensor if rows == 0 else torch.cat([tensor, tensor.new_zeros(rows, *tensor.shape[1:])])
 
 
 def stages(program: Program, samples: FloatArray) -> list[Stage]:

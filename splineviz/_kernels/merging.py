@@ -1,10 +1,12 @@
 r"""Merging cells across edges where the output's slope does not change.
 
-       w_L               n: normal of the edge a-b. The output is affine on both faces and agrees on the edge,
-      / | \              so its slope can only jump along n. The derivative along n into a face follows from the
-     a--+--b             vertex farthest from the edge, at distance d, and the value at its foot + on the edge.
-      \ | /
-       w_R               An error eps in the outputs makes an error eps / d in the derivative.
+     w_L               n: normal of the edge a-b. The output is affine on both faces and agrees on the edge,
+    / | \              so its slope can only jump along n. The derivative along n into a face follows from the
+   a--+--b             vertex farthest from the edge, at distance d, and the value at its foot + on the edge.
+    \ | /              An error eps in the outputs makes an error eps / d in the derivative.
+     w_R
+
+An edge of no length, or a face of none, tells nothing.
 """
 
 from __future__ import annotations

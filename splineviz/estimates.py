@@ -1,0 +1,180 @@
+r"""Estimates: how many regions a window holds, and what they cost, before they are enumerated.
+
+       \  |   /            Random chords of the window are cut exactly (`crossings`). By Crofton's formula a chord of
+    ----x-x--x------- A    direction phi meets knots of direction theta |sin(theta - phi)| times their length a unit
+    ----x-x-x-------- B    area, so a crossing stands for the length 1 / |sin|. Each chord A has a twin B beside it:
+         \| /             the shift of a unit's crossing tells its knot's direction.
+
+Two knots near each other on a chord cross with a density half the product of their lengths and |sin| of their angle,
+as if they lay independently nearby. With V crossings in the window and B on its border, the number of regions is
+1 + V + B / 2 (Euler). Parallel bundles, as trained networks have, are counted right; correlations at a finer scale
+than NEAR are not seen, so the number is an estimate, with the spread over the chords as its error.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from splineviz.blocks import Block
+from splineviz.crossings import through
+from splineviz.engine import TOLERANCE, Engine
+from splineviz.errors import FloatArray, IntArray
+from splineviz.ops import Program
+from splineviz.planes import Plane
+from splineviz.tracing import trace
+
+NEAR = 0.05
+"""Crossings of one chord this near, as a share of the window's diameter, are taken for neighbours."""
+TWIN = 1e-7
+"""Distance of a chord's twin, as a share of the window's diameter."""
+STEEPEST = 20.0
+"""Largest 1 / |sin| that a crossing may stand for: a chord along a knot would count without bound."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """regions: expected number; error: its standard error over the chords; seconds: for the enumeration on this machine;
+
+    bytes: peak memory of the enumeration, its result included; half_width: of the window, if it is a square, else of the
+    square of the same area.
+    """
+
+    regions: float
+    error: float
+    seconds: float
+    bytes: float
+    half_width: float
+
+    def half_width_for(self, max_regions: float) -> float:
+        """Half-width of a square window, at the same place, that should hold about max_regions."""
+        return self.half_width * float(np.sqrt(max_regions / max(self.regions, 1.0)))
+
+
+def estimate(model: Any, plane: Plane, window: Any = None, *, chords: int = 64, seed: int = 0) -> Estimate:
+    """Predict regions, seconds and memory of `partition(model, plane, window=window)` without enumerating.
+
+    window: as for `partition`. Raises TraceError and PlaneError as `partition` does.
+    """
+    program = trace(model, plane.input_shape)
+    corners = plane.window(window)
+    centre = corners.mean(axis=0)
+    local = corners - centre
+    rng = np.random.default_rng(seed)
+    lines = _random_chords(local, chords, rng)
+    diameter = float(np.linalg.norm(local[:, None] - local[None], axis=2).max())
+    ends = np.concatenate([lines, _twins(lines, TWIN * diameter), np.stack([local, np.roll(local, -1, axis=0)], axis=1)])
+    engine = Engine(program, plane.embed(local + centre), TOLERANCE)
+    block = Block.of_segments(ends)
+    engine.place(block, plane.origin, plane.basis, centre)
+    block, unit = through(engine, block)
+    chain, position = _positions(block, ends)
+    area = 0.5 * float(np.sum(local[:, 0] * np.roll(local[:, 1], -1) - np.roll(local[:, 0], -1) * local[:, 1]))
+    made = unit[:, 0] >= 0
+    border = int((made & (chain >= 2 * chords)).sum())
+    key = unit[:, 0].astype(np.int64) * (1 << 32) + unit[:, 1]
+    pairs, lengths = np.zeros(chords), np.linalg.norm(lines[:, 1] - lines[:, 0], axis=1)
+    for i in range(chords):
+        mine, twin = made & (chain == i), made & (chain == chords + i)
+        angle, where = _angles(key[mine], position[mine], key[twin], position[twin], TWIN * diameter)
+        pairs[i] = _crossing_pairs(angle, where, NEAR * diameter) / (2 * NEAR * diameter)
+    crossings = area * float(pairs.sum() / lengths.sum())
+    spread = area * float(np.std(pairs - lengths * pairs.sum() / lengths.sum()) * np.sqrt(chords) / lengths.sum())
+    regions = 1.0 + crossings + border / 2
+    return Estimate(
+        regions=regions,
+        error=spread,
+        seconds=regions * _seconds_a_vertex(program, plane),
+        bytes=regions * (250.0 + 24.0 * block.values.shape[1]),
+        half_width=0.5 * float(np.sqrt(area)),
+    )
+
+
+def _random_chords(corners: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
+    """(count, 2, 2) chords of a convex polygon, uniform among the lines that meet it."""
+    radius = float(np.linalg.norm(corners, axis=1).max())
+    sides = np.roll(corners, -1, axis=0) - corners
+    found: list[FloatArray] = []
+    while len(found) < count:
+        angle, offset = rng.uniform(0, np.pi), rng.uniform(-radius, radius)
+        direction, point = np.array([np.cos(angle), np.sin(angle)]), offset * np.array([-np.sin(angle), np.cos(angle)])
+        # Liang-Barsky: the line is inside where it is left of every side.
+        slope = sides[:, 0] * direction[1] - sides[:, 1] * direction[0]
+        height = sides[:, 0] * (point - corners)[:, 1] - sides[:, 1] * (point - corners)[:, 0]
+        with np.errstate(divide="ignore"):
+            t = -height / slope
+        low = t[slope > 0].max(initial=-np.inf)
+        high = t[slope < 0].min(initial=np.inf)
+        if high - low > 1e-3 * radius:
+            found.append(point + np.array([[low], [high]]) * direction)
+    return np.stack(found)
+
+
+def _twins(lines: FloatArray, distance: float) -> FloatArray:
+    along = lines[:, 1] - lines[:, 0]
+    normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1)[:, None]
+    return lines + distance * normal[:, None]
+
+
+def _positions(block: Block, ends: FloatArray) -> tuple[IntArray, FloatArray]:
+    """For every vertex of a block of cut lines: which line it lies on, and where, as a length from the line's start."""
+    chain = np.full(len(block.uv), -1, np.int32)
+    chain[: 2 * len(ends)] = np.repeat(np.arange(len(ends)), 2)
+    # Vertices of a line hang together by its edges, whose first piece keeps the number of the line.
+    order = np.argsort(block.edges[:, 0], kind="stable")
+    following = dict(zip(block.edges[order, 0].tolist(), block.edges[order, 1].tolist(), strict=True))
+    for i in range(len(ends)):
+        v = 2 * i
+        while v in following:
+            v = following[v]
+            chain[v] = i
+    start, along = ends[chain, 0], ends[chain, 1] - ends[chain, 0]
+    along /= np.linalg.norm(along, axis=1)[:, None]
+    return chain, np.einsum("ij,ij->i", block.uv - start, along)
+
+
+def _angles(
+    key: IntArray, position: FloatArray, twin_key: IntArray, twin_position: FloatArray, distance: float
+) -> tuple[FloatArray, FloatArray]:
+    """Angle to the chord, in (0, pi), and position of the crossings whose unit crosses chord and twin equally often."""
+    mine, twin = np.lexsort((position, key)), np.lexsort((twin_position, twin_key))
+    units, first, count = np.unique(key[mine], return_index=True, return_counts=True)
+    others, other_first, other_count = np.unique(twin_key[twin], return_index=True, return_counts=True)
+    both, a, b = np.intersect1d(units, others, return_indices=True)
+    same = count[a] == other_count[b]
+    angle, where = [], []
+    for i, j in zip(a[same], b[same], strict=True):
+        here = position[mine[first[i] : first[i] + count[i]]]
+        there = twin_position[twin[other_first[j] : other_first[j] + count[i]]]
+        angle.append(np.arctan2(distance, there - here))
+        where.append(here)
+    return np.concatenate([*angle, np.zeros(0)]), np.concatenate([*where, np.zeros(0)])
+
+
+def _crossing_pairs(angle: FloatArray, where: FloatArray, near: float) -> float:
+    """Sum over ordered pairs of near crossings of half the product of their lengths and |sin| of their angle."""
+    order = np.argsort(where)
+    angle, where = angle[order], where[order]
+    weight = np.minimum(1.0 / np.sin(angle), STEEPEST)
+    total = 0.0
+    stop = np.searchsorted(where, where + near, side="right")
+    for i in range(len(where)):
+        j = slice(i + 1, stop[i])
+        total += float((weight[i] * weight[j] * np.abs(np.sin(angle[i] - angle[j]))).sum())
+    return total
+
+
+def _seconds_a_vertex(program: Program, plane: Plane) -> float:
+    """Seconds of the network's own pass over one vertex, which is about what a region costs (see benchmarks)."""
+    x = torch.from_numpy(np.broadcast_to(plane.origin, (512, *plane.input_shape)).copy()).to(program.device)
+    best = np.inf
+    with torch.no_grad():
+        for _ in range(3):
+            began = time.perf_counter()
+            program(x)
+            best = min(best, time.perf_counter() - began)
+    return max(best / 512, 3e-6)
