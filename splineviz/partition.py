@@ -208,7 +208,8 @@ class Partition:
     def load(cls, path: str | os.PathLike[str]) -> Partition:
         """Read what `save` wrote. Raises PartitionError when the file is not a whole partition of this format."""
         try:
-            with np.load(path, allow_pickle=False) as data:
+            # Opened here: numpy leaves the file open when it is no archive.
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
                 meta: dict[str, Any] = json.loads(str(data["meta"]))
                 if meta["format"] != FORMAT:
                     raise PartitionError(f"{path}: expected partition format {FORMAT}, got {meta['format']}; draw it anew.")
