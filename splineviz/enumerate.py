@@ -18,11 +18,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
 from splineviz.blocks import Block, SeamError, sew
 from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import BudgetError, FloatArray
-from splineviz.partition import Partition, Report
+from splineviz.estimates import shrink_to_fit
+from splineviz.partition import Partition, Report, polygon_area
 from splineviz.planes import Plane
 from splineviz.tracing import trace
 from splineviz.workers import Stack, available
@@ -47,6 +49,7 @@ def partition(
     block_bytes: int = BLOCK_BYTES,
     max_regions: int | None = None,
     progress: Progress | None = None,
+    device: torch.device | str | None = None,
 ) -> Partition:
     """All activation regions of a network on a window of a plane, exactly.
 
@@ -56,21 +59,28 @@ def partition(
     threads: number of worker threads (None: the processors at hand); block_bytes: size of a block's values.
     Neither changes the result.
     max_regions: give up with BudgetError as soon as there are more. progress: see `Progress`; called by any thread.
+    device: where the network's own calls run (the geometry stays on the CPU); equal results up to rounding.
 
     Returns a Partition whose V - E + F = 1 and area sum were checked; `Partition.verify` proves the rest.
     Raises TraceError for a network that is not piecewise affine, PlaneError for a bad window, BudgetError.
     """
     began = time.perf_counter()
-    program = trace(model, plane.input_shape)
+    program = trace(model, plane.input_shape).to(device=device)
     corners = plane.window(window)
     centre = corners.mean(axis=0)
     local = corners - centre
     engine = Engine(program, plane.embed(_samples(local) + centre), tolerance)
     first = Block.of_window(local)
     engine.place(first, plane.origin, plane.basis, centre)
-    blocks = _Enumeration(engine, block_bytes, max_regions, progress).run(first, threads or available())
     try:
-        joined = sew(blocks)
+        joined = sew(_Enumeration(engine, block_bytes, max_regions, progress).run(first, threads or available()))
+    except _TooMany as excess:
+        factor = shrink_to_fit(program, plane, corners, max_regions or 1)
+        raise BudgetError(
+            f"window: expected at most {max_regions} regions (max_regions), found {excess.known} when {excess.done:.0%} of "
+            f"the window was done; choose a larger max_regions, or shrink the window about its centre to {factor:.3g} "
+            f"of its size (a square of the half-width {0.5 * factor * np.sqrt(polygon_area(local)):.4g})."
+        ) from None
     except SeamError:
         # Some linear algebra library rounds a row differently in another batch. One block has no seams.
         engine.restart()
@@ -94,6 +104,14 @@ def partition(
     )
     result.check()
     return result
+
+
+class _TooMany(Exception):
+    """More regions than the budget allows: how many are known, and the share of the window that is done."""
+
+    def __init__(self, known: int, done: float):
+        super().__init__(known, done)
+        self.known, self.done = known, done
 
 
 class _Enumeration:
@@ -132,10 +150,7 @@ class _Enumeration:
             self._splits += 1
             serial = self._splits
             if self.max_regions is not None and self._known > self.max_regions:
-                raise BudgetError(
-                    f"window: expected at most {self.max_regions} regions (max_regions), found {self._known} when "
-                    f"{self._done:.0%} of the window was done; choose a smaller window or a larger max_regions."
-                )
+                raise _TooMany(self._known, self._done)
         last = after.layer == self.engine.layers
         parts = 1 if last else -(-after.nbytes // self.block_bytes)
         if self._stack.idle and not last:

@@ -50,9 +50,19 @@ class Estimate:
     bytes: float
     half_width: float
 
-    def half_width_for(self, max_regions: float) -> float:
-        """Half-width of a square window, at the same place, that should hold about max_regions."""
-        return self.half_width * float(np.sqrt(max_regions / max(self.regions, 1.0)))
+
+def shrink_to_fit(model: Any, plane: Plane, window: Any, max_regions: int) -> float:
+    """The factor by which to shrink a window about its centre so that it should hold at most max_regions."""
+    program = trace(model, plane.input_shape)
+    corners = plane.window(window)
+    centre, factor = corners.mean(axis=0), 1.0
+    for _ in range(12):
+        expected = estimate(program, plane, centre + factor * (corners - centre)).regions
+        if expected <= 0.8 * max_regions:
+            break
+        # Regions are not spread evenly, so the area alone does not tell: look again at the smaller window.
+        factor *= min(0.9, float(np.sqrt(0.7 * max_regions / expected)))
+    return factor
 
 
 def estimate(model: Any, plane: Plane, window: Any = None, *, chords: int = 64, seed: int = 0) -> Estimate:

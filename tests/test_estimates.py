@@ -1,0 +1,46 @@
+"""Predicted numbers of regions against enumerated ones."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from splineviz.enumerate import partition
+from splineviz.errors import BudgetError
+from splineviz.estimates import estimate
+from splineviz.planes import Plane
+
+PLANE = Plane(np.zeros(2), np.eye(2))
+
+
+def network(seed, *widths):
+    torch.manual_seed(seed)
+    layers = []
+    for i in range(len(widths) - 1):
+        layers += [nn.Linear(widths[i], widths[i + 1]), nn.ReLU()]
+    return nn.Sequential(*layers[:-1]).double()
+
+
+@pytest.mark.parametrize(("seed", "widths"), [(0, (2, 60, 1)), (1, (2, 40, 40, 1)), (2, (2, 30, 30, 30, 2))])
+def test_estimate_is_near_the_truth(seed, widths):
+    model = network(seed, *widths)
+    expected, found = estimate(model, PLANE, 1.0), partition(model, PLANE, window=1.0)
+    assert 0.65 * found.num_regions < expected.regions < 1.35 * found.num_regions
+
+
+def test_parallel_bundle_has_no_crossings():
+    layer = nn.Linear(2, 40).double()
+    layer.weight.data[:] = torch.tensor([1.0, 0.5]).double()
+    layer.bias.data[:] = torch.linspace(-0.9, 0.9, 40)
+    model = nn.Sequential(layer, nn.ReLU())
+    assert estimate(model, PLANE, 1.0).regions == pytest.approx(partition(model, PLANE, window=1.0).num_regions, abs=0.01)
+
+
+def test_budget_is_kept_and_the_proposed_window_fits():
+    model = network(5, 2, 64, 64, 1)
+    whole = partition(model, PLANE, window=1.0).num_regions
+    with pytest.raises(BudgetError, match="half-width") as raised:
+        partition(model, PLANE, window=1.0, max_regions=whole // 4)
+    proposed = float(str(raised.value).split("half-width ")[1].rstrip(".").rstrip(")"))
+    assert whole // 20 < partition(model, PLANE, window=proposed, max_regions=whole // 4).num_regions
+    assert partition(model, PLANE, window=1.0, max_regions=whole).num_regions == whole
