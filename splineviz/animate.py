@@ -43,7 +43,7 @@ Progress = Callable[[int, int, str], None]
 
 CODECS: dict[str, tuple[str, dict[str, str]]] = {
     # Thin dark lines on colour are what codecs blur first, hence a quality well above the default.
-    "mp4": ("libx264", {"crf": "17", "preset": "medium"}),
+    "mp4": ("libx264", {"crf": "20", "preset": "medium"}),
     "webm": ("libvpx-vp9", {"crf": "24", "b:v": "0", "row-mt": "1"}),
 }
 FORMATS = (*CODECS, "gif")
@@ -93,7 +93,7 @@ def animate(
     run: a directory that a Recorder wrote, or an opened Run. anchors: three training samples, by index; they span
     the plane. window: as `Plane.window` takes it. formats: of "mp4", "webm", "gif". fps: checkpoints a second.
     size: of a frame in pixels. steps: draw these checkpoints only. fill, cmap, limits: as `draw.regions` takes them;
-    by default the limits hold the middle 98% of the slice at every checkpoint. lc: settings of the local complexity,
+    by default the limits hold the middle 98% of the slices of all checkpoints. lc: settings of the local complexity,
     None leaves it out. jobs: processes, or an executor, that measure. progress: see `Progress`.
     Raises DataError on an unknown format, fps or step, and whatever opening, slicing and measuring the run raise.
     """
@@ -146,9 +146,13 @@ def animate(
 
 
 def shared_limits(partitions: Iterator[Partition], *, fill: str = "slope") -> tuple[float, float]:
-    """One colour scale for all partitions: it holds the middle 98% of every slice, by area."""
-    pairs = np.array([draw.color_limits(partition, fill=fill) for partition in partitions])
-    return float(pairs[:, 0].min()), float(pairs[:, 1].max())
+    """One colour scale for all partitions: it holds the middle 98% of their areas, taken together.
+
+    So one checkpoint with an unusual range cannot take the colours from all the others.
+    """
+    shares = (np.arange(100) + 0.5) / 100
+    values = np.sort(np.concatenate([draw.fill_quantiles(partition, shares, fill=fill) for partition in partitions]))
+    return draw.padded(*np.quantile(values, (0.01, 0.99))) if len(values) else draw.padded(1.0, 1.0)
 
 
 def _at(run: runs.Run, steps: Sequence[int] | None) -> runs.Run:
@@ -294,9 +298,11 @@ def _palette(frames: Sequence[Path]) -> Image.Image:
         top += sample.height
     found = sheet.quantize(256, method=Image.Quantize.MEDIANCUT)
     colors = np.array(found.getpalette(), dtype=float).reshape(-1, 3)
-    for color in EXACT:  # takes the place of the nearest one: beside it, rounding might prefer that one
+    for color in EXACT:
         exact = np.round(255 * np.array(to_rgb(color)))
-        colors[((colors - exact) ** 2).sum(axis=1).argmin()] = exact
+        distance = ((colors - exact) ** 2).sum(axis=1)
+        # It takes the place of all its like: Pillow looks colours up in steps of 4, and might prefer one of those.
+        colors[(distance <= 108) | (distance == distance.min())] = exact
     found.putpalette(colors.astype(np.uint8).tobytes())
     return found
 

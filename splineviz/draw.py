@@ -35,7 +35,8 @@ from splineviz.errors import FloatArray, to_float_array
 from splineviz.partition import Partition
 
 __all__ = [
-    "PartitionImage", "anchors", "boundary", "color_limits", "face_classes", "rasterize", "regions", "thumbnail"
+    "PartitionImage", "anchors", "boundary", "color_limits", "face_classes", "fill_quantiles", "padded", "rasterize",
+    "regions", "thumbnail",
 ]  # fmt: skip
 
 Color = Any
@@ -75,17 +76,24 @@ def color_limits(partition: Partition, *, fill: str = "slope", share: float = 0.
 
     fill: "slope" or "area". Regions with value 0 do not count: a logarithmic scale has no place for them.
     """
+    tail = (1.0 - share) / 2
+    ends = fill_quantiles(partition, np.array([tail, 1.0 - tail]), fill=fill)
+    return padded(*ends) if len(ends) else padded(1.0, 1.0)
+
+
+def fill_quantiles(partition: Partition, shares: FloatArray, *, fill: str = "slope") -> FloatArray:
+    """Values of a fill below which lie the given shares (k,) of the window's area; empty if no value is positive."""
     values, weights = _scalar(partition, fill), partition.areas
     keep = np.isfinite(values) & (values > 0) & (weights > 0)
-    if not keep.any():
-        return 1.0, 10.0
     order = np.argsort(values[keep])
     values, mass = values[keep][order], np.cumsum(weights[keep][order])
-    tail = (1.0 - share) / 2
-    low, high = (float(values[np.searchsorted(mass, q * mass[-1]).clip(max=len(mass) - 1)]) for q in (tail, 1 - tail))
-    if high <= low * 1.001:  # one value only: give the scale some room
-        low, high = low / 1.5, high * 1.5
-    return low, high
+    return values[np.searchsorted(mass, shares * mass[-1]).clip(max=len(mass) - 1)] if len(mass) else values
+
+
+def padded(low: float, high: float) -> tuple[float, float]:
+    """Two limits as a colour scale needs them: where there is one value only, it gets some room."""
+    low, high = float(low), float(high)
+    return (low, high) if high > low * 1.001 else (low / 1.5, high * 1.5)
 
 
 def _scalar(partition: Partition, fill: str) -> FloatArray:

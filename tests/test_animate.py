@@ -137,12 +137,12 @@ def test_chosen_steps_only(run, tmp_path):
         make(run, tmp_path, steps=[7])
 
 
-def test_limits_hold_every_partition(made):
+def test_limits_hold_most_of_all_partitions(made):
     partitions = [Partition.load(path) for path in sorted((made.out / "partitions").glob("*.npz"))]
     low, high = shared_limits(iter(partitions))
-    for partition in partitions:
-        one = color_limits(partition)
-        assert low <= one[0] and one[1] <= high
+    inside = [p.areas[(p.slope_norms >= low) & (p.slope_norms <= high)].sum() / p.areas.sum() for p in partitions]
+    assert 0.95 < np.mean(inside) < 1.0
+    assert min(color_limits(p)[0] for p in partitions) <= low * 1.001
 
 
 def test_progress_reaches_its_end(run, tmp_path):
