@@ -154,12 +154,16 @@ def local_complexities(
     counter = _Counter(program, radius, directions.num_vectors, include_output, dtype)
     size = batch_size or max(1, BLOCK_FLOATS // (2 * directions.num_vectors * counter.widest))
     sets = {name: _Set(x, counter) for name, x in points.items()}
-    for first, v in directions.chunks(max(len(x) for x in points.values())):
-        for start in range(0, CHUNK, size):
-            some = v if shared_frame else v[start : start + size]
-            image = counter.image(some)
+    longest = max(len(x) for x in points.values())
+    image: Parts = {}
+    for first, v in directions.chunks(longest):
+        last = min(first + CHUNK, longest)
+        for start in range(first, last, size):
+            stop = min(start + size, last)
+            if not (shared_frame and image):
+                image = counter.image(v if shared_frame else v[start - first : stop - first])
             for chosen in sets.values():
-                chosen.add(first + start, first + min(start + size, CHUNK), image)
+                chosen.add(start, stop, image)
     return {name: chosen.result() for name, chosen in sets.items()}
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
+import splineviz as sv
 from splineviz.boundary import TOLERANCE, Boundary, decision_boundary, distances
 from splineviz.errors import PartitionError, PlaneError
 
@@ -314,6 +317,37 @@ def test_no_segment_twice_and_none_empty():
     assert (boundary.lengths > 0).all()
     ordered = np.sort(boundary.segments.view([("u", float), ("v", float)])[..., 0], axis=1)
     assert len(np.unique(ordered, axis=0)) == len(ordered) > 20
+
+
+def test_boundary_of_a_network_separates_its_labels():
+    torch.manual_seed(0)
+    widths = (2, 24, 24, 5)
+    layers = [f for a, b in zip(widths, widths[1:], strict=False) for f in (nn.Linear(a, b), nn.ReLU())]
+    program = sv.trace(nn.Sequential(*layers[:-1]), (2,))
+    program = program.bind({k: 3 * w for k, w in program.weights.items()})
+    part = sv.partition(program, sv.Plane(np.zeros(2), np.eye(2)))
+
+    def labels(uv):
+        return program(torch.from_numpy(uv)).argmax(dim=1).numpy()
+
+    boundary = decision_boundary(
+        part.vertices, part.edges, part.edge_faces, part.face_offsets, part.face_vertices, part.outputs
+    )
+    np.testing.assert_array_equal(boundary.segments, part.decision_boundary())
+    assert len(boundary.segments) > 20
+    long = boundary.lengths > 1e-4
+    a, b = boundary.segments[long].transpose(1, 0, 2)
+    normal = np.stack([a[:, 1] - b[:, 1], b[:, 0] - a[:, 0]], axis=1) / boundary.lengths[long][:, None]
+    for side, sign in ((0, 1e-7), (1, -1e-7)):
+        np.testing.assert_array_equal(labels((a + b) / 2 + sign * normal), boundary.classes[long, side])
+    rng = np.random.default_rng(0)
+    p = rng.uniform(-1, 1, (4000, 2))
+    q = np.clip(p + 0.1 * rng.normal(size=p.shape), -1, 1)
+    differ = labels(p) != labels(q)
+    crossed = meets(p, q, boundary.segments)
+    assert differ.sum() > 100
+    assert (crossed[differ] > 0).all()
+    assert (crossed[~differ] != 1).all()  # who leaves a label and comes back crosses twice
 
 
 # ---- distances ---------------------------------------------------------------------------------------
