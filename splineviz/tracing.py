@@ -105,6 +105,8 @@ class _Recording(torch.fx.Interpreter):
         )
 
     def run_node(self, n: torch.fx.Node) -> Any:
+        if n.op == "placeholder" and self.registers and not n.args:  # args: its default
+            raise TraceError(f"forward: expected one input, got a second one {n.name!r}; bind it with functools.partial.")
         value = super().run_node(n)
         if n.op == "placeholder":
             if 0 in self.registers.values():
