@@ -13,6 +13,7 @@ from oracle import ABS, RELU, Layer, Region, regions
 from torch import nn
 
 from splineviz.enumerate import partition
+from splineviz.errors import BudgetError
 from splineviz.partition import Partition
 from splineviz.planes import Plane
 
@@ -179,3 +180,71 @@ def test_edges_name_the_unit_of_the_knot_they_lie_on() -> None:
 
 def test_folding_counts() -> None:
     assert partition(module(folding(6)), PLANE, window=1.0).num_regions == 4**6
+
+
+# ---- blocks, threads, budget -----------------------------------------------------------------------------------
+
+SEWN = module(dense(36, 2, 24, 24, 24, 2))
+
+
+def as_set(part: Partition) -> set[tuple[object, ...]]:
+    """A partition number for number, whatever its order: each face's pattern, corners and outputs, and each edge's tag."""
+    corners = [(*uv, *y) for uv, y in zip(part.vertices.tolist(), part.outputs.tolist(), strict=True)]
+    faces = set()
+    for face, pattern in enumerate(part.pattern_hash.tolist()):
+        ring = [corners[v] for v in part.face(face)]
+        start = ring.index(min(ring))
+        faces.add((pattern, *ring[start:], *ring[:start]))
+    ends = (tuple(sorted(corners[v] for v in edge)) for edge in part.edges.tolist())
+    return faces | set(zip(part.edge_tag.tolist(), ends, strict=True))
+
+
+@pytest.fixture(scope="module")
+def whole() -> Partition:
+    return partition(SEWN, PLANE, window=2.0, threads=1, block_bytes=1 << 30)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("block_bytes", [1, 1 << 16])
+def test_neither_blocks_nor_threads_change_a_number(whole: Partition, threads: int, block_bytes: int) -> None:
+    part = partition(SEWN, PLANE, window=2.0, threads=threads, block_bytes=block_bytes)
+    assert part.num_regions > 500, "too small to be split"
+    assert as_set(part) == as_set(whole)
+    assert part.verify(SEWN).ok
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_degenerate_networks_are_sewn_as_they_are(seed: int) -> None:
+    """Knots through corners and along edges of other knots, over the seams of blocks."""
+    rng = np.random.default_rng(seed)
+    first = Layer(rng.integers(-2, 3, (12, 2)), rng.integers(-2, 3, 12), RELU)
+    second = Layer(rng.integers(-2, 3, (10, 12)), rng.integers(-2, 3, 10), ABS)
+    layers = (
+        first,
+        second,
+        Layer(rng.integers(-2, 3, (8, 10)), rng.integers(-2, 3, 8), RELU),
+        Layer(np.ones((1, 8)), [0.0]),
+    )
+    part = partition(module(layers), PLANE, window=2.0, block_bytes=1, threads=2)
+    assert differences(part, regions(layers, square(2.0))) == []
+
+
+def test_a_budget_stops_early_with_a_remedy(whole: Partition) -> None:
+    assert partition(SEWN, PLANE, window=2.0, max_regions=whole.num_regions).num_regions == whole.num_regions
+    with pytest.raises(BudgetError, match=r"at most 50 regions .*choose a larger max_regions, or shrink the window"):
+        partition(SEWN, PLANE, window=2.0, max_regions=50)
+
+
+def test_progress_ends_at_one_with_all_regions(whole: Partition) -> None:
+    calls: list[tuple[float, int]] = []
+    partition(SEWN, PLANE, window=2.0, block_bytes=1, threads=1, progress=lambda done, found: calls.append((done, found)))
+    shares = [done for done, _ in calls]
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0) and calls[-1][1] == whole.num_regions
+
+
+def test_an_error_in_progress_reaches_the_caller() -> None:
+    def stop(done: float, found: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        partition(SEWN, PLANE, window=2.0, threads=2, block_bytes=1, progress=stop)
