@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -124,13 +124,7 @@ def animate(
     note = files.digest(_painters(), rows, limits, list(size), fill, str(cmap), list(anchors), settings)
     keys = [files.digest(note, index, Path(r.partition_path).read_bytes()) for index, r in enumerate(results)]
     frames = [folder / "frames" / f"step-{result.step:010d}.png" for result in results]
-    drawn = 0
-    for index, (result, path, key) in enumerate(zip(results, frames, keys, strict=True)):
-        if _note(path) != key:
-            save_frame(path, painter.paint(Partition.load(result.partition_path), index), key)
-            drawn += 1
-        if progress:
-            progress(len(results) + index + 1, 2 * len(results), f"frame of step {result.step:,}")
+    drawn = _draw_frames(painter, results, frames, keys, progress)
     summary = folder / "summary.png"
     if _note(summary) != note:
         figure = figures.summary(painter.table, **settings)
@@ -153,6 +147,31 @@ def shared_limits(partitions: Iterator[Partition], *, fill: str = "slope") -> tu
     shares = (np.arange(100) + 0.5) / 100
     values = np.sort(np.concatenate([draw.fill_quantiles(partition, shares, fill=fill) for partition in partitions]))
     return draw.padded(*np.quantile(values, (0.01, 0.99))) if len(values) else draw.padded(1.0, 1.0)
+
+
+def _draw_frames(
+    painter: figures.FramePainter,
+    results: Sequence[runs.Result],
+    frames: Sequence[Path],
+    keys: Sequence[str],
+    progress: Progress | None,
+) -> int:
+    """Draw the frames that are not up to date, each while the one before is written; returns how many they were."""
+    drawn, count = 0, len(results)
+    written: Future[None] | None = None
+    with ThreadPoolExecutor(1) as writer:
+        for index, (result, path, key) in enumerate(zip(results, frames, keys, strict=True)):
+            if _note(path) != key:
+                pixels = painter.paint(Partition.load(result.partition_path), index)
+                if written is not None:
+                    written.result()  # one at a time, so memory does not grow; and its errors come to light
+                written = writer.submit(save_frame, path, pixels, key)
+                drawn += 1
+            if progress:
+                progress(count + index + 1, 2 * count, f"frame of step {result.step:,}")
+        if written is not None:
+            written.result()
+    return drawn
 
 
 def _at(run: runs.Run, steps: Sequence[int] | None) -> runs.Run:

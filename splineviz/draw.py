@@ -27,6 +27,8 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.image import AxesImage
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.transforms import Affine2D, Bbox
 
 from splineviz._kernels import raster
@@ -252,8 +254,10 @@ class PartitionImage(AxesImage):
         """Show another partition, or another fill, in the same artist."""
         self._partition = partition
         self._colors, norm, chosen = _colors(partition, fill, cmap, limits)
-        self.set_cmap(chosen)
-        self.set_norm(norm)
+        if chosen is not self.cmap:
+            self.set_cmap(chosen)
+        if type(norm) is not type(self.norm) or (norm.vmin, norm.vmax) != (self.norm.vmin, self.norm.vmax):
+            self.set_norm(norm)  # only then: a colour bar is drawn anew each time
         self._line = (line_width if edges else 0.0, edge_color, edge_alpha)
         self._drawn: tuple[Any, npt.NDArray[np.uint8]] | None = None
         self.stale = True
@@ -366,10 +370,13 @@ def boundary(
     collection = LineCollection(
         list(lines), colors=[color], linewidths=line_width, capstyle="round", zorder=3.1, label="decision boundary"
     )
-    if casing > 0:
-        below = LineCollection(
-            list(lines), colors=["white"], linewidths=line_width + 2 * casing, capstyle="round", zorder=3.0, alpha=0.75
-        )
-        ax.add_collection(below, autolim=False)
+    if casing > 0:  # one path, so that its transparency does not add up where segments meet
+        path = Path(lines.reshape(-1, 2), np.tile([Path.MOVETO, Path.LINETO], len(lines)))
+        below = PathPatch(
+            path, facecolor="none", edgecolor="white", linewidth=line_width + 2 * casing, capstyle="round", alpha=0.75,
+            zorder=3.0,
+        )  # fmt: skip
+        below.set_clip_path(ax.patch)
+        ax.add_artist(below)
     ax.add_collection(collection, autolim=False)
     return collection
