@@ -1,0 +1,237 @@
+"""Enumeration against one batched forward pass over the vertices that come out: `python benchmarks/enumerate.py`.
+
+Each case runs in a process of its own (so that peak memory is its own), kernels compiled beforehand, both in float64 on
+the same threads, best of several alternating tries; the ratio is what counts. Peers that are installed run on the same
+slice in the same process. Writes benchmarks/out/enumerate.json and prints the table.
+
+    python benchmarks/enumerate.py                  all cases that take less than a minute
+    python benchmarks/enumerate.py --all            also the ones with 10^7 regions
+    python benchmarks/enumerate.py --case mlp3-init
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+import splineviz as sv
+
+OUT = Path(__file__).parent / "out"
+
+
+def mlp(widths: list[int], *, he: bool = False, seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    layers: list[nn.Module] = []
+    for a, b in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.Linear(a, b), nn.ReLU()]
+        if he:
+            nn.init.kaiming_normal_(layers[-2].weight)
+    return nn.Sequential(*layers[:-1]).double().eval()
+
+
+def digits() -> tuple[torch.Tensor, torch.Tensor]:
+    from splineviz.recipes import load_data
+
+    data = load_data("mnist")
+    return torch.as_tensor(np.asarray(data.train_x)).reshape(-1, 784).double(), torch.as_tensor(
+        np.asarray(data.train_y)
+    ).long()
+
+
+def trained(depth: int, steps: int = 3000) -> nn.Sequential:
+    x, y = digits()
+    model = mlp([784, *[200] * (depth - 1), 10]).float()
+    target, x = nn.functional.one_hot(y, 10).float(), x.float()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        rows = torch.randint(len(x), (200,), generator=generator)
+        optimiser.zero_grad()
+        nn.functional.mse_loss(model(x[rows]), target[rows]).backward()
+        optimiser.step()
+    return model.double()
+
+
+def convnet() -> nn.Module:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Unflatten(1, (1, 28, 28)),
+        nn.Conv2d(1, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10),
+    ).double()  # fmt: skip
+    x, _ = digits()
+    for _ in range(20):
+        model(x[:200])  # running statistics of real data
+    return model.eval()
+
+
+def on_digits() -> tuple[sv.Plane, None]:
+    x, _ = digits()
+    return sv.Plane.through(*x[:3]), None
+
+
+def square(half: float) -> Callable[[], tuple[sv.Plane, float]]:
+    return lambda: (sv.Plane(np.zeros(2), np.eye(2)), half)
+
+
+CASES: dict[str, tuple[str, Callable[[], nn.Module], Callable[[], tuple[sv.Plane, float | None]], float | None, int]] = {
+    # name: (what, model, slice, target ratio, tries)
+    "mlp3-init": ("784-200x3-10 initial", lambda: mlp([784, 200, 200, 200, 10]), on_digits, 1.0, 7),
+    "mlp3-trained": ("784-200x3-10 trained", lambda: trained(4), on_digits, 1.0, 7),
+    "mlp4-init": ("784-200x4-10 initial", lambda: mlp([784, 200, 200, 200, 200, 10]), on_digits, 1.0, 7),
+    "mlp4-trained": ("784-200x4-10 trained", lambda: trained(5), on_digits, 1.0, 7),
+    "plane-256": ("2-256-256-256-1 initial", lambda: mlp([2, 256, 256, 256, 1]), square(1.0), 1.0, 7),
+    "plane-512-he": ("2-512x4-1 He initial", lambda: mlp([2, 512, 512, 512, 512, 1], he=True), square(1.0), 0.7, 2),
+    "conv": ("conv 8-16 + batch norm, 28x28", convnet, on_digits, 1.3, 5),
+    "grow-1e4": ("2-512x4-1 He, window for 10^4", lambda: mlp([2, 512, 512, 512, 512, 1], he=True), square(0.085), None, 3),
+    "grow-1e5": ("2-512x4-1 He, window for 10^5", lambda: mlp([2, 512, 512, 512, 512, 1], he=True), square(0.27), None, 3),
+    "grow-1e7": ("2-512x4-1 He, window for 10^7", lambda: mlp([2, 512, 512, 512, 512, 1], he=True), square(4.0), None, 1),
+}
+SLOW = {"grow-1e7"}
+
+
+def peer(name: str, case: str) -> dict[str, object]:
+    """Seconds and regions of one peer on the same square, in this process."""
+    _, build, place, _, _ = CASES[case]
+    model, (plane, window) = build(), place()
+    corners = plane.window(window)
+    layers = [m for m in model if isinstance(m, nn.Linear)]
+    with torch.no_grad():
+        # The network seen from the window's centre: its first layer takes (u, v).
+        basis, centre = torch.from_numpy(plane.basis.reshape(2, -1).copy()), plane.embed(corners.mean(axis=0)[None])
+        weights = [layers[0].weight @ basis.T, *(m.weight for m in layers[1:])]
+        biases = [layers[0](torch.from_numpy(centre.reshape(1, -1)))[0], *(m.bias for m in layers[1:])]
+    half = float(np.ptp(corners[:, 0]) / 2)
+    maps = [(w.detach().numpy(), b.detach().numpy()) for w, b in zip(weights, biases, strict=True)]
+    began = time.perf_counter()
+    if name == "regioncam":
+        import regioncam
+
+        cam = regioncam.Regioncam(half)
+        for i, (w, b) in enumerate(maps):
+            cam.linear(np.ascontiguousarray(w.T, np.float32), b.astype(np.float32))
+            if i < len(maps) - 1:
+                cam.relu()
+        regions = cam.num_faces
+    else:
+        import affinitree
+
+        plan = affinitree.Architecture(2)
+        for i, (w, b) in enumerate(maps):
+            plan.linear(affinitree.AffFunc.from_mats(w, b))
+            if i < len(maps) - 1:
+                plan.relu()
+        box = affinitree.Polytope.hyperrectangle(2, [(-half, half), (-half, half)])
+        start = affinitree.AffTree.from_poly(box, affinitree.AffFunc.identity(2))
+        regions = affinitree.builder.from_layers(plan, precondition=start).num_terminals()
+    return {"seconds": time.perf_counter() - began, "regions": int(regions)}
+
+
+PEERS = ("regioncam", "affinitree")
+PEER_SECONDS = 120
+
+
+def beside(case: str) -> list[str]:
+    """What the installed peers say to the same slice, a line each."""
+    lines = []
+    for name in PEERS:
+        if importlib.util.find_spec(name) is None:
+            continue
+        command = [sys.executable, __file__, "--inside", case, "--peer", name]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PEER_SECONDS)
+        except subprocess.TimeoutExpired:
+            lines.append(f"    {name}: more than {PEER_SECONDS} s")
+            continue
+        if done.returncode:
+            lines.append(f"    {name}: failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+        else:
+            result = json.loads(done.stdout.splitlines()[-1])
+            lines.append(f"    {name}: {result['regions']:,} regions, {result['seconds']:.3f} s")
+    return lines
+
+
+def measure(name: str) -> dict[str, object]:
+    """One case in this process."""
+    what, build, place, target, tries = CASES[name]
+    model, (plane, window) = build(), place()
+    sv.partition(mlp([2, 16, 16, 1]), sv.Plane(np.zeros(2), np.eye(2)), window=1.0)  # compile or load the kernels
+    if tries > 1:
+        sv.partition(model, plane, window=window)
+    times, passes, found = [], [], None
+    for _ in range(tries):
+        began = time.perf_counter()
+        found = sv.partition(model, plane, window=window)
+        times.append(time.perf_counter() - began)
+        if _ == 0:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+            chunk = 65536 if found.num_regions > 200_000 else len(found.vertices)
+        total = 0.0
+        for start in range(0, len(found.vertices), chunk):
+            x = torch.from_numpy(plane.embed(found.vertices[start : start + chunk]))
+            with torch.no_grad():
+                began = time.perf_counter()
+                model(x)
+                total += time.perf_counter() - began
+        passes.append(total)
+    assert found is not None
+    ratio = min(times) / min(passes)
+    return {
+        "case": name, "what": what, "regions": found.num_regions, "seconds": min(times), "forward": min(passes),
+        "ratio": ratio, "target": target, "us_a_region": 1e6 * min(times) / found.num_regions, "peak_gb": peak,
+        "report": str(found.report),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", choices=CASES, action="append")
+    parser.add_argument("--all", action="store_true", help="also the cases that take minutes")
+    parser.add_argument("--inside", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--peer", choices=PEERS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.inside:
+        print(json.dumps(peer(args.peer, args.inside) if args.peer else measure(args.inside)))
+        return
+    names = args.case or [name for name in CASES if args.all or name not in SLOW]
+    rows = []
+    print(
+        f"{'case':34} {'regions':>10} {'seconds':>9} {'forward':>9} {'ratio':>6} {'goal':>5} {'us/region':>9} {'peak GB':>8}"
+    )
+    for name in names:
+        done = subprocess.run([sys.executable, __file__, "--inside", name], capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"{name:34} failed: {done.stderr.strip().splitlines()[-1]}")
+            continue
+        row = json.loads(done.stdout.splitlines()[-1])
+        rows.append(row)
+        goal = "" if row["target"] is None else f"{row['target']:.1f}"
+        print(
+            f"{row['what']:34} {row['regions']:>10,} {row['seconds']:>9.3f} {row['forward']:>9.3f} {row['ratio']:>6.2f} "
+            f"{goal:>5} {row['us_a_region']:>9.2f} {row['peak_gb']:>8.2f}",
+            flush=True,
+        )
+        if name not in SLOW and name != "conv":
+            row["peers"] = beside(name)
+            print(*row["peers"], sep="\n", flush=True)
+    OUT.mkdir(exist_ok=True)
+    machine = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    machine |= {"threads": torch.get_num_threads(), "processor": platform.processor() or platform.machine()}
+    (OUT / "enumerate.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
