@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,7 @@ from splineviz._kernels import neighbourhoods as _neighbourhoods
 from splineviz.errors import DataError, FloatArray, to_float_array
 from splineviz.ops import Program
 from splineviz.tracing import trace
+from splineviz.workers import Stack, available
 
 Parts = Mapping[int, Tensor]
 """Batches by register."""
@@ -102,6 +104,7 @@ def local_complexity(
     shared_frame: bool = False,
     batch_size: int | None = None,
     dtype: torch.dtype = torch.float64,
+    threads: int | None = None,
 ) -> LocalComplexity:
     """Sampled local complexity at points x (n, *input_shape).
 
@@ -109,18 +112,18 @@ def local_complexity(
     radius: r, in input-space length. num_vectors: P; an input of fewer dimensions d uses d, which the result tells.
     seed: of the directions. include_output: count sign changes of the outputs as one more layer, as the paper's published
     code does. shared_frame: the same directions for all points, as that code does; by default each point has its own.
-    batch_size: points in one forward pass (of 2 P inputs each); by default so that memory stays bounded. The
-    result does not depend on it. dtype: torch.float64 or torch.float32, which is about twice as fast.
+    batch_size: points in one forward pass, at most CHUNK; by default so that memory stays bounded. threads: default, all
+    processors. The result depends on neither. dtype: of differences from the points, torch.float64 or torch.float32,
+    which is faster by half; values at the points themselves are always float64, so counts hardly change.
 
     Raises DataError when points, radius or num_vectors do not fit, TraceError when the network is not piecewise affine.
     """
     return local_complexities(
         model, {"x": x}, radius=radius, num_vectors=num_vectors, seed=seed, include_output=include_output,
-        shared_frame=shared_frame, batch_size=batch_size, dtype=dtype,
+        shared_frame=shared_frame, batch_size=batch_size, dtype=dtype, threads=threads,
     )["x"]  # fmt: skip
 
 
-@torch.no_grad()
 def local_complexities(
     model: Any,
     places: Mapping[str, Any],
@@ -132,6 +135,7 @@ def local_complexities(
     shared_frame: bool = False,
     batch_size: int | None = None,
     dtype: torch.dtype = torch.float64,
+    threads: int | None = None,
 ) -> dict[str, LocalComplexity]:
     """`local_complexity` of several sets of points by name, the same as one by one, for less.
 
@@ -142,8 +146,10 @@ def local_complexities(
         return {}
     if not (math.isfinite(radius) and radius > 0):
         raise DataError(f"radius: expected a positive length, got {radius}; the paper uses 0.005 for networks on pictures.")
-    if num_vectors < 1 or (batch_size is not None and batch_size < 1):
-        raise DataError(f"num_vectors, batch_size: expected 1 or more, got {num_vectors} and {batch_size}.")
+    if num_vectors < 1 or (batch_size is not None and batch_size < 1) or (threads is not None and threads < 1):
+        raise DataError(
+            f"num_vectors, batch_size, threads: expected 1 or more each, got {num_vectors}, {batch_size} and {threads}."
+        )
     if dtype not in (torch.float64, torch.float32):
         raise DataError(f"dtype: expected torch.float64 or torch.float32, got {dtype}.")
     shape = model.input_shape if isinstance(model, Program) else np.shape(next(iter(places.values())))[1:]
@@ -155,15 +161,22 @@ def local_complexities(
     size = batch_size or max(1, BLOCK_FLOATS // (2 * directions.num_vectors * counter.widest))
     sets = {name: _Set(x, counter) for name, x in points.items()}
     longest = max(len(x) for x in points.values())
-    image: Parts = {}
-    for first, v in directions.chunks(longest):
-        last = min(first + CHUNK, longest)
+
+    @torch.no_grad()
+    def work(chunk: int) -> Iterable[int]:
+        v = directions.chunk(chunk)
+        first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, longest)
+        image: Parts = {}
         for start in range(first, last, size):
             stop = min(start + size, last)
             if not (shared_frame and image):
                 image = counter.image(v if shared_frame else v[start - first : stop - first])
             for chosen in sets.values():
                 chosen.add(start, stop, image)
+        return ()
+
+    # One torch thread in each worker: a product of a few rows is not worth sharing, and waits for the slowest share.
+    Stack(work, threads or available()).run(range(-(-longest // CHUNK)))
     return {name: chosen.result() for name, chosen in sets.items()}
 
 
@@ -188,16 +201,15 @@ class Directions:
         self.dimension, self.num_vectors, self.seed, self.shared = dimension, num_vectors, seed, shared
         self._kept: dict[int, Tensor] = {}
 
-    def chunks(self, points: int) -> Iterator[tuple[int, Tensor]]:
-        """First point and directions (CHUNK or, shared, 1; P, dimension), float32, of every chunk of `points` points."""
-        for chunk in range(-(-points // CHUNK)):
-            key = 0 if self.shared else chunk
-            v = self._kept.get(key)
-            if v is None:
-                v = self._draw(key)
-                if (len(self._kept) + 1) * v.nbytes <= KEPT_BYTES or self.shared:
-                    self._kept[key] = v
-            yield chunk * CHUNK, v
+    def chunk(self, number: int) -> Tensor:
+        """Directions (CHUNK or, shared, 1; P, dimension), float32, of points number * CHUNK and following."""
+        key = 0 if self.shared else number
+        v = self._kept.get(key)
+        if v is None:
+            v = self._draw(key)
+            if (len(self._kept) + 1) * v.nbytes <= KEPT_BYTES or self.shared:
+                self._kept[key] = v
+        return v
 
     def _draw(self, chunk: int) -> Tensor:
         rng = np.random.default_rng([self.seed, chunk])
@@ -304,6 +316,7 @@ class _Set:
         self.counts = np.zeros((len(counter.layers), len(x)), dtype=np.int64)
         self.lowest = [np.full(units, np.inf) for units in counter.units]
         self.highest = [np.full(units, -np.inf) for units in counter.units]
+        self._merging = threading.Lock()
 
     def add(self, start: int, stop: int, image: Parts) -> None:
         """Evaluate points start..stop-1, as far as there are so many."""
@@ -312,8 +325,10 @@ class _Set:
             return
         for i, (low, high) in enumerate(self.counter.extremes(some, image)):
             self.counts[i, start : start + len(some)] = _between(low, high, self.counter.layers[i][2]).sum(axis=1)
-            np.minimum(self.lowest[i], low.min(axis=0), out=self.lowest[i])
-            np.maximum(self.highest[i], high.max(axis=0), out=self.highest[i])
+            lowest, highest = low.min(axis=0), high.max(axis=0)
+            with self._merging:
+                np.minimum(self.lowest[i], lowest, out=self.lowest[i])
+                np.maximum(self.highest[i], highest, out=self.highest[i])
 
     def result(self) -> LocalComplexity:
         live = [

@@ -52,9 +52,13 @@ def network(name: str) -> tuple[nn.Module, torch.Tensor, float]:
     return model, torch.randn(90, *shape, dtype=torch.float64), radius
 
 
+def chunks(directions: Directions, points: int) -> list[torch.Tensor]:
+    return [directions.chunk(k) for k in range(-(-points // CHUNK))]
+
+
 def vertices(x: torch.Tensor, radius: float, directions: Directions) -> torch.Tensor:
     """(n, 2 P, *shape), straight from the definition."""
-    frames = [v for _, v in directions.chunks(len(x))]
+    frames = chunks(directions, len(x))
     v = (frames[0].expand(len(x), -1, -1) if directions.shared else torch.cat(frames)[: len(x)]).double()
     arms = radius * torch.cat([v, -v], dim=1)
     return x[:, None] + arms.reshape(len(x), -1, *x.shape[1:])
@@ -102,11 +106,13 @@ def test_float32_counts_nearly_the_same(name):
 
 
 @pytest.mark.parametrize("name", ["mlp", "conv"])
-def test_results_do_not_depend_on_the_batch(name):
+def test_results_do_not_depend_on_the_batch_or_on_threads(name):
     model, x, radius = network(name)
     whole = local_complexity(model, x, radius=radius)
-    for size in (1, 7, 1000):
-        np.testing.assert_array_equal(local_complexity(model, x, radius=radius, batch_size=size).counts, whole.counts)
+    for size, threads in ((1, 1), (7, 3), (1000, 2)):
+        other = local_complexity(model, x, radius=radius, batch_size=size, threads=threads)
+        np.testing.assert_array_equal(other.counts, whole.counts)
+        np.testing.assert_array_equal(other.live_units, whole.live_units)
 
 
 def test_sets_together_are_as_one_by_one():
@@ -219,7 +225,7 @@ def test_the_outputs_are_one_more_layer():
 
 @pytest.mark.parametrize(("dimension", "num_vectors"), [(784, 25), (2, 2), (25, 25), (30, 25), (3, 1), (50, 25)])
 def test_directions_are_orthonormal(dimension, num_vectors):
-    for _, v in Directions(dimension, num_vectors, 0, False).chunks(CHUNK + 1):
+    for v in chunks(Directions(dimension, num_vectors, 0, False), CHUNK + 1):
         assert v.shape == (CHUNK, num_vectors, dimension)
         gram = v.double() @ v.double().mT
         np.testing.assert_allclose(gram.numpy(), np.broadcast_to(np.eye(num_vectors), gram.shape), atol=1e-6)
@@ -228,7 +234,7 @@ def test_directions_are_orthonormal(dimension, num_vectors):
 def test_directions_have_no_favourite():
     """The mean projector of uniform frames is P / d times the identity, also where d = P + 1."""
     for dimension, num_vectors in ((4, 1), (4, 2), (4, 3)):
-        v = torch.cat([v for _, v in Directions(dimension, num_vectors, 1, False).chunks(4096)]).double()
+        v = torch.cat(chunks(Directions(dimension, num_vectors, 1, False), 4096)).double()
         projector = torch.einsum("npi,npj->ij", v, v) / len(v)
         assert torch.allclose(projector, num_vectors / dimension * torch.eye(4, dtype=torch.float64), atol=0.02)
 
@@ -244,8 +250,9 @@ def test_more_vectors_than_dimensions_are_cut_down():
 
 REFUSALS = {
     "radius": (lambda m, x: local_complexity(m, x, radius=0.0), DataError, "radius: expected a positive length, got 0.0"),
-    "vectors": (lambda m, x: local_complexity(m, x, num_vectors=0), DataError, "expected 1 or more, got 0"),
-    "batch": (lambda m, x: local_complexity(m, x, batch_size=0), DataError, "expected 1 or more"),
+    "vectors": (lambda m, x: local_complexity(m, x, num_vectors=0), DataError, "1 or more each, got 0, None and None"),
+    "batch": (lambda m, x: local_complexity(m, x, batch_size=0), DataError, "1 or more each, got 25, 0"),
+    "threads": (lambda m, x: local_complexity(m, x, threads=0), DataError, "1 or more each"),
     "no points": (lambda m, x: local_complexity(m, x[:0]), DataError, "x: expected at least one point, got none"),
     "shape": (lambda m, x: local_complexity(trace(m, (20,)), x[:, :5]), DataError, r"shape \(n, 20\), got \(90, 5\)"),
     "one point": (lambda m, x: local_complexity(trace(m, (20,)), x[0]), DataError, r"got \(20,\)"),
