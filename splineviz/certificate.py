@@ -29,8 +29,10 @@ from splineviz.partition import Partition
 from splineviz.tracing import trace
 from splineviz.witness import Corners, Testimony, Witness
 
-SLACK = 8.0
-"""Tolerances by which a stored number (a vertex, an output) may miss the model's: it was rounded more often than once."""
+SLACK = 64.0
+"""Tolerances by which a stored number or sign may miss the model's: it was rounded more often than once, and values this
+close to a knot may have been read as on it (the enumerator's own tolerance, with every unit's scale bounded from above).
+On networks in general position the worst is below 1."""
 GEOMETRY = 1e-9
 """Largest error of areas (of the window's) and of convexity and border (of the window's diameter)."""
 LISTED = 20

@@ -166,7 +166,8 @@ class Witness:
     def testify(self, corners: Corners, width: FloatArray, chunk: int | None, slack: float) -> Testimony:
         """What the model says of all faces; asked twice, with their own rounding, about those that would fail.
 
-        width: (F,) of each face, relative to the window's diameter; chunk: faces at a time, None for about 32 MB of values.
+        width: (F,) of each face, relative to the window's diameter; slack: tolerances within which a stored number or
+        sign may differ from the model's; chunk: faces at a time, None for about 32 MB of values.
         """
         part = self.partition
         faces, starts = part.num_regions, part.face_offsets[:-1].astype(np.int64)
@@ -180,17 +181,17 @@ class Witness:
         said = Testimony(faces, len(part.edges), self.unit_hash)
         order = _strips(self.means, chunk)
         for start in range(0, faces, chunk):
-            self._ask(order[start : start + chunk], corners, width, said)
+            self._ask(order[start : start + chunk], corners, width, slack, said)
         again = np.flatnonzero(said.doubtful(part, slack))
         for start in range(0, min(len(again), MEASURED), chunk):
             group = again[start : start + chunk]
             ids = np.concatenate([part.face(int(f)) for f in group])
             self.measure(np.concatenate([part.local_vertices[ids], self.means[group]]))
         for start in range(0, len(again), chunk):
-            self._ask(again[start : start + chunk], corners, width, said)
+            self._ask(again[start : start + chunk], corners, width, slack, said)
         return said
 
-    def _ask(self, faces: Ids, corners: Corners, width: FloatArray, said: Testimony) -> None:
+    def _ask(self, faces: Ids, corners: Corners, width: FloatArray, slack: float, said: Testimony) -> None:
         """Read the model at some faces and write down what it says."""
         part, offsets = self.partition, self.partition.face_offsets.astype(np.int64)
         counts = offsets[faces + 1] - offsets[faces]
@@ -206,7 +207,7 @@ class Witness:
         )
         said.undecided[faces] = unsure > 0
         for i in np.flatnonzero(said.pattern[faces] != part.pattern_hash[faces]):
-            doubt = np.abs(inside[i]) <= tolerance
+            doubt = np.abs(inside[i]) <= slack * tolerance
             doubt &= (inside[i] != 0) | (at[rows[starts[i] : starts[i + 1]]] != 0).any(axis=0)
             gap = int(said.pattern[faces[i]] ^ part.pattern_hash[faces[i]])
             said.explained[faces[i]] = _spans([int(h) for h in self.unit_hash[doubt]], gap)
@@ -224,7 +225,7 @@ class Witness:
         said.knot[faces] = np.maximum.reduceat(knot, starts[:-1])
         there = inside[owner[inner], unit]
         edge, side = corners.edge[flat][inner], corners.side[flat][inner]
-        said.edge_sign[edge, side] = np.where(np.abs(there) > tolerance[unit], np.sign(there), 0)
+        said.edge_sign[edge, side] = np.where(np.abs(there) > slack * tolerance[unit], np.sign(there), 0)
 
         largest = max(float(self.largest.max(initial=0.0)), np.finfo(float).tiny)
         off = np.abs(part.outputs[ids] - y[: len(ids)])
