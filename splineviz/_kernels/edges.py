@@ -122,5 +122,6 @@ def split_edges(
         if key[e] != 0:
             for o in range(count + 1):
                 sub = e if o == 0 else old_edges + first + o - 1
-                all_key[sub] = splitmix(key[e] ^ splitmix(np.uint64((layer << 32) + o + 1)))
+                # A sum, not an XOR of hashes: that would be symmetric in the two, and two seams could meet.
+                all_key[sub] = splitmix(splitmix(key[e]) + np.uint64((layer << 32) + o + 1))
     return all_uv, parent_a, parent_b, parent_t, maker, all_edges, all_tag, all_key
