@@ -41,7 +41,7 @@ for ax, checkpoint, partition in zip(axes, chosen, partitions, strict=True):
     ax.set(title=f"step {checkpoint.step:,}: {partition.num_regions:,} regions", xticks=[], yticks=[])
 figure.savefig(folder / "regions.png", dpi=150)
 
-# %% How far a point can go before a unit changes its piece: sampled local complexity over training
+# %% Sampled local complexity over training: how many units change their piece near a test point
 lc = [sv.local_complexity(run.program(c), run.test_x[:200], radius=0.05, num_vectors=2) for c in run.checkpoints]
 figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
 ax.errorbar([max(c.step, 0.5) for c in run.checkpoints], [one.mean for one in lc], [one.band for one in lc], capsize=2)
