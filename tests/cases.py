@@ -411,3 +411,16 @@ def _random_window(rng: np.random.Generator) -> np.ndarray:
         return np.array([[-1.0, -1.0], [2.0, -1.0], [-1.0, 2.0]])
     angles = np.sort(rng.uniform(0, 5.4, 3)) + np.array([0.0, 0.3, 0.6])
     return 1.5 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def near_case(seed: int) -> Case:
+    """A network full of coincidences, each off by 1e-11 to 1e-17: where double precision begins to fail."""
+    rng = np.random.default_rng([seed, 5])
+    base = random_case(seed, family=("integer", "thirds", "bias_free")[seed % 3], max_width=8)
+    gap = 10.0 ** -rng.uniform(11, 17)
+    layers = []
+    for layer in base.layers:
+        weight, bias = np.asarray(layer.weight), np.asarray(layer.bias)
+        weight = weight * (1 + gap * rng.normal(size=weight.shape))
+        layers.append(Layer(weight, bias + gap * rng.normal(size=bias.shape), layer.slopes))
+    return Case(f"near-{seed}", tuple(layers), base.window)
