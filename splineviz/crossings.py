@@ -60,7 +60,8 @@ def crossings(model: Any, *points: Any, tolerance: float = TOLERANCE) -> Crossin
         t, unit, outputs = _along(program, inputs[i], inputs[i + 1], length, tolerance)
         found.append((begin + t, np.full(len(t), i, np.int32), unit, outputs))
         begin += length
-    return Crossings(*(np.concatenate(parts) for parts in zip(*found, strict=True)), length=begin)
+    position, segment, unit, outputs = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Crossings(position, segment, unit, outputs, begin)
 
 
 def _along(
