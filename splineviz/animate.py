@@ -32,7 +32,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image, PngImagePlugin
 
 from splineviz import anchors as anchor_room
-from splineviz import draw, figures, files, runs
+from splineviz import curves, draw, figures, files, runs
 from splineviz._kernels import raster
 from splineviz.errors import DataError
 from splineviz.partition import Partition
@@ -49,7 +49,7 @@ CODECS: dict[str, tuple[str, dict[str, str]]] = {
 FORMATS = (*CODECS, "gif")
 GIF_WIDTH = 960
 """Most pixels across a gif: it has no compression worth the name for such pictures."""
-EXACT = ("white", "black", figures.TRAIN, figures.TEST, figures.RANDOM, draw.BOUNDARY_COLOR)
+EXACT = ("white", "black", curves.TRAIN, curves.TEST, curves.RANDOM, draw.BOUNDARY_COLOR)
 """Colours that cover few pixels and mean much: a gif shows them as they are."""
 HOLD = 2.0
 """How long the last frame stands, in seconds."""
@@ -197,7 +197,9 @@ def _thumbnails(run: runs.Run, anchors: Sequence[int]) -> list[Any]:
 
 def _painters() -> str:
     """Digest of the code that draws: a frame drawn by an older version is not up to date."""
-    return files.digest(*(Path(module.__file__ or "").read_bytes() for module in (anchor_room, draw, figures, raster)))
+    return files.digest(
+        *(Path(module.__file__ or "").read_bytes() for module in (anchor_room, curves, draw, figures, raster))
+    )
 
 
 # ---- pictures ----------------------------------------------------------------------------------------

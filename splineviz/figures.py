@@ -21,7 +21,7 @@ Everything is laid out in units of a 1080th of the height, so every size looks a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -32,22 +32,25 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
 from splineviz import draw
-from splineviz.errors import FloatArray
+from splineviz.curves import (
+    ACCURACY,
+    COMPLEXITY,
+    LENGTH,
+    REGIONS,
+    Curves,
+    Row,
+    column,
+    name_curves,
+    plot_curves,
+    present,
+    settings_label,
+    step_axis,
+    value_axis,
+)
 from splineviz.partition import Partition
-
-Row = Mapping[str, float]
-
-TRAIN, TEST, RANDOM = "#006428", "#9e3303", "#084a91"
-"""Colours of the curves, those of the paper (arXiv 2402.15555)."""
-
-ACCURACY = (("train_accuracy", "train", TRAIN), ("test_accuracy", "test", TEST))
-COMPLEXITY = (("lc_train", "train", TRAIN), ("lc_test", "test", TEST), ("lc_random", "random", RANDOM))
-REGIONS = (("regions", "regions", "#333333"),)
-LENGTH = (("boundary_length", "boundary length", "#b00009"),)
-Curves = tuple[tuple[str, str, str], ...]
 
 FRAME_STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -95,97 +98,6 @@ PAPER_STYLE: Any = {
     "svg.fonttype": "none",
 }
 """Style of a figure in a paper: sizes of print, text that stays text in PDF and SVG."""
-
-
-def column(table: Sequence[Row], name: str) -> FloatArray:
-    """(n,) one measure over all rows of a table, NaN where a row does not have it."""
-    return np.array([float(row.get(name, np.nan)) for row in table], dtype=np.float64)
-
-
-# ---- panels of curves --------------------------------------------------------------------------------
-
-
-def _step_axis(ax: Axes, steps: FloatArray) -> None:
-    """A logarithmic axis of steps on which step 0 has its place, at the left end."""
-    positive = steps[steps > 0]
-    first = 10.0 ** np.floor(np.log10(positive.min())) if len(positive) else 1.0
-    last = float(max(steps.max(initial=0.0), first))
-    if (steps == 0).any() or len(positive) == 0:
-        ax.set_xscale("symlog", linthresh=first, linscale=0.5)
-        ax.set_xlim(-0.06 * first, last * 1.12)
-    else:
-        ax.set_xscale("log")
-        ax.set_xlim(positive.min() / 1.12, last * 1.12)
-    decades = 10.0 ** np.arange(np.log10(first), np.floor(np.log10(last)) + 1)
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    label = (0.64 * len(f"{decades[-1]:,.0f}") + 0.6) * float(
-        matplotlib.rcParams["xtick.labelsize"]
-    )  # the widest, in points
-    stride = max(int(np.ceil((len(decades) - 0.5) * label * figure.dpi / 72.0 / ax.bbox.width)), 1)
-    left = [0.0] if (steps == 0).any() or len(positive) == 0 else []
-    ax.set_xticks(left + decades[::stride].tolist())
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-
-
-def _present(table: Sequence[Row], curves: Curves) -> Curves:
-    return tuple(c for c in curves if np.isfinite(column(table, c[0])).any())
-
-
-def _curves(ax: Axes, table: Sequence[Row], curves: Curves, *, strength: float = 1.0) -> list[Artist]:
-    """Draw curves and their bands over the steps; strength scales their opacity. Returns the artists."""
-    steps = column(table, "step")
-    artists: list[Artist] = []
-    for name, label, color in curves:
-        values, band = column(table, name), column(table, f"{name}_band")
-        keep = np.isfinite(values)
-        band = np.nan_to_num(band)
-        if band[keep].any():
-            low, high = (values - band)[keep], (values + band)[keep]
-            artists.append(ax.fill_between(steps[keep], low, high, color=color, alpha=0.22 * strength, linewidth=0))
-        marker = "o" if keep.sum() == 1 else None
-        artists += ax.plot(steps[keep], values[keep], color=color, alpha=strength, label=label, marker=marker)
-    return artists
-
-
-def _value_axis(ax: Axes, table: Sequence[Row], curves: Curves) -> None:
-    """Limits that hold all curves with their bands; [0, 1] for accuracies."""
-    if curves and curves[0][0].endswith("_accuracy"):
-        ax.set_ylim(-0.02, 1.03)
-        ax.set_yticks(np.linspace(0, 1, 5 if ax.get_window_extent().height > 150 else 3))
-        return
-    low, high = np.inf, -np.inf
-    for name, _, _ in curves:
-        values, band = column(table, name), np.nan_to_num(column(table, f"{name}_band"))
-        keep = np.isfinite(values)
-        low, high = min(low, (values - band)[keep].min()), max(high, (values + band)[keep].max())
-    if not np.isfinite(low):
-        low, high = 0.0, 1.0
-    room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
-    ax.set_ylim(low - room if low < 0 or low - room > 0 else 0.0, high + room)
-    ax.yaxis.set_major_locator(MaxNLocator(5))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-
-
-def _names(ax: Axes, curves: Curves, size: float) -> None:
-    """The curves' names in their colours, above the axes at the right: they cannot cover a curve."""
-    if len(curves) < 2:
-        return
-    place: tuple[Any, tuple[float, float], tuple[float, float]] = ("axes fraction", (1.0, 1.0), (0.0, 8.0 * size / 15.5))
-    for _, label, color in reversed(curves):
-        coordinates, anchor, offset = place
-        name = ax.annotate(
-            label, anchor, xycoords=coordinates, xytext=offset, textcoords="offset points",
-            ha="right", va="bottom", color=color, fontsize=size, fontweight="bold",
-        )  # fmt: skip
-        place = (name, (0.0, 0.0), (-1.0 * size, 0.0))  # the next one to the left of this one
-
-
-def _settings(radius: float | None, num_vectors: int | None) -> str:
-    """The settings of the sampled local complexity, for its axis."""
-    parts = ("" if radius is None else f"r = {radius:g}", "" if num_vectors is None else f"P = {num_vectors}")
-    return ",  ".join(filter(None, parts))
 
 
 # ---- a frame -----------------------------------------------------------------------------------------
@@ -254,12 +166,12 @@ class FramePainter:
     def _draw_panels(self) -> None:
         """The two panels of curves at the right, and the parts of them that follow the cursor."""
         left, right = 1240.0, self._units - 48.0
-        steps, lower = column(self.table, "step"), _present(self.table, COMPLEXITY)
+        steps, lower = column(self.table, "step"), present(self.table, COMPLEXITY)
         panels = (
-            ((left, 586, right - left, 410), _present(self.table, ACCURACY), "accuracy", ""),
+            ((left, 586, right - left, 410), present(self.table, ACCURACY), "accuracy", ""),
             (
                 (left, 96, right - left, 410), lower or REGIONS,
-                "local complexity" if lower else "regions", _settings(*self._complexity) if lower else "",
+                "local complexity" if lower else "regions", settings_label(*self._complexity) if lower else "",
             ),
         )  # fmt: skip
         self._cursors: list[tuple[Any, Rectangle, Any, Curves, list[Artist]]] = []
@@ -267,17 +179,17 @@ class FramePainter:
             ax = self._axes(*place)
             ax.set_title(name, color="#222222")
             ax.set_ylabel(settings, color="#444444", labelpad=8)
-            _step_axis(ax, steps)
-            _value_axis(ax, self.table, curves)
-            _curves(ax, self.table, curves, strength=0.3)
-            strong = _curves(ax, self.table, curves)
+            step_axis(ax, steps)
+            value_axis(ax, self.table, curves)
+            plot_curves(ax, self.table, curves, strength=0.3)
+            strong = plot_curves(ax, self.table, curves)
             past = Rectangle((ax.get_xlim()[0], 0), 0, 1, transform=ax.get_xaxis_transform())
             line = ax.axvline(steps[0], color="#222222", linewidth=1.6, zorder=4)
             dots = ax.scatter(
                 [steps[0]] * len(curves), [0.0] * len(curves), s=95, color=[c for _, _, c in curves], edgecolor="white",
                 linewidth=1.6, zorder=6, clip_on=False,
             )  # fmt: skip
-            _names(ax, curves, 15.5)
+            name_curves(ax, curves, 15.5)
             self._cursors.append((line, past, dots, curves, strong))
             self._moving += [*strong, line, dots]
             if ax.get_position().y0 < 0.3:
@@ -411,10 +323,10 @@ def summary(
     if not len(table):
         raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
     groups = [
-        (_present(table, ACCURACY), "accuracy", ""),
-        (_present(table, COMPLEXITY), "local complexity", _settings(radius, num_vectors)),
-        (_present(table, REGIONS), "regions", ""),
-        (_present(table, LENGTH), "length of the decision boundary", ""),
+        (present(table, ACCURACY), "accuracy", ""),
+        (present(table, COMPLEXITY), "local complexity", settings_label(radius, num_vectors)),
+        (present(table, REGIONS), "regions", ""),
+        (present(table, LENGTH), "length of the decision boundary", ""),
     ]
     groups = [group for group in groups if group[0]]
     rows = max(-(-len(groups) // 2), 1)
@@ -425,10 +337,10 @@ def summary(
         for ax, (curves, title, settings) in zip(axes, groups, strict=False):
             ax.set_title(title)
             ax.set_ylabel(settings)
-            _step_axis(ax, column(table, "step"))
-            _value_axis(ax, table, curves)
-            _curves(ax, table, curves)
-            _names(ax, curves, float(matplotlib.rcParams["font.size"]))
+            step_axis(ax, column(table, "step"))
+            value_axis(ax, table, curves)
+            plot_curves(ax, table, curves)
+            name_curves(ax, curves, float(matplotlib.rcParams["font.size"]))
         for ax in axes[len(groups) :]:
             ax.remove()
         for ax in axes[max(len(groups) - 2, 0) : len(groups)]:

@@ -1,0 +1,120 @@
+"""Curves: the measures of a run over its training steps, as lines on an Axes.
+
+A table is a sequence of rows, one a checkpoint, in order of steps; a curve is (name of the column, label, colour). A
+column `<name>_band` is drawn as the band around `<name>`. A value that is NaN or absent leaves a gap; a curve
+without values is left out by `present`. Steps are on a logarithmic axis on which step 0 has its place.
+This room lays out no figure and knows no partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+from splineviz.errors import FloatArray
+
+Row = Mapping[str, float]
+
+TRAIN, TEST, RANDOM = "#006428", "#9e3303", "#084a91"
+"""Colours of the curves, those of the paper (arXiv 2402.15555)."""
+
+ACCURACY = (("train_accuracy", "train", TRAIN), ("test_accuracy", "test", TEST))
+COMPLEXITY = (("lc_train", "train", TRAIN), ("lc_test", "test", TEST), ("lc_random", "random", RANDOM))
+REGIONS = (("regions", "regions", "#333333"),)
+LENGTH = (("boundary_length", "boundary length", "#b00009"),)
+Curves = tuple[tuple[str, str, str], ...]
+
+
+def column(table: Sequence[Row], name: str) -> FloatArray:
+    """(n,) one measure over all rows of a table, NaN where a row does not have it."""
+    return np.array([float(row.get(name, np.nan)) for row in table], dtype=np.float64)
+
+
+def step_axis(ax: Axes, steps: FloatArray) -> None:
+    """A logarithmic axis of steps on which step 0 has its place, at the left end."""
+    positive = steps[steps > 0]
+    first = 10.0 ** np.floor(np.log10(positive.min())) if len(positive) else 1.0
+    last = float(max(steps.max(initial=0.0), first))
+    if (steps == 0).any() or len(positive) == 0:
+        ax.set_xscale("symlog", linthresh=first, linscale=0.5)
+        ax.set_xlim(-0.06 * first, last * 1.12)
+    else:
+        ax.set_xscale("log")
+        ax.set_xlim(positive.min() / 1.12, last * 1.12)
+    decades = 10.0 ** np.arange(np.log10(first), np.floor(np.log10(last)) + 1)
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    label = (0.64 * len(f"{decades[-1]:,.0f}") + 0.6) * float(
+        matplotlib.rcParams["xtick.labelsize"]
+    )  # the widest, in points
+    stride = max(int(np.ceil((len(decades) - 0.5) * label * figure.dpi / 72.0 / ax.bbox.width)), 1)
+    left = [0.0] if (steps == 0).any() or len(positive) == 0 else []
+    ax.set_xticks(left + decades[::stride].tolist())
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def present(table: Sequence[Row], curves: Curves) -> Curves:
+    """Those curves that have a value somewhere in the table."""
+    return tuple(c for c in curves if np.isfinite(column(table, c[0])).any())
+
+
+def plot_curves(ax: Axes, table: Sequence[Row], curves: Curves, *, strength: float = 1.0) -> list[Artist]:
+    """Draw curves and their bands over the steps; strength scales their opacity. Returns the artists."""
+    steps = column(table, "step")
+    artists: list[Artist] = []
+    for name, label, color in curves:
+        values, band = column(table, name), column(table, f"{name}_band")
+        keep = np.isfinite(values)
+        band = np.nan_to_num(band)
+        if band[keep].any():
+            low, high = (values - band)[keep], (values + band)[keep]
+            artists.append(ax.fill_between(steps[keep], low, high, color=color, alpha=0.22 * strength, linewidth=0))
+        marker = "o" if keep.sum() == 1 else None
+        artists += ax.plot(steps[keep], values[keep], color=color, alpha=strength, label=label, marker=marker)
+    return artists
+
+
+def value_axis(ax: Axes, table: Sequence[Row], curves: Curves) -> None:
+    """Limits that hold all curves with their bands; [0, 1] for accuracies."""
+    if curves and curves[0][0].endswith("_accuracy"):
+        ax.set_ylim(-0.02, 1.03)
+        ax.set_yticks(np.linspace(0, 1, 5 if ax.get_window_extent().height > 150 else 3))
+        return
+    low, high = np.inf, -np.inf
+    for name, _, _ in curves:
+        values, band = column(table, name), np.nan_to_num(column(table, f"{name}_band"))
+        keep = np.isfinite(values)
+        low, high = min(low, (values - band)[keep].min()), max(high, (values + band)[keep].max())
+    if not np.isfinite(low):
+        low, high = 0.0, 1.0
+    room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
+    ax.set_ylim(low - room if low < 0 or low - room > 0 else 0.0, high + room)
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def name_curves(ax: Axes, curves: Curves, size: float) -> None:
+    """The curves' names in their colours, above the axes at the right: they cannot cover a curve."""
+    if len(curves) < 2:
+        return
+    place: tuple[Any, tuple[float, float], tuple[float, float]] = ("axes fraction", (1.0, 1.0), (0.0, 8.0 * size / 15.5))
+    for _, label, color in reversed(curves):
+        coordinates, anchor, offset = place
+        name = ax.annotate(
+            label, anchor, xycoords=coordinates, xytext=offset, textcoords="offset points",
+            ha="right", va="bottom", color=color, fontsize=size, fontweight="bold",
+        )  # fmt: skip
+        place = (name, (0.0, 0.0), (-1.0 * size, 0.0))  # the next one to the left of this one
+
+
+def settings_label(radius: float | None, num_vectors: int | None) -> str:
+    """The settings of the sampled local complexity, for its axis."""
+    parts = ("" if radius is None else f"r = {radius:g}", "" if num_vectors is None else f"P = {num_vectors}")
+    return ",  ".join(filter(None, parts))
