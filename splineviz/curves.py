@@ -15,6 +15,7 @@ import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from splineviz.errors import FloatArray
@@ -50,9 +51,8 @@ def step_axis(ax: Axes, steps: FloatArray) -> None:
     decades = 10.0 ** np.arange(np.log10(first), np.floor(np.log10(last)) + 1)
     figure = ax.get_figure(root=True)
     assert figure is not None
-    label = (0.64 * len(f"{decades[-1]:,.0f}") + 0.6) * float(
-        matplotlib.rcParams["xtick.labelsize"]
-    )  # the widest, in points
+    size = FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points()  # may be a word: "medium"
+    label = (0.64 * len(f"{decades[-1]:,.0f}") + 0.6) * size  # the widest, in points
     stride = max(int(np.ceil((len(decades) - 0.5) * label * figure.dpi / 72.0 / ax.bbox.width)), 1)
     left = [0.0] if (steps == 0).any() or len(positive) == 0 else []
     ax.set_xticks(left + decades[::stride].tolist())
