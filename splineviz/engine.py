@@ -119,7 +119,8 @@ class Engine:
         plus, minus = np.empty((len(z), words), np.uint64), np.empty((len(z), words), np.uint64)
         norm = np.empty(len(z))
         following = self.stages[layer + 1]
-        near_zero = bits.sign_bits(z, *scales, following.inverse_size[following.source], plus, minus, norm)
+        off = self.program.layers[layer].kinks.slopes[0] == 0.0
+        near_zero = bits.sign_bits(z, *scales, following.inverse_size[following.source], off, plus, minus, norm)
         cut_offsets = edge_kernels.count_cuts(block.edges, plus, minus)
         cut_unit, cut_t, cut_size, cut_order, vertex_offsets = edge_kernels.cut_edges(
             block.edges, plus, minus, z, *scales, cut_offsets

@@ -120,9 +120,6 @@ NEAR_PARALLEL = {
 }
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an ill-conditioned crossing takes its position and its values from different roundings"
-)
 @pytest.mark.parametrize("name", NEAR_PARALLEL)
 def test_crossings_at_tiny_angles_are_where_their_values_say(name: str) -> None:
     """Such a crossing may slide along its lines, but its position and all its values must be of one point."""

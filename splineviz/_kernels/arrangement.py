@@ -131,7 +131,7 @@ def choose_cut(first, following, origin, value, zeros, count):
 @njit(nogil=True, cache=True)
 def insert_unit(
     j, m, vertices, edges, faces, limit, hash_j, value, x, y, parent_p, parent_q, place, spread, chord, maker, chord_t,
-    chord_p, chord_q, boundary_values, origin, following, preceding, edge_unit, face_first, face_hash, zeros,
+    chord_p, chord_q, origin, following, preceding, edge_unit, face_first, face_hash, zeros,
 ):  # fmt: skip
     """Cut every sub-face that unit j crosses. Returns the new numbers of vertices, edges and faces, and of irregular cuts.
 
@@ -176,9 +176,13 @@ def insert_unit(
                 chord[v], edge_unit[k >> 1] = i, i
                 chord_t[v] = -1.0
                 if chord_p[i] >= 0:
-                    vp, vq = boundary_values[j, chord_p[i]], boundary_values[j, chord_q[i]]
-                    if (vp < 0.0 and vq > 0.0) or (vp > 0.0 and vq < 0.0):
-                        chord_t[v] = vp / (vp - vq)
+                    # From the place in the plane, not from values again: nearly parallel knots cross at an
+                    # ill-conditioned t, and the vertex must carry the values of the very place where it is drawn.
+                    p, q = chord_p[i], chord_q[i]
+                    dx, dy = x[q] - x[p], y[q] - y[p]
+                    length2 = dx * dx + dy * dy
+                    if length2 > 0.0:
+                        chord_t[v] = min(max((dx * (x[v] - x[p]) + dy * (y[v] - y[p])) / length2, 0.0), 1.0)
                 origin[k] = v
                 origin[k ^ 1] = b
                 origin[h ^ 1] = v

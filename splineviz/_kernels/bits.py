@@ -52,17 +52,18 @@ def unit_hashes(first, count):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def sign_bits(z, row_scale, unit_scale, unit_offset, tolerance, inverse_size, plus, minus, norm):
+def sign_bits(z, row_scale, unit_scale, unit_offset, tolerance, inverse_size, off, plus, minus, norm):
     """Signs of z (V, n) into plus and minus (V, words); |z| <= tolerance * (row * unit + offset) is 0.
 
-    norm (V,) receives the norm of each row times inverse_size (n,). Returns how many values were read as 0 that are
-    not exactly 0. Without branches in the inner loops, so that the compiler can use vector instructions.
+    norm (V,) receives the norm of each row times inverse_size (n,), or -1 where `off` says that negative units pass
+    nothing on and all are negative: what follows is exact there. Returns how many values were read as 0 that are not
+    exactly 0. Without branches in the inner loops, so that the compiler can use vector instructions.
     """
     rows, units = z.shape
     near = 0
     for v in range(rows):
         row = tolerance * row_scale[v]
-        total = 0.0
+        total, asleep = 0.0, off
         for w in range(plus.shape[1]):
             p, m, zero = np.uint64(0), np.uint64(0), np.uint64(0)
             base = 64 * w
@@ -76,6 +77,8 @@ def sign_bits(z, row_scale, unit_scale, unit_offset, tolerance, inverse_size, pl
                 total += (x * inverse_size[base + i]) ** 2
             plus[v, w] = p
             minus[v, w] = m
-            near += min(64, units - base) - popcount(p | m | zero)
-        norm[v] = np.sqrt(total)
+            here = min(64, units - base)
+            near += here - popcount(p | m | zero)
+            asleep &= popcount(m) == here
+        norm[v] = -1.0 if asleep else np.sqrt(total)
     return near

@@ -220,7 +220,7 @@ def cut_faces(
             interior_values(value, m, n, parent_p, parent_q, place, spread, limit)
             n, e, faces, bad = insert_unit(
                 j, m, n, e, faces, limit, unit_hash[u], value, x, y, parent_p, parent_q, place, spread, chord, made_by,
-                chord_t, chord_p, chord_q, boundary_values, origin, following, preceding, edge_unit, first, sub_hash, zeros,
+                chord_t, chord_p, chord_q, origin, following, preceding, edge_unit, first, sub_hash, zeros,
             )  # fmt: skip
             irregular += bad
         # --- write down vertices, edges, faces

@@ -30,6 +30,41 @@ def count_cuts(edges, plus, minus):
 
 
 @njit(nogil=True, cache=True)
+def share_vertices(start, stop, cut_t, cut_unit, cut_size, cut_order, spread):
+    """Let cuts of one edge that cannot be told apart share a vertex; returns the number of vertices.
+
+    The sharpest cuts come first: each later one joins the nearest vertex within its own spread, or makes a new one.
+    So the vertex stands where its sharpest cut does, and a broad cut never draws two sharp ones together.
+    """
+    count = stop - start
+    owner, made, vertices = np.empty(count, np.int64), np.empty(count, np.int64), 0
+    for k in np.argsort(spread[start:stop], kind="mergesort"):
+        t, best, near = cut_t[start + k], -1, spread[start + k]
+        for v in range(vertices):
+            if abs(cut_t[start + made[v]] - t) <= near:
+                best, near = v, abs(cut_t[start + made[v]] - t)
+        if best < 0:
+            made[vertices] = k
+            best = vertices
+            vertices += 1
+        owner[k] = best
+    rank = np.empty(vertices, np.int64)
+    for place, v in enumerate(np.argsort(cut_t[start:stop][made[:vertices]], kind="mergesort")):
+        rank[v] = place
+    # Entries of one vertex stand together, its own cut first, all at its t.
+    key = np.empty(count, np.int64)
+    for k in range(count):
+        key[k] = 2 * rank[owner[k]] + (made[owner[k]] != k)
+    order = np.argsort(key, kind="mergesort")
+    old_t, old_unit, old_size = cut_t[start:stop].copy(), cut_unit[start:stop].copy(), cut_size[start:stop].copy()
+    for place, k in enumerate(order):
+        i = start + place
+        cut_t[i], cut_unit[i], cut_size[i] = old_t[made[owner[k]]], old_unit[k], old_size[k]
+        cut_order[i] = rank[owner[k]]
+    return vertices
+
+
+@njit(nogil=True, cache=True)
 def cut_edges(edges, plus, minus, z, row_scale, unit_scale, unit_offset, tolerance, cut_offsets):
     """The cuts of every edge, ascending in t: unit, t, size |zb - za| of its jump, and order of its vertex on the edge.
 
@@ -67,14 +102,14 @@ def cut_edges(edges, plus, minus, z, row_scale, unit_scale, unit_offset, toleran
                     k -= 1
                 cut_t[k], cut_unit[k], cut_size[k], spread[k] = t, i, size, limit
                 c += 1
-        order, reference = 0, start
-        cut_order[start] = 0
-        for k in range(start + 1, stop):
-            if cut_t[k] - cut_t[reference] > max(spread[k], spread[reference]):
-                order += 1
-                reference = k
-            cut_order[k] = order
-        vertex_offsets[e + 1] += order + 1
+        together = False
+        for k in range(start, stop):
+            cut_order[k] = k - start
+            together |= k > start and cut_t[k] - cut_t[k - 1] <= max(spread[k], spread[k - 1])
+        groups = stop - start
+        if together:
+            groups = share_vertices(start, stop, cut_t, cut_unit, cut_size, cut_order, spread)
+        vertex_offsets[e + 1] += groups
     return cut_unit, cut_t, cut_size, cut_order, vertex_offsets
 
 
