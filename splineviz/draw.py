@@ -8,9 +8,8 @@ r"""Drawing: a Partition, its decision boundary and its anchors as artists on an
 Axes are in plane coordinates (u right, v up, lengths of input space). The functions take the data first, return
 the artist, never show, and compute no geometry. Where many knots share a pixel they fade, so that the picture
 shows how dense they lie instead of a black blot; where they lie apart they are drawn with their full width.
-
-A region without slope (a dead one) takes the lowest colour of a logarithmic scale, a region without a value
-(NaN) is grey.
+Pixels are found from `local_vertices`, so a picture is as sharp as the partition's own numbers, however deep the zoom.
+What fills there are, and their scales, is said in `fills`.
 """
 
 from __future__ import annotations
@@ -34,11 +33,23 @@ from matplotlib.transforms import Affine2D, Bbox
 from splineviz._kernels import raster
 from splineviz.anchors import anchors, thumbnail
 from splineviz.errors import FloatArray, to_float_array
+from splineviz.fills import (
+    CMAP,
+    PALETTES,
+    color_limits,
+    colors,
+    face_classes,
+    face_layers,
+    face_margins,
+    fill_quantiles,
+    knot_colors,
+    padded,
+)
 from splineviz.partition import Partition
 
 __all__ = [
-    "PartitionImage", "anchors", "boundary", "color_limits", "face_classes", "fill_quantiles", "padded", "rasterize",
-    "regions", "thumbnail",
+    "CMAP", "PALETTES", "PartitionImage", "anchors", "boundary", "color_limits", "face_classes", "face_layers",
+    "face_margins", "fill_quantiles", "padded", "rasterize", "regions", "thumbnail",
 ]  # fmt: skip
 
 Color = Any
@@ -53,119 +64,7 @@ LINE_WIDTH = 0.5
 KNEE, CEILING = 0.22, 0.62
 """Share of a neighbourhood that knots may cover before they fade, and the share that they never exceed."""
 
-CLASS_COLORS = ("#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#c3a6d8", "#ee8866", "#dddddd", "#aaaa55")
-"""Light colours that stay apart for colour-blind readers (after Paul Tol's light scheme, one added)."""
-
 BOUNDARY_COLOR = "#e8000b"
-BAD_COLOR = (0.8, 0.8, 0.8)
-
-
-def _lightened_viridis() -> mpl_colors.ListedColormap:
-    """Viridis without its darkest end and nearer to white, so that black knots and a red boundary stand out on it."""
-    base = pyplot.get_cmap("viridis")(np.linspace(0.16, 1.0, 256))[:, :3]
-    white = np.linspace(0.36, 0.14, 256)[:, None]
-    return mpl_colors.ListedColormap(base + white * (1.0 - base), name="splineviz")
-
-
-CMAP = _lightened_viridis()
-
-
-# ---- fills -------------------------------------------------------------------------------------------
-
-
-def color_limits(partition: Partition, *, fill: str = "slope", share: float = 0.98) -> tuple[float, float]:
-    """Limits (low, high) of a fill's colour scale that leave out (1 - share) / 2 of the window's area at either end.
-
-    fill: "slope" or "area". Regions with value 0 do not count: a logarithmic scale has no place for them.
-    """
-    tail = (1.0 - share) / 2
-    ends = fill_quantiles(partition, np.array([tail, 1.0 - tail]), fill=fill)
-    return padded(*ends) if len(ends) else padded(1.0, 1.0)
-
-
-def fill_quantiles(partition: Partition, shares: FloatArray, *, fill: str = "slope") -> FloatArray:
-    """Values of a fill below which lie the given shares (k,) of the window's area; empty if no value is positive."""
-    values, weights = _scalar(partition, fill), partition.areas
-    keep = np.isfinite(values) & (values > 0) & (weights > 0)
-    order = np.argsort(values[keep])
-    values, mass = values[keep][order], np.cumsum(weights[keep][order])
-    return values[np.searchsorted(mass, shares * mass[-1]).clip(max=len(mass) - 1)] if len(mass) else values
-
-
-def padded(low: float, high: float) -> tuple[float, float]:
-    """Two limits as a colour scale needs them: where there is one value only, it gets some room."""
-    low, high = float(low), float(high)
-    return (low, high) if high > low * 1.001 else (low / 1.5, high * 1.5)
-
-
-def _scalar(partition: Partition, fill: str) -> FloatArray:
-    if fill == "slope":
-        return partition.slope_norms
-    if fill == "area":
-        return partition.areas
-    raise ValueError(f"fill: expected 'slope' or 'area' for a colour scale, got {fill!r}.")
-
-
-def face_classes(partition: Partition) -> npt.NDArray[np.int64]:
-    """(F,) class with the largest mean output over each face's vertices; for one output, whether it is positive."""
-    if not partition.num_regions:
-        return np.empty(0, dtype=np.int64)
-    counts = np.diff(partition.face_offsets)
-    sums = np.add.reduceat(partition.outputs[partition.face_vertices], partition.face_offsets[:-1], axis=0)
-    means = sums / counts[:, None]
-    return (means[:, 0] > 0).astype(np.int64) if means.shape[1] == 1 else means.argmax(axis=1)
-
-
-def _hash_colors(keys: npt.NDArray[np.uint64]) -> FloatArray:
-    """(F, 3) light colours that depend on nothing but the key, so a pattern keeps its colour over training."""
-    hue = (keys >> np.uint64(40)).astype(np.float64) / 2.0**24
-    light = ((keys >> np.uint64(16)) & np.uint64(0xFFFF)).astype(np.float64) / 2.0**16
-    return mpl_colors.hsv_to_rgb(np.stack([hue, 0.25 + 0.3 * light, 0.95 - 0.15 * light], axis=1))
-
-
-def _colors(
-    partition: Partition, fill: Any, cmap: Any, limits: tuple[float, float] | None
-) -> tuple[FloatArray, mpl_colors.Normalize, mpl_colors.Colormap]:
-    """(F, 3) colours of the faces, and the scale that a colour bar shows."""
-    chosen = CMAP if cmap is None else pyplot.get_cmap(cmap)
-    regions_count = partition.num_regions
-    if isinstance(fill, str) and fill in ("random", "hash"):
-        keys = partition.pattern_hash
-        if fill == "random":
-            keys = np.random.default_rng(0).integers(0, 2**63, regions_count, dtype=np.uint64)
-        return _hash_colors(keys), mpl_colors.Normalize(0, 1), chosen
-    if isinstance(fill, str) and fill == "class":
-        channels = max(partition.outputs.shape[1], 2)
-        palette = [CLASS_COLORS[i % len(CLASS_COLORS)] for i in range(channels)]
-        chosen = mpl_colors.ListedColormap(palette) if cmap is None else pyplot.get_cmap(cmap, channels)
-        steps = mpl_colors.BoundaryNorm(np.arange(channels + 1) - 0.5, channels)
-        return np.ascontiguousarray(chosen(face_classes(partition))[:, :3]), steps, chosen
-    norm: mpl_colors.Normalize
-    low: float
-    high: float
-    if isinstance(fill, str):
-        if fill not in ("slope", "area"):
-            names = "'slope', 'class', 'area', 'random', 'hash'"
-            raise ValueError(f"fill: expected {names} or an array with a value per region, got {fill!r}.")
-        values = _scalar(partition, fill)
-        low, high = limits or color_limits(partition, fill=fill)
-        norm = mpl_colors.LogNorm(low, high, clip=True)
-        values = np.maximum(values, low)
-    else:
-        values = np.asarray(fill, dtype=np.float64)
-        if values.shape == (regions_count, 3):
-            return np.ascontiguousarray(values), mpl_colors.Normalize(0, 1), chosen
-        if values.shape != (regions_count,):
-            raise ValueError(
-                f"fill: expected one value per region, shape ({regions_count},), or colours ({regions_count}, 3), "
-                f"got shape {values.shape}."
-            )
-        finite = values[np.isfinite(values)]
-        low, high = limits or ((finite.min(), finite.max()) if len(finite) else (0.0, 1.0))
-        norm = mpl_colors.Normalize(low, high, clip=True)
-    faces = chosen(norm(np.nan_to_num(values, nan=low)))[:, :3]
-    faces[~np.isfinite(values)] = BAD_COLOR
-    return np.ascontiguousarray(faces), norm, chosen
 
 
 # ---- the raster --------------------------------------------------------------------------------------
@@ -173,7 +72,7 @@ def _colors(
 
 def rasterize(
     partition: Partition,
-    colors: FloatArray,
+    faces: FloatArray,
     *,
     view: tuple[float, float, float, float],
     shape: tuple[int, int],
@@ -184,10 +83,11 @@ def rasterize(
 ) -> npt.NDArray[np.uint8]:
     """Picture (H, W, 4) uint8 of a rectangle of the plane, row 0 at the top, straight alpha, transparent outside.
 
-    colors: (F, 3) in [0, 1], one per region; every pixel shows the area-weighted mean of the regions in it.
+    faces: (F, 3) colours in [0, 1], one per region; every pixel shows the area-weighted mean of the regions in it.
     view: (u0, u1, v0, v1), the rectangle; shape: (H, W) in pixels.
     line_width: of the knots, in pixels (0: none); a line thinner than a pixel covers it in part. Where knots cover
     more than KNEE of a neighbourhood of 11 pixels they fade, and on average never cover more than CEILING of it.
+    line_color: one colour, or (E, 3) in [0, 1]; where knots of several colours share a pixel, their mean.
     """
     height, width = shape
     u0, u1, v0, v1 = view
@@ -200,23 +100,30 @@ def rasterize(
     slices = list(itertools.pairwise(cuts.tolist()))
     opacity = np.zeros((height, width))
     image = np.empty((height, width, 4), dtype=np.uint8)
-    ink = np.array(mpl_colors.to_rgb(line_color))
+    vertices, edges = partition.local_vertices, partition.edges
+    lower_left = np.array([u0, v0]) - partition.centre
+    widths = np.where(partition.edge_tag >= 0, float(line_width), 0.0)
+    tinted = isinstance(line_color, np.ndarray) and line_color.ndim == 2
+    ink = np.zeros((height, width, 3)) if tinted else np.reshape(mpl_colors.to_rgb(line_color), (1, 1, 3))
+    inks = np.column_stack([np.ones(len(edges)), line_color]) if tinted else np.ones((1, 1))
 
     def origin(row: int) -> FloatArray:
-        return np.array([u0, v0 + row / scale[1]])
+        return lower_left + np.array([0.0, row / scale[1]])
 
     def cover(rows: tuple[int, int]) -> None:
-        total = np.zeros((rows[1] - rows[0], width + 1, 1))
-        widths = np.where(partition.edge_tag >= 0, float(line_width), 0.0)
-        raster.add_lines(total, partition.vertices, partition.edges, widths, origin(rows[0]), scale)
+        total = np.zeros((rows[1] - rows[0], width + 1, inks.shape[1]))
+        raster.add_lines(total, vertices, edges, widths, inks, origin(rows[0]), scale)
         raster.sum_rows(total)
         opacity[rows[0] : rows[1]] = total[:, :width, 0]
+        if tinted:
+            ink[rows[0] : rows[1]] = total[:, :width, 1:] / np.maximum(total[:, :width, :1], 1e-9)
 
     def paint(rows: tuple[int, int]) -> None:
         total = np.zeros((rows[1] - rows[0], width + 1, 4))
-        raster.add_fills(total, partition.vertices, partition.edges, partition.edge_faces, colors, origin(rows[0]), scale)
+        raster.add_fills(total, vertices, edges, partition.edge_faces, faces, origin(rows[0]), scale)
         raster.sum_rows(total)
-        raster.compose(total, line_alpha * opacity[rows[0] : rows[1]], ink, image[rows[0] : rows[1]])
+        band = ink[rows[0] : rows[1]] if tinted else ink
+        raster.compose(total, line_alpha * opacity[rows[0] : rows[1]], band, image[rows[0] : rows[1]])
 
     with ThreadPoolExecutor(threads) as pool:
         if line_width > 0:
@@ -253,12 +160,12 @@ class PartitionImage(AxesImage):
     ) -> None:
         """Show another partition, or another fill, in the same artist."""
         self._partition = partition
-        self._colors, norm, chosen = _colors(partition, fill, cmap, limits)
+        self._colors, norm, chosen = colors(partition, fill, cmap, limits)
         if chosen is not self.cmap:
             self.set_cmap(chosen)
         if type(norm) is not type(self.norm) or (norm.vmin, norm.vmax) != (self.norm.vmin, self.norm.vmax):
             self.set_norm(norm)  # only then: a colour bar is drawn anew each time
-        self._line = (line_width if edges else 0.0, edge_color, edge_alpha)
+        self._line = (line_width if edges else 0.0, _ink(partition, edge_color), edge_alpha)
         self._drawn: tuple[Any, npt.NDArray[np.uint8]] | None = None
         self.stale = True
 
@@ -297,6 +204,11 @@ class PartitionImage(AxesImage):
         return None
 
 
+def _ink(partition: Partition, edge_color: Color) -> Any:
+    """A colour, or (E, 3): one for each edge."""
+    return knot_colors(partition) if isinstance(edge_color, str) and edge_color == "layer" else edge_color
+
+
 def regions(
     partition: Partition,
     *,
@@ -312,10 +224,11 @@ def regions(
 ) -> AxesImage | PolyCollection:
     """Draw all regions of a partition, and return the artist.
 
-    fill: "slope" (norm of the region's slope, logarithmic), "class", "area" (logarithmic), "random", "hash" (the
-    activation pattern's own colour, the same at every checkpoint), values (F,), or colours (F, 3) in [0, 1].
+    fill: one of `fills.NAMES` ("slope", "class", "margin", "layer", "area", "hash", "random"), values (F,), or colours
+    (F, 3) in [0, 1]. cmap: a name of PALETTES or of matplotlib's, or a colour map.
     limits: (low, high) of the colour scale; by default `color_limits` of this partition.
     edges: draw the knots, line_width points wide. The window's border is not a knot and is not drawn.
+    edge_color: one colour, "layer" (a colour for each kink layer, the first the darkest), or (E, 3) in [0, 1].
     vector: draw polygons instead of pixels, for small vector files (at most VECTOR_LIMIT regions).
     Raises ValueError on an unknown fill, an array that does not fit, or too many regions for vector=True.
     """
@@ -335,11 +248,21 @@ def regions(
             f"vector: expected at most {VECTOR_LIMIT} regions, got {partition.num_regions}; leave vector=False: the fills "
             f"are then an image of the file's dpi, text and boundary stay vectors."
         )
-    faces, norm, chosen = _colors(partition, fill, cmap, limits)
+    faces, norm, chosen = colors(partition, fill, cmap, limits)
     polygons = np.split(partition.vertices[partition.face_vertices], partition.face_offsets[1:-1])
-    # Without knots each face gets a hairline of its own colour, or viewers show gaps between neighbours.
-    ink: Any = mpl_colors.to_rgba(edge_color, edge_alpha) if edges else faces
-    collection = PolyCollection(polygons, facecolors=faces, edgecolors=ink, linewidths=line_width if edges else 0.1)
+    ink = _ink(partition, edge_color)
+    if isinstance(ink, np.ndarray) and ink.ndim == 2:
+        collection = PolyCollection(polygons, facecolors=faces, edgecolors=faces, linewidths=0.1)
+        knots = partition.edge_tag >= 0
+        ends = partition.vertices[partition.edges[knots]]
+        ax.add_collection(
+            LineCollection(list(ends), colors=ink[knots], alpha=edge_alpha, linewidths=line_width if edges else 0.0),
+            autolim=False,
+        )
+    else:
+        # Without knots each face gets a hairline of its own colour, or viewers show gaps between neighbours.
+        around: Any = mpl_colors.to_rgba(ink, edge_alpha) if edges else faces
+        collection = PolyCollection(polygons, facecolors=faces, edgecolors=around, linewidths=line_width if edges else 0.1)
     collection.set_norm(norm)
     collection.set_cmap(chosen)
     ax.add_collection(collection, autolim=False)

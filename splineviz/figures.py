@@ -243,7 +243,8 @@ class FramePainter:
         bar = self.figure.colorbar(self._image, cax=self._bar, extend="neither")
         bar.outline.set(linewidth=1.0, edgecolor="#444444")
         label = "slope norm" if self._fill_label == "slope" else self._fill_label
-        bar.set_label(label, labelpad=10)
+        # Above the bar, where it cannot be taken for the name of the panel beside it.
+        self._bar.set_title(label, fontsize=15.5, fontweight="normal", color="#444444", loc="left", pad=10)
         self._bar.grid(False)
         self._bar.yaxis.set_minor_locator(NullLocator())
         low, high = bar.norm.vmin, bar.norm.vmax

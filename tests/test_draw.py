@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -22,7 +23,7 @@ from matplotlib.offsetbox import AnnotationBbox
 from pictures import compare, pixels
 from PIL import Image
 
-from splineviz import draw
+from splineviz import draw, fills
 from splineviz._kernels import raster
 from splineviz.partition import Partition
 from splineviz.planes import Plane
@@ -104,7 +105,7 @@ def test_a_line_covers_its_rectangle(width):
     ends = np.array([[2.3, 1.7], [12.9, 10.1], [5.5, 3.0], [5.5, 9.25], [1.0, 6.5], [16.0, 6.5], [-4.0, 8.0], [30.0, -3.0]])
     edges = np.arange(8, dtype=np.int32).reshape(-1, 2)
     total = np.zeros((SHAPE[0], SHAPE[1] + 1, 1))
-    raster.add_lines(total, ends, edges, np.full(4, width), np.zeros(2), np.ones(2))
+    raster.add_lines(total, ends, edges, np.full(4, width), np.ones((1, 1)), np.zeros(2), np.ones(2))
     raster.sum_rows(total)
     rectangles = []
     for a, b in ends[edges]:
@@ -119,7 +120,7 @@ def test_lines_keep_their_area_however_thin():
     ends[::2] = ends[1::2] + rng.normal(size=(200, 2)) * np.geomspace(1e-6, 1, 200)[:, None]
     edges = np.arange(400, dtype=np.int32).reshape(-1, 2)
     total = np.zeros((40, 41, 1))
-    raster.add_lines(total, ends, edges, np.full(200, 0.01), np.zeros(2), np.ones(2))
+    raster.add_lines(total, ends, edges, np.full(200, 0.01), np.ones((1, 1)), np.zeros(2), np.ones(2))
     raster.sum_rows(total)
     assert total[:, :-1].sum() == pytest.approx(0.01 * np.linalg.norm(ends[::2] - ends[1::2], axis=1).sum(), rel=1e-9)
 
@@ -180,7 +181,7 @@ def test_zooming_draws_afresh():
     whole = pixels(figure)
     ax.set(xlim=(0.1, 0.2), ylim=(-0.3, -0.2))
     zoomed = pixels(figure)
-    colors = draw._colors(partition, "slope", None, None)[0]
+    colors = fills.colors(partition, "slope")[0]
     fresh = draw.rasterize(partition, colors, view=(0.1, 0.2, -0.3, -0.2), shape=(200, 200), line_width=1.0)[..., :3]
     assert np.abs(zoomed.astype(int) - fresh).max() <= 2
     assert np.abs(zoomed.astype(int) - whole).max() > 50
@@ -206,13 +207,13 @@ def test_a_pdf_holds_the_fills_in_the_resolution_asked_for():
     assert b"/Width 250" in stream.getvalue() and b"/Height 250" in stream.getvalue()
 
 
-FILLS = ["slope", "class", "area", "random", "hash"]
+FILLS = ["slope", "class", "margin", "layer", "area", "random", "hash"]
 
 
 def panel(fill: object = "slope", **options: object) -> Figure:
     figure = Figure(figsize=(2.4, 2.4), dpi=100)
     ax = figure.add_axes((0.02, 0.02, 0.96, 0.96))
-    partition = lines_in_square(25, seed=5)
+    partition = replace(lines_in_square(25, seed=5), unit_offsets=np.array([0, 8, 16, 25]))  # three layers
     draw.regions(partition, ax=ax, fill=fill, **options)
     ax.set(xticks=[], yticks=[])
     return figure
@@ -221,6 +222,22 @@ def panel(fill: object = "slope", **options: object) -> Figure:
 @pytest.mark.parametrize("fill", FILLS)
 def test_golden_fills(fill):
     compare(f"fill-{fill}", pixels(panel(fill)))
+
+
+def test_golden_knots_by_layer():
+    options = {"edge_color": "layer", "line_width": 1.2}
+    compare("knots-layer", pixels(panel("margin", **options)))
+    same = pixels(panel("margin", vector=True, **options)).astype(float)
+    assert np.sqrt(((pixels(panel("margin", **options)) - same) ** 2).mean()) < 14
+
+
+def test_a_knot_has_the_ink_of_its_layer():
+    partition = jittered_grid(2, jitter=0.0)
+    inks = np.tile([[0.0, 0.0, 1.0]], (len(partition.edges), 1))
+    image = draw.rasterize(partition, np.ones((4, 3)), view=(-1, 1, -1, 1), shape=(40, 40), line_width=2, line_color=inks)
+    assert image[5, 20, :2].max() < 8 and image[5, 20, 2] == 255
+    plain = draw.rasterize(partition, np.ones((4, 3)), view=(-1, 1, -1, 1), shape=(40, 40), line_width=2, line_color="blue")
+    assert (image == plain).all()
 
 
 def test_pixels_and_vectors_show_the_same():
@@ -263,26 +280,6 @@ def test_the_comparison_of_pictures_can_fail(tmp_path: Path):
 # ---- scales and doors ---------------------------------------------------------------------------------
 
 
-def test_color_limits_hold_the_stated_share_of_the_area():
-    partition = jittered_grid(30)
-    low, high = draw.color_limits(partition, share=0.9)
-    inside = (partition.slope_norms >= low) & (partition.slope_norms <= high)
-    assert partition.areas[inside].sum() / partition.areas.sum() == pytest.approx(0.9, abs=0.02)
-
-
-def test_a_pattern_keeps_its_color():
-    keys = np.array([5, 5, 77], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    colors = draw._hash_colors(keys)
-    assert (colors[0] == colors[1]).all() and np.abs(colors[0] - colors[2]).max() > 0.02
-
-
-def test_face_classes_are_the_largest_output():
-    partition = lines_in_square(8)
-    classes = draw.face_classes(partition)
-    for f in range(partition.num_regions):
-        assert classes[f] == partition.outputs[partition.face(f)].mean(axis=0).argmax()
-
-
 def test_the_artist_has_the_scale_of_the_fill():
     figure = Figure()
     image = draw.regions(lines_in_square(5), ax=figure.add_subplot(), limits=(0.5, 4.0))
@@ -293,7 +290,7 @@ def test_the_artist_has_the_scale_of_the_fill():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fill": "colour"}, "expected 'slope', 'class', 'area', 'random', 'hash' or an array"),
+        ({"fill": "colour"}, "expected 'slope', 'class', 'margin', 'layer', 'area', 'hash', 'random' or an array"),
         ({"fill": np.ones(3)}, "expected one value per region"),
     ],
 )

@@ -95,10 +95,13 @@ def add_fills(total, vertices, edges, edge_faces, colors, origin, scale):
 
 
 @njit(nogil=True, cache=True)
-def add_lines(total, vertices, edges, widths, origin, scale):
-    """Add the edges to total (H, W + 1, 1) as rectangles of widths (E,) pixels; width 0 leaves an edge out."""
+def add_lines(total, vertices, edges, widths, inks, origin, scale):
+    """Add the edges to total (H, W + 1, K) as rectangles of widths (E,) pixels; width 0 leaves an edge out.
+
+    inks: (E, K), what each edge adds to a pixel that it covers, or (1, K), the same for all.
+    """
     rows, columns = total.shape[0], total.shape[1] - 1
-    weights = np.full(1, -1.0)
+    weights = -inks[0]
     for e in range(len(edges)):
         half = 0.5 * widths[e]
         if half <= 0.0:
@@ -114,6 +117,9 @@ def add_lines(total, vertices, edges, widths, origin, scale):
         length = np.sqrt(dx * dx + dy * dy)
         if length == 0.0:
             continue
+        if len(inks) > 1:
+            for k in range(inks.shape[1]):
+                weights[k] = -inks[e, k]
         # The normal, half a width long; the rectangle runs counter-clockwise, so its inside is on the left.
         nx, ny = -dy / length * half, dx / length * half
         _add_edge(total, xa - nx, ya - ny, xb - nx, yb - ny, weights)
@@ -182,9 +188,13 @@ def line_opacity(coverage, density, knee, ceiling):
 
 
 @njit(nogil=True, cache=True)
-def compose(fills, opacity, line_color, image):
-    """Write image (H, W, 4) uint8, straight alpha: summed fills (H, W + 1, 4) under lines of `opacity` (H, W)."""
+def compose(fills, opacity, ink, image):
+    """Write image (H, W, 4) uint8, straight alpha: summed fills (H, W + 1, 4) under lines of `opacity` (H, W).
+
+    ink: (H, W, 3) colour of the lines, or (1, 1, 3).
+    """
     rows, columns = opacity.shape
+    down, across = min(ink.shape[0] - 1, 1), min(ink.shape[1] - 1, 1)
     for r in range(rows):
         for c in range(columns):
             inside = min(max(fills[r, c, 3], 0.0), 1.0)
@@ -194,5 +204,5 @@ def compose(fills, opacity, line_color, image):
             over = opacity[r, c]
             for k in range(3):
                 value = min(max(fills[r, c, k] / fills[r, c, 3], 0.0), 1.0)
-                image[r, c, k] = np.uint8(255.0 * (value + over * (line_color[k] - value)) + 0.5)
+                image[r, c, k] = np.uint8(255.0 * (value + over * (ink[r * down, c * across, k] - value)) + 0.5)
             image[r, c, 3] = np.uint8(255.0 * inside + 0.5)
