@@ -1,0 +1,128 @@
+r"""Shapes of faces and jumps across edges of a planar complex.
+
+     w_L               The output is affine on both faces of edge a-b and agrees on it, so the difference of their slopes
+    / | \              is a jump along the edge's normal: per output, the derivative into the left face plus the one into
+   a--+--b             the right face, each from the vertex farthest from the edge and the value at its foot + on it.
+    \ | /              Its length over the outputs is the Frobenius norm of the difference of the slopes.
+     w_R
+
+A class region is the part of a face where one output is largest; two of them meet across an edge where that class
+leads on a piece of the edge. Pieces of an edge are found by walking up the envelope of its outputs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from splineviz._kernels.merging import _apex
+
+
+@njit(nogil=True, cache=True)
+def jumps(uv, edges, edge_faces, face_offsets, face_vertices, outputs, rounding):
+    """(E,) norm of the slope's jump across every edge, and (E,) its error for outputs wrong by rounding (C,).
+
+    0 on the border. A face without area has no slope: the jump is 0, the error inf.
+    """
+    norms, errors = np.zeros(len(edges)), np.zeros(len(edges))
+    for e in range(len(edges)):
+        left, right = edge_faces[e, 0], edge_faces[e, 1]
+        if left < 0 or right < 0:
+            continue
+        a, b = edges[e, 0], edges[e, 1]
+        wl, dl, sl = _apex(uv, face_vertices[face_offsets[left] : face_offsets[left + 1]], a, b)
+        wr, dr, sr = _apex(uv, face_vertices[face_offsets[right] : face_offsets[right + 1]], a, b)
+        if dl == 0.0 or dr == 0.0:
+            errors[e] = np.inf
+            continue
+        for k in range(outputs.shape[1]):
+            fa, fb = outputs[a, k], outputs[b, k]
+            jump = (outputs[wl, k] - (fa + sl * (fb - fa))) / dl + (outputs[wr, k] - (fa + sr * (fb - fa))) / dr
+            error = rounding[k] * ((1.0 + abs(sl)) / dl + (1.0 + abs(sr)) / dr)
+            norms[e] += jump * jump
+            errors[e] += error * error
+        norms[e], errors[e] = np.sqrt(norms[e]), np.sqrt(errors[e])
+    return norms, errors
+
+
+@njit(nogil=True, cache=True)
+def eccentricities(vertices, face_offsets, face_vertices):
+    """(F,) eccentricity of the ellipse with each face's second moments of area: 0 round, 1 a line (or no area)."""
+    faces = len(face_offsets) - 1
+    found = np.ones(faces)
+    for f in range(faces):
+        start, stop = face_offsets[f], face_offsets[f + 1]
+        ox, oy = vertices[face_vertices[start], 0], vertices[face_vertices[start], 1]
+        area, mx, my, xx, xy, yy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for i in range(start + 1, stop - 1):
+            ax, ay = vertices[face_vertices[i], 0] - ox, vertices[face_vertices[i], 1] - oy
+            bx, by = vertices[face_vertices[i + 1], 0] - ox, vertices[face_vertices[i + 1], 1] - oy
+            part = 0.5 * (ax * by - ay * bx)
+            area += part
+            mx += part * (ax + bx) / 3.0
+            my += part * (ay + by) / 3.0
+            xx += part * (ax * ax + ax * bx + bx * bx) / 6.0
+            yy += part * (ay * ay + ay * by + by * by) / 6.0
+            xy += part * (2.0 * ax * ay + ax * by + bx * ay + 2.0 * bx * by) / 12.0
+        if area <= 0.0:
+            continue
+        xx, yy, xy = xx / area - (mx / area) ** 2, yy / area - (my / area) ** 2, xy / area - mx * my / area**2
+        middle, half = 0.5 * (xx + yy), np.hypot(0.5 * (xx - yy), xy)
+        if middle + half > 0.0:
+            found[f] = np.sqrt(min(2.0 * half / (middle + half), 1.0))
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _walk(outputs, a, b, leaders):
+    """The classes that lead on a piece of the edge a-b, in order from a; returns how many."""
+    classes = outputs.shape[1]
+    leader = 0
+    for k in range(1, classes):
+        ahead = outputs[a, k] - outputs[a, leader]
+        if ahead > 0.0 or (ahead == 0.0 and outputs[b, k] > outputs[b, leader]):
+            leader = k
+    count, at = 0, 0.0
+    while True:
+        leaders[count] = leader
+        count += 1
+        best, nearest, steepest = -1, 1.0, 0.0
+        for k in range(classes):
+            behind = outputs[a, leader] - outputs[a, k]
+            gain = (outputs[b, k] - outputs[a, k]) - (outputs[b, leader] - outputs[a, leader])
+            if gain > 0.0:
+                t = max(behind / gain, at)
+                if t < nearest or (best >= 0 and t == nearest and gain > steepest):
+                    best, nearest, steepest = k, t, gain
+        if best < 0 or count == classes:
+            return count
+        leader, at = best, nearest
+
+
+@njit(nogil=True, cache=True)
+def fragments(edges, edge_faces, outputs, present):
+    """Connected parts of each class (C,), from present (F, C): whether a class leads somewhere inside a face."""
+    faces, classes = present.shape
+    same = np.arange(faces * classes)
+    leaders = np.empty(classes, np.int64)
+    for e in range(len(edges)):
+        left, right = edge_faces[e, 0], edge_faces[e, 1]
+        if left < 0 or right < 0:
+            continue
+        for n in range(_walk(outputs, edges[e, 0], edges[e, 1], leaders)):
+            k = leaders[n]
+            if present[left, k] and present[right, k]:
+                i, j = left * classes + k, right * classes + k
+                while same[i] != i:
+                    same[i] = same[same[i]]
+                    i = same[i]
+                while same[j] != j:
+                    same[j] = same[same[j]]
+                    j = same[j]
+                same[max(i, j)] = min(i, j)
+    counts = np.zeros(classes, np.int64)
+    for f in range(faces):
+        for k in range(classes):
+            if present[f, k] and same[f * classes + k] == f * classes + k:
+                counts[k] += 1
+    return counts
