@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ class Block:
 
     uv: (V, 2) relative to the window's centre; values: (V, units); live: the other registers needed, each (V, ...).
     place: where the block stands in the order of faces, as the path of its splits; share: of the work, for progress.
+    turn: how many of the layer's turns are done (a layer's units may be cut in several, see `Engine.take_turns`).
     """
 
     place: tuple[int, ...]
@@ -46,6 +48,7 @@ class Block:
     row_scale: FloatArray
     live: Mapping[int, FloatArray] = field(default_factory=dict)
     share: float = 1.0
+    turn: int = 0
 
     @classmethod
     def of_window(cls, corners: FloatArray) -> Block:
@@ -120,6 +123,7 @@ class Block:
                     row_scale=self.row_scale[old_vertex],
                     live={register: tensor[old_vertex] for register, tensor in self.live.items()},
                     share=self.share * (stop - start) / self.faces,
+                    turn=self.turn,
                 )
             )
         return blocks
@@ -140,7 +144,7 @@ class Complex:
 
 
 def sew(blocks: Sequence[Block]) -> Complex:
-    """Sew finished blocks together along their seams, in the order of their places.
+    """Sew finished blocks together along their seams, in the order of their places; uses the blocks up.
 
     Raises SeamError if a seam has no twin: the blocks were not cut alike.
     """
@@ -150,11 +154,11 @@ def sew(blocks: Sequence[Block]) -> Complex:
     half_base = np.cumsum([0] + [len(b.face_halves) for b in blocks])
     if half_base[-1] >= 2**31 - 1:
         raise PartitionError("window: expected fewer than 2^31 face corners, got more; choose a smaller window.")
-    uv = np.concatenate([b.uv for b in blocks])
-    edges = np.concatenate([b.edges + np.int32(base) for b, base in zip(blocks, vertex_base, strict=False)])
-    tag = np.concatenate([b.tag for b in blocks])
-    key = np.concatenate([b.key for b in blocks])
-    halves = np.concatenate([b.face_halves + np.int32(2 * base) for b, base in zip(blocks, edge_base, strict=False)])
+    uv = _drawn_off(blocks, "uv")
+    tag = _drawn_off(blocks, "tag")
+    key = _drawn_off(blocks, "key")
+    edges = _drawn_off(blocks, "edges", vertex_base)
+    halves = _drawn_off(blocks, "face_halves", 2 * edge_base)
     offsets = np.concatenate(
         [np.zeros(1, np.int32), *(b.face_offsets[1:] + np.int32(base) for b, base in zip(blocks, half_base, strict=False))]
     )
@@ -172,6 +176,19 @@ def sew(blocks: Sequence[Block]) -> Complex:
         edge_faces=edge_faces,
         face_offsets=offsets,
         face_vertices=face_vertices,
-        face_hash=np.concatenate([b.face_hash for b in blocks]),
-        outputs=np.concatenate([b.values for b in blocks])[old_vertex],
+        face_hash=_drawn_off(blocks, "face_hash"),
+        outputs=_drawn_off(blocks, "values")[old_vertex],
     )
+
+
+def _drawn_off(blocks: Sequence[Block], name: str, bases: npt.NDArray[np.int64] | None = None) -> Any:
+    """One array of all blocks, which lose theirs on the way: at 10^7 regions two copies would not be welcome."""
+    parts = [getattr(block, name) for block in blocks]
+    whole = np.empty((sum(len(part) for part in parts), *parts[0].shape[1:]), parts[0].dtype)
+    at = 0
+    for i, block in enumerate(blocks):
+        part, parts[i] = parts[i], None
+        setattr(block, name, np.empty((0, *part.shape[1:]), part.dtype))
+        whole[at : at + len(part)] = part if bases is None else part + part.dtype.type(bases[i])
+        at += len(part)
+    return whole

@@ -30,6 +30,10 @@ TOLERANCE = 2.0**-46
 """Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
 
 
+FIRST_TURN = 48
+"""Units that cut the window before it is shared out, where more than twice as many cross it."""
+
+
 @dataclass(frozen=True)
 class Cut:
     """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs."""
@@ -59,6 +63,7 @@ class Engine:
         self.unit_hashes = [bits.unit_hashes(int(self.unit_offsets[i]), n) for i, n in enumerate(sizes)]
         self.near_zero = 0
         self.irregular = 0
+        self._turns: list[npt.NDArray[np.uint64]] = []
         self._scales: list[tuple[FloatArray, FloatArray]] = [(s.unit_scale, s.unit_offset) for s in self.stages]
         self._lock = threading.Lock()
 
@@ -86,17 +91,42 @@ class Engine:
         # On the slice the scale of a unit is that of its slope there, not of its weights in input space.
         self._scales[0] = (np.linalg.norm(maps[stage.result][1], axis=0), error)
 
+    def take_turns(self, block: Block) -> None:
+        """Let the first layer be cut in several turns if many of its units cross the window, a single face.
+
+        A first few cut it into pieces that blocks can share out, before the many make it too large for one block.
+        Decided once, at the window, so that all blocks take the same turns.
+        """
+        if not self.layers:
+            return
+        plus, minus, _ = self._signs(block)
+        crossing = np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0)
+        units = np.flatnonzero(np.unpackbits(crossing.view(np.uint8), bitorder="little"))
+        count, rest = FIRST_TURN, units
+        self._turns = []
+        while len(rest) > 2 * count:
+            chosen = rest[:: -(-len(rest) // count)]
+            self._turns.append(_mask(chosen, len(crossing)))
+            rest = np.setdiff1d(rest, chosen)
+            count *= 4
+        self.near_zero = 0  # the window's corners are read once more when they are cut
+        if self._turns:
+            self._turns.append(~np.bitwise_or.reduce(self._turns, axis=0))
+
     # ---- one layer ---------------------------------------------------------------------------------
 
     def advance(self, block: Block, cut: Cut | None = None) -> Block:
         """Cut a block by the kink layer it stands at (or take the cut given), and bring its values to the next."""
         cut = self.cut(block) if cut is None else cut
-        stage = self.stages[block.layer + 1]
-        values, row_scale, live = self._next_values(block, cut, stage)
+        last_turn = block.layer > 0 or block.turn + 1 >= len(self._turns)
+        if last_turn:
+            values, row_scale, live = self._next_values(block, cut, self.stages[block.layer + 1])
+        else:
+            values, row_scale, live = self._same_values(block, cut)
         offsets, halves, face_hash = cut.faces
         return Block(
             place=block.place,
-            layer=block.layer + 1,
+            layer=block.layer + last_turn,
             uv=cut.uv,
             edges=cut.edges,
             tag=cut.tag,
@@ -108,19 +138,17 @@ class Engine:
             row_scale=row_scale,
             live=live,
             share=block.share,
+            turn=0 if last_turn else block.turn + 1,
         )
 
     def cut(self, block: Block) -> Cut:
         """The block's complex after the cuts of its kink layer."""
         z, layer = block.values, block.layer
-        unit_scale, unit_offset = self._scales[layer]
-        scales = (block.row_scale, unit_scale, unit_offset, self.tolerance)
-        words = (z.shape[1] + 63) // 64
-        plus, minus = np.empty((len(z), words), np.uint64), np.empty((len(z), words), np.uint64)
-        norm = np.empty(len(z))
-        following = self.stages[layer + 1]
-        off = self.program.layers[layer].kinks.slopes[0] == 0.0
-        near_zero = bits.sign_bits(z, *scales, following.inverse_size[following.source], off, plus, minus, norm)
+        scales = self._scales_at(block)
+        plus, minus, norm = self._signs(block)
+        if layer == 0 and self._turns:
+            plus &= self._turns[block.turn]
+            minus &= self._turns[block.turn]
         cut_offsets = edge_kernels.count_cuts(block.edges, plus, minus)
         cut_unit, cut_t, cut_size, cut_order, vertex_offsets = edge_kernels.cut_edges(
             block.edges, plus, minus, z, *scales, cut_offsets
@@ -136,7 +164,6 @@ class Engine:
             uv, *parents, edges, tag,
         )  # fmt: skip
         with self._lock:
-            self.near_zero += near_zero
             self.irregular += irregular
         whole_key = np.zeros(len(edges), np.uint64)
         known = min(len(key), len(edges))
@@ -148,6 +175,24 @@ class Engine:
         return Cut(
             len(z), norm, uv, (a, b, t, maker), edges, tag, whole_key, (offsets, halves, hashes), edge_lines, chords, lost
         )
+
+    def _scales_at(self, block: Block) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+        return (block.row_scale, *self._scales[block.layer], self.tolerance)
+
+    def _signs(self, block: Block) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], FloatArray]:
+        """Packed signs of the block's values, and the norm of each row in units of the typical sizes."""
+        z, layer = block.values, block.layer
+        words = (z.shape[1] + 63) // 64
+        plus, minus = np.empty((len(z), words), np.uint64), np.empty((len(z), words), np.uint64)
+        norm = np.empty(len(z))
+        following = self.stages[layer + 1]
+        off = self.program.layers[layer].kinks.slopes[0] == 0.0
+        inverse_size = following.inverse_size[following.source]
+        near_zero = bits.sign_bits(z, *self._scales_at(block), inverse_size, off, plus, minus, norm)
+        if layer > 0 or not self._turns or block.turn == 0:
+            with self._lock:
+                self.near_zero += near_zero
+        return plus, minus, norm
 
     # ---- values at the next layer ------------------------------------------------------------------
 
@@ -167,18 +212,20 @@ class Engine:
             if len(cut.lost):
                 values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
             return values, scale, {}
-        live = {}
-        for register, tensor in self._live(block, stage).items():
-            flat = np.empty((len(cut.uv), tensor[0].size))
-            flat[: cut.old] = tensor.reshape(cut.old, -1)
-            lines.interpolate(flat, cut.old, a, b, t)
-            live[register] = flat.reshape(len(flat), *tensor.shape[1:])
+        live = {register: _widened(tensor, cut) for register, tensor in self._live(block, stage).items()}
         kink_input = self._kink_input(stage)
         live[kink_input].reshape(len(values), -1)[np.arange(cut.old, len(values)), maker] = 0.0
         for register, size in stage.inverse_size.items():
             if register != stage.source:
                 scale += np.linalg.norm(live[register].reshape(len(values), -1) * size, axis=1)
         return values, scale, stage.run(live, values)
+
+    def _same_values(self, block: Block, cut: Cut) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
+        """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""
+        scale = np.empty(len(cut.uv))
+        scale[: cut.old] = block.row_scale
+        lines.larger_scale(scale, cut.old, *cut.parents[:2])
+        return _widened(block.values, cut), scale, {r: _widened(tensor, cut) for r, tensor in block.live.items()}
 
     def _kink_input(self, stage: Stage) -> int:
         assert stage.before is not None
@@ -200,3 +247,18 @@ class Engine:
         out = np.empty((len(rows), values.shape[1]))
         stage.run({self._kink_input(stage): z[rows].reshape(-1, *stage.before.shape)}, out)
         return out
+
+
+def _widened(tensor: FloatArray, cut: Cut) -> FloatArray:
+    """A tensor of the old vertices (old, ...), affine on their faces, at all vertices."""
+    flat = np.empty((len(cut.uv), tensor[0].size))
+    flat[: cut.old] = tensor.reshape(cut.old, -1)
+    lines.interpolate(flat, cut.old, *cut.parents[:3])
+    return flat.reshape(len(flat), *tensor.shape[1:])
+
+
+def _mask(units: IntArray, words: int) -> npt.NDArray[np.uint64]:
+    """Packed bits (words,) of some unit numbers."""
+    flags = np.zeros(64 * words, np.uint8)
+    flags[units] = 1
+    return np.packbits(flags, bitorder="little").view(np.uint64)

@@ -72,6 +72,7 @@ def partition(
     engine = Engine(program, plane.embed(_samples(local) + centre), tolerance)
     first = Block.of_window(local)
     engine.place(first, plane.origin, plane.basis, centre)
+    engine.take_turns(first)
     try:
         joined = sew(_Enumeration(engine, block_bytes, max_regions, progress).run(first, threads or available()))
     except _TooMany as excess:
@@ -88,7 +89,7 @@ def partition(
     result = Partition(
         plane=plane,
         window=corners,
-        vertices=joined.uv + centre,
+        vertices=joined.uv + centre if centre.any() else joined.uv,
         edges=joined.edges,
         edge_tag=joined.tag,
         edge_faces=joined.edge_faces,
