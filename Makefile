@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	    f"expected Python 3.11 or newer, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
 	@echo "Setting up .venv (a few minutes the first time: torch is large) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,export]'
 	@touch $@
 
 install: $(READY)

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from splineviz import boundary, certificate, complexity, draw, errors, figures, measures, recipes, runs
+    from splineviz import boundary, certificate, complexity, draw, errors, export, figures, measures, recipes, runs
     from splineviz.animate import animate
     from splineviz.certificate import CertificateReport, verify
     from splineviz.complexity import LocalComplexity, local_complexity
@@ -50,6 +50,7 @@ __all__ = [
     "complexity",
     "draw",
     "errors",
+    "export",
     "figures",
     "local_complexity",
     "measure_run",
