@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from splineviz.animate import animate
     from splineviz.certificate import CertificateReport, verify
     from splineviz.complexity import LocalComplexity, local_complexity
+    from splineviz.crossings import Crossings, crossings
     from splineviz.enumerate import partition
+    from splineviz.estimates import Estimate, estimate
     from splineviz.ops import Program
+    from splineviz.papers import figure
     from splineviz.partition import Partition
     from splineviz.planes import Plane
     from splineviz.recorder import Recorder
@@ -38,6 +41,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CertificateReport",
+    "Crossings",
+    "Estimate",
     "LocalComplexity",
     "Partition",
     "Plane",
@@ -48,9 +53,10 @@ __all__ = [
     "boundary",
     "certificate",
     "complexity",
+    "crossings",
     "draw",
     "errors",
-    "export",
+    "estimate",
     "figures",
     "local_complexity",
     "measure_run",
@@ -65,6 +71,8 @@ __all__ = [
 
 _HOMES = {
     "CertificateReport": "certificate",
+    "Crossings": "crossings",
+    "Estimate": "estimates",
     "LocalComplexity": "complexity",
     "Partition": "partition",
     "Plane": "planes",
@@ -72,6 +80,8 @@ _HOMES = {
     "Recorder": "recorder",
     "Run": "runs",
     "animate": "animate",
+    "crossings": "crossings",
+    "estimate": "estimates",
     "local_complexity": "complexity",
     "measure_run": "runs",
     "open_run": "runs",

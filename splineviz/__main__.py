@@ -3,6 +3,7 @@
     splineviz train      a recipe on embedded data -> a run directory
     splineviz animate    a run directory -> video, frames, partitions, a table of measures, a summary figure
     splineviz partition  one checkpoint, one slice -> a picture and/or an .npz file
+    splineviz estimate   one checkpoint, one slice -> how many regions, seconds and bytes to expect
     splineviz info       what is in a run directory
     splineviz verify     a partition file against the checkpoint it was made from
 
@@ -109,7 +110,14 @@ def partition(options: Namespace) -> None:
 
     run = _open(options)
     checkpoint = _at_step(run, options.step)
-    found = cut(run.program(checkpoint), run.plane(options.anchors), window=options.window)
+    with _bar("cutting") as tick:
+        found = cut(
+            run.program(checkpoint),
+            run.plane(options.anchors),
+            window=options.window,
+            max_regions=options.max_regions,
+            progress=lambda share, regions: tick(round(1000 * share), 1000, f"{regions:,} regions"),
+        )
     for target in options.out:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".npz":
@@ -118,6 +126,19 @@ def partition(options: Namespace) -> None:
             _picture(found, run, options, target)
         print(target)
     print(f"step {checkpoint.step:,}: {found.num_regions:,} regions in {found.report.seconds:.2f} s")
+
+
+def estimate(options: Namespace) -> None:
+    """Predict what a slice holds and costs."""
+    from splineviz.estimates import estimate as predict
+
+    run = _open(options)
+    checkpoint = _at_step(run, options.step)
+    expected = predict(run.program(checkpoint), run.plane(options.anchors), options.window)
+    print(
+        f"step {checkpoint.step:,}: about {expected.regions:,.0f} regions (+- {expected.error:,.0f}), "
+        f"{expected.seconds:.1f} s, {expected.bytes / 1e9:.2f} GB"
+    )
 
 
 def info(options: Namespace) -> None:
@@ -158,6 +179,7 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "train": train,
     "animate": animate,
     "partition": partition,
+    "estimate": estimate,
     "info": info,
     "verify": verify,
 }

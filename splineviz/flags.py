@@ -47,7 +47,7 @@ Each command explains itself, with examples: splineviz animate --help""",
     )
     top.add_argument("--version", action="version", version=f"splineviz {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND ...", dest="command", required=True)
-    for add in (_train, _animate, _partition, _info, _verify):
+    for add in (_train, _animate, _partition, _estimate, _info, _verify):
         add(commands)
     return top
 
@@ -113,6 +113,7 @@ examples:
     )
     _run_flags(one)
     _slice_flags(one)
+    _fill_flag(one)
     flag = one.add_argument
     flag("--out", type=Path, default=Path("out"), metavar="DIR", help="where everything goes (default: out)")
     flag("--steps", type=_at_least(0), nargs="+", metavar="N", help="draw the checkpoints of these steps only")
@@ -140,13 +141,34 @@ An .npz file holds the whole partition (splineviz.Partition.load reads it); .png
 
 examples:
   splineviz partition ckpts/ --step 10000 --out slice.png
-  splineviz partition ckpts/ --anchors 5 17 40 --window 2 --out slice.npz slice.pdf""",
+  splineviz partition ckpts/ --anchors 5 17 40 --window 2 --out slice.npz slice.pdf
+  splineviz partition ckpts/ --window 50 --max-regions 1000000 --out wide.npz""",
     )
     _run_flags(one)
     _slice_flags(one)
+    _fill_flag(one)
     flag = one.add_argument
     flag("--step", type=_at_least(0), metavar="N", help="which checkpoint (default: the last)")
+    flag("--max-regions", type=_at_least(1), metavar="N", help="stop when there are more, and propose a window that fits")
     flag("--out", type=_target, nargs="+", default=[Path("slice.png")], metavar="FILE", help="(default: slice.png)")
+
+
+def _estimate(commands: Any) -> None:
+    one = _command(
+        commands,
+        "estimate",
+        "RUN [--step N] [--anchors I J K] [--window HALF_WIDTH]",
+        "predict regions, seconds and memory of a slice without enumerating it",
+        """\
+Random lines through the window are cut exactly; Crofton's formula turns their crossings into a number of
+regions, mostly right within a fifth.
+
+example:
+  splineviz estimate ckpts/ --window 50""",
+    )
+    _run_flags(one)
+    _slice_flags(one)
+    one.add_argument("--step", type=_at_least(0), metavar="N", help="which checkpoint (default: the last)")
 
 
 def _info(commands: Any) -> None:
@@ -197,6 +219,9 @@ def _slice_flags(one: argparse.ArgumentParser) -> None:
         metavar="HALF_WIDTH",
         help="half the side of the square that is cut, in input-space length (default: the anchors with a margin)",
     )
+
+
+def _fill_flag(one: argparse.ArgumentParser) -> None:
     one.add_argument("--fill", choices=FILLS, default="slope", metavar="F", help=f"of {', '.join(FILLS)} (default: slope)")
 
 

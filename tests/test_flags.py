@@ -11,7 +11,7 @@ from splineviz import datasets, flags, recipes
 from splineviz.jobs import LCOptions
 
 SCREENS = Path(__file__).parent / "help"
-COMMANDS = ("", "train", "animate", "partition", "info", "verify")
+COMMANDS = ("", "train", "animate", "partition", "estimate", "info", "verify")
 
 
 def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
