@@ -32,7 +32,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image, PngImagePlugin
 
 from splineviz import anchors as anchor_room
-from splineviz import curves, draw, figures, files, runs
+from splineviz import curves, draw, figures, files, fills, runs
 from splineviz._kernels import raster
 from splineviz.errors import DataError
 from splineviz.partition import Partition
@@ -108,8 +108,8 @@ def animate(
     results = runs.measure_run(
         opened, anchors=tuple(anchors), window=window, out=folder, lc=lc, jobs=jobs, progress=measuring
     )
-    if limits is None and fill in ("slope", "area"):
-        limits = shared_limits((Partition.load(result.partition_path) for result in results), fill=fill)
+    if limits is None and fill in fills.SCALED:
+        limits = fills.shared_limits((Partition.load(result.partition_path) for result in results), fill=fill)
     settings = {} if lc is None else _settings(lc, opened)
     painter = figures.FramePainter(
         [result.row for result in results],
@@ -137,16 +137,6 @@ def animate(
             save_video(video, frames, fps=fps, comment=key)
         videos.append(video)
     return Animation(folder, tuple(frames), tuple(videos), summary, folder / "measures.csv", drawn)
-
-
-def shared_limits(partitions: Iterator[Partition], *, fill: str = "slope") -> tuple[float, float]:
-    """One colour scale for all partitions: it holds the middle 98% of their areas, taken together.
-
-    So one checkpoint with an unusual range cannot take the colours from all the others.
-    """
-    shares = (np.arange(100) + 0.5) / 100
-    values = np.sort(np.concatenate([draw.fill_quantiles(partition, shares, fill=fill) for partition in partitions]))
-    return draw.padded(*np.quantile(values, (0.01, 0.99))) if len(values) else draw.padded(1.0, 1.0)
 
 
 def _draw_frames(
@@ -198,7 +188,7 @@ def _thumbnails(run: runs.Run, anchors: Sequence[int]) -> list[Any]:
 def _painters() -> str:
     """Digest of the code that draws: a frame drawn by an older version is not up to date."""
     return files.digest(
-        *(Path(module.__file__ or "").read_bytes() for module in (anchor_room, curves, draw, figures, raster))
+        *(Path(module.__file__ or "").read_bytes() for module in (anchor_room, curves, draw, figures, fills, raster))
     )
 
 

@@ -249,7 +249,7 @@ class FramePainter:
         self._bar.yaxis.set_minor_locator(NullLocator())
         low, high = bar.norm.vmin, bar.norm.vmax
         if self._fill["fill"] in ("slope", "area") and low is not None and high is not None:
-            ticks = _log_ticks(float(low), float(high))
+            ticks = log_ticks(float(low), float(high))
             self._bar.set_yticks(ticks, [f"{tick:.4g}" if 1e-3 <= tick < 1e5 else f"{tick:.0e}" for tick in ticks])
 
     def paint(self, partition: Partition, index: int, *, boundary: Any = None) -> npt.NDArray[np.uint8]:
@@ -283,7 +283,7 @@ def _square(ax: Axes, partition: Partition) -> None:
     ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
+def log_ticks(low: float, high: float) -> list[float]:
     """Round numbers between two limits of a logarithmic scale: 1, 2, 5 a decade, or fewer where there are many decades."""
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     steps = (1.0, 2.0, 5.0) if high / low < 1e3 else (1.0,)

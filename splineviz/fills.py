@@ -22,6 +22,7 @@ grey. Palettes keep their order for colour-blind readers and in grey print: ligh
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,16 @@ def fill_quantiles(partition: Partition, shares: FloatArray, *, fill: str = "slo
     order = np.argsort(values[keep])
     values, mass = values[keep][order], np.cumsum(weights[keep][order])
     return values[np.searchsorted(mass, shares * mass[-1]).clip(max=len(mass) - 1)] if len(mass) else values
+
+
+def shared_limits(partitions: Iterable[Partition], *, fill: str = "slope") -> tuple[float, float]:
+    """One colour scale for all partitions: it holds the middle 98% of their areas, taken together.
+
+    So one checkpoint with an unusual range cannot take the colours from all the others.
+    """
+    shares = (np.arange(100) + 0.5) / 100
+    values = np.sort(np.concatenate([fill_quantiles(partition, shares, fill=fill) for partition in partitions]))
+    return padded(*np.quantile(values, (0.01, 0.99))) if len(values) else padded(1.0, 1.0)
 
 
 def padded(low: float, high: float) -> tuple[float, float]:

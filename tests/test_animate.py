@@ -14,9 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from splineviz.animate import Animation, animate, save_frame, save_video, shared_limits
+from splineviz.animate import Animation, animate, save_frame, save_video
 from splineviz.draw import color_limits
 from splineviz.errors import DataError
+from splineviz.fills import shared_limits
 from splineviz.partition import Partition
 from splineviz.runs import LCOptions, Recorder, open_run
 
