@@ -57,6 +57,7 @@ __all__ = [
     "draw",
     "errors",
     "estimate",
+    "export",
     "figure",
     "figures",
     "local_complexity",

@@ -3,6 +3,7 @@
     splineviz train      a recipe on embedded data -> a run directory
     splineviz animate    a run directory -> video, frames, partitions, a table of measures, a summary figure
     splineviz partition  one checkpoint, one slice -> a picture and/or an .npz file
+    splineviz figure     some checkpoints, one slice -> a figure for print
     splineviz estimate   one checkpoint, one slice -> how many regions, seconds and bytes to expect
     splineviz info       what is in a run directory
     splineviz verify     a partition file against the checkpoint it was made from
@@ -14,6 +15,7 @@ made goes to stdout, progress to stderr. This room knows no geometry.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from argparse import Namespace
@@ -128,6 +130,40 @@ def partition(options: Namespace) -> None:
     print(f"step {checkpoint.step:,}: {found.num_regions:,} regions in {found.report.seconds:.2f} s")
 
 
+def figure(options: Namespace) -> None:
+    """Cut some checkpoints with one plane, and lay them out for print."""
+    from splineviz import files, papers
+    from splineviz.enumerate import partition as cut
+
+    run = _open(options)
+    steps = options.steps or sorted({run.checkpoints[k * (len(run.checkpoints) - 1) // 2].step for k in range(3)})
+    if options.layers:
+        steps = steps[-1:]
+    checkpoints, plane = [_at_step(run, step) for step in steps], run.plane(options.anchors)
+    with _bar("cutting") as tick:
+        partitions = []
+        for index, checkpoint in enumerate(checkpoints):
+            partitions.append(cut(run.program(checkpoint), plane, window=options.window))
+            tick(index + 1, len(checkpoints), f"step {checkpoint.step:,}")
+    made = papers.figure(
+        partitions,
+        titles=() if options.layers else [f"step {checkpoint.step:,}" for checkpoint in checkpoints],
+        zooms=options.zoom,
+        layers=options.layers,
+        width=options.width,
+        style=options.style,
+        fill=options.fill,
+        cmap=options.palette,
+        edge_color="layer" if options.color_knots else "black",
+        thumbnails=[run.train_x[index] for index in options.anchors],
+        classes=run.classes or (),
+    )
+    for target in options.out:
+        write = functools.partial(made.savefig, format=target.suffix[1:], dpi=options.dpi)
+        files.write(target, write)
+        print(target)
+
+
 def estimate(options: Namespace) -> None:
     """Predict what a slice holds and costs."""
     from splineviz.estimates import estimate as predict
@@ -179,6 +215,7 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "train": train,
     "animate": animate,
     "partition": partition,
+    "figure": figure,
     "estimate": estimate,
     "info": info,
     "verify": verify,

@@ -18,7 +18,10 @@ from splineviz import __version__
 
 RECIPES = ("mnist-mlp", "two-moons", "spline")
 DATA = ("digits", "mnist", "spline", "two-moons")
-FILLS = ("slope", "class", "area", "hash", "random")
+FILLS = ("slope", "class", "margin", "layer", "area", "hash", "random")
+PALETTES = ("viridis", "cividis", "grey")
+STYLES = ("sans", "serif", "slides")
+WIDTHS = ("column", "double")
 FORMATS = ("mp4", "webm", "gif")
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -47,7 +50,7 @@ Each command explains itself, with examples: splineviz animate --help""",
     )
     top.add_argument("--version", action="version", version=f"splineviz {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND ...", dest="command", required=True)
-    for add in (_train, _animate, _partition, _estimate, _info, _verify):
+    for add in (_train, _animate, _partition, _figure, _estimate, _info, _verify):
         add(commands)
     return top
 
@@ -153,6 +156,39 @@ examples:
     flag("--out", type=_target, nargs="+", default=[Path("slice.png")], metavar="FILE", help="(default: slice.png)")
 
 
+def _figure(commands: Any) -> None:
+    one = _command(
+        commands,
+        "figure",
+        "RUN [--steps N ...] [--zoom U V HALF ...] [--out FILE ...] ...",
+        "lay out some checkpoints side by side for print",
+        """\
+One panel a step, with one colour scale, a scale bar in input-space length, the anchors' samples, and zooms
+below it. In .pdf and .svg text, boundary and frames are vectors; so are small partitions, larger ones are a
+picture of the resolution asked for.
+
+examples:
+  splineviz figure ckpts/ --steps 0 1000 30000 --out migration.pdf
+  splineviz figure ckpts/ --steps 30000 --zoom 0.5 -1 0.4 --zoom 0.5 -1 0.02 --width column
+  splineviz figure ckpts/ --steps 30000 --layers --fill margin --color-knots --out layers.svg""",
+    )
+    _run_flags(one)
+    _slice_flags(one)
+    _fill_flag(one)
+    flag = one.add_argument
+    flag("--steps", type=_at_least(0), nargs="+", metavar="N", help="which checkpoints (default: first, middle, last)")
+    flag("--out", type=_figure_file, nargs="+", default=[Path("figure.pdf")], metavar="FILE", help="(default: figure.pdf)")
+    flag("--zoom", type=float, nargs=3, action="append", default=[], metavar=("U", "V", "HALF"),
+         help="a square to show larger: centre in plane coordinates, half its side; again for more")  # fmt: skip
+    flag("--layers", action="store_true", help="one step, a panel for each layer with its knots alone")
+    flag("--color-knots", action="store_true", help="knots in the colour of their layer, the first the darkest")
+    flag = one.add_argument_group("print").add_argument
+    flag("--width", type=_width, default="double", metavar="W", help="column, double, or inches (default: double)")
+    flag("--style", choices=STYLES, default="sans", metavar="S", help="sans, serif, slides (default: sans)")
+    flag("--palette", choices=PALETTES, default="viridis", metavar="P", help="viridis, cividis, grey (default: viridis)")
+    flag("--dpi", type=_positive, default=300.0, metavar="N", help="of pictures in the file (default: 300)")
+
+
 def _estimate(commands: Any) -> None:
     one = _command(
         commands,
@@ -249,6 +285,16 @@ def _size(text: str) -> tuple[int, int]:
     if not found or not all(64 <= int(side) <= 8192 for side in found.groups()):
         raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, 64 to 8192 pixels each, such as 1280x720, got {text!r}")
     return int(found[1]), int(found[2])
+
+
+def _width(text: str) -> str | float:
+    return text if text in WIDTHS else _positive(text)
+
+
+def _figure_file(text: str) -> Path:
+    if Path(text).suffix not in PICTURES:
+        raise argparse.ArgumentTypeError(f"expected a file ending in {', '.join(PICTURES)}, got {text!r}")
+    return Path(text)
 
 
 def _target(text: str) -> Path:

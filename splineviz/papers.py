@@ -34,6 +34,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
 from splineviz import draw, fills
+from splineviz.errors import DataError
 from splineviz.figures import PAPER_STYLE, log_ticks
 from splineviz.partition import Partition
 
@@ -69,7 +70,7 @@ class Zoom:
 
     def __post_init__(self) -> None:
         if not (np.isfinite([self.u, self.v, self.half]).all() and self.half > 0):
-            raise ValueError(f"zoom: expected a finite centre and a positive half-width, got {(self.u, self.v, self.half)}.")
+            raise DataError(f"zoom: expected a finite centre and a positive half-width, got {(self.u, self.v, self.half)}.")
 
 
 class Paper(Figure):
@@ -164,7 +165,7 @@ def figure(
     By default the limits hold the middle 98% of all partitions' areas. thumbnails, labels: as `draw.anchors` takes them.
     classes: names for the bar of fill="class" and "margin". vector: None decides by VECTOR_REGIONS.
     compact: embed pictures in PDF and SVG with 250 colours (see `draw.few_colors`), which keeps them small.
-    Raises ValueError without partitions, for titles that do not fit, a width or style that is unknown.
+    Raises DataError without partitions, for titles that do not fit, a width or style that is unknown.
     """
     panels = [partitions] if isinstance(partitions, Partition) else list(partitions)
     masks: list[Any] = [True] * len(panels)
@@ -216,21 +217,21 @@ def _balanced(count: int) -> int:
 
 def _check(panels: list[Partition], titles: Sequence[str], width: Any, style: Any) -> None:
     if not panels:
-        raise ValueError("partitions: expected at least one, got none.")
+        raise DataError("partitions: expected at least one, got none.")
     if len(titles) not in (0, len(panels)):
-        raise ValueError(f"titles: expected one for each of the {len(panels)} panels, got {len(titles)}.")
+        raise DataError(f"titles: expected one for each of the {len(panels)} panels, got {len(titles)}.")
     if isinstance(width, str) and width not in WIDTHS:
-        raise ValueError(f"width: expected {', '.join(map(repr, WIDTHS))} or inches, got {width!r}.")
+        raise DataError(f"width: expected {', '.join(map(repr, WIDTHS))} or inches, got {width!r}.")
     if not isinstance(width, str) and not 1.0 <= float(width) <= 60.0:
-        raise ValueError(f"width: expected 1 to 60 inches, got {width}.")
+        raise DataError(f"width: expected 1 to 60 inches, got {width}.")
     if isinstance(style, str) and style not in STYLES:
-        raise ValueError(f"style: expected one of {', '.join(map(repr, STYLES))} or rcParams, got {style!r}.")
+        raise DataError(f"style: expected one of {', '.join(map(repr, STYLES))} or rcParams, got {style!r}.")
 
 
 def _by_layer(panels: list[Partition], titles: Sequence[str]) -> tuple[list[Partition], list[Any], Sequence[str]]:
     """One panel a kink layer of a single partition, with the mask of its knots."""
     if len(panels) != 1:
-        raise ValueError(f"layers: expected one partition to take apart, got {len(panels)}.")
+        raise DataError(f"layers: expected one partition to take apart, got {len(panels)}.")
     partition, count = panels[0], fills.layer_count(panels[0])
     layer = partition.edge_unit[:, 0]
     return [partition] * count, [layer == k for k in range(count)], titles or [f"layer {k + 1}" for k in range(count)]

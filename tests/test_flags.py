@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from splineviz import datasets, flags, recipes
+from splineviz import datasets, fills, flags, papers, recipes
 from splineviz.jobs import LCOptions
 
 SCREENS = Path(__file__).parent / "help"
-COMMANDS = ("", "train", "animate", "partition", "estimate", "info", "verify")
+COMMANDS = ("", "train", "animate", "partition", "figure", "estimate", "info", "verify")
 
 
 def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -74,6 +74,9 @@ REFUSED = {
     "an unknown recipe": ("train --recipe cifar", "invalid choice: 'cifar'"),
     "fewer than no steps": ("train --steps -1", "expected a whole number from 0 up, got '-1'"),
     "a picture of no kind": ("partition ckpts --out a.bmp", "expected a file ending in .npz, .png, .pdf, .svg, got 'a.bmp'"),
+    "a figure that is no picture": ("figure ckpts --out a.npz", "expected a file ending in .png, .pdf, .svg, got 'a.npz'"),
+    "a zoom without size": ("figure ckpts --zoom 0 1", "--zoom: expected 3 arguments"),
+    "a width of nothing": ("figure ckpts --width wide", "expected a positive number, got 'wide'"),
     "an unknown model": ("animate ckpts --model cnn --data mnist", "invalid choice: 'cnn'"),
     "half a flag": ("animate ckpts --anch 0 1 2", "unrecognized arguments"),
 }
@@ -85,6 +88,12 @@ def test_a_wrong_flag_says_what_was_expected(line: str, message: str, capsys: py
         flags.parser().parse_args(line.split())
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_names_of_looks_are_those_of_the_rooms_that_own_them() -> None:
+    assert flags.FILLS == fills.NAMES
+    assert flags.PALETTES == tuple(fills.PALETTES)
+    assert (flags.STYLES, flags.WIDTHS) == (tuple(papers.STYLES), tuple(papers.WIDTHS))
 
 
 def test_values_arrive_checked() -> None:

@@ -62,6 +62,19 @@ def test_partition_writes_file_and_picture_and_verify_proves_it(
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_figure_lays_out_steps_and_zooms(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pdf, png = tmp_path / "figure.pdf", tmp_path / "new" / "figure.png"
+    assert main(["figure", str(run), "--zoom", "0", "-0.1", "0.2", "--out", str(pdf), str(png), "--dpi", "80"]) == 0
+    assert capsys.readouterr().out.split() == [str(pdf), str(png)]
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert iio.imread(png).shape[1] == 540  # 6.75 inches
+    layers = tmp_path / "layers.svg"
+    assert main(["figure", str(run), "--layers", "--fill", "margin", "--color-knots", "--out", str(layers)]) == 0
+    assert ">layer 2</text>" in layers.read_text()
+    assert main(["figure", str(run), "--zoom", "0", "0", "-1", "--out", str(layers)]) == 2
+    assert "positive half-width" in capsys.readouterr().err
+
+
 def test_animate_needs_no_flag_but_the_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     words = ["animate", str(run), "--out", str(out), "--size", "320x180", "--lc-points", "20", "--steps", "0", "10", "40"]
