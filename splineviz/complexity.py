@@ -102,6 +102,7 @@ def local_complexity(
     seed: int = 0,
     include_output: bool = False,
     shared_frame: bool = False,
+    directions: Any = None,
     batch_size: int | None = None,
     dtype: torch.dtype = torch.float64,
     threads: int | None = None,
@@ -112,6 +113,7 @@ def local_complexity(
     radius: r, in input-space length. num_vectors: P; an input of fewer dimensions d uses d, which the result tells.
     seed: of the directions. include_output: count sign changes of the outputs as one more layer, as the paper's published
     code does. shared_frame: the same directions for all points, as that code does; by default each point has its own.
+    directions: (P, *input_shape) orthonormal, such as a plane's basis, for all points; num_vectors and seed are then unused.
     batch_size: points in one forward pass, at most CHUNK; by default so that memory stays bounded. threads: default, all
     processors. The result depends on neither. dtype: of differences from the points, torch.float64 or torch.float32,
     which is faster by half; values at the points themselves are always float64, so counts hardly change.
@@ -120,7 +122,7 @@ def local_complexity(
     """
     return local_complexities(
         model, {"x": x}, radius=radius, num_vectors=num_vectors, seed=seed, include_output=include_output,
-        shared_frame=shared_frame, batch_size=batch_size, dtype=dtype, threads=threads,
+        shared_frame=shared_frame, directions=directions, batch_size=batch_size, dtype=dtype, threads=threads,
     )["x"]  # fmt: skip
 
 
@@ -129,23 +131,42 @@ def local_complexities(
     places: Mapping[str, Any],
     *,
     radius: float = 0.005,
-    num_vectors: int = 25,
-    seed: int = 0,
-    include_output: bool = False,
-    shared_frame: bool = False,
-    batch_size: int | None = None,
-    dtype: torch.dtype = torch.float64,
-    threads: int | None = None,
+    **options: Any,
 ) -> dict[str, LocalComplexity]:
     """`local_complexity` of several sets of points by name, the same as one by one, for less.
 
     The directions' images under the first layer, the largest product of a network on pictures, are computed once for all
     sets. Parameters and errors as in `local_complexity`.
     """
+    return local_complexities_at(model, places, radii=(radius,), **options)[0]
+
+
+def local_complexities_at(
+    model: Any,
+    places: Mapping[str, Any],
+    *,
+    radii: Sequence[float],
+    num_vectors: int = 25,
+    seed: int = 0,
+    include_output: bool = False,
+    shared_frame: bool = False,
+    directions: Any = None,
+    batch_size: int | None = None,
+    dtype: torch.dtype = torch.float64,
+    threads: int | None = None,
+) -> list[dict[str, LocalComplexity]]:
+    """`local_complexities` at several radii, one result each, in order: the same directions, scaled.
+
+    What the directions become before the first kink is computed once for all radii. Parameters and errors as in
+    `local_complexity`.
+    """
     if not places:
-        return {}
-    if not (math.isfinite(radius) and radius > 0):
-        raise DataError(f"radius: expected a positive length, got {radius}; the paper uses 0.005 for networks on pictures.")
+        return [{} for _ in radii]
+    for radius in radii:
+        if not (math.isfinite(radius) and radius > 0):
+            raise DataError(
+                f"radius: expected a positive length, got {radius}; the paper uses 0.005 for networks on pictures."
+            )
     if num_vectors < 1 or (batch_size is not None and batch_size < 1) or (threads is not None and threads < 1):
         raise DataError(
             f"num_vectors, batch_size, threads: expected 1 or more each, got {num_vectors}, {batch_size} and {threads}."
@@ -156,28 +177,37 @@ def local_complexities(
     points = {name: _points(x, shape, name) for name, x in places.items()}
     program = trace(model, shape)
     dimension = math.prod(program.input_shape)
-    directions = kept_directions(dimension, min(num_vectors, dimension), seed, shared_frame)
-    counter = _Counter(program, radius, directions.num_vectors, include_output, dtype)
-    size = batch_size or max(1, BLOCK_FLOATS // (2 * directions.num_vectors * counter.widest))
-    sets = {name: _Set(x, counter) for name, x in points.items()}
+    drawn: Directions | Given = (
+        kept_directions(dimension, min(num_vectors, dimension), seed, shared_frame)
+        if directions is None
+        else Given(directions, program.input_shape)
+    )
+    shared = drawn.shared
+    counters = [_Counter(program, float(radius), drawn.num_vectors, include_output, dtype) for radius in radii]
+    if not counters:
+        return []
+    size = batch_size or max(1, BLOCK_FLOATS // (2 * drawn.num_vectors * counters[0].widest))
+    sets = [{name: _Set(x, counter) for name, x in points.items()} for counter in counters]
     longest = max(len(x) for x in points.values())
 
     @torch.no_grad()
     def work(chunk: int) -> Iterable[int]:
-        v = directions.chunk(chunk)
+        v = drawn.chunk(chunk)
         first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, longest)
         image: Parts = {}
         for start in range(first, last, size):
             stop = min(start + size, last)
-            if not (shared_frame and image):
-                image = counter.image(v if shared_frame else v[start - first : stop - first])
-            for chosen in sets.values():
-                chosen.add(start, stop, image)
+            if not (shared and image):
+                image = counters[0].image(v if shared else v[start - first : stop - first])
+            for counter, group in zip(counters, sets, strict=True):
+                scaled = {register: t * counter.radius for register, t in image.items()}
+                for chosen in group.values():
+                    chosen.add(start, stop, scaled)
         return ()
 
     # One torch thread in each worker: a product of a few rows is not worth sharing, and waits for the slowest share.
     Stack(work, threads or available()).run(range(-(-longest // CHUNK)))
-    return {name: chosen.result() for name, chosen in sets.items()}
+    return [{name: chosen.result() for name, chosen in group.items()} for group in sets]
 
 
 def _points(x: Any, shape: Sequence[int], name: str) -> FloatArray:
@@ -223,6 +253,23 @@ class Directions:
         return v.contiguous().float()
 
 
+class Given:
+    """Directions that the caller gives, (P, *input_shape), for all points; not rounded. Raises DataError."""
+
+    def __init__(self, directions: Any, shape: Sequence[int]):
+        v = to_float_array(directions, "directions")
+        if v.shape[1:] != tuple(shape) or not len(v):
+            raise DataError(f"directions: expected shape (P, {', '.join(map(str, shape))}), got {v.shape}.")
+        flat = v.reshape(len(v), -1)
+        if not np.allclose(flat @ flat.T, np.eye(len(v)), rtol=0.0, atol=1e-6):
+            raise DataError("directions: expected orthonormal ones, got others; take a plane's basis or numpy.linalg.qr.")
+        self.num_vectors, self.shared, self._v = len(v), True, torch.from_numpy(flat)[None]
+
+    def chunk(self, number: int) -> Tensor:
+        """(1, P, dimension), whatever the chunk."""
+        return self._v
+
+
 @functools.lru_cache(maxsize=1)
 def kept_directions(dimension: int, num_vectors: int, seed: int, shared: bool) -> Directions:
     """The directions of these settings; the last ones are kept, for the next set of points or checkpoint."""
@@ -254,12 +301,12 @@ class _Counter:
         self.units = np.array(units, dtype=np.int64)
 
     def image(self, v: Tensor) -> Parts:
-        """Odd parts before the first kink for directions v (n, P, dimensions), by register: (n, P, ...) each."""
+        """Odd parts before the first kink for directions v (n, P, dimensions) and r = 1, by register: (n, P, ...) each."""
         if not self.layers:
             return {}
         flat = v.to(self.linear.dtype).reshape(-1, *self.program.input_shape)
         live = self.linear.run({0: flat}, 0, self.layers[0][0], homogeneous=True)
-        return {register: (t * self.radius).reshape(*v.shape[:2], *t.shape[1:]) for register, t in live.items()}
+        return {register: t.reshape(*v.shape[:2], *t.shape[1:]) for register, t in live.items()}
 
     def extremes(self, x: Tensor, image: Parts) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Smallest and largest value (n, units) of every layer's units over the vertices round points x (n, *shape)."""

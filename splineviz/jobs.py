@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz import checkpoints, files
+from splineviz import checkpoints, files, measures
 from splineviz.complexity import local_complexities
 from splineviz.enumerate import partition
 from splineviz.errors import CheckpointError, FloatArray, SplinevizError
@@ -34,7 +34,7 @@ from splineviz.partition import Partition
 from splineviz.planes import Plane
 from splineviz.samples import Array, Data
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key: raised when the same input gives other numbers, so that old rows are not taken for new ones."""
 
 PLACES = ("train", "test", "random")
@@ -46,13 +46,14 @@ BATCH = 1000
 COLUMNS = (
     "step", "regions", "train_accuracy", "test_accuracy",
     *(f"lc_{place}{suffix}" for place in PLACES for suffix in ("", "_band", "_live")),
-    "boundary_length", "seconds",
+    "boundary_length", *measures.COLUMNS, "seconds",
 )  # fmt: skip
 """The numbers of a row, in order; NaN where one is not available.
 
 regions: activation regions on the window. accuracies: shares in [0, 1]. lc_*: sampled local complexity (mean over points),
 its 99% band (half-width), and its mean with each layer's count scaled by units / live units. boundary_length: of the
-decision boundary, in input-space length. seconds: wall time of the job.
+decision boundary, in input-space length. Then knots near anchors and boundary, margins and shapes of regions, as in
+`measures.COLUMNS`. seconds: wall time of the job.
 """
 
 
@@ -209,7 +210,7 @@ def accuracy(program: Program, samples: Mapping[str, Array], name: str) -> float
 def _partition_numbers(result: Partition) -> dict[str, float]:
     segments = result.decision_boundary()
     length = float(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum())
-    return {"regions": float(result.num_regions), "boundary_length": length}
+    return {"regions": float(result.num_regions), "boundary_length": length, **measures.summary(result)}
 
 
 def _complexities(program: Program, samples: Mapping[str, Array], lc: LCOptions) -> dict[str, float]:

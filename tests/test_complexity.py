@@ -10,7 +10,14 @@ import torch
 from torch import nn
 
 from splineviz import complexity
-from splineviz.complexity import CHUNK, Directions, LocalComplexity, local_complexities, local_complexity
+from splineviz.complexity import (
+    CHUNK,
+    Directions,
+    LocalComplexity,
+    local_complexities,
+    local_complexities_at,
+    local_complexity,
+)
 from splineviz.errors import DataError, TraceError
 from splineviz.tracing import trace
 
@@ -125,6 +132,31 @@ def test_sets_together_are_as_one_by_one():
         np.testing.assert_array_equal(together[name].counts, alone.counts)
         np.testing.assert_array_equal(together[name].live_units, alone.live_units)
     assert local_complexities(model, {}) == {}
+
+
+def test_several_radii_are_as_one_by_one():
+    model, x, radius = network("conv")
+    radii = (radius, 0.1 * radius, 3 * radius)
+    found = local_complexities_at(model, {"a": x[:70], "b": x[70:]}, radii=radii, include_output=True)
+    assert len(found) == 3
+    for r, sets in zip(radii, found, strict=True):
+        alone = local_complexity(model, x[:70], radius=r, include_output=True)
+        assert sets["a"].radius == r
+        np.testing.assert_array_equal(sets["a"].counts, alone.counts)
+        np.testing.assert_array_equal(sets["a"].live_units, alone.live_units)
+    assert local_complexities_at(model, {"a": x}, radii=()) == []
+
+
+def test_directions_can_be_given():
+    model, x, radius = network("flattened")
+    basis = np.linalg.qr(np.random.default_rng(5).standard_normal((12, 3)))[0].T.reshape(3, 3, 2, 2)
+    found = local_complexity(model, x, radius=radius, directions=basis, num_vectors=99)
+    assert found.num_vectors == 3
+    arms = radius * torch.from_numpy(np.concatenate([basis, -basis]))
+    values, _ = trace(model, x.shape[1:]).to(torch.float64).preactivations((x[:, None] + arms).flatten(0, 1))
+    counts = [both_signs(z.detach().reshape(len(x), 6, -1), 1).sum(1).tolist() for z in values]
+    np.testing.assert_array_equal(found.counts, counts)
+    assert found.counts.sum() > len(x)
 
 
 def test_a_seed_is_reproducible_and_matters(monkeypatch):
@@ -256,6 +288,8 @@ REFUSALS = {
     "no points": (lambda m, x: local_complexity(m, x[:0]), DataError, "x: expected at least one point, got none"),
     "shape": (lambda m, x: local_complexity(trace(m, (20,)), x[:, :5]), DataError, r"shape \(n, 20\), got \(90, 5\)"),
     "one point": (lambda m, x: local_complexity(trace(m, (20,)), x[0]), DataError, r"got \(20,\)"),
+    "directions": (lambda m, x: local_complexity(m, x, directions=np.eye(9)), DataError, r"shape \(P, 20\), got \(9, 9\)"),
+    "skew": (lambda m, x: local_complexity(m, x, directions=2 * np.eye(20)), DataError, "expected orthonormal ones"),
     "nan": (lambda m, x: local_complexity(m, x * np.nan), ValueError, "x: expected finite numbers"),
     "dtype": (lambda m, x: local_complexity(m, x, dtype=torch.float16), DataError, "torch.float64 or torch.float32"),
     "smooth": (lambda m, x: local_complexity(nn.Sequential(m, nn.GELU()), x), TraceError, "GELU"),
