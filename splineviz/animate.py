@@ -199,8 +199,9 @@ def save_frame(path: Path, pixels: Pixels, key: str) -> None:
     """Write a frame (H, W, 3) as PNG with a note that holds its key."""
     note = PngImagePlugin.PngInfo()
     note.add_text(KEY, key)
-    # The weakest compression: 3 times faster, and a quarter larger, for pictures as busy as these.
-    files.write(path, lambda stream: Image.fromarray(pixels).save(stream, "PNG", pnginfo=note, compress_level=1))
+    # Run lengths alone (type 3, Z_RLE): a third faster than the weakest full search, and no larger, for pictures so busy.
+    options = {"pnginfo": note, "compress_level": 1, "compress_type": 3}
+    files.write(path, lambda stream: Image.fromarray(pixels).save(stream, "PNG", **options))
 
 
 def _note(path: Path) -> str | None:

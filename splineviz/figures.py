@@ -32,7 +32,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from splineviz import draw
 from splineviz.curves import (
@@ -284,11 +284,15 @@ def _square(ax: Axes, partition: Partition) -> None:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two limits of a logarithmic scale: 1, 2, 5 a decade, or fewer where there are many decades."""
-    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    steps = (1.0, 2.0, 5.0) if high / low < 1e3 else (1.0,)
-    ticks = sorted(float(d * s) for d in decades for s in steps)
-    return [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+    """Two or more round numbers between two limits of a logarithmic scale, as few digits each as the range allows."""
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)) - 1, np.ceil(np.log10(high)) + 1)
+    ways: tuple[tuple[float, ...], ...] = ((1.0,),) if high / low >= 1e3 else ()
+    for steps in (*ways, (1.0, 2.0, 5.0), tuple(float(k) for k in range(1, 10)), tuple(k / 5.0 for k in range(5, 50))):
+        ticks = sorted({float(f"{d * s:.6g}") for d in decades for s in steps})
+        ticks = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+        if len(ticks) >= 2:
+            return ticks
+    return [float(tick) for tick in MaxNLocator(4).tick_values(low, high) if low * 0.999 <= tick <= high * 1.001]
 
 
 def frame(

@@ -142,6 +142,24 @@ def test_points_of_the_plane_have_no_thumbnails():
     assert_nothing_collides(figure)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.5, 20.0, [0.5, 1, 2, 5, 10, 20]),
+        (1e-4, 30.0, [1e-4, 1e-3, 1e-2, 0.1, 1, 10]),
+        (2.6, 4.4, [3, 4]),
+        (1.1, 1.5, [1.2, 1.4]),
+        (0.0213, 0.0219, None),
+    ],
+)
+def test_a_bar_has_ticks_however_narrow_its_range(low, high, ticks):
+    got = figures.log_ticks(low, high)
+    assert len(got) >= 2 and got == sorted(got)
+    assert low * 0.999 <= got[0] and got[-1] <= high * 1.001
+    if ticks is not None:
+        assert got == pytest.approx(ticks)
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="at least one row"):
         figures.FramePainter([])
