@@ -8,6 +8,8 @@ the budget and sewn together at the end; neither changes a number.
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -149,6 +151,8 @@ def sew(blocks: Sequence[Block]) -> Complex:
     Raises SeamError if a seam has no twin: the blocks were not cut alike.
     """
     blocks = sorted(blocks, key=lambda block: block.place)
+    if len(blocks) > 1:
+        release_memory()
     vertex_base = np.cumsum([0] + [len(b.uv) for b in blocks])
     edge_base = np.cumsum([0] + [len(b.edges) for b in blocks])
     half_base = np.cumsum([0] + [len(b.face_halves) for b in blocks])
@@ -164,21 +168,38 @@ def sew(blocks: Sequence[Block]) -> Complex:
     )
     seams = np.flatnonzero(key)
     seams = seams[np.argsort(key[seams], kind="stable")]
+    seam_keys = key[seams]
+    del key
     same_vertex, same_edge = np.arange(len(uv), dtype=np.int32), np.arange(len(edges), dtype=np.int32)
-    torn = sewing.join_seams(seams, key[seams], edges, uv, same_vertex, same_edge)
+    torn = sewing.join_seams(seams, seam_keys, edges, uv, same_vertex, same_edge)
     if torn >= 0:
         raise SeamError(f"blocks: expected two equal copies of every seam, edge {torn} has no twin.")
-    face_vertices, edge_faces, joined, old_edge, old_vertex = sewing.number(offsets, halves, edges, same_vertex, same_edge)
+    edge_faces, joined, old_edge, old_vertex = sewing.number(offsets, halves, edges, same_vertex, same_edge)
+    del edges, same_edge, same_vertex
+    tag = tag[old_edge]
+    del old_edge
+    uv = uv[old_vertex]
     return Complex(
-        uv=uv[old_vertex],
+        uv=uv,
         edges=joined,
-        tag=tag[old_edge],
+        tag=tag,
         edge_faces=edge_faces,
         face_offsets=offsets,
-        face_vertices=face_vertices,
+        face_vertices=halves,
         face_hash=_drawn_off(blocks, "face_hash"),
         outputs=_drawn_off(blocks, "values")[old_vertex],
     )
+
+
+def release_memory() -> None:
+    """Hand the pages that worker threads have freed back to the system, where the C library can.
+
+    Between the small arrays of finished blocks lie the large ones that the enumeration has freed again; at 10^7 regions
+    that is as much as the result.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def _drawn_off(blocks: Sequence[Block], name: str, bases: npt.NDArray[np.int64] | None = None) -> Any:

@@ -32,6 +32,8 @@ NEAR = 0.05
 """Crossings of one chord this near, as a share of the window's diameter, are taken for neighbours."""
 TWIN = 1e-7
 """Distance of a chord's twin, as a share of the window's diameter."""
+IN_FLIGHT_BYTES = 3e8
+"""Memory of the blocks on their way and of the compiled kernels; the rest is about 250 bytes a region (see benchmarks)."""
 STEEPEST = 20.0
 """Largest 1 / |sin| that a crossing may stand for: a chord along a knot would count without bound."""
 
@@ -99,7 +101,7 @@ def estimate(model: Any, plane: Plane, window: Any = None, *, chords: int = 64, 
         regions=regions,
         error=spread,
         seconds=regions * _seconds_a_vertex(program, plane),
-        bytes=regions * (250.0 + 24.0 * block.values.shape[1]),
+        bytes=IN_FLIGHT_BYTES + regions * (250.0 + 16.0 * block.values.shape[1]),
         half_width=0.5 * float(np.sqrt(area)),
     )
 
@@ -180,11 +182,12 @@ def _crossing_pairs(angle: FloatArray, where: FloatArray, near: float) -> float:
 
 def _seconds_a_vertex(program: Program, plane: Plane) -> float:
     """Seconds of the network's own pass over one vertex, which is about what a region costs (see benchmarks)."""
-    x = torch.from_numpy(np.broadcast_to(plane.origin, (512, *plane.input_shape)).copy()).to(program.device)
+    rows = 4096 if plane.origin.size <= 4096 else 64
+    x = torch.from_numpy(np.broadcast_to(plane.origin, (rows, *plane.input_shape)).copy()).to(program.device)
     best = np.inf
     with torch.no_grad():
         for _ in range(3):
             began = time.perf_counter()
             program(x)
             best = min(best, time.perf_counter() - began)
-    return max(best / 512, 3e-6)
+    return max(best / rows, 3e-6)

@@ -79,12 +79,11 @@ def join_seams(seam_edges, seam_keys, edges, uv, same_vertex, same_edge):
 
 @njit(nogil=True, cache=True)
 def number(face_offsets, face_halves, edges, same_vertex, same_edge):
-    """Number vertices and edges by first appearance.
+    """Number vertices and edges by first appearance; face_halves becomes the faces' vertices in place.
 
-    Returns face_vertices, edge_faces, edges, and the old ids of the edges and vertices.
+    Returns edge_faces, edges, and the old ids of the edges and vertices.
     """
     new_edge, new_vertex = np.full(len(edges), -1, np.int32), np.full(len(same_vertex), -1, np.int32)
-    face_vertices = np.empty(len(face_halves), np.int32)
     old_edge, old_vertex = np.empty(len(edges), np.int32), np.empty(len(same_vertex), np.int32)
     edge_faces = np.full((len(edges), 2), -1, np.int32)
     edge_count = count = 0
@@ -99,9 +98,9 @@ def number(face_offsets, face_halves, edges, same_vertex, same_edge):
                 new_vertex[v], old_vertex[count] = count, v
                 count += 1
             edge_faces[new_edge[e], half & 1] = f
-            face_vertices[i] = new_vertex[v]
+            face_halves[i] = new_vertex[v]
     joined = np.empty((edge_count, 2), np.int32)
     for e in range(edge_count):
         for d in range(2):
             joined[e, d] = new_vertex[_root(same_vertex, edges[old_edge[e], d])]
-    return face_vertices, edge_faces[:edge_count], joined, old_edge[:edge_count], old_vertex[:count]
+    return edge_faces[:edge_count], joined, old_edge[:edge_count], old_vertex[:count]
