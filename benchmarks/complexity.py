@@ -1,0 +1,90 @@
+"""Sampled local complexity against the straightforward 2P forward passes: `python benchmarks/complexity.py`.
+
+21,000 points (1,000 training, 10,000 test and 10,000 random ones), P = 25, on 784-200-200-200-10, in float32 and float64, on
+the same threads, alternating in one run. The straightforward way evaluates x +- r v in batches and compares signs; both
+take directions from the same store. Writes benchmarks/out/complexity.json.
+
+    python benchmarks/complexity.py                 a fifth of the points, twice
+    python benchmarks/complexity.py --all           all points
+    python benchmarks/complexity.py --run ckpts/    the network of a run's checkpoints instead of a fresh one
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import splineviz as sv
+from splineviz.complexity import CHUNK, Directions, kept_directions, local_complexities
+
+OUT = Path(__file__).parent / "out"
+VECTORS, RADIUS = 25, 0.05
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    widths = (784, 200, 200, 200, 10)
+    layers = [m for a, b in zip(widths, widths[1:], strict=False) for m in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(*layers[:-1]).eval()
+
+
+@torch.no_grad()
+def straightforward(model: sv.Program, x: Tensor, directions: Directions, dtype: torch.dtype) -> np.ndarray:
+    """(n,) counts by evaluating all 2P vertices of every point."""
+    program, totals = model.to(dtype), []
+    for at in range(0, len(x), CHUNK):
+        some = x[at : at + CHUNK].to(dtype)
+        v = RADIUS * directions.chunk(at // CHUNK)[: len(some)].to(dtype)
+        vertices = torch.cat([some[:, None] + v, some[:, None] - v], dim=1)
+        values, _ = program.preactivations(vertices.flatten(0, 1))
+        signs = [(z > 0).reshape(len(some), 2 * VECTORS, -1) for z in values]
+        totals.append(sum((s.any(1) & ~s.all(1)).sum(1) for s in signs))
+    return torch.cat(totals).numpy()
+
+
+def main() -> None:
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--all", action="store_true", help="all 21,000 points")
+    flags.add_argument("--run", type=Path, help="a run directory: its first and last checkpoint")
+    options = flags.parse_args()
+    if options.run is None:
+        networks = {"fresh": sv.trace(network(), (784,))}
+    else:
+        run = sv.open_run(options.run)
+        networks = {f"step {c.step}": run.program(c) for c in (run.checkpoints[0], run.checkpoints[-1])}
+    points = 21_000 if options.all else 4_200
+    table = []
+    for name, program in networks.items():
+        shape = program.input_shape
+        x = torch.from_numpy(np.random.default_rng(0).uniform(0, 1, (points, math.prod(shape))).astype(np.float32))
+        directions = kept_directions(784, VECTORS, 0, False)
+        for chunk in range(-(-points // CHUNK)):
+            directions.chunk(chunk)
+        for dtype in (torch.float32, torch.float64):
+            best = {"plain": math.inf, "here": math.inf}
+            for _ in range(2 if options.all else 3):
+                began = time.perf_counter()
+                plain = straightforward(program, x.reshape(-1, *shape), directions, dtype)
+                best["plain"] = min(best["plain"], time.perf_counter() - began)
+                began = time.perf_counter()
+                found = local_complexities(program, {"x": x}, radius=RADIUS, num_vectors=VECTORS, dtype=dtype)["x"]
+                best["here"] = min(best["here"], time.perf_counter() - began)
+            row = {
+                "network": name, "points": points, "dtype": str(dtype), **best, "share": best["here"] / best["plain"],
+                "lc": found.mean, "points that differ": int((plain != found.total).sum()),
+            }  # fmt: skip
+            table.append(row)
+            print(json.dumps(row), flush=True)
+    OUT.mkdir(exist_ok=True)
+    (OUT / "complexity.json").write_text(json.dumps(table, indent=1))
+
+
+if __name__ == "__main__":
+    main()
