@@ -1,89 +1,36 @@
 """The vocabulary of a Program: what a traced network is made of.
 
 A Program is straight-line code over numbered registers. Register 0 is the input; each Step reads
-registers and writes one. A step is either *affine* in its inputs or a *kink*: a scalar, continuous,
-piecewise-linear function applied to every entry of a tensor.
+registers and writes one. A step is either *affine* in its inputs (see `affine`) or a *kink* (see `kinks`): a scalar,
+continuous, piecewise-linear function applied to every entry of a tensor.
 
     x --linear--> z --relu--> h --linear--> y          registers 0, 1, 2, 3
                   ^
                   its entries are the *units* of this kink layer; their knots are {z = breakpoint}
 
-A Program holds no class and no import path, only operation names, shapes and the names of its
-weights, so it can be written as JSON and rebuilt where the user's code is missing.
+A Program holds no class and no import path, only operation names, shapes, the names of its weights, and the constants
+that are no weights, so it can be written as JSON and rebuilt where the user's code is missing.
 It knows nothing of planes, faces or files.
 """
 
 from __future__ import annotations
 
+import base64
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from splineviz import files
+from splineviz.affine import AFFINE, JOINS, Attrs
 from splineviz.errors import TraceError
+from splineviz.kinks import KINKS, Kinks
 
-Attrs = Mapping[str, Any]
-Params = Mapping[str, Tensor]
-
-
-def _linear(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
-    return F.linear(x, p["weight"], None if homogeneous else p.get("bias"))
-
-
-def _conv(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
-    convolve: Callable[..., Tensor] = (F.conv1d, F.conv2d, F.conv3d)[a["dims"] - 1]
-    if a["padding_mode"] != "zeros":
-        x = F.pad(x, a["pad"], mode=a["padding_mode"])
-    padding = a["padding"] if a["padding_mode"] == "zeros" else 0
-    bias = None if homogeneous else p.get("bias")
-    return convolve(x, p["weight"], bias, a["stride"], padding, a["dilation"], a["groups"])
-
-
-def _batch_norm(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
-    scale = torch.rsqrt(p["running_var"] + a["eps"])
-    if "weight" in p:
-        scale = scale * p["weight"]
-    shape = (1, -1) + (1,) * (x.dim() - 2)
-    if homogeneous:
-        return x * scale.view(shape)
-    centred = (x - p["running_mean"].view(shape)) * scale.view(shape)
-    return centred + p["bias"].view(shape) if "bias" in p else centred
-
-
-def _reshape(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
-    return x.reshape(x.shape[0], *a["shape"])
-
-
-AFFINE: dict[str, Callable[[Tensor, Params, Attrs, bool], Tensor]] = {
-    "linear": _linear,
-    "conv": _conv,
-    "batch_norm": _batch_norm,
-    "reshape": _reshape,
-}
-"""Affine operations by name: f(x, params, attrs, homogeneous) on a batch; homogeneous leaves out every constant."""
-
-
-@dataclass(frozen=True)
-class Kinks:
-    """A continuous piecewise-linear scalar function: breakpoints (m,), ascending, and the slopes (m + 1,) between them."""
-
-    breakpoints: tuple[float, ...]
-    slopes: tuple[float, ...]
-
-
-KINKS: dict[str, tuple[Callable[[Tensor, Attrs], Tensor], Callable[[Attrs], Kinks]]] = {
-    "relu": (lambda z, a: F.relu(z), lambda a: Kinks((0.0,), (0.0, 1.0))),
-    "leaky_relu": (
-        lambda z, a: F.leaky_relu(z, a["negative_slope"]),
-        lambda a: Kinks((0.0,), (float(a["negative_slope"]), 1.0)),
-    ),
-    "abs": (lambda z, a: z.abs(), lambda a: Kinks((0.0,), (-1.0, 1.0))),
-}
-"""Kink operations by name: the torch call, and its breakpoints and slopes."""
+__all__ = ["AFFINE", "JOINS", "KINKS", "KinkLayer", "Kinks", "Program", "Step", "fingerprint", "operations", "renumbered"]
 
 
 @dataclass(frozen=True)
@@ -122,17 +69,30 @@ class Program:
     """A traced network: steps over registers, and the weights they name.
 
     input_shape: without the batch. Weights are kept as given (the enumerator wants float64; see `to`).
+    constants: tensors that steps name and that belong to the network, not to a checkpoint. depends: weights from which
+    constants were computed, each with its `fingerprint`; `bind` refuses others.
     Raises TraceError when a step names an unknown operation or a register that was never written.
     """
 
-    def __init__(self, input_shape: Sequence[int], steps: Iterable[Step], output: int, weights: Mapping[str, Tensor]):
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        steps: Iterable[Step],
+        output: int,
+        weights: Mapping[str, Tensor],
+        *,
+        constants: Mapping[str, Tensor] | None = None,
+        depends: Mapping[str, str] | None = None,
+    ):
         self.input_shape = tuple(int(n) for n in input_shape)
         self.steps = tuple(steps)
         self.output = output
         self.weights = dict(weights)
+        self.constants = dict(constants or {})
+        self.depends = dict(depends or {})
         written = {0}
         for step in self.steps:
-            if step.op not in AFFINE and step.op not in KINKS:
+            if step.op not in AFFINE and step.op not in KINKS and step.op not in JOINS:
                 raise TraceError(f"{step.path or step.op}: expected one of the operations {operations()}, got {step.op!r}.")
             if not written.issuperset(step.inputs):
                 raise TraceError(f"{step.path or step.op}: reads register {step.inputs} before it is written.")
@@ -153,13 +113,17 @@ class Program:
             x = registers[step.inputs[0]]
             if step.is_kink:
                 registers[step.output] = KINKS[step.op][0](x, step.attrs)
+            elif step.op in JOINS:
+                registers[step.output] = JOINS[step.op]([registers[r] for r in step.inputs], step.attrs)
             else:
-                params = {role: self.weights[key] for role, key in step.params.items()}
-                registers[step.output] = AFFINE[step.op](x, params, step.attrs, homogeneous)
+                registers[step.output] = AFFINE[step.op](x, self._params(step), step.attrs, homogeneous)
             for register in step.inputs:
                 if self._last_use[register] <= i:
                     registers.pop(register, None)
         return registers
+
+    def _params(self, step: Step) -> dict[str, Tensor]:
+        return {role: self.weights[key] if key in self.weights else self.constants[key] for role, key in step.params.items()}
 
     def __call__(self, x: Tensor) -> Tensor:
         """Outputs (n, C) of inputs (n, *input_shape), in the weights' precision."""
@@ -203,11 +167,14 @@ class Program:
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Program:
         """The same Program with its floating-point weights in another precision or on another device."""
-        moved = {
-            key: w.detach().to(device=device, dtype=dtype if w.is_floating_point() else None)
-            for key, w in self.weights.items()
-        }
-        return Program(self.input_shape, self.steps, self.output, moved)
+
+        def moved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {
+                key: t.detach().to(device=device, dtype=dtype if t.is_floating_point() else None)
+                for key, t in tensors.items()
+            }
+
+        return self._with(moved(self.weights), moved(self.constants))
 
     def bind(self, weights: Mapping[str, Tensor]) -> Program:
         """The same Program with other weights of the same names and shapes. Raises TraceError when they do not fit."""
@@ -219,13 +186,26 @@ class Program:
                 problems.append(f"{key}: expected shape {tuple(own.shape)}, got {tuple(weights[key].shape)}")
         if problems:
             raise TraceError("weights do not fit the network:\n  " + "\n  ".join(problems))
-        return Program(self.input_shape, self.steps, self.output, {key: weights[key].detach() for key in self.weights})
+        stale = [key for key, print_ in self.depends.items() if key in weights and fingerprint(weights[key]) != print_]
+        if stale:
+            raise TraceError(
+                f"{', '.join(stale)}: expected the values that the network was traced with, for its forward computes "
+                "constants from them, got others; trace the network anew with these weights."
+            )
+        return self.with_weights(weights)
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> Program:
+        """The same Program with other weights, which are not looked at."""
+        return self._with({key: weights[key].detach() for key in self.weights}, self.constants)
+
+    def _with(self, weights: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> Program:
+        return Program(self.input_shape, self.steps, self.output, weights, constants=constants, depends=self.depends)
 
     # ---- as data -----------------------------------------------------------------------------------
 
     def to_data(self) -> dict[str, Any]:
         """The structure as JSON-ready data: operations, registers, weight names and shapes; no weights."""
-        return {
+        data: dict[str, Any] = {
             "format": 1,
             "input_shape": list(self.input_shape),
             "output": self.output,
@@ -242,6 +222,11 @@ class Program:
             ],
             "weights": {key: list(w.shape) for key, w in self.weights.items()},
         }
+        if self.constants:
+            data["constants"] = {key: _packed(t) for key, t in self.constants.items()}
+        if self.depends:
+            data["depends"] = dict(self.depends)
+        return data
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Program:
@@ -261,19 +246,38 @@ class Program:
                 for s in data["steps"]
             ]
             shapes = {str(key): [int(n) for n in shape] for key, shape in data["weights"].items()}
-            unnamed = {key for s in steps for key in s.params.values()} - shapes.keys()
+            constants = {str(key): _unpacked(stored) for key, stored in data.get("constants", {}).items()}
+            depends = {str(key): str(value) for key, value in data.get("depends", {}).items()}
+            unnamed = {key for s in steps for key in s.params.values()} - shapes.keys() - constants.keys()
             if unnamed:
                 raise TraceError(f"traced network: weights {sorted(unnamed)} are used but not described.")
             # expand: a described shape must not allocate before real weights of that shape are at hand.
             weights = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
-            return cls(data["input_shape"], steps, int(data["output"]), weights)
-        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+            return cls(data["input_shape"], steps, int(data["output"]), weights, constants=constants, depends=depends)
+        except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+            if isinstance(error, TraceError):
+                raise
             raise TraceError(f"traced network: expected the data that Program.to_data writes, got {error!r}.") from error
 
 
 def operations() -> list[str]:
     """Names of every operation that a Program may use."""
-    return sorted([*AFFINE, *KINKS])
+    return sorted([*AFFINE, *JOINS, *KINKS])
+
+
+def fingerprint(tensor: Tensor) -> str:
+    """Digest of a tensor's values in double precision."""
+    return files.digest(tensor.detach().cpu().double().contiguous().numpy())
+
+
+def _packed(tensor: Tensor) -> dict[str, Any]:
+    values = np.ascontiguousarray(tensor.detach().cpu().double().numpy(), dtype="<f8")
+    return {"shape": list(values.shape), "float64": base64.b64encode(values.tobytes()).decode()}
+
+
+def _unpacked(stored: Mapping[str, Any]) -> Tensor:
+    values = np.frombuffer(base64.b64decode(stored["float64"], validate=True), dtype="<f8")
+    return torch.from_numpy(values.reshape([int(n) for n in stored["shape"]]).astype(np.float64))
 
 
 def renumbered(step: Step, inputs: tuple[int, ...], output: int) -> Step:

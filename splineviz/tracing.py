@@ -1,10 +1,10 @@
 """torch module -> Program, proven complete.
 
-torch.fx records the calls of a copy of the module in evaluation mode. Every call is looked up in a
-table of affine and kink operations; one that is in none is refused by module path, operation and
-remedy: nothing is approximated behind the user's back. Calls that only compute shapes
-(`x.size(0)`, `x.shape`) are run once and forgotten. Afterwards Program and module are compared on
-random inputs, so a wrong table entry cannot pass.
+torch.fx records the calls of a copy of the module in evaluation mode. Every call is looked up (`calls`, `modules`) and
+written as steps on a tape; one that is not known is refused by module path, operation and remedy: nothing is
+approximated behind the user's back. What the network computes from shapes and weights alone is run once; what comes
+of it is a constant. Afterwards every step is tested: affine ones on random tensors, alone and row by row, and the
+whole Program against the module, so a wrong table entry cannot pass.
 
 This room knows no geometry.
 """
@@ -12,42 +12,32 @@ This room knows no geometry.
 from __future__ import annotations
 
 import copy
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.fx
 from torch import Tensor, nn
 
+from splineviz.calls import CALLS
 from splineviz.errors import TraceError
-from splineviz.ops import Program, Step, operations, renumbered
+from splineviz.modules import emitter
+from splineviz.ops import Program, operations
+from splineviz.recorded import Call
+from splineviz.refusals import refusal
+from splineviz.tape import Live, Tape
 
-SMOOTH = {
-    "gelu",
-    "silu",
-    "tanh",
-    "sigmoid",
-    "softmax",
-    "log_softmax",
-    "elu",
-    "celu",
-    "selu",
-    "mish",
-    "softplus",
-    "logsigmoid",
-    "hardswish",
-    "softsign",
-    "tanhshrink",
-    "glu",
-}
-JUMPS = {"hardshrink", "threshold", "sign", "heaviside", "round", "floor", "ceil"}
+SAMPLES = 2
+"""Rows of the batch that the graph is run on, unless an exported program has a batch of its own."""
 
 
 def trace(model: Any, input_shape: Sequence[int]) -> Program:
-    """Trace a module for inputs of shape (n, *input_shape) into a float64 Program of its evaluation mode.
+    """Trace a network for inputs of shape (n, *input_shape) into a float64 Program of its evaluation mode.
 
-    A Program is returned as it is, in float64. The module itself is not changed.
+    model: a torch.nn.Module; functools.partial of one, with its further inputs; a torch.export.ExportedProgram; or a
+    Program, which is returned as it is, in float64. A module is not changed.
     Raises TraceError when an operation is not known to be piecewise affine, or when Program and
     module differ on random inputs.
     """
@@ -57,38 +47,85 @@ def trace(model: Any, input_shape: Sequence[int]) -> Program:
                 f"network: expected inputs of shape {model.input_shape}, got a plane of shape {tuple(input_shape)}."
             )
         return model.to(torch.float64)
-    if not isinstance(model, nn.Module):
-        raise TraceError(f"network: expected a torch.nn.Module or a Program, got {type(model).__name__}.")
-    # float64 for the module's own sake too: the comparison below must not drown in rounding.
-    module = copy.deepcopy(model).to(device="cpu", dtype=torch.float64).eval()
-    try:
-        graph = torch.fx.symbolic_trace(module)
-    except Exception as error:  # fx raises many kinds; each means the forward cannot be recorded
-        raise TraceError(
-            f"{type(model).__name__}: expected a forward that torch.fx can record, got {type(error).__name__}: {error}. "
-            "Control flow that depends on the data cannot be traced; rewrite it, or slice the piecewise-affine part alone."
-        ) from error
-    program = _Recording(graph, tuple(int(n) for n in input_shape), module).program()
-    _compare(program, module)
+    if isinstance(model, torch.export.ExportedProgram):
+        model = model.module()
+    module, prefix = _module(model)
+    graph, batch = _graph(module, type(model).__name__)
+    program = _Recording(graph, tuple(int(n) for n in input_shape), module, prefix, batch).program()
+    _prove(program)
+    _compare(program, module, batch)
     return program
 
 
-class _Recording(torch.fx.Interpreter):
-    """Runs the graph once on two random inputs, and writes down the steps it sees."""
+def _module(model: Any) -> tuple[nn.Module, str]:
+    """A copy of the module in double precision and evaluation mode, and what stands in front of its weights' names."""
+    if isinstance(model, functools.partial) and isinstance(model.func, nn.Module):
+        return _Bound(_module(model.func)[0], model.args, model.keywords), "network."
+    if not isinstance(model, nn.Module):
+        raise TraceError(f"network: expected a torch.nn.Module or a Program, got {type(model).__name__}.")
+    # float64 for the module's own sake too: the comparison below must not drown in rounding.
+    module = copy.deepcopy(model).to(device="cpu", dtype=torch.float64)
+    return (module if _exported(module) else module.eval()), ""
 
-    def __init__(self, graph: torch.fx.GraphModule, input_shape: tuple[int, ...], module: nn.Module):
-        super().__init__(graph)
+
+class _Bound(nn.Module):
+    """A module with some of its inputs fixed."""
+
+    def __init__(self, network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]):
+        super().__init__()
+        self.network = network
+        self.args = tuple(_double(a) for a in args)
+        self.kwargs = {name: _double(a) for name, a in kwargs.items()}
+
+    def forward(self, x: Tensor) -> Any:
+        return self.network(*self.args, x, **self.kwargs)
+
+
+def _double(value: Any) -> Any:
+    is_float = isinstance(value, Tensor) and value.is_floating_point()
+    return value.detach().to("cpu", torch.float64) if is_float else value
+
+
+def _exported(module: nn.Module) -> bool:
+    return isinstance(module, torch.fx.GraphModule) and any(
+        isinstance(n.target, torch._ops.OpOverload) for n in module.graph.nodes
+    )
+
+
+def _graph(module: nn.Module, name: str) -> tuple[torch.fx.GraphModule, int]:
+    """The recorded graph, and the number of rows that it can be run on."""
+    if isinstance(module, torch.fx.GraphModule) and _exported(module):
+        first = next(n for n in module.graph.nodes if n.op == "placeholder")
+        rows = first.meta["val"].shape[0] if "val" in first.meta and first.meta["val"].dim() else SAMPLES
+        return module, rows if isinstance(rows, int) else SAMPLES
+    tracer = torch.fx.Tracer()
+    tracer.proxy_buffer_attributes = True  # else buffers are lost in what is computed from them
+    try:
+        return torch.fx.GraphModule(module, tracer.trace(module)), SAMPLES
+    except Exception as error:  # fx raises many kinds; each means the forward cannot be recorded
+        raise TraceError(
+            f"{name}: expected a forward that torch.fx can record, got {type(error).__name__}: {error}. "
+            "Control flow that depends on the data cannot be traced; rewrite it, or slice the piecewise-affine part alone."
+        ) from error
+
+
+class _Recording(torch.fx.Interpreter):
+    """Runs the graph once on a few random inputs, and writes down the steps it sees."""
+
+    def __init__(
+        self, graph: torch.fx.GraphModule, input_shape: tuple[int, ...], module: nn.Module, prefix: str, batch: int
+    ):
+        super().__init__(graph, garbage_collect_values=False)
         self.extra_traceback = False  # our messages name the operation; fx would append its own trace
-        self.input_shape = input_shape
-        self.keys = {id(t): key for key, t in module.state_dict(keep_vars=True).items()}
-        self.tensors = dict(module.state_dict(keep_vars=True))
-        self.registers: dict[torch.fx.Node, int] = {}
-        self.steps: list[Step] = []
-        self.result = -1
+        self.batch, self.prefix = batch, prefix
+        tensors = {key.removeprefix(prefix): t for key, t in module.state_dict(keep_vars=True).items()}
+        self.tape = Tape(input_shape, tensors)
+        self.live: dict[torch.fx.Node, Any] = {}
+        self.result: Live | None = None
 
     def program(self) -> Program:
         generator = torch.Generator().manual_seed(0)
-        x = torch.randn(2, *self.input_shape, dtype=torch.float64, generator=generator)
+        x = torch.randn(self.batch, *self.tape.input_shape, dtype=torch.float64, generator=generator)
         with torch.no_grad():
             try:
                 self.run(x)
@@ -96,196 +133,194 @@ class _Recording(torch.fx.Interpreter):
                 raise
             except (RuntimeError, ValueError, IndexError) as error:
                 raise TraceError(
-                    f"network: expected to run on inputs of shape (n, {', '.join(map(str, self.input_shape))}), "
+                    f"network: expected to run on inputs of shape (n, {', '.join(map(str, self.tape.input_shape))}), "
                     f"got {error}; do the samples fit the network?"
                 ) from error
-        used = {key for step in self.steps for key in step.params.values()}
-        return Program(
-            self.input_shape, self.steps, self.result, {k: self.tensors[k].detach() for k in self.tensors if k in used}
-        )
+        assert self.result is not None
+        return self.tape.program(self.result.register)
 
     def run_node(self, n: torch.fx.Node) -> Any:
-        if n.op == "placeholder" and self.registers and not n.args:  # args: its default
-            raise TraceError(f"forward: expected one input, got a second one {n.name!r}; bind it with functools.partial.")
-        value = super().run_node(n)
-        if n.op == "placeholder":
-            if 0 in self.registers.values():
-                if value is not None:
-                    raise TraceError(
-                        f"forward: expected one input, got a second one {n.name!r}; bind it with functools.partial."
-                    )
-            else:
-                self.registers[n] = 0
-        elif n.op == "output":
+        """Run a node as it is, and record it if it depends on the input."""
+        if n.op == "call_module" and n.target == "_guards_fn":
+            return None  # an exported program's checks of its inputs' sizes
+        if n.op == "placeholder" and self.live:
+            if not n.args:  # args: its default
+                raise self._second_input(n)
+            value = super().run_node(n)
+            if value is not None:
+                raise self._second_input(n)
+            return value
+        if n.op == "output":
+            value = super().run_node(n)
             source = n.args[0]
-            if not isinstance(source, torch.fx.Node) or source not in self.registers:
+            if isinstance(source, (tuple, list)) and len(source) == 1 and _exported(self.module):
+                source = source[0]
+            found = self.live.get(source) if isinstance(source, torch.fx.Node) else None
+            if not isinstance(found, Live):
                 raise TraceError(
                     "forward: expected one tensor that depends on the input as output; return the logits alone."
                 )
-            self.result = self.registers[source]
-        elif n.op != "get_attr" and any(a in self.registers for a in n.all_input_nodes):
+            self.result = found
+            return value
+        value = super().run_node(n)
+        if n.op == "placeholder":
+            self.live[n] = Live(0, value.clone())
+        elif n.op == "get_attr":
+            pass
+        elif any(a in self.live for a in n.all_input_nodes):
             self._record(n, value)
+        else:
+            self._constant(n, value)
         return value
 
+    def _constant(self, n: torch.fx.Node, value: Any) -> None:
+        """Remember from which weights a tensor was computed."""
+        sources: set[str] = set()
+        for a in n.all_input_nodes:
+            sources |= self.tape.sources.get(id(self.env[a]), set())
+        for one in value if isinstance(value, (tuple, list)) else [value]:
+            if isinstance(one, Tensor):
+                self.tape.computed(one, sources)
+
     def _record(self, n: torch.fx.Node, value: Any) -> None:
-        if not isinstance(value, Tensor):
-            if isinstance(value, (int, torch.Size, torch.dtype, torch.device)):
-                return  # only a shape: its consumers see the number
-            raise self._refusal(n, "returns something that is not a tensor")
-        step = self._module_step(n, value) if n.op == "call_module" else self._call_step(n, value)
-        sources = [a for a in n.all_input_nodes if a in self.registers]
-        if len(sources) != 1:
-            raise self._refusal(n, "combines several tensors")
-        if step is None:  # an identity in evaluation mode
-            self.registers[n] = self.registers[sources[0]]
-            return
-        register = len(self.steps) + 1
-        self.steps.append(renumbered(step, (self.registers[sources[0]],), register))
-        self.registers[n] = register
+        if isinstance(value, (bool, int, float, torch.Size, torch.dtype, torch.device)) or value is None:
+            return  # only a shape: its consumers see the number
+        name = _name(n)
+        path = str(n.target).removeprefix(self.prefix) if n.op == "call_module" else _path(n, name, self.prefix)
+        self.tape.path = path
+        source = n.all_input_nodes[0]
+        if name == "getattr" and n.args[1] in ("values", "indices") and isinstance(self.live.get(source), tuple):
+            found = self._field(n, path)
+        else:
+            args = torch.fx.node.map_arg(n.args, self._argument)
+            kwargs = dict(torch.fx.node.map_arg(n.kwargs, self._argument))
+            found = self._emitted(n, Call(self.tape, path, name, args, kwargs, value))
+        self._check(found, value, path)
+        self.live[n] = found
+        if _in_place(n, self.module) and isinstance(found, Live):
+            changed = self.live[n.all_input_nodes[0]]
+            self.live |= {other: found for other, old in self.live.items() if old is changed}
 
-    def _module_step(self, n: torch.fx.Node, value: Tensor) -> Step | None:
-        path = str(n.target)
-        module = self.module.get_submodule(path)
-        recorder = next((MODULES[kind] for kind in type(module).__mro__ if kind in MODULES), None)
-        if recorder is None or type(module).forward is not _home(type(module)).forward:
-            raise self._refusal(n, "")
-        step = recorder(module, value)
-        if step is None:
-            return None
-        params = {role: self._key(t, path) for role, t in step.params.items() if t is not None}
-        return Step(step.op, (), -1, params, step.attrs, path)
+    def _field(self, n: torch.fx.Node, path: str) -> Live:
+        values = self.live[n.all_input_nodes[0]]
+        if n.args[1] == "indices":
+            raise TraceError(refusal(path, "indices", operations(), "jump, so the network is not continuous; use values"))
+        return values[0]
 
-    def _call_step(self, n: torch.fx.Node, value: Tensor) -> Step | None:
-        name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", str(n.target))
-        bound = _arguments(n, self.env)
-        path = _path(n, name)
-        if name in RESHAPES:
-            if value.shape[0] != 2:
-                raise self._refusal(n, "mixes the batch dimension with others")
-            return Step("reshape", (), -1, {}, {"shape": list(value.shape[1:])}, path)
-        if name in ("relu", "relu_"):
-            return Step("relu", (), -1, {}, {}, path)
-        if name in ("leaky_relu", "leaky_relu_"):
-            return Step("leaky_relu", (), -1, {}, {"negative_slope": float(bound("negative_slope", 1, 0.01))}, path)
-        if name in ("abs", "absolute"):
-            return Step("abs", (), -1, {}, {}, path)
-        if name in IDENTITIES:
-            return None
-        if name == "linear":
-            params = {"weight": self._key(bound("weight", 1, None), path)}
-            bias = bound("bias", 2, None)
-            if bias is not None:
-                params["bias"] = self._key(bias, path)
-            return Step("linear", (), -1, params, {}, path)
-        raise self._refusal(n, "")
+    def _argument(self, node: torch.fx.Node) -> Any:
+        return self.live.get(node, self.env.get(node))
 
-    def _key(self, tensor: Any, path: str) -> str:
-        key = self.keys.get(id(tensor))
-        if key is None:
-            raise TraceError(
-                f"{path}: expected a parameter or buffer of the module as weight, got a computed tensor; register it."
-            )
-        return key
-
-    def _refusal(self, n: torch.fx.Node, why: str) -> TraceError:
+    def _emitted(self, n: torch.fx.Node, call: Call) -> Any:
         if n.op == "call_module":
-            path, name = str(n.target), type(self.module.get_submodule(str(n.target))).__name__
-        else:
-            name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", str(n.target))
-            path = _path(n, name)
-        plain = name.lower().rstrip("_")
-        if why:
-            reason = f"{name} {why}; not supported"
-        elif plain in SMOOTH:
-            reason = f"{name} is smooth, so the network has no linear regions; replace it, for example by ReLU"
-        elif plain in JUMPS:
-            reason = f"{name} jumps, so the network is not continuous; replace it by a continuous piecewise-linear function"
-        else:
-            known = ", ".join(operations())
-            reason = f"expected one of {known} or an identity in evaluation mode, got {name}; rewrite it in those"
-        return TraceError(f"{path}: {reason}.")
+            module = self.module.get_submodule(str(n.target))
+            emit = emitter(module)
+            call = Call(call.tape, call.path, type(module).__name__, call.args, call.kwargs, call.value)
+            if emit is None:
+                raise call.refused()
+            return emit(module, call)
+        if isinstance(n.target, torch._ops.OpOverload) and call.name == "batch_norm":
+            call = Call(call.tape, call.path, call.name, call.args, {**call.kwargs, "aten": True}, call.value)
+        if call.name not in CALLS:
+            raise call.refused()
+        return CALLS[call.name](call)
+
+    def _check(self, found: Any, value: Any, path: str) -> None:
+        """What was written gives what the module gives, in shape and number."""
+        written = found if isinstance(found, tuple) else (found,)
+        given = value if isinstance(value, (tuple, list)) else (value,)
+        for ours, theirs in zip(written, given, strict=False):
+            if ours.value.shape != theirs.shape or ours.value.shape[:1] != (self.batch,):
+                raise TraceError(
+                    f"{path}: expected a batch of {self.batch} to stay one, got shape {tuple(theirs.shape)}: this mixes the "
+                    "batch dimension with others; keep the batch in front."
+                )
+            scale = float(theirs.abs().max())
+            if math.isfinite(scale) and not float((ours.value - theirs).abs().max()) <= 1e-9 * scale:
+                raise TraceError(
+                    f"{path}: the traced program differs from the module; does an operation write into a view of its input? "
+                    "Otherwise please report the network."
+                )
+
+    def _second_input(self, n: torch.fx.Node) -> TraceError:
+        return TraceError(f"forward: expected one input, got a second one {n.name!r}; bind it with functools.partial.")
 
 
-def _home(kind: type[nn.Module]) -> type[nn.Module]:
-    """The class of the table that `kind` is or derives from: a subclass that overrides forward must not pass for it."""
-    return next(k for k in kind.__mro__ if k in MODULES)
+def _name(n: torch.fx.Node) -> str:
+    """The name of what is called, the same for torch.relu, x.relu_() and aten.relu.default."""
+    if n.op == "call_module":
+        return "module"
+    if isinstance(n.target, torch._ops.OpOverload):
+        name = n.target._schema.name.split("::")[-1]
+    else:
+        name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", str(n.target))
+    return name if name.startswith("_") else name.rstrip("_")
 
 
-def _path(n: torch.fx.Node, name: str) -> str:
+def _in_place(n: torch.fx.Node, module: nn.Module) -> bool:
+    if n.op == "call_module":
+        return bool(getattr(module.get_submodule(str(n.target)), "inplace", False))
+    name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", "")
+    if isinstance(n.target, torch._ops.OpOverload):
+        name = n.target._schema.name
+    return bool(n.kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
+
+
+def _path(n: torch.fx.Node, name: str, prefix: str) -> str:
     stack = n.meta.get("nn_module_stack")
-    owner = next(reversed(stack), "") if stack else ""
+    owner = str(next(reversed(stack), "") if stack else "")
+    owner = "" if f"{owner}." == prefix else owner.removeprefix(prefix)
     return f"{owner}.{name}" if owner else name
 
 
-def _arguments(n: torch.fx.Node, env: dict[torch.fx.Node, Any]) -> Callable[[str, int, Any], Any]:
-    def read(name: str, position: int, default: Any) -> Any:
-        value = n.kwargs.get(name, n.args[position] if len(n.args) > position else default)
-        return env[value] if isinstance(value, torch.fx.Node) else value
-
-    return read
+# ---- proof -----------------------------------------------------------------------------------------------------------
 
 
-class _Draft:
-    """A step whose params are still tensors."""
-
-    def __init__(self, op: str, params: dict[str, Any] | None = None, attrs: dict[str, Any] | None = None):
-        self.op, self.params, self.attrs = op, params or {}, attrs or {}
-
-
-def _conv_draft(m: Any, value: Tensor) -> _Draft:
-    padding = m.padding if isinstance(m.padding, str) else list(m.padding)
-    attrs = {
-        "dims": len(m.kernel_size),
-        "stride": list(m.stride),
-        "padding": padding,
-        "dilation": list(m.dilation),
-        "groups": m.groups,
-        "padding_mode": m.padding_mode,
-        "pad": list(m._reversed_padding_repeated_twice),
-    }
-    return _Draft("conv", {"weight": m.weight, "bias": m.bias}, attrs)
-
-
-def _batch_norm_draft(m: Any, value: Tensor) -> _Draft:
-    if m.running_mean is None:
-        raise TraceError(
-            f"{type(m).__name__}: expected running statistics, got track_running_stats=False, which makes the output "
-            "depend on the batch; train with running statistics or fold the layer."
+def _prove(program: Program) -> None:
+    """Every affine step is affine, its homogeneous form is its linear part, and no row of a batch sees another."""
+    generator = torch.Generator().manual_seed(2)
+    shapes: dict[int, tuple[int, ...]] = {0: program.input_shape}
+    for i, step in enumerate(program.steps):
+        a, b = (
+            {r: torch.randn(3, *shapes[r], dtype=torch.float64, generator=generator) for r in step.inputs} for _ in range(2)
         )
-    params = {"running_mean": m.running_mean, "running_var": m.running_var, "weight": m.weight, "bias": m.bias}
-    return _Draft("batch_norm", params, {"eps": m.eps})
+
+        def run(live: dict[int, Tensor], homogeneous: bool = False, i: int = i) -> Tensor:
+            return program.run(live, i, i + 1, homogeneous=homogeneous)[program.steps[i].output]
+
+        with torch.no_grad():
+            fa = run(a)
+            shapes[step.output] = tuple(fa.shape[1:])
+            if not torch.isfinite(fa).all():
+                return  # the comparison with the module says so, in words about weights
+            scale = 1e-9 * float(fa.abs().max().clamp_min(1e-300)) * 4.0
+            apart = torch.cat([run({r: t[k : k + 1] for r, t in a.items()}) for k in range(3)])
+            if not float((apart - fa).abs().max()) <= scale:
+                raise TraceError(f"{step.path}: {step.op} mixes the rows of a batch; keep the batch in front.")
+            if step.is_kink:
+                continue
+            f0, fb = run({r: torch.zeros_like(t) for r, t in a.items()}), run(b)
+            both = {r: a[r] + b[r] for r in a}
+            scale += 4e-9 * float(max(fb.abs().max(), f0.abs().max()))
+            affine = float((fa + fb - f0 - run(both)).abs().max()) <= scale
+            linear = float((run(a, True) - (fa - f0)).abs().max()) <= scale
+        if not (affine and linear):
+            raise TraceError(
+                f"{step.path}: the traced program differs from the module's own kind: {step.op} is not affine; "
+                "please report the network."
+            )
 
 
-MODULES: dict[type[nn.Module], Callable[[Any, Tensor], Any]] = {
-    nn.Linear: lambda m, v: _Draft("linear", {"weight": m.weight, "bias": m.bias}),
-    nn.Conv1d: _conv_draft,
-    nn.Conv2d: _conv_draft,
-    nn.Conv3d: _conv_draft,
-    nn.BatchNorm1d: _batch_norm_draft,
-    nn.BatchNorm2d: _batch_norm_draft,
-    nn.BatchNorm3d: _batch_norm_draft,
-    nn.Flatten: lambda m, v: _Draft("reshape", attrs={"shape": list(v.shape[1:])}),
-    nn.Unflatten: lambda m, v: _Draft("reshape", attrs={"shape": list(v.shape[1:])}),
-    nn.ReLU: lambda m, v: _Draft("relu"),
-    nn.LeakyReLU: lambda m, v: _Draft("leaky_relu", attrs={"negative_slope": float(m.negative_slope)}),
-    nn.Identity: lambda m, v: None,
-    nn.Dropout: lambda m, v: None,
-    nn.Dropout1d: lambda m, v: None,
-    nn.Dropout2d: lambda m, v: None,
-    nn.Dropout3d: lambda m, v: None,
-    nn.AlphaDropout: lambda m, v: None,
-}
-RESHAPES = {"flatten", "view", "reshape", "unflatten"}
-IDENTITIES = {"dropout", "contiguous", "clone", "detach", "alpha_dropout"}
-
-
-def _compare(program: Program, module: nn.Module) -> None:
+def _compare(program: Program, module: nn.Module, batch: int) -> None:
     """Program and module agree on random inputs of several scales, or TraceError."""
     generator = torch.Generator().manual_seed(1)
-    x = torch.randn(8, *program.input_shape, dtype=torch.float64, generator=generator)
-    x = x * torch.logspace(-2, 2, 8, dtype=torch.float64).reshape(-1, *[1] * len(program.input_shape))
+    rows = batch * -(-8 // batch)
+    x = torch.randn(rows, *program.input_shape, dtype=torch.float64, generator=generator)
+    x = x * torch.logspace(-2, 2, rows, dtype=torch.float64).reshape(-1, *[1] * len(program.input_shape))
+    size = batch if _exported(module) else rows
     with torch.no_grad():
-        ours, theirs = program(x), module(x).reshape(8, -1)
+        ours = program(x.clone())
+        parts = [module(part.clone()) for part in x.split(size)]
+        theirs = torch.cat([p[0] if isinstance(p, (tuple, list)) else p for p in parts]).reshape(rows, -1)
     if not torch.isfinite(theirs).all():
         raise TraceError(
             "network: expected finite outputs, got NaN or infinity; look for NaN or infinite weights in the checkpoint."

@@ -149,7 +149,7 @@ class Witness:
 
         for _ in range(4):
             weights = {k: moved(w, w) if w.is_floating_point() else w for k, w in self.program.weights.items()}
-            other_z, other_y = self.values(moved(x, size), self.program.bind(weights))
+            other_z, other_y = self.values(moved(x, size), self.program.with_weights(weights))
             unit = np.maximum(unit, np.abs(other_z - z).max(axis=0, initial=0.0))
             output = np.maximum(output, np.abs(other_y - y).max(axis=0, initial=0.0))
         scale = SAFETY * 2.0**-53 / STEP

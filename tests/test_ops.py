@@ -12,6 +12,7 @@ from torch import nn
 
 from splineviz.errors import TraceError
 from splineviz.ops import AFFINE, KINKS, Kinks, Program, Step, operations
+from splineviz.tape import Live, Tape
 from splineviz.tracing import trace
 
 LINEAR = Step("linear", (0,), 1, {"weight": "a.weight", "bias": "a.bias"}, {}, "a")
@@ -44,18 +45,41 @@ def test_a_program_computes_what_its_steps_say() -> None:
     torch.testing.assert_close(outputs, program(x))
 
 
-@pytest.mark.parametrize("name", KINKS)
-def test_every_kink_is_the_function_that_its_breakpoints_and_slopes_say(name: str) -> None:
-    attrs = {"negative_slope": 0.125}
+KINK_ATTRS: list[tuple[str, dict[str, Any]]] = [
+    ("relu", {}),
+    ("leaky_relu", {"negative_slope": 0.125}),
+    ("abs", {}),
+    ("relu6", {}),
+    ("clamp", {"min": -1.0, "max": 0.5}),
+    ("clamp", {"min": None, "max": 0.5}),
+    ("clamp", {"min": -1.0, "max": None}),
+    ("clamp", {"min": 1.0, "max": 0.5}),
+    ("hardsigmoid", {}),
+    ("softshrink", {"lambd": 0.75}),
+]
+
+
+@pytest.mark.parametrize(("name", "attrs"), KINK_ATTRS, ids=str)
+def test_every_kink_is_the_function_that_its_breakpoints_and_slopes_say(name: str, attrs: dict[str, Any]) -> None:
+    assert {name for name, _ in KINK_ATTRS} == KINKS.keys()
     call, describe = KINKS[name]
     kinks = describe(attrs)
     assert isinstance(kinks, Kinks) and len(kinks.slopes) == len(kinks.breakpoints) + 1
     assert list(kinks.breakpoints) == sorted(kinks.breakpoints)
-    z = torch.linspace(-3, 3, 601, dtype=torch.float64)
-    torch.testing.assert_close(call(torch.tensor([0.0], dtype=torch.float64), attrs), torch.zeros(1, dtype=torch.float64))
+    z = torch.linspace(-8, 8, 1601, dtype=torch.float64)
     slopes = torch.tensor(kinks.slopes, dtype=torch.float64)
     piece = torch.searchsorted(torch.tensor(kinks.breakpoints, dtype=torch.float64), (z[1:] + z[:-1]) / 2)
     torch.testing.assert_close(call(z, attrs).diff() / z.diff(), slopes[piece])
+
+
+@pytest.mark.parametrize(("name", "attrs"), KINK_ATTRS, ids=str)
+def test_a_kink_with_other_breakpoints_is_a_sum_of_relus(name: str, attrs: dict[str, Any]) -> None:
+    tape = Tape((5,), {})
+    z = Live(0, torch.zeros(2, 5, dtype=torch.float64))
+    program = tape.program(tape.kink(name, z, **attrs).register)
+    assert {layer.kinks.breakpoints for layer in program.layers} <= {(0.0,)}
+    x = torch.linspace(-9, 9, 35, dtype=torch.float64).reshape(7, 5)
+    torch.testing.assert_close(program(x), KINKS[name][0](x, attrs))
 
 
 def test_every_affine_operation_is_affine_and_homogeneous_leaves_out_the_constants() -> None:
@@ -111,7 +135,7 @@ def test_broken_programs_are_refused(steps: list[Step], output: int, words: str)
 
 
 def test_operations_are_named() -> None:
-    assert operations() == sorted(operations()) and {"linear", "conv", "relu"} <= set(operations())
+    assert operations() == sorted(operations()) and {"linear", "conv", "cat", "relu"} <= set(operations())
 
 
 # ---- precision, weights, data ----------------------------------------------------------------------------------

@@ -1,0 +1,182 @@
+"""Affine operations: the torch calls that a Program may make between two kinks.
+
+    AFFINE   one tensor in, one out:  f(x, params, attrs, homogeneous)
+    JOINS    several tensors in, one out:  f(xs, attrs)
+
+x (n, ...) is a batch; its rows never meet. homogeneous leaves out every constant, so that a direction is mapped as a
+direction. params are the weights by role; attrs["views"] says under which shape a role's weight is read. attrs are
+JSON-ready, and what they may call is written in these tables alone. This room knows no graph and no module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Attrs = Mapping[str, Any]
+Params = Mapping[str, Tensor]
+Affine = Callable[[Tensor, Params, Attrs, bool], Tensor]
+
+
+def viewed(p: Params, a: Attrs, role: str) -> Tensor:
+    """The weight of a role, under the shape (and transposed, if so said) that attrs["views"] gives for it."""
+    view = a.get("views", {}).get(role)
+    if view is None:
+        return p[role]
+    weight = p[role].reshape(view["shape"])
+    return weight.mT if view["transposed"] else weight
+
+
+def _linear(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    return F.linear(x, viewed(p, a, "weight"), None if homogeneous else p.get("bias"))
+
+
+def _conv(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    convolve: Callable[..., Tensor] = (F.conv1d, F.conv2d, F.conv3d)[a["dims"] - 1]
+    if a["padding_mode"] != "zeros":
+        x = F.pad(x, a["pad"], mode=a["padding_mode"])
+    padding = a["padding"] if a["padding_mode"] == "zeros" else 0
+    bias = None if homogeneous else p.get("bias")
+    return convolve(x, p["weight"], bias, a["stride"], padding, a["dilation"], a["groups"])
+
+
+def _conv_transpose(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    convolve: Callable[..., Tensor] = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[a["dims"] - 1]
+    bias = None if homogeneous else p.get("bias")
+    return convolve(x, p["weight"], bias, a["stride"], a["padding"], a["output_padding"], a["groups"], a["dilation"])
+
+
+def _batch_norm(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    scale = torch.rsqrt(p["running_var"] + a["eps"])
+    if "weight" in p:
+        scale = scale * p["weight"]
+    shape = (1, -1) + (1,) * (x.dim() - 2)
+    if homogeneous:
+        return x * scale.view(shape)
+    centred = (x - p["running_mean"].view(shape)) * scale.view(shape)
+    return centred + p["bias"].view(shape) if "bias" in p else centred
+
+
+def _reshape(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    return x.reshape(x.shape[0], *a["shape"])
+
+
+def _expand(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    return x.expand(-1, *a["shape"])
+
+
+def _repeat(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    return x.repeat(1, *a["repeats"])
+
+
+def _getitem(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    """attrs["key"]: one entry a dimension after the batch: number, None, "...", [start, stop, step], {"list": []}."""
+    return x[(slice(None), *(_index(entry) for entry in a["key"]))]
+
+
+def _index(entry: Any) -> Any:
+    if entry == "...":
+        return Ellipsis
+    if isinstance(entry, Mapping):
+        return list(entry["list"])
+    return slice(*entry) if isinstance(entry, (list, tuple)) else entry
+
+
+def _scale(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    return x * (viewed(p, a, "factor") if "factor" in p else a["factor"])
+
+
+def _divide(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    return x / (viewed(p, a, "divisor") if "divisor" in p else a["divisor"])
+
+
+def _shift(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    """Shifted by alpha value; a constant of larger shape stretches x even where it is left out."""
+    value = viewed(p, a, "value") if "value" in p else torch.as_tensor(a["value"], dtype=x.dtype, device=x.device)
+    return x.expand(torch.broadcast_shapes(x.shape, value.shape)) if homogeneous else x + a["alpha"] * value
+
+
+def _matmul(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    other = viewed(p, a, "other")
+    return other @ x if a["left"] else x @ other
+
+
+def _einsum(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    operands = [viewed(p, a, str(i)) for i in range(len(p))]
+    operands.insert(a["position"], x)
+    return torch.einsum(a["equation"], operands)
+
+
+def _pad(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
+    value = None if a["mode"] != "constant" else 0.0 if homogeneous else a["value"]
+    return F.pad(x, a["pad"], a["mode"], value)
+
+
+def _plain(function: Callable[..., Tensor]) -> Affine:
+    """A linear torch function whose keyword arguments are the attrs."""
+    return lambda x, p, a, homogeneous: function(x, **a)
+
+
+PLAIN: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {
+    "mean": (torch.mean, ("dim", "keepdim")),
+    "sum": (torch.sum, ("dim", "keepdim")),
+    "cumsum": (torch.cumsum, ("dim",)),
+    "diff": (torch.diff, ("n", "dim")),
+    "permute": (torch.permute, ("dims",)),
+    "transpose": (torch.transpose, ("dim0", "dim1")),
+    "movedim": (torch.movedim, ("source", "destination")),
+    "flip": (torch.flip, ("dims",)),
+    "roll": (torch.roll, ("shifts", "dims")),
+    "narrow": (torch.narrow, ("dim", "start", "length")),
+    "select": (torch.select, ("dim", "index")),
+    "diagonal": (torch.diagonal, ("offset", "dim1", "dim2")),
+    "tril": (torch.tril, ("diagonal",)),
+    "triu": (torch.triu, ("diagonal",)),
+    "repeat_interleave": (torch.repeat_interleave, ("repeats", "dim")),
+    "pixel_shuffle": (F.pixel_shuffle, ("upscale_factor",)),
+    "pixel_unshuffle": (F.pixel_unshuffle, ("downscale_factor",)),
+    "channel_shuffle": (F.channel_shuffle, ("groups",)),
+    "unfold": (F.unfold, ("kernel_size", "dilation", "padding", "stride")),
+    "fold": (F.fold, ("output_size", "kernel_size", "dilation", "padding", "stride")),
+    "avg_pool1d": (F.avg_pool1d, ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")),
+    "avg_pool2d": (F.avg_pool2d, ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")),
+    "avg_pool3d": (F.avg_pool3d, ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")),
+    "adaptive_avg_pool1d": (F.adaptive_avg_pool1d, ("output_size",)),
+    "adaptive_avg_pool2d": (F.adaptive_avg_pool2d, ("output_size",)),
+    "adaptive_avg_pool3d": (F.adaptive_avg_pool3d, ("output_size",)),
+    "interpolate": (
+        F.interpolate,
+        ("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias"),
+    ),
+}
+"""Linear torch functions without weights: the function, and the names of its arguments after the input, in order."""
+
+AFFINE: dict[str, Affine] = {
+    "linear": _linear,
+    "conv": _conv,
+    "conv_transpose": _conv_transpose,
+    "batch_norm": _batch_norm,
+    "reshape": _reshape,
+    "expand": _expand,
+    "repeat": _repeat,
+    "getitem": _getitem,
+    "scale": _scale,
+    "divide": _divide,
+    "shift": _shift,
+    "matmul": _matmul,
+    "einsum": _einsum,
+    "pad": _pad,
+    **{name: _plain(function) for name, (function, _) in PLAIN.items()},
+}
+"""Affine operations of one tensor, by name."""
+
+JOINS: dict[str, Callable[[Sequence[Tensor], Attrs], Tensor]] = {
+    "add": lambda xs, a: torch.add(xs[0], xs[1], alpha=a["alpha"]),
+    "cat": lambda xs, a: torch.cat(list(xs), dim=a["dim"]),
+    "stack": lambda xs, a: torch.stack(list(xs), dim=a["dim"]),
+}
+"""Affine operations of several tensors, by name; none has a constant."""
