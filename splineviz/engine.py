@@ -86,7 +86,8 @@ class Engine:
         uv = block.uv[:, : len(directions)]
         values = {r: np.ascontiguousarray(value + uv @ slope) for r, (value, slope) in maps.items()}
         block.values = values.pop(stage.result)
-        block.live = values
+        shapes = self.stages[1].shapes if self.layers else {}
+        block.live = {r: value.reshape(len(value), *shapes[r]) for r, value in values.items() if r in shapes}
         block.row_scale = np.linalg.norm(uv, axis=1)
         # On the slice the scale of a unit is that of its slope there, not of its weights in input space.
         self._scales[0] = (np.linalg.norm(maps[stage.result][1], axis=0), error)
@@ -158,10 +159,10 @@ class Engine:
             block.uv, block.edges, block.tag, block.key, layer,
             cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spare, spare,
         )  # fmt: skip
-        uv, a, b, t, maker, edges, tag, offsets, halves, hashes, chords, lost, irregular = cutting.cut_faces(
+        uv, parents, edges, tag, faces, chords, lost, irregular = cutting.cut_faces(
             block.face_offsets, block.face_halves, block.face_hash, block.edges, plus, minus, z, *scales,
             self.unit_hashes[layer], int(self.unit_offsets[layer]), cut_offsets, cut_unit, cut_order, vertex_offsets,
-            uv, *parents, edges, tag,
+            uv, tuple(parents), edges, tag,
         )  # fmt: skip
         with self._lock:
             self.irregular += irregular
@@ -171,10 +172,8 @@ class Engine:
         fresh = int(vertex_offsets[-1])
         targets = np.arange(len(z), len(z) + fresh, dtype=np.int32)
         starts, ends = np.ascontiguousarray(block.edges[:, 0]), np.ascontiguousarray(block.edges[:, 1])
-        edge_lines = (starts, ends, cut_offsets, cut_t, cut_unit, cut_size, vertex_offsets, t[:fresh], targets)
-        return Cut(
-            len(z), norm, uv, (a, b, t, maker), edges, tag, whole_key, (offsets, halves, hashes), edge_lines, chords, lost
-        )
+        edge_lines = (starts, ends, cut_offsets, cut_t, cut_unit, cut_size, vertex_offsets, parents[2][:fresh], targets)
+        return Cut(len(z), norm, uv, parents, edges, tag, whole_key, faces, edge_lines, chords, lost)
 
     def _scales_at(self, block: Block) -> tuple[FloatArray, FloatArray, FloatArray, float]:
         return (block.row_scale, *self._scales[block.layer], self.tolerance)
