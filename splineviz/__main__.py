@@ -98,6 +98,7 @@ def animate(options: Namespace) -> None:
             size=options.size,
             fill=options.fill,
             steps=options.steps,
+            tween=options.tween,
             lc=LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
             jobs=options.jobs,
             progress=tick,

@@ -1,7 +1,8 @@
 r"""The animation of a run: its frames in time, as pictures and as video.
 
         run -> runs.measure_run -> partitions + rows -> frames/step-0000012345.png -> animation.mp4, animation.gif
-                                        |                                         -> summary.png
+                                        |               tweens/step-...            -> summary.png, poster.png
+                                        |                                          -> animation.vtt, animation.txt
                                         +-> one colour scale for all frames
 
 Frames are drawn one after the other and encoded one after the other, so memory does not grow with their number.
@@ -14,59 +15,40 @@ This room knows no network. A run with one checkpoint makes a video of one pictu
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-import numpy.typing as npt
-from av.video.reformatter import Colorspace
-from matplotlib.colors import to_rgb
-from PIL import Image, PngImagePlugin
 
 from splineviz import anchors as anchor_room
-from splineviz import curves, draw, figures, files, fills, runs
+from splineviz import captions, curves, draw, figures, files, fills, runs, tweens
 from splineviz._kernels import raster
 from splineviz.errors import DataError
+from splineviz.films import FORMATS, GIF_WIDTH, HOLD, KEY, Pixels, comment_of, note, save_frame, save_video
 from splineviz.partition import Partition
 
-Pixels = npt.NDArray[np.uint8]
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): half of `total` is measuring, half is drawing."""
-
-CODECS: dict[str, tuple[str, dict[str, str]]] = {
-    # Thin dark lines on colour are what codecs blur first, hence a quality well above the default.
-    "mp4": ("libx264", {"crf": "20", "preset": "medium"}),
-    "webm": ("libvpx-vp9", {"crf": "24", "b:v": "0", "row-mt": "1"}),
-}
-FORMATS = (*CODECS, "gif")
-GIF_WIDTH = 960
-"""Most pixels across a gif: it has no compression worth the name for such pictures."""
-EXACT = ("white", "black", curves.TRAIN, curves.TEST, curves.RANDOM, draw.BOUNDARY_COLOR)
-"""Colours that cover few pixels and mean much: a gif shows them as they are."""
-HOLD = 2.0
-"""How long the last frame stands, in seconds."""
-BT709 = 1  # the number of this standard for primaries, transfer and matrix in a video stream's tags
-KEY = "splineviz"
-"""Name of the note in a PNG that holds its digest."""
 
 
 @dataclass(frozen=True)
 class Animation:
-    """What `animate` wrote. frames: one picture a checkpoint, in order of steps; videos: one a format."""
+    """What `animate` wrote. frames: one picture a checkpoint, in order of steps; videos: one a format.
+
+    poster: the last frame, to show where the film does not play; captions: its words with times (WebVTT), and beside it
+    animation.txt, an alternative text for the film as a whole.
+    """
 
     out: Path
     frames: tuple[Path, ...]
     videos: tuple[Path, ...]
     summary: Path
     table: Path
+    poster: Path
+    captions: Path
     drawn: int
     """How many frames were drawn by this call; the others were up to date."""
 
@@ -81,6 +63,7 @@ def animate(
     fps: float = 6,
     size: tuple[int, int] = (1920, 1080),
     steps: Sequence[int] | None = None,
+    tween: int = 0,
     fill: str = "slope",
     cmap: Any = None,
     limits: tuple[float, float] | None = None,
@@ -91,7 +74,9 @@ def animate(
     """Measure and draw every checkpoint of a run, and write video, frames, partitions, measures and summary to `out`.
 
     run: a directory that a Recorder wrote, or an opened Run. anchors: three training samples, by index; they span
-    the plane. window: as `Plane.window` takes it. formats: of "mp4", "webm", "gif". fps: checkpoints a second.
+    the plane. window: as `Plane.window` takes it. formats: of films.FORMATS. fps: checkpoints a second.
+    tween: frames between two checkpoints, each the exact partition of the network with interpolated weights (`tweens`),
+    marked as such on the frame; they are drawn here, one after the other.
     size: of a frame in pixels. steps: draw these checkpoints only. fill, cmap, limits: as `draw.regions` takes them;
     by default the limits hold the middle 98% of the slices of all checkpoints. lc: settings of the local complexity,
     None leaves it out. jobs: processes, or an executor, that measure. progress: see `Progress`.
@@ -105,6 +90,8 @@ def animate(
     opened = run if isinstance(run, runs.Run) else runs.open_run(run)
     opened, folder = _at(opened, steps), Path(out)
     measuring = None if progress is None else lambda done, total, text="": progress(done, 2 * total, text)
+    if tween < 0:
+        raise DataError(f"tween: expected a number of frames from 0 up, got {tween}.")
     results = runs.measure_run(
         opened, anchors=tuple(anchors), window=window, out=folder, lc=lc, jobs=jobs, progress=measuring
     )
@@ -121,44 +108,99 @@ def animate(
         **settings,
     )
     rows = [{name: str(value) for name, value in r.row.items() if name != "seconds"} for r in results]
-    note = files.digest(_painters(), rows, limits, list(size), fill, str(cmap), list(anchors), settings)
-    keys = [files.digest(note, index, Path(r.partition_path).read_bytes()) for index, r in enumerate(results)]
-    frames = [folder / "frames" / f"step-{result.step:010d}.png" for result in results]
-    drawn = _draw_frames(painter, results, frames, keys, progress)
+    look = files.digest(_painters(), rows, limits, list(size), fill, str(cmap), list(anchors), settings)
+    shots = _shots(opened, results, folder, tween, look, opened.plane(anchors), window)
+    drawn = _draw_frames(painter, shots, len(results), progress)
     summary = folder / "summary.png"
-    if _note(summary) != note:
+    if note(summary) != look:
         figure = figures.summary(painter.table, **settings)
-        files.write(summary, lambda stream: figure.savefig(stream, format="png", metadata={KEY: note}))
+        files.write(summary, lambda stream: figure.savefig(stream, format="png", metadata={KEY: look}))
     videos = []
     for name in formats:
         video = folder / f"animation.{name}"
-        key = files.digest(keys, fps, HOLD, name, GIF_WIDTH)
-        if _comment(video) != key:
-            save_video(video, frames, fps=fps, comment=key)
+        key = files.digest([shot.key for shot in shots], fps, HOLD, name, GIF_WIDTH)
+        if comment_of(video) != key:
+            save_video(video, [shot.path for shot in shots], fps=fps * (tween + 1), comment=key)
         videos.append(video)
-    return Animation(folder, tuple(frames), tuple(videos), summary, folder / "measures.csv", drawn)
+    _words(folder, painter.table, fps, tween, fill)
+    frames = tuple(shot.path for shot in shots if shot.tween is None)
+    poster = folder / "poster.png"
+    if note(poster) != shots[-1].key:
+        files.write(poster, lambda stream: stream.write(frames[-1].read_bytes()))
+    return Animation(
+        folder, frames, tuple(videos), summary, folder / "measures.csv", poster, folder / "animation.vtt", drawn
+    )
 
 
-def _draw_frames(
-    painter: figures.FramePainter,
-    results: Sequence[runs.Result],
-    frames: Sequence[Path],
-    keys: Sequence[str],
-    progress: Progress | None,
-) -> int:
+@dataclass(frozen=True)
+class _Shot:
+    """One frame to be: which row it belongs to, where its partition comes from, its file and its digest."""
+
+    index: int
+    path: Path
+    key: str
+    partition: Callable[[], Partition]
+    tween: figures.Tween | None
+    text: str
+
+
+def _shots(
+    run: runs.Run, results: Sequence[runs.Result], folder: Path, count: int, look: str, plane: Any, window: Any
+) -> list[_Shot]:
+    """All frames of the film, in order: one a checkpoint, `count` between two."""
+    shots: list[_Shot] = []
+    contents = [files.digest(Path(result.partition_path).read_bytes()) for result in results]
+    for index, result in enumerate(results):
+        path, text = folder / "frames" / f"step-{result.step:010d}.png", f"frame of step {result.step:,}"
+        load = _loader(result)
+        shots.append(_Shot(index, path, files.digest(look, index, contents[index]), load, None, text))
+        if index == len(results) - 1:
+            break
+        following = results[index + 1].step
+        for k in range(1, count + 1):
+            share = k / (count + 1)
+            path = folder / "tweens" / f"step-{result.step:010d}-{following:010d}-{k:03d}-of-{count:03d}.png"
+            key = files.digest(look, index, contents[index], contents[index + 1], share)
+            cut = _cutter(run, run.checkpoints[index], run.checkpoints[index + 1], share, plane, window)
+            mark = figures.Tween(float(result.step), float(following), share)
+            shots.append(_Shot(index, path, key, cut, mark, f"frame between steps {result.step:,} and {following:,}"))
+    return shots
+
+
+def _loader(result: runs.Result) -> Callable[[], Partition]:
+    return lambda: Partition.load(result.partition_path)
+
+
+def _cutter(run: runs.Run, a: Any, b: Any, share: float, plane: Any, window: Any) -> Callable[[], Partition]:
+    return lambda: tweens.tween(run, a, b, share, plane=plane, window=window)
+
+
+def _words(folder: Path, table: Sequence[Any], fps: float, tween: int, fill: str) -> None:
+    """Captions and alternative text; what already says the same is not touched."""
+    said = {
+        "animation.vtt": captions.captions(table, fps=fps, hold=HOLD, tweens=tween),
+        "animation.txt": captions.alternative(table, fill=fill),
+    }
+    for name, text in said.items():
+        path = folder / name
+        if not (path.is_file() and path.read_text() == text):
+            files.write_text(path, text)
+
+
+def _draw_frames(painter: figures.FramePainter, shots: Sequence[_Shot], measured: int, progress: Progress | None) -> int:
     """Draw the frames that are not up to date, each while the one before is written; returns how many they were."""
-    drawn, count = 0, len(results)
+    drawn = 0
     written: Future[None] | None = None
     with ThreadPoolExecutor(1) as writer:
-        for index, (result, path, key) in enumerate(zip(results, frames, keys, strict=True)):
-            if _note(path) != key:
-                pixels = painter.paint(Partition.load(result.partition_path), index)
+        for index, shot in enumerate(shots):
+            if note(shot.path) != shot.key:
+                pixels: Pixels = painter.paint(shot.partition(), shot.index, tween=shot.tween)
                 if written is not None:
                     written.result()  # one at a time, so memory does not grow; and its errors come to light
-                written = writer.submit(save_frame, path, pixels, key)
+                written = writer.submit(save_frame, shot.path, pixels, shot.key)
                 drawn += 1
             if progress:
-                progress(count + index + 1, 2 * count, f"frame of step {result.step:,}")
+                progress(measured + (index + 1) * measured // len(shots), 2 * measured, shot.text)
         if written is not None:
             written.result()
     return drawn
@@ -188,144 +230,5 @@ def _thumbnails(run: runs.Run, anchors: Sequence[int]) -> list[Any]:
 def _painters() -> str:
     """Digest of the code that draws: a frame drawn by an older version is not up to date."""
     return files.digest(
-        *(Path(module.__file__ or "").read_bytes() for module in (anchor_room, curves, draw, figures, fills, raster))
+        *(Path(module.__file__ or "").read_bytes() for module in (anchor_room, curves, draw, figures, fills, raster, tweens))
     )
-
-
-# ---- pictures ----------------------------------------------------------------------------------------
-
-
-def save_frame(path: Path, pixels: Pixels, key: str) -> None:
-    """Write a frame (H, W, 3) as PNG with a note that holds its key."""
-    note = PngImagePlugin.PngInfo()
-    note.add_text(KEY, key)
-    # Run lengths alone (type 3, Z_RLE): a third faster than the weakest full search, and no larger, for pictures so busy.
-    options = {"pnginfo": note, "compress_level": 1, "compress_type": 3}
-    files.write(path, lambda stream: Image.fromarray(pixels).save(stream, "PNG", **options))
-
-
-def _note(path: Path) -> str | None:
-    """The key that a PNG carries, None if there is no such file or it is broken."""
-    try:
-        with Image.open(path) as image:
-            return str(image.info.get(KEY))
-    except OSError:
-        return None
-
-
-def _read(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
-
-
-# ---- videos ------------------------------------------------------------------------------------------
-
-
-def save_video(path: Path, frames: Sequence[Path], *, fps: float, comment: str = "") -> None:
-    """Encode PNG frames of one size, in order, as the format of the path's ending: mp4, webm or gif.
-
-    The last frame stands for HOLD seconds. Only one frame is in memory at a time. Raises DataError without frames.
-    """
-    if not frames:
-        raise DataError(f"{path}: expected at least one frame to make a video of, got none.")
-    if path.suffix == ".gif":
-        _save_gif(path, frames, fps, comment)
-    else:
-        _save_stream(path, frames, fps, comment)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place at the end: encoders want a name, not a stream."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _save_stream(path: Path, frames: Sequence[Path], fps: float, comment: str) -> None:
-    """H.264 (mp4) or VP9 (webm), 4:2:0, even size; the index in front, so that a browser starts at once."""
-    codec, quality = CODECS[path.suffix[1:]]
-    options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
-    repeats = max(round(HOLD * fps), 1)
-    with _whole(path) as temporary, av.open(str(temporary), "w", options=options) as container:
-        container.metadata["comment"] = comment
-        stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
-        first = _even(np.asarray(_read(frames[0])))
-        stream.height, stream.width = first.shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.options = quality
-        context = stream.codec_context
-        context.gop_size = max(round(2 * fps), 1)  # a key frame every two seconds: one can seek
-        context.color_primaries = context.color_trc = context.colorspace = BT709
-        for index, name in enumerate(frames):
-            pixels = first if index == 0 else _even(np.asarray(_read(name)))
-            for _ in range(repeats if index == len(frames) - 1 else 1):
-                picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-                picture = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
-                container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
-
-
-def _even(pixels: Pixels) -> Pixels:
-    """Repeat the last row or column of a picture of odd size: 4:2:0 colour needs an even one."""
-    height, width = pixels.shape[:2]
-    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-
-
-def _save_gif(path: Path, frames: Sequence[Path], fps: float, comment: str) -> None:
-    """A gif of at most GIF_WIDTH pixels across; all frames share one palette, so that no colour flickers."""
-    palette = _palette(frames)
-
-    def pictures() -> Iterator[Image.Image]:
-        for name in frames:
-            yield _small(_read(name)).quantize(palette=palette, dither=Image.Dither.NONE)
-
-    stream = pictures()
-    durations = [round(1000 / fps)] * (len(frames) - 1) + [round(1000 * HOLD)]
-    with _whole(path) as temporary:
-        next(stream).save(
-            temporary, save_all=True, append_images=stream, duration=durations if len(frames) > 1 else durations[0],
-            loop=0, optimize=False, comment=comment.encode(),
-        )  # fmt: skip
-
-
-def _small(image: Image.Image) -> Image.Image:
-    if image.width <= GIF_WIDTH:
-        return image
-    return image.resize((GIF_WIDTH, round(image.height * GIF_WIDTH / image.width)), Image.Resampling.BOX)
-
-
-def _palette(frames: Sequence[Path]) -> Image.Image:
-    """A picture whose palette fits all frames: the colours of a few of them, from the first to the last."""
-    stride = -(-len(frames) // 6)
-    samples = [_small(_read(name)) for name in islice(frames, 0, None, stride)]
-    sheet = Image.new("RGB", (samples[0].width, sum(s.height for s in samples)))
-    top = 0
-    for sample in samples:
-        sheet.paste(sample, (0, top))
-        top += sample.height
-    found = sheet.quantize(256, method=Image.Quantize.MEDIANCUT)
-    colors = np.array(found.getpalette(), dtype=float).reshape(-1, 3)
-    for color in EXACT:
-        exact = np.round(255 * np.array(to_rgb(color)))
-        distance = ((colors - exact) ** 2).sum(axis=1)
-        # It takes the place of all its like: Pillow looks colours up in steps of 4, and might prefer one of those.
-        colors[(distance <= 108) | (distance == distance.min())] = exact
-    found.putpalette(colors.astype(np.uint8).tobytes())
-    return found
-
-
-def _comment(path: Path) -> str | None:
-    """The comment that a video carries, None if there is no such file or it cannot be read."""
-    with suppress(OSError, ValueError):
-        if path.suffix == ".gif":
-            with Image.open(path) as image:
-                return bytes(image.info.get("comment", b"")).decode()
-        with av.open(str(path)) as container:
-            tags = {name.lower(): text for name, text in container.metadata.items()}
-            return tags.get("comment")
-    return None

@@ -22,6 +22,7 @@ Everything is laid out in units of a 1080th of the height, so every size looks a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -103,6 +104,22 @@ PAPER_STYLE: Any = {
 # ---- a frame -----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Tween:
+    """A frame between two checkpoints: their steps, and the share of the second in the weights, in (0, 1)."""
+
+    first: float
+    second: float
+    share: float
+
+    @property
+    def step(self) -> float:
+        """Where the cursor stands: geometrically between, from step 0 linearly."""
+        if self.first <= 0:
+            return self.first + self.share * (self.second - self.first)
+        return float(self.first * (self.second / self.first) ** self.share)
+
+
 class FramePainter:
     """Paints the frames of one run, all with the same panels, limits and size.
 
@@ -152,6 +169,7 @@ class FramePainter:
                 spine.set(visible=True, linewidth=1.4, edgecolor="black", zorder=10)
             self._bar = self._axes(1014, 44, 20, 952)
             self._header = (self._text(40, 1014, 25, "left"), self._text(992, 1014, 25, "right"))
+            self._mark = self._text(40, 12, 15.5, "left")
             self._draw_panels()
 
     def _axes(self, x: float, y: float, width: float, height: float) -> Axes:
@@ -195,23 +213,30 @@ class FramePainter:
             if ax.get_position().y0 < 0.3:
                 ax.set_xlabel("training step", labelpad=8)
 
-    def update(self, partition: Partition, index: int, *, boundary: Any = None) -> Figure:
+    def update(self, partition: Partition, index: int, *, boundary: Any = None, tween: Tween | None = None) -> Figure:
         """Set the figure to one checkpoint and return it.
 
         index: the row of the table; boundary: (M, 2, 2) segments, by default the partition's decision boundary.
-        Raises IndexError when the table has no such row.
+        tween: the partition is that of interpolated weights after this row: the frame says so, the cursor stands between,
+        and no measure is shown as if it had been taken. Raises IndexError when the table has no such row.
         """
         if not -len(self.table) <= index < len(self.table):
             raise IndexError(f"index: expected a row of the table's {len(self.table)}, got {index}.")
         row = self.table[index]
-        step = float(row["step"])
+        step = float(row["step"]) if tween is None else tween.step
         for line, past, dots, curves, strong in self._cursors:
             line.set_xdata([step, step])
             past.set_width(step - past.get_x())
             for artist in strong:
                 artist.set_clip_path(past)  # each time: the rectangle is read when it is set
+            dots.set_visible(tween is None)
             dots.set_offsets(np.array([[step, float(row.get(name, np.nan))] for name, _, _ in curves]).reshape(-1, 2))
-        self._header[0].set_text(f"step {step:,.0f}")
+        if tween is None:
+            self._header[0].set_text(f"step {step:,.0f}")
+            self._mark.set_text("")
+        else:
+            self._header[0].set_text(f"steps {tween.first:,.0f} to {tween.second:,.0f}")
+            self._mark.set_text(f"weights interpolated, {tween.share:.0%} of the way: no checkpoint")
         self._header[1].set_text(f"{partition.num_regions:,} regions")
         with matplotlib.rc_context(FRAME_STYLE):
             self._show(partition, partition if boundary is None else boundary)
@@ -252,9 +277,11 @@ class FramePainter:
             ticks = log_ticks(float(low), float(high))
             self._bar.set_yticks(ticks, [f"{tick:.4g}" if 1e-3 <= tick < 1e5 else f"{tick:.0e}" for tick in ticks])
 
-    def paint(self, partition: Partition, index: int, *, boundary: Any = None) -> npt.NDArray[np.uint8]:
+    def paint(
+        self, partition: Partition, index: int, *, boundary: Any = None, tween: Tween | None = None
+    ) -> npt.NDArray[np.uint8]:
         """Pixels (height, width, 3) uint8 of one frame; what stays the same is drawn once and kept."""
-        self.update(partition, index, boundary=boundary)
+        self.update(partition, index, boundary=boundary, tween=tween)
         moving = self._moving_artists()
         canvas = self._canvas
         try:
@@ -273,7 +300,7 @@ class FramePainter:
 
     def _moving_artists(self) -> list[Artist]:
         panel = [*([self._image] if self._image else []), *self._on_panel, *self._panel.spines.values()]
-        return [*self._moving, *self._header, *sorted(panel, key=lambda artist: artist.get_zorder())]
+        return [*self._moving, *self._header, self._mark, *sorted(panel, key=lambda artist: artist.get_zorder())]
 
 
 def _square(ax: Axes, partition: Partition) -> None:

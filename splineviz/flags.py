@@ -22,7 +22,7 @@ FILLS = ("slope", "class", "margin", "layer", "area", "hash", "random")
 PALETTES = ("viridis", "cividis", "grey")
 STYLES = ("sans", "serif", "slides")
 WIDTHS = ("column", "double")
-FORMATS = ("mp4", "webm", "gif")
+FORMATS = ("mp4", "webm", "webp", "apng", "gif")
 PICTURES = (".png", ".pdf", ".svg")
 
 
@@ -107,7 +107,8 @@ def _animate(commands: Any) -> None:
         """\
 Three training samples, the anchors, span a plane through input space. Every linear region on a window
 of it is found at every checkpoint, exactly. DIR then holds animation.mp4 and animation.gif, frames/,
-partitions/, measures.csv and summary.png. A second call goes on where the first was stopped.
+partitions/, measures.csv, summary.png, poster.png, and the film in words:
+animation.vtt (captions) and animation.txt (alternative text). A second call goes on where the first was stopped.
 
 examples:
   splineviz animate ckpts/ --anchors 0 1 2
@@ -123,8 +124,10 @@ examples:
     flag("--jobs", type=_at_least(1), default=1, metavar="N", help="processes that measure (default: 1, on all cores)")
     flag = one.add_argument_group("film").add_argument
     flag(
-        "--format", nargs="+", choices=FORMATS, default=["mp4", "gif"], metavar="F", help="mp4, webm, gif (default: mp4 gif)"
+        "--format", nargs="+", choices=FORMATS, default=["mp4", "gif"], metavar="F",
+        help="mp4, webm, webp, apng, gif (default: mp4 gif)",
     )
+    flag("--tween", type=_at_least(0), default=0, metavar="N", help="frames between checkpoints, of interpolated weights")
     flag("--fps", type=_positive, default=6.0, metavar="N", help="checkpoints a second (default: 6)")
     flag("--size", type=_size, default=(1920, 1080), metavar="WxH", help="of a frame, in pixels (default: 1920x1080)")
     flag = one.add_argument_group("local complexity, sampled as in arXiv 2402.15555").add_argument

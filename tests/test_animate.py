@@ -14,10 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from splineviz.animate import Animation, animate, save_frame, save_video
+from splineviz.animate import Animation, animate
 from splineviz.draw import color_limits
 from splineviz.errors import DataError
 from splineviz.fills import shared_limits
+from splineviz.films import comment_of, save_frame, save_video
 from splineviz.partition import Partition
 from splineviz.runs import LCOptions, Recorder, open_run
 
@@ -46,7 +47,7 @@ def make(run: Path, out: Path, **options: object) -> Animation:
 
 @pytest.fixture(scope="module")
 def made(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Animation:
-    return make(run, tmp_path_factory.mktemp("out"), formats=("mp4", "gif", "webm"))
+    return make(run, tmp_path_factory.mktemp("out"), formats=("mp4", "gif", "webm", "webp", "apng"))
 
 
 def looked_at(path: Path) -> tuple[tuple[int, int], int]:
@@ -62,8 +63,8 @@ def decoded(path: Path) -> list[np.ndarray]:
 
 def test_everything_is_written(made):
     assert [path.name for path in made.frames] == [f"step-{step:010d}.png" for step in STEPS]
-    assert [path.name for path in made.videos] == ["animation.mp4", "animation.gif", "animation.webm"]
-    for path in (*made.frames, *made.videos, made.summary, made.table):
+    assert [path.name for path in made.videos] == [f"animation.{kind}" for kind in ("mp4", "gif", "webm", "webp", "apng")]
+    for path in (*made.frames, *made.videos, made.summary, made.table, made.poster, made.captions):
         assert path.stat().st_size > 0
     assert made.drawn == 3
     assert not list(made.out.rglob("*.tmp")) and not [p for p in made.out.rglob(".*") if p.is_file()]
@@ -112,7 +113,7 @@ def test_gif_frames_share_one_palette_and_hold_the_end(made):
 def test_a_second_call_changes_nothing(run, made):
     files = [path for path in made.out.rglob("*") if path.is_file() and path != made.table]
     before = {path: path.stat().st_mtime_ns for path in files}
-    again = make(run, made.out, formats=("mp4", "gif", "webm"))
+    again = make(run, made.out, formats=("mp4", "gif", "webm", "webp", "apng"))
     assert again.drawn == 0
     assert {path: path.stat().st_mtime_ns for path in files} == before
 
@@ -129,6 +130,42 @@ def test_what_is_missing_or_broken_is_made_again(run, tmp_path):
 def test_another_look_is_drawn_anew(run, tmp_path):
     make(run, tmp_path, formats=())
     assert make(run, tmp_path, formats=(), fill="class").drawn == 3
+
+
+@pytest.mark.parametrize(("index", "kind"), [(3, "WEBP"), (4, "PNG")])
+def test_animated_pictures_play_in_a_browser(made, index, kind):
+    with Image.open(made.videos[index]) as image:
+        assert image.format == kind and image.is_animated and image.info["loop"] == 0
+        for k, path in enumerate(made.frames):
+            image.seek(k)
+            expected = np.asarray(Image.open(path).convert("RGB")).astype(float)
+            got = np.asarray(image.convert("RGB"))[:270].astype(float)
+            assert np.abs(got - expected).mean() < (8 if kind == "WEBP" else 1e-9)
+            assert np.abs((got - expected).mean(axis=(0, 1))).max() < 2.5
+    assert len(comment_of(made.videos[index]) or "") == 64
+
+
+def test_the_poster_is_the_last_frame_and_the_words_have_its_numbers(made):
+    assert made.poster.read_bytes() == made.frames[-1].read_bytes()
+    cues = made.captions.read_text().strip().split("\n\n")
+    assert cues[0] == "WEBVTT" and len(cues) == 1 + len(STEPS)
+    assert cues[1].startswith("00:00:00.000 --> 00:00:00.167\nStep 0: ")
+    last = made.table.read_text().splitlines()[-1].split(",")
+    assert f"Step {last[0]}: {last[1]} regions, training accuracy 80%" in cues[-1]
+    assert cues[-1].split("\n")[0].endswith("00:00:02.333")
+    said = (made.out / "animation.txt").read_text()
+    assert f"and {last[1]} at last" in said
+
+
+def test_tweens_are_drawn_between_and_left_alone_when_up_to_date(run, tmp_path):
+    first = make(run, tmp_path, formats=("gif",), tween=2)
+    assert first.drawn == 3 + 2 * 2 and len(first.frames) == 3
+    names = sorted(path.name for path in (tmp_path / "tweens").iterdir())
+    assert names[0] == "step-0000000000-0000000001-001-of-002.png" and len(names) == 4
+    assert looked_at(first.videos[0]) == (SIZE, 7)
+    assert make(run, tmp_path, formats=("gif",), tween=2).drawn == 0
+    assert make(run, tmp_path, formats=("gif",)).drawn == 0  # frames of checkpoints stay as they are
+    assert "NOTE 2 frames after each step" not in first.captions.read_text()
 
 
 def test_chosen_steps_only(run, tmp_path):
@@ -173,7 +210,8 @@ def test_videos_of_odd_size_and_of_one_frame(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"formats": ("mp4", "avi")}, "some of mp4, webm, gif, got avi"),
+        ({"formats": ("mp4", "avi")}, "some of mp4, webm, webp, apng, gif, got avi"),
+        ({"tween": -1}, "a number of frames from 0 up, got -1"),
         ({"fps": 0}, "between 0 and 120, got 0"),
         ({"anchors": (0, 1, 99)}, "anchors"),
     ],

@@ -103,6 +103,25 @@ def test_the_cursor_stands_at_the_step():
             np.testing.assert_allclose(dots.get_offsets(), expected)
 
 
+def test_a_tween_says_that_it_is_none_of_the_checkpoints():
+    painter = figures.FramePainter(rows(STEPS), **OPTIONS)
+    mark = figures.Tween(100, 300, 0.5)
+    figure = painter.update(lines_in_square(9), STEPS.index(100), tween=mark)
+    assert {"steps 100 to 300", "weights interpolated, 50% of the way: no checkpoint"} <= texts(figure)
+    assert_nothing_collides(figure)
+    for line, _, dots, _, _ in painter._cursors:
+        assert line.get_xdata()[0] == pytest.approx((100 * 300) ** 0.5) and not dots.get_visible()
+    after = texts(painter.update(lines_in_square(9), 2))
+    assert "step 2" in after and not any("interpolated" in text for text in after)
+    assert all(dots.get_visible() for _, _, dots, _, _ in painter._cursors)
+    assert figures.Tween(0, 10, 0.3).step == pytest.approx(3.0)
+
+
+def test_golden_tween():
+    painter = figures.FramePainter(rows(STEPS), size=SMALL, **OPTIONS)
+    compare("tween", pixels(painter.update(lines_in_square(25, seed=5), 9, tween=figures.Tween(2668, 10000, 0.25))))
+
+
 def test_colors_do_not_change_between_frames():
     partition = lines_in_square(10)
     painter = figures.FramePainter(rows(STEPS), size=SMALL, limits=(0.01, 50.0))

@@ -1,0 +1,224 @@
+r"""Films: pictures of one size, in order -> mp4, webm, gif, webp, apng; and the pictures themselves.
+
+        frames/step-*.png --one at a time--> encoder --temporary name--> animation.mp4
+
+The last frame stands for HOLD seconds. One frame is in memory at a time, however long the film. A file carries the
+digest of what it was made from (a note in a PNG, a comment in a film), so it can be told whether it is up to date.
+This room knows no figure and no network: it sees pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import Colorspace
+from matplotlib.colors import to_rgb
+from PIL import Image, PngImagePlugin
+
+from splineviz import curves, draw, files
+from splineviz.errors import DataError
+
+Pixels = npt.NDArray[np.uint8]
+
+CODECS: dict[str, tuple[str, str, dict[str, str], dict[str, str]]] = {
+    # encoder, pixels, its options, options of the file. Thin dark lines on colour are what codecs blur first, hence a
+    # quality well above the default; the index in front lets a browser start at once; 0 repeats for ever.
+    "mp4": ("libx264", "yuv420p", {"crf": "20", "preset": "medium"}, {"movflags": "+faststart"}),
+    "webm": ("libvpx-vp9", "yuv420p", {"crf": "24", "b:v": "0", "row-mt": "1"}, {}),
+    "webp": ("libwebp_anim", "yuv420p", {"quality": "88", "compression_level": "4"}, {"loop": "0"}),
+    "apng": ("apng", "rgb24", {"pred": "mixed"}, {"plays": "0"}),
+}
+FORMATS = (*CODECS, "gif")
+GIF_WIDTH = 960
+"""Most pixels across a gif: it has no compression worth the name for such pictures."""
+EXACT = ("white", "black", curves.TRAIN, curves.TEST, curves.RANDOM, draw.BOUNDARY_COLOR)
+"""Colours that cover few pixels and mean much: a gif shows them as they are."""
+HOLD = 2.0
+"""How long the last frame stands, in seconds."""
+BT709 = 1  # the number of this standard for primaries, transfer and matrix in a video stream's tags
+KEY = "splineviz"
+"""Name of the note in a PNG that holds its digest."""
+CHUNK = b"SPLV"
+"""Name of the chunk in a WebP that does."""
+
+
+# ---- pictures ----------------------------------------------------------------------------------------
+
+
+def save_frame(path: Path, pixels: Pixels, key: str) -> None:
+    """Write a frame (H, W, 3) as PNG with a note that holds its key."""
+    note = PngImagePlugin.PngInfo()
+    note.add_text(KEY, key)
+    # Run lengths alone (type 3, Z_RLE): a third faster than the weakest full search, and no larger, for pictures so busy.
+    options = {"pnginfo": note, "compress_level": 1, "compress_type": 3}
+    files.write(path, lambda stream: Image.fromarray(pixels).save(stream, "PNG", **options))
+
+
+def note(path: Path) -> str | None:
+    """The key that a PNG carries, None if there is no such file or it is broken."""
+    try:
+        with Image.open(path) as image:
+            return str(image.info.get(KEY))
+    except OSError:
+        return None
+
+
+def _read(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+# ---- videos ------------------------------------------------------------------------------------------
+
+
+def save_video(path: Path, frames: Sequence[Path], *, fps: float, comment: str = "") -> None:
+    """Encode PNG frames of one size, in order, as the format of the path's ending, one of FORMATS.
+
+    The last frame stands for HOLD seconds. Only one frame is in memory at a time. Raises DataError without frames.
+    """
+    if not frames:
+        raise DataError(f"{path}: expected at least one frame to make a video of, got none.")
+    if path.suffix == ".gif":
+        _save_gif(path, frames, fps, comment)
+    else:
+        _save_stream(path, frames, fps, comment)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place at the end: encoders want a name, not a stream."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _save_stream(path: Path, frames: Sequence[Path], fps: float, comment: str) -> None:
+    """One of CODECS. Even size where colour is halved; the digest in the film's comment, or in a chunk of its own."""
+    kind = path.suffix[1:]
+    codec, layout, quality, options = CODECS[kind]
+    repeats = max(round(HOLD * fps), 1)
+    with _whole(path) as temporary:
+        with av.open(str(temporary), "w", format=kind, options=options) as container:
+            container.metadata["comment"] = comment
+            stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+            first = _even(np.asarray(_read(frames[0])))
+            stream.height, stream.width = first.shape[:2]
+            stream.pix_fmt = layout
+            stream.options = quality
+            context = stream.codec_context
+            if kind in ("mp4", "webm"):
+                context.gop_size = max(round(2 * fps), 1)  # a key frame every two seconds: one can seek
+                context.color_primaries = context.color_trc = context.colorspace = BT709
+            space = Colorspace.ITU709 if kind in ("mp4", "webm") else Colorspace.ITU601  # what WebP always means
+            for index, name in enumerate(frames):
+                pixels = first if index == 0 else _even(np.asarray(_read(name)))
+                for _ in range(repeats if index == len(frames) - 1 else 1):
+                    picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                    if layout != "rgb24":
+                        picture = picture.reformat(format=layout, dst_colorspace=space)
+                    container.mux(stream.encode(picture))
+            container.mux(stream.encode(None))
+        if kind in ("webp", "apng"):
+            _annotate(temporary, comment)
+
+
+def _annotate(path: Path, comment: str) -> None:
+    """Put a digest into a WebP or APNG file, for which the encoder has no comment."""
+    with open(path, "r+b") as stream:
+        if path.suffix == ".webp":  # RIFF: unknown chunks at the end are passed over by readers
+            stream.seek(0, os.SEEK_END)
+            body = comment.encode() + b"\0" * (len(comment) % 2)
+            stream.write(CHUNK + struct.pack("<I", len(body)) + body)
+            size = stream.tell() - 8
+            stream.seek(4)
+            stream.write(struct.pack("<I", size))
+            return
+        stream.seek(-12, os.SEEK_END)  # before IEND
+        end = stream.read()
+        body = KEY.encode() + b"\0" + comment.encode()
+        stream.seek(-12, os.SEEK_END)
+        stream.write(struct.pack(">I", len(body)) + b"tEXt" + body + struct.pack(">I", zlib.crc32(b"tEXt" + body)) + end)
+
+
+def _even(pixels: Pixels) -> Pixels:
+    """Repeat the last row or column of a picture of odd size: 4:2:0 colour needs an even one."""
+    height, width = pixels.shape[:2]
+    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def _save_gif(path: Path, frames: Sequence[Path], fps: float, comment: str) -> None:
+    """A gif of at most GIF_WIDTH pixels across; all frames share one palette, so that no colour flickers."""
+    palette = _palette(frames)
+
+    def pictures() -> Iterator[Image.Image]:
+        for name in frames:
+            yield _small(_read(name)).quantize(palette=palette, dither=Image.Dither.NONE)
+
+    stream = pictures()
+    durations = [round(1000 / fps)] * (len(frames) - 1) + [round(1000 * HOLD)]
+    with _whole(path) as temporary:
+        next(stream).save(
+            temporary, save_all=True, append_images=stream, duration=durations if len(frames) > 1 else durations[0],
+            loop=0, optimize=False, comment=comment.encode(),
+        )  # fmt: skip
+
+
+def _small(image: Image.Image) -> Image.Image:
+    if image.width <= GIF_WIDTH:
+        return image
+    return image.resize((GIF_WIDTH, round(image.height * GIF_WIDTH / image.width)), Image.Resampling.BOX)
+
+
+def _palette(frames: Sequence[Path]) -> Image.Image:
+    """A picture whose palette fits all frames: the colours of a few of them, from the first to the last."""
+    stride = -(-len(frames) // 6)
+    samples = [_small(_read(name)) for name in islice(frames, 0, None, stride)]
+    sheet = Image.new("RGB", (samples[0].width, sum(s.height for s in samples)))
+    top = 0
+    for sample in samples:
+        sheet.paste(sample, (0, top))
+        top += sample.height
+    found = sheet.quantize(256, method=Image.Quantize.MEDIANCUT)
+    colors = np.array(found.getpalette(), dtype=float).reshape(-1, 3)
+    for color in EXACT:
+        exact = np.round(255 * np.array(to_rgb(color)))
+        distance = ((colors - exact) ** 2).sum(axis=1)
+        # It takes the place of all its like: Pillow looks colours up in steps of 4, and might prefer one of those.
+        colors[(distance <= 108) | (distance == distance.min())] = exact
+    found.putpalette(colors.astype(np.uint8).tobytes())
+    return found
+
+
+def comment_of(path: Path) -> str | None:
+    """The comment that a video carries, None if there is no such file or it cannot be read."""
+    with suppress(OSError, ValueError):
+        if path.suffix == ".gif":
+            with Image.open(path) as image:
+                return bytes(image.info.get("comment", b"")).decode()
+        if path.suffix in (".webp", ".apng"):
+            with open(path, "rb") as stream:
+                stream.seek(-min(300, path.stat().st_size), os.SEEK_END)
+                tail = stream.read()
+            mark = CHUNK if path.suffix == ".webp" else KEY.encode() + b"\0"
+            start = tail.rindex(mark) + (8 if path.suffix == ".webp" else len(mark))
+            return tail[start : start + 64].split(b"\0")[0].decode()
+        with av.open(str(path)) as container:
+            tags = {name.lower(): text for name, text in container.metadata.items()}
+            return tags.get("comment")
+    return None
