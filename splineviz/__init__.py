@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from splineviz.planes import Plane
     from splineviz.recorder import Recorder
     from splineviz.runs import Run, measure_run, open_run
+    from splineviz.surfaces import surface
     from splineviz.tracing import trace
 
 __version__ = "0.1.0"
@@ -67,6 +68,7 @@ __all__ = [
     "partition",
     "recipes",
     "runs",
+    "surface",
     "trace",
     "verify",
 ]
@@ -89,6 +91,7 @@ _HOMES = {
     "measure_run": "runs",
     "open_run": "runs",
     "partition": "enumerate",
+    "surface": "surfaces",
     "trace": "tracing",
     "verify": "certificate",
 }
