@@ -5,6 +5,7 @@
     splineviz partition  one checkpoint, one slice -> a picture and/or an .npz file
     splineviz figure     some checkpoints, one slice -> a figure for print
     splineviz estimate   one checkpoint, one slice -> how many regions, seconds and bytes to expect
+    splineviz study      a run directory -> the paper's figures about it, with their tables
     splineviz info       what is in a run directory
     splineviz verify     a partition file against the checkpoint it was made from
 
@@ -178,6 +179,27 @@ def estimate(options: Namespace) -> None:
     )
 
 
+def study(options: Namespace) -> None:
+    """Measure a run and draw the paper's figures about it."""
+    from splineviz import studies
+    from splineviz.runs import LCOptions
+
+    with _bar("studying") as tick:
+        written = studies.study(
+            _open(options),
+            options.names or studies.STUDIES,
+            anchors=options.anchors,
+            window=options.window,
+            out=options.out,
+            steps=options.steps,
+            lc=LCOptions(radius=options.lc_radius, points=options.lc_points),
+            attack_steps=options.attack_steps,
+            progress=tick,
+        )
+    for path in written:
+        print(path)
+
+
 def info(options: Namespace) -> None:
     """Print what a run directory holds."""
     run = _open(options)
@@ -218,6 +240,7 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "partition": partition,
     "figure": figure,
     "estimate": estimate,
+    "study": study,
     "info": info,
     "verify": verify,
 }

@@ -263,7 +263,7 @@ class Given:
         flat = v.reshape(len(v), -1)
         if not np.allclose(flat @ flat.T, np.eye(len(v)), rtol=0.0, atol=1e-6):
             raise DataError("directions: expected orthonormal ones, got others; take a plane's basis or numpy.linalg.qr.")
-        self.num_vectors, self.shared, self._v = len(v), True, torch.from_numpy(flat)[None]
+        self.num_vectors, self.shared, self._v = len(v), True, torch.tensor(flat)[None]
 
     def chunk(self, number: int) -> Tensor:
         """(1, P, dimension), whatever the chunk."""

@@ -23,6 +23,7 @@ PALETTES = ("viridis", "cividis", "grey")
 STYLES = ("sans", "serif", "slides")
 WIDTHS = ("column", "double")
 FORMATS = ("mp4", "webm", "webp", "apng", "gif")
+STUDIES = ("dynamics", "migration", "exact", "heat")
 PICTURES = (".png", ".pdf", ".svg")
 
 
@@ -50,7 +51,7 @@ Each command explains itself, with examples: splineviz animate --help""",
     )
     top.add_argument("--version", action="version", version=f"splineviz {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND ...", dest="command", required=True)
-    for add in (_train, _animate, _partition, _figure, _estimate, _info, _verify):
+    for add in (_train, _animate, _partition, _figure, _estimate, _study, _info, _verify):
         add(commands)
     return top
 
@@ -208,6 +209,36 @@ example:
     _run_flags(one)
     _slice_flags(one)
     one.add_argument("--step", type=_at_least(0), metavar="N", help="which checkpoint (default: the last)")
+
+
+def _study(commands: Any) -> None:
+    one = _command(
+        commands,
+        "study",
+        "RUN [NAME ...] [--out DIR] ...",
+        "measure a run and draw the paper's figures about it, with their tables",
+        """\
+studies (default: all):
+  dynamics    accuracy, accuracy under attack and local complexity over the steps; two slices (Fig. 2)
+  migration   knots near the anchors and near the decision boundary, over those in the window
+  exact       exact and sampled number of units in the same neighbourhoods, over steps and radius
+  heat        both numbers over the last slice
+
+DIR then holds a .png and a .csv each, and the partitions and measures.csv as `animate` writes them.
+
+examples:
+  splineviz study ckpts/
+  splineviz study ckpts/ migration --anchors 5 17 40 --out figures/""",
+    )
+    _run_flags(one)
+    one.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(STUDIES)}")
+    _slice_flags(one)
+    flag = one.add_argument
+    flag("--out", type=Path, default=Path("study"), metavar="DIR", help="where everything goes (default: study)")
+    flag("--steps", type=_at_least(0), nargs="+", metavar="N", help="the checkpoints of these steps only")
+    flag("--lc-radius", type=_positive, default=0.05, metavar="R", help="of a neighbourhood (default: 0.05)")
+    flag("--lc-points", type=_at_least(1), default=1000, metavar="N", help="most points a curve (default: 1000)")
+    flag("--attack-steps", type=_at_least(0), default=10, metavar="N", help="of the adversary (default: 10)")
 
 
 def _info(commands: Any) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from splineviz import datasets, fills, flags, papers, recipes
+from splineviz import datasets, fills, flags, papers, recipes, studies
 from splineviz.jobs import LCOptions
 
 SCREENS = Path(__file__).parent / "help"
-COMMANDS = ("", "train", "animate", "partition", "figure", "estimate", "info", "verify")
+COMMANDS = ("", "train", "animate", "partition", "figure", "estimate", "study", "info", "verify")
 
 
 def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -53,6 +53,7 @@ def test_help_imports_nothing_slow() -> None:
 def test_names_and_defaults_are_those_of_the_rooms_that_own_them() -> None:
     assert list(flags.RECIPES) == recipes.recipe_names()
     assert sorted(flags.DATA) == datasets.data_names()
+    assert flags.STUDIES == studies.STUDIES
     options = flags.parser().parse_args(["animate", "run"])
     paper = LCOptions()
     assert (options.lc_radius, options.lc_vectors, options.lc_points) == (paper.radius, paper.num_vectors, paper.points)

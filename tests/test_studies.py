@@ -1,0 +1,65 @@
+"""Studies of a small run: what is written, what the tables say, and where the ascent is seen to end."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_runs import STEPS, write_run
+
+from splineviz import studies
+from splineviz.errors import DataError
+from splineviz.robustness import EPS
+from splineviz.runs import LCOptions, open_run
+
+LC = LCOptions(radius=0.05, num_vectors=2, points=6)
+
+
+def rows(path: Path) -> list[dict[str, float]]:
+    with open(path, newline="") as stream:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+
+
+def test_every_study_writes_its_table_and_its_picture(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    out = tmp_path / "out"
+    written = studies.study(open_run(tmp_path / "run"), out=out, window=1.0, lc=LC, points=40, attack_steps=2)
+    assert [path.name for path in written] == [f"{name}.{end}" for name in studies.STUDIES for end in ("png", "csv")]
+    for path in written[::2]:
+        with Image.open(path) as picture:
+            assert picture.width > 1000 and len(set(picture.convert("L").resize((64, 64)).get_flattened_data())) > 5
+    dynamics = rows(out / "dynamics.csv")
+    assert [row["step"] for row in dynamics] == list(STEPS)
+    for row in dynamics:
+        attacks = [row[f"robust_{eps:g}"] for eps in EPS]
+        assert attacks == sorted(attacks, reverse=True) and all(0 <= share <= 1 for share in attacks)
+    for row in rows(out / "exact.csv"):
+        for radius in studies.RADII:
+            assert row[f"exact_{radius:g}"] >= row[f"sampled_{radius:g}"] >= 0
+        assert row["exact_0.2"] >= row["exact_0.005"]
+    heat = rows(out / "heat.csv")
+    assert len(heat) == 48 * 48 and all(row["exact"] >= row["sampled"] for row in heat)
+    assert sum(row["exact"] for row in heat) > 0
+    assert "knot_ratio_boundary" in rows(out / "migration.csv")[0]
+
+
+def test_the_peak_ends_the_ascent() -> None:
+    def table(*values: float) -> list[dict[str, float]]:
+        return [{"lc_train": value} for value in values]
+
+    assert studies.peak(table(4.9, 1.7, 3.0, 4.0, 2.0, 0.5)) == 3
+    assert studies.peak(table(0.1, 1.7, 3.0, 4.0, 2.0)) == 3
+    assert studies.peak(table(5.0, 4.0, 3.0)) == 0
+    assert studies.peak(table(np.nan, 1.0, 2.0)) == 0
+
+
+def test_refusals(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    with pytest.raises(DataError, match="expected some of dynamics, migration, exact, heat, got fig9"):
+        studies.study(run, ["fig9"], out=tmp_path / "out")
+    with pytest.raises(DataError, match=r"window: expected one wider than 0\.8"):
+        studies.study(run, ["exact"], out=tmp_path / "out", window=0.2, lc=LC)
