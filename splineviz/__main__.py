@@ -252,7 +252,7 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
 def _open(options: Namespace) -> Run:
     from splineviz.runs import open_run
 
-    return open_run(options.run, model=options.model, data=options.data, trust=options.trust)
+    return open_run(options.run, model=options.model, data=options.data, model_args=options.model_args, trust=options.trust)
 
 
 def _new_run(options: Namespace) -> None:

@@ -7,6 +7,9 @@ carry the prefixes of wrappers (`module.`, `_orig_mod.`). Its step is read from 
     checkpoint-w:200-d:4-s:2668.pt -> 2668      a number that follows step, s, iter, it, epoch or ep
     net_000120.pth                 -> 120       else the last number
 
+Folders checkpoint-N/ of the transformers library count as one checkpoint each (model.safetensors, pytorch_model.bin).
+A torch.export file (.pt2) is a program, so it is read only when the user trusts it.
+
 A file that needs code to be unpickled is refused, and none of its code has run by then. A file that is
 empty or torn gives a CheckpointError of one line. This room knows no geometry.
 """
@@ -25,13 +28,17 @@ import torch
 from torch import Tensor
 
 from splineviz import files
-from splineviz.errors import CheckpointError
+from splineviz.errors import CheckpointError, TraceError
 from splineviz.ops import Program, Step
 
 State = dict[str, Tensor]
 
-TORCH_FILES = (".pt", ".pth")
-SUFFIXES = (*TORCH_FILES, ".safetensors")
+TORCH_FILES = (".pt", ".pth", ".ckpt", ".bin")
+SUFFIXES = (*TORCH_FILES, ".safetensors", ".pt2")
+FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+"""What a folder checkpoint-N/ may hold its weights in; the first one that is there counts."""
+OWNERS = ("model.", "net.", "network.", "backbone.", "module.")
+"""Names under which a training module (Lightning's, say) may hold the network."""
 NESTS = ("model_state_dict", "state_dict", "model")
 LEGACY_PICKLES = 4
 """A torch file of before 2020 begins with four pickles: magic number, version, machine, content."""
@@ -61,14 +68,17 @@ def list_checkpoints(folder: str | Path) -> tuple[list[Checkpoint], dict[str, st
     found: dict[int, Path] = {}
     skipped: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+        name = path.name
+        if path.is_dir() and name.startswith("checkpoint-"):
+            path = next((path / inner for inner in FOLDER_FILES if (path / inner).is_file()), path)
+        if path.suffix not in SUFFIXES or name.startswith(".") or not path.is_file():
             continue
-        step = step_of(path.name)
+        step = step_of(name)
         if step is None or step < 0:
-            skipped[path.name] = "no step in its name" if step is None else f"step {step} lies before the training"
+            skipped[name] = "no step in its name" if step is None else f"step {step} lies before the training"
         elif step in found:
             raise CheckpointError(
-                f"{folder}: expected one file a step, got {found[step].name} and {path.name} both for step {step}; "
+                f"{folder}: expected one file a step, got {found[step].name} and {name} both for step {step}; "
                 "move the files of other runs to folders of their own."
             )
         else:
@@ -117,11 +127,26 @@ def load_state(path: str | Path, *, raw: bool = False, trust: bool = False) -> S
     content = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path, trust)
     if trust and isinstance(content, torch.nn.Module):
         content = content.state_dict()
+    elif isinstance(content, torch.export.ExportedProgram):
+        return dict(content.state_dict)
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f"{path}: expected a dict of named tensors, got {type(content).__name__}; save model.state_dict()."
         )
     return _tensors(content, path) if raw else plain_names(_tensors(_nested(content), path))
+
+
+def load_network(path: str | Path) -> Any:
+    """The network in a trusted file, which RUNS ITS CODE: a pickled module, or a torch.export program.
+
+    Raises CheckpointError when the file cannot be read or holds no network.
+    """
+    path = Path(path)
+    content = None if path.suffix == ".safetensors" else _torch_file(path, True)
+    if not isinstance(content, (torch.nn.Module, torch.export.ExportedProgram)):
+        got = "weights alone" if isinstance(content, Mapping) or content is None else type(content).__name__
+        raise CheckpointError(f"{path}: expected a whole module or an exported program, got {got}; say what it is: --model.")
+    return content
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
@@ -145,7 +170,14 @@ def plain_names(state: Mapping[str, Tensor]) -> State:
 
 
 def _torch_file(path: Path, trust: bool) -> Any:
+    if path.suffix == ".pt2" and not trust:
+        raise CheckpointError(
+            f"{path}: expected plain tensors, got an exported program, which is code; none of it was run. "
+            "Trust the file (--trust, trust=True) if you know where it comes from."
+        )
     try:
+        if path.suffix == ".pt2":
+            return torch.export.load(path)
         return torch.load(path, map_location="cpu", weights_only=not trust)
     except Exception as error:  # whatever a torn or hostile file provokes in the reader: one line, and nothing of it has run
         wanted = _code_wanted(path)
@@ -226,13 +258,15 @@ def fit(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Prog
 
     Raises CheckpointError with a table of all that is missing, misshapen or unexpected, or when a weight is not finite.
     """
+    state = _owned(program, state)
     rows = []
     for key, own in program.weights.items():
         got = tuple(state[key].shape) if key in state else None
         if got != tuple(own.shape):
             rows.append((key, str(tuple(own.shape)), "missing" if got is None else str(got)))
     for key in state.keys() - program.weights.keys():
-        if not key.endswith("num_batches_tracked"):  # a counter of BatchNorm that no output depends on
+        # A counter of BatchNorm, on which no output depends; and what only constants were computed from.
+        if not key.endswith("num_batches_tracked") and key not in program.depends:
             rows.append((key, "no such weight", str(tuple(state[key].shape))))
     if rows:
         table = _table(("weight", "expected", "got"), sorted(rows))
@@ -240,7 +274,22 @@ def fit(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Prog
     for key in program.weights:
         if not torch.isfinite(state[key]).all():
             raise CheckpointError(f"{name}: expected finite weights, got NaN or infinity in {key}; did training diverge?")
-    return program.bind(state).to(torch.float64)
+    try:
+        return program.bind(state).to(torch.float64)
+    except TraceError as error:
+        raise CheckpointError(f"{name}: {error}") from error
+
+
+def _owned(program: Program, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The network's own weights, where a training module around it holds them under one more name."""
+    if program.weights.keys() <= state.keys():
+        return state
+    for owner in OWNERS:
+        if all(owner + key in state for key in program.weights):
+            return {key.removeprefix(owner): tensor for key, tensor in state.items() if key.startswith(owner)}
+        if all(key.removeprefix(owner) in state for key in program.weights):
+            return {owner + key: tensor for key, tensor in state.items()}
+    return state
 
 
 def mlp(state: Mapping[str, Tensor], input_shape: Sequence[int], name: str | Path = "checkpoint") -> Program:

@@ -268,9 +268,19 @@ def _run_flags(one: argparse.ArgumentParser) -> None:
     one.add_argument("run", type=Path, metavar="RUN", help="a run directory, or a folder of checkpoints")
     foreign = one.add_argument_group("a folder of checkpoints without run.json")
     foreign.add_argument(
-        "--model", choices=("mlp",), metavar="M", help="mlp: a plain ReLU network, rebuilt from its weights"
+        "--model",
+        type=_model,
+        metavar="M",
+        help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function that makes it",
     )
-    foreign.add_argument("--data", choices=DATA, metavar="D", help=f"the samples: {', '.join(DATA)}")
+    foreign.add_argument(
+        "--model-args", metavar="JSON", help="keyword arguments of that function, such as '{\"width\": 200}'"
+    )
+    foreign.add_argument(
+        "--data",
+        metavar="D",
+        help=f"the samples: {', '.join(DATA)}, a file (.npz, .npy, .pt), an image folder, or package.module:function",
+    )
     foreign.add_argument("--trust", action="store_true", help="unpickle files that need code, which RUNS THEIR CODE")
 
 
@@ -302,6 +312,12 @@ def _at_least(low: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def _model(text: str) -> str:
+    if text != "mlp" and not re.fullmatch(r"[\w.]+:[\w.]+", text):
+        raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}")
+    return text
 
 
 def _positive(text: str) -> float:

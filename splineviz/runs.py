@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from splineviz import checkpoints, datasets, files, manifest
+from splineviz import checkpoints, factories, files, manifest, sources
 from splineviz.checkpoints import Checkpoint
 from splineviz.errors import CheckpointError, DataError
 from splineviz.jobs import COLUMNS, Job, LCOptions, Result, choose_samples, samples_digest, work
@@ -128,12 +128,14 @@ def open_run(
     *,
     model: str | nn.Module | Program | None = None,
     data: str | Data | None = None,
+    model_args: str | None = None,
     trust: bool = False,
 ) -> Run:
     """Open a run directory that the Recorder wrote, or a foreign folder of checkpoints.
 
-    model, data: for a foreign folder only. model: "mlp" (a plain ReLU MLP, rebuilt from the shapes of its weights), a
-    module or a Program; data: the name of an embedded data set (see `datasets`) or Data.
+    model, data: for a foreign folder only. model: "mlp" (a plain ReLU MLP, rebuilt from the shapes of its weights),
+    "package.module:function" (imported and called with model_args, a JSON object of keyword arguments), a module or a
+    Program; None where trusted files hold it themselves. data: what `sources` knows, by name, or Data.
     trust: unpickle foreign files that need code, which RUNS IT.
 
     Raises CheckpointError when the folder is missing, empty or broken, does not say what it holds, or does not fit the
@@ -149,14 +151,14 @@ def open_run(
             )
         return _own(root)
     found, skipped = checkpoints.list_checkpoints(root)
-    if model is None or data is None:
+    if (model is None and not trust) or data is None:
         raise CheckpointError(
             f"{root}: expected a run that describes itself ({manifest.NAME}, written by sv.Recorder), got a folder of "
             f"{len(found)} checkpoints; say what they are, for example --model mlp --data mnist "
             "(open_run(path, model='mlp', data='mnist'))."
         )
-    samples = datasets.load_data(data) if isinstance(data, str) else data
-    network = _foreign_network(model, found[0], samples.train_x.shape[1:], trust)
+    samples = sources.load(data) if isinstance(data, str) else data
+    network = _foreign_network(model, model_args, found[0], samples.train_x.shape[1:], trust)
     return Run(root, tuple(found), samples, network.to_data(), skipped=skipped, own=False, trust=trust)
 
 
@@ -211,10 +213,16 @@ def _own(root: Path) -> Run:
     return Run(root, said.checkpoints, said.data(root), said.network, said.loss)
 
 
-def _foreign_network(model: Any, first: Checkpoint, input_shape: tuple[int, ...], trust: bool) -> Program:
+def _foreign_network(
+    model: Any, model_args: str | None, first: Checkpoint, input_shape: tuple[int, ...], trust: bool
+) -> Program:
+    if model is None:
+        model = checkpoints.load_network(first.path)
+    if isinstance(model, str) and ":" in model:
+        model = factories.make(model, model_args, error=CheckpointError)
     if isinstance(model, str):
         if model != "mlp":
-            raise CheckpointError(f"model: expected 'mlp', a module or a Program, got {model!r}.")
+            raise CheckpointError(f"model: expected 'mlp', module:function, a module or a Program, got {model!r}.")
         return checkpoints.mlp(checkpoints.load_state(first.path, trust=trust), input_shape, first.path)
     return trace(model, input_shape)
 

@@ -78,7 +78,7 @@ REFUSED = {
     "a figure that is no picture": ("figure ckpts --out a.npz", "expected a file ending in .png, .pdf, .svg, got 'a.npz'"),
     "a zoom without size": ("figure ckpts --zoom 0 1", "--zoom: expected 3 arguments"),
     "a width of nothing": ("figure ckpts --width wide", "expected a positive number, got 'wide'"),
-    "an unknown model": ("animate ckpts --model cnn --data mnist", "invalid choice: 'cnn'"),
+    "an unknown model": ("animate ckpts --model cnn --data mnist", "expected mlp or package.module:function, got 'cnn'"),
     "half a flag": ("animate ckpts --anch 0 1 2", "unrecognized arguments"),
 }
 

@@ -92,7 +92,7 @@ def test_what_cannot_be_opened_says_what_to_do(tmp_path, run):
         open_run(tmp_path / "run" / "run.json")
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(CheckpointError, match="expected files .pt, .pth, .safetensors"):
+    with pytest.raises(CheckpointError, match="expected files .pt, .pth, .ckpt"):
         open_run(empty)
     torch.save(network().state_dict(), empty / "net_1.pt")
     with pytest.raises(CheckpointError, match="--model mlp --data mnist"):

@@ -1,0 +1,128 @@
+"""Sources: samples from where the user has them.
+
+    mnist                    the name of an embedded data set (see `datasets`)
+    samples.npz              arrays train_x, train_y, test_x, test_y, or x and y
+    pictures.npy, x.pt       inputs alone; x.pt may hold a dict of tensors by the same names, read with weights_only
+    photographs/             an image folder: a sub-folder a class, or pictures without labels
+    package.module:function  a torch Dataset, a pair (x, y), or Data
+
+Pictures become (channels, height, width) in [0, 1], as torchvision's ToTensor has them. This room knows no network.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from splineviz import datasets, factories
+from splineviz.errors import DataError
+from splineviz.samples import ARRAYS, Array, Data
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm")
+MOST = 10_000
+"""Most samples that are taken from a torch Dataset."""
+
+
+def load(source: str, arguments: str | None = None) -> Data:
+    """The samples that a source names, see the module's docstring; arguments: of a function, as a JSON object.
+
+    Raises DataError when there is no such source, or what it holds are no samples.
+    """
+    if ":" in source and not Path(source).exists():
+        return _made(source, factories.make(source, arguments, error=DataError))
+    path = Path(source)
+    if path.is_dir():
+        return _image_folder(path)
+    if path.suffix in (".npz", ".npy", ".pt", ".pth"):
+        if not path.is_file():
+            raise DataError(f"{path}: expected a file of samples, got nothing there.")
+        return _named(_file(path), path)
+    return datasets.load_data(source)
+
+
+def _file(path: Path) -> Mapping[str, Any]:
+    try:
+        if path.suffix in (".npz", ".npy"):
+            with open(path, "rb") as stream:  # opened here: given a path, numpy leaves a torn file open
+                stored = np.load(stream, allow_pickle=False)
+                return {"x": stored} if isinstance(stored, np.ndarray) else {name: stored[name] for name in stored.files}
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile) as error:
+        raise _no_samples(path, error) from error
+    except Exception as error:  # torch's unpickler raises many kinds; it has run nothing
+        raise _no_samples(path, error) from error
+    if isinstance(content, torch.Tensor):
+        return {"x": content}
+    if isinstance(content, (tuple, list)) and len(content) == 2:
+        return {"x": content[0], "y": content[1]}
+    if isinstance(content, Mapping):
+        return content
+    raise DataError(f"{path}: expected a tensor, a pair (x, y) or a dict of tensors, got {type(content).__name__}.")
+
+
+def _no_samples(path: Path, error: Exception) -> DataError:
+    line = (str(error).strip().splitlines() or [""])[0][:160]
+    return DataError(f"{path}: expected samples without code, got {type(error).__name__}: {line}.")
+
+
+def _named(arrays: Mapping[str, Any], path: Path) -> Data:
+    if "x" in arrays:
+        return Data.of((arrays["x"], arrays.get("y")))
+    if "train_x" not in arrays:
+        raise DataError(
+            f"{path}: expected arrays {', '.join(ARRAYS)}, or x and y, got {', '.join(map(str, arrays)) or 'none'}."
+        )
+    test = (arrays["test_x"], arrays.get("test_y")) if "test_x" in arrays else None
+    return Data.of((arrays["train_x"], arrays.get("train_y")), test)
+
+
+def _image_folder(folder: Path) -> Data:
+    from PIL import Image
+
+    kinds = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    places = [(p, c) for c, kind in enumerate(kinds) for p in sorted(kind.iterdir())] or [
+        (p, -1) for p in sorted(folder.iterdir())
+    ]
+    places = [(p, c) for p, c in places if p.suffix.lower() in PICTURES]
+    if not places:
+        raise DataError(f"{folder}: expected pictures ({', '.join(PICTURES)}), alone or in a folder a class, got none.")
+    pictures: list[Array] = []
+    for path, _ in places:
+        try:
+            with Image.open(path) as picture:
+                grey = picture.mode in ("1", "L")
+                pixels = np.asarray(picture.convert("L" if grey else "RGB"), dtype=np.float32) / np.float32(255)
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(f"{path}: expected a picture, got {type(error).__name__}: {error}.") from error
+        pictures.append(pixels[None] if grey else np.moveaxis(pixels, 2, 0))
+        if pictures[-1].shape != pictures[0].shape:
+            raise DataError(
+                f"{path}: expected a picture of shape {pictures[0].shape} as {places[0][0].name}, got {pictures[-1].shape}; "
+                "bring all pictures to one size."
+            )
+    labels = np.array([c for _, c in places]) if kinds else None
+    return Data.of((np.stack(pictures), labels), domain=(0.0, 1.0), classes=[k.name for k in kinds] if kinds else None)
+
+
+def _made(name: str, made: Any) -> Data:
+    if isinstance(made, Data):
+        return made
+    if isinstance(made, Mapping):
+        return _named(made, Path(name))
+    if isinstance(made, (tuple, list)) and len(made) == 2:
+        return Data.of((made[0], made[1]))
+    if not (hasattr(made, "__getitem__") and hasattr(made, "__len__")):
+        raise DataError(f"{name}: expected a torch Dataset, a pair (x, y) or Data, got {type(made).__name__}.")
+    rows = [made[i] for i in range(min(len(made), MOST))]
+    pairs = [row if isinstance(row, (tuple, list)) else (row, None) for row in rows]
+    try:
+        x = np.stack([np.asarray(pair[0]) for pair in pairs])
+        y = None if pairs[0][1] is None else np.stack([np.asarray(pair[1]) for pair in pairs])
+    except (ValueError, TypeError, IndexError) as error:
+        raise DataError(f"{name}: expected samples of one shape, got {error}; add a transform to the Dataset.") from error
+    return Data.of((x, y))
