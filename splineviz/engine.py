@@ -159,10 +159,10 @@ class Engine:
             block.uv, block.edges, block.tag, block.key, layer,
             cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spare, spare,
         )  # fmt: skip
-        uv, parents, edges, tag, faces, chords, lost, irregular = cutting.cut_faces(
+        uv, a, b, t, maker, edges, tag, offsets, halves, hashes, chords, lost, irregular = cutting.cut_faces(
             block.face_offsets, block.face_halves, block.face_hash, block.edges, plus, minus, z, *scales,
             self.unit_hashes[layer], int(self.unit_offsets[layer]), cut_offsets, cut_unit, cut_order, vertex_offsets,
-            uv, tuple(parents), edges, tag,
+            uv, *parents, edges, tag,
         )  # fmt: skip
         with self._lock:
             self.irregular += irregular
@@ -172,7 +172,8 @@ class Engine:
         fresh = int(vertex_offsets[-1])
         targets = np.arange(len(z), len(z) + fresh, dtype=np.int32)
         starts, ends = np.ascontiguousarray(block.edges[:, 0]), np.ascontiguousarray(block.edges[:, 1])
-        edge_lines = (starts, ends, cut_offsets, cut_t, cut_unit, cut_size, vertex_offsets, parents[2][:fresh], targets)
+        edge_lines = (starts, ends, cut_offsets, cut_t, cut_unit, cut_size, vertex_offsets, t[:fresh], targets)
+        parents, faces = (a, b, t, maker), (offsets, halves, hashes)
         return Cut(len(z), norm, uv, parents, edges, tag, whole_key, faces, edge_lines, chords, lost)
 
     def _scales_at(self, block: Block) -> tuple[FloatArray, FloatArray, FloatArray, float]:
