@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -171,6 +172,27 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "functional silu": (calling(F.silu), "silu: silu is smooth"),
     "hardshrink": (nn.Sequential(nn.Linear(3, 4), nn.Hardshrink()), "^1: Hardshrink jumps"),
     "sign": (calling(torch.sign), "sign: sign jumps"),
+    "group norm": (
+        nn.Sequential(nn.Linear(3, 4), nn.GroupNorm(2, 4)),
+        "^1: GroupNorm divides by the spread of its own input",
+    ),
+    "tanh deep inside": (
+        nn.Sequential(OrderedDict(layer3=nn.Sequential(nn.Linear(3, 3), nn.Sequential(OrderedDict(act=nn.Tanh()))))),
+        r"^layer3\.1\.act: Tanh is smooth",
+    ),
+    "threshold": (nn.Sequential(nn.Linear(3, 4), nn.Threshold(0.1, 0.0)), "^1: Threshold jumps from 0 to 0.1"),
+    "max-pooling of more than two": (
+        nn.Sequential(nn.Linear(3, 9), nn.Unflatten(1, (1, 9)), nn.MaxPool1d(3)),
+        "^2: max_pool1d takes the largest of 3 entries",
+    ),
+    "product of two tensors": (calling(lambda x: x * x.relu()), "mul combines two tensors that depend on the input"),
+    "dropout that never stops": (calling(lambda x: F.dropout(x, 0.5)), "dropout drops at random, in evaluation mode too"),
+    "where": (calling(lambda x: torch.where(x > 0, x, 0.1 * x)), "gt jumps"),
+    "instance norm": (
+        nn.Sequential(nn.Unflatten(1, (1, 3)), nn.InstanceNorm1d(1)),
+        "^1: InstanceNorm1d expected running statistics",
+    ),
+    "rows flipped": (calling(lambda x: x.flip(0)), "mixes the rows of a batch"),
     "layer norm": (nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)), "^1: LayerNorm divides by the spread of its own input"),
     "batch statistics": (
         nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False)),
@@ -244,3 +266,33 @@ def test_a_wrong_table_entry_cannot_pass(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_traced_program_is_a_program() -> None:
     assert isinstance(trace(KNOWN["conv"][0], (2, 6, 6)), Program)
+
+
+def test_constants_computed_from_weights_go_with_these_weights_alone() -> None:
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(3, 4)
+            self.gain = nn.Parameter(torch.ones(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.relu(self.first(x)) * self.gain.exp()
+
+    network = Normed().double()
+    program = trace(network, (3,))
+    state = {key: t.clone() for key, t in network.state_dict().items()}
+    x = torch.randn(5, 3, dtype=torch.float64)
+    torch.testing.assert_close(Program.from_data(program.to_data()).bind(state)(x), network(x).detach())
+    state["gain"] += 1.0
+    with pytest.raises(TraceError, match="gain: expected the values that the network was traced with"):
+        program.bind(state)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_an_exported_program_is_traced() -> None:
+    network = with_statistics(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)))
+    network = network.double().eval()
+    x = torch.randn(2, 1, 4, 4, dtype=torch.float64)
+    program = trace(torch.export.export(network, (x,)), (1, 4, 4))
+    torch.testing.assert_close(program(x), network(x).detach())
+    assert set(program.weights) <= set(network.state_dict())
