@@ -57,6 +57,9 @@ class Stack(Generic[Item]):
                     worker.join(0.05)  # short, so that Ctrl-C is seen
         except BaseException as error:
             self._stop(error)
+            for worker in workers:
+                if worker.ident is not None:  # each ends with its item; to leave one behind would abort the process
+                    worker.join()
             raise
         finally:
             torch.set_num_threads(torch_threads)
