@@ -252,7 +252,10 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
 def _open(options: Namespace) -> Run:
     from splineviz.runs import open_run
 
-    return open_run(options.run, model=options.model, data=options.data, model_args=options.model_args, trust=options.trust)
+    run = open_run(options.run, model=options.model, data=options.data, model_args=options.model_args, trust=options.trust)
+    if hasattr(options, "anchors"):
+        options.anchors = run.chosen(options.anchors)
+    return run
 
 
 def _new_run(options: Namespace) -> None:

@@ -125,7 +125,11 @@ examples:
     flag("--jobs", type=_at_least(1), default=1, metavar="N", help="processes that measure (default: 1, on all cores)")
     flag = one.add_argument_group("film").add_argument
     flag(
-        "--format", nargs="+", choices=FORMATS, default=["mp4", "gif"], metavar="F",
+        "--format",
+        nargs="+",
+        choices=FORMATS,
+        default=["mp4", "gif"],
+        metavar="F",
         help="mp4, webm, webp, apng, gif (default: mp4 gif)",
     )
     flag("--tween", type=_at_least(0), default=0, metavar="N", help="frames between checkpoints, of interpolated weights")
@@ -287,11 +291,11 @@ def _run_flags(one: argparse.ArgumentParser) -> None:
 def _slice_flags(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--anchors",
-        type=_at_least(0),
+        type=_anchor,
         nargs=3,
         default=[0, 1, 2],
         metavar=("I", "J", "K"),
-        help="training samples that span the plane, by index (default: 0 1 2)",
+        help="training samples that span the plane, by index or as class:4, the first of a class (default: 0 1 2)",
     )
     one.add_argument(
         "--window",
@@ -312,6 +316,10 @@ def _at_least(low: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def _anchor(text: str) -> int | str:
+    return text if re.fullmatch(r"class:.+", text) else _at_least(0)(text)
 
 
 def _model(text: str) -> str:

@@ -104,6 +104,32 @@ class Run:
             raise CheckpointError(f"steps: expected some of {known}, got {', '.join(map(str, unknown)) or 'none'}.")
         return replace(self, checkpoints=tuple(c for c in self.checkpoints if c.step in wanted))
 
+    def chosen(self, names: Sequence[int | str]) -> list[int]:
+        """Indices of training samples: a number is one; "class:4" is the first sample of a class, not yet taken.
+
+        Raises DataError for a class without (further) samples, or a run without classes.
+        """
+        taken = [int(n) for n in names if not isinstance(n, str)]
+        indices = []
+        for name in names:
+            if isinstance(name, str):
+                indices.append(self._first_of(name.removeprefix("class:"), taken))
+                taken.append(indices[-1])
+            else:
+                indices.append(int(name))
+        return indices
+
+    def _first_of(self, kind: str, taken: Sequence[int]) -> int:
+        if self.train_y is None or self.train_y.ndim != 1:
+            raise DataError(f"anchors: expected samples with classes for class:{kind}, got none; name samples by index.")
+        known = list(self.classes or ())
+        number = known.index(kind) if kind in known else int(kind) if kind.isdecimal() else -1
+        members = [int(i) for i in np.flatnonzero(self.train_y == number) if i not in taken]
+        if not members:
+            names = ", ".join(known or map(str, np.unique(self.train_y)))
+            raise DataError(f"anchors: expected a class that has a further training sample, of {names}, got {kind!r}.")
+        return members[0]
+
     def anchors(self, indices: Sequence[int] = (0, 1, 2)) -> list[Array]:
         """Three training samples (*input_shape), by index. Raises DataError unless the indices are distinct and in range."""
         wanted = [int(i) for i in indices]

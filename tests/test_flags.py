@@ -102,6 +102,12 @@ def test_values_arrive_checked() -> None:
         "animate ckpts --anchors 5 17 40 --window 2.5 --size 1280x720 --format gif webm --steps 0 10 --jobs 2".split()
     )
     assert options.anchors == [5, 17, 40]
+    assert flags.parser().parse_args("info ckpts".split()).run == Path("ckpts")
+    assert flags.parser().parse_args("animate ckpts --anchors class:4 7 class:4".split()).anchors == [
+        "class:4",
+        7,
+        "class:4",
+    ]
     assert options.window == 2.5
     assert options.size == (1280, 720)
     assert options.format == ["gif", "webm"]

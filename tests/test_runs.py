@@ -293,3 +293,10 @@ def test_a_checkpoint_that_fails_is_named_and_the_others_stay(run, tmp_path, mon
     with pytest.raises(PlaneError, match=r"step-0000000000.pt \(step 0\): window: bad"):
         measure_run(run.only([0]), out=tmp_path / "out", lc=None)
     assert json.loads((run.path / "run.json").read_text())["format"] == 1
+
+
+def test_anchors_by_class(run):
+    assert run.chosen(["class:2", 5, "class:2"]) == [2, 5, 8]
+    assert run.chosen([4, 0, 2]) == [4, 0, 2]
+    with pytest.raises(DataError, match="a further training sample.*got '9'"):
+        run.chosen(["class:9", 0, 1])
