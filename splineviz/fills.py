@@ -8,7 +8,7 @@ r"""Fills: one colour for every region of a Partition, and the scale that a colo
         layer    the kink layer that cut the region last             one colour a layer
         hash     the activation pattern's own colour                 none; the same pattern has the same colour
         random   anything                                            none                 at every checkpoint
-        (F,)     a value per region, such as `activity.active_units` linear scale
+        (F,)     a value per region                                  linear scale
         (F, 3)   colours in [0, 1]                                   none
 
 The layer of birth is exact: a later cut of a face leaves an edge on either part, and no cut of a later layer can
