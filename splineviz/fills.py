@@ -13,7 +13,7 @@ r"""Fills: one colour for every region of a Partition, and the scale that a colo
 
 The layer of birth is exact: a later cut of a face leaves an edge on either part, and no cut of a later layer can
 take away every edge of the layer before it that still bounds the face; so the deepest layer among a face's edges is
-the one that made it. A face that no knot bounds has layer 0 (grey). What a region's number of active units is cannot
+the one that made it. A face that no knot bounds has no layer (grey). What a region's number of active units is cannot
 be read from the complex (an edge tells that a unit changes, not which side is active), so it is no name here.
 
 A region without slope (a dead one) takes the lowest colour of a logarithmic scale, a region without a value (NaN) is
