@@ -5,12 +5,13 @@ READY := .venv/ready
 DEMO_STEPS ?= 30000
 SOAK_NETWORKS ?= 10000
 
-.PHONY: help install test demo lint types imports pytest soak bench clean
+.PHONY: help install test demo lint types imports browser pytest soak bench clean
 
 help:
 	@echo "make test   lint, types, import contracts and tests"
 	@echo "make demo   train on embedded MNIST for $(DEMO_STEPS) steps and animate it into demo/out"
 	@echo "make lint | types | imports | pytest   one part of make test"
+	@echo "make browser   Debian's chromium, for the tests of the explorer (as root)"
 	@echo "make soak   $(SOAK_NETWORKS) random networks against the exact oracle"
 	@echo "make bench  the benchmarks"
 	@echo "make clean  remove the environment, caches and the demo's output"
@@ -21,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	    f"expected Python 3.11 or newer, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
 	@echo "Setting up .venv (a few minutes the first time: torch is large) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,export]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,export,viewer]'
 	@touch $@
 
 install: $(READY)
@@ -36,6 +37,10 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports --verbose
+
+# The explorer is tested in a real browser; without one those tests are skipped and say so.
+browser:
+	@command -v chromium >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null; }
 
 pytest: $(READY)
 	$(BIN)/python -m pytest

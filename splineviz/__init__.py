@@ -9,9 +9,10 @@
 This file only says where each public name lives. A name is imported when it is first asked for, so that
 `import splineviz` costs milliseconds and a figure drawn from a file needs no torch.
 
-Two names are a room and a function at once: `sv.partition` and `sv.animate` are the functions. The import system
-sets a submodule as an attribute of its package whenever somebody imports it, which would hide the function; the
-package refuses exactly that (`_Package`). The rooms themselves are reached by `from splineviz.partition import ...`.
+Some names are a room and a function at once: `sv.partition`, `sv.animate` and `sv.explore` are the functions. The
+import system sets a submodule as an attribute of its package whenever somebody imports it, which would hide the
+function; the package refuses exactly that (`_Package`). The rooms themselves are reached by
+`from splineviz.partition import ...`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from splineviz.crossings import Crossings, crossings
     from splineviz.enumerate import partition
     from splineviz.estimates import Estimate, estimate
+    from splineviz.explore import explore
     from splineviz.ops import Program
     from splineviz.papers import figure
     from splineviz.partition import Partition
@@ -58,6 +60,7 @@ __all__ = [
     "draw",
     "errors",
     "estimate",
+    "explore",
     "export",
     "figure",
     "figures",
@@ -87,6 +90,7 @@ _HOMES = {
     "figure": "papers",
     "crossings": "crossings",
     "estimate": "estimates",
+    "explore": "explore",
     "local_complexity": "complexity",
     "measure_run": "runs",
     "open_run": "runs",

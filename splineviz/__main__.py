@@ -6,6 +6,7 @@
     splineviz figure     some checkpoints, one slice -> a figure for print
     splineviz estimate   one checkpoint, one slice -> how many regions, seconds and bytes to expect
     splineviz study      a run directory -> the paper's figures about it, with their tables
+    splineviz explore    what animate wrote -> one HTML file to pan, zoom and question
     splineviz info       what is in a run directory
     splineviz verify     a partition file against the checkpoint it was made from
 
@@ -200,6 +201,14 @@ def study(options: Namespace) -> None:
         print(path)
 
 
+def explore(options: Namespace) -> None:
+    """Write the explorer of what `animate` wrote as one HTML file."""
+    from splineviz.explore import explore as write
+
+    path = write(options.source, html=options.html, steps=options.steps, fill=options.fill)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
 def info(options: Namespace) -> None:
     """Print what a run directory holds."""
     run = _open(options)
@@ -241,6 +250,7 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "figure": figure,
     "estimate": estimate,
     "study": study,
+    "explore": explore,
     "info": info,
     "verify": verify,
 }

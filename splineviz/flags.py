@@ -22,6 +22,7 @@ FILLS = ("slope", "class", "margin", "layer", "area", "hash", "random")
 PALETTES = ("viridis", "cividis", "grey")
 STYLES = ("sans", "serif", "slides")
 WIDTHS = ("column", "double")
+EXPLORED = ("slope", "class", "margin", "layer", "area", "hash")
 FORMATS = ("mp4", "webm", "webp", "apng", "gif")
 STUDIES = ("dynamics", "migration", "exact", "heat")
 PICTURES = (".png", ".pdf", ".svg")
@@ -51,7 +52,7 @@ Each command explains itself, with examples: splineviz animate --help""",
     )
     top.add_argument("--version", action="version", version=f"splineviz {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND ...", dest="command", required=True)
-    for add in (_train, _animate, _partition, _figure, _estimate, _study, _info, _verify):
+    for add in (_train, _animate, _partition, _figure, _estimate, _study, _explore, _info, _verify):
         add(commands)
     return top
 
@@ -243,6 +244,28 @@ examples:
     flag("--lc-radius", type=_positive, default=0.05, metavar="R", help="of a neighbourhood (default: 0.05)")
     flag("--lc-points", type=_at_least(1), default=1000, metavar="N", help="most points a curve (default: 1000)")
     flag("--attack-steps", type=_at_least(0), default=10, metavar="N", help="of the adversary (default: 10)")
+
+
+def _explore(commands: Any) -> None:
+    one = _command(
+        commands,
+        "explore",
+        "OUT [--html FILE] [--steps N ...]",
+        "write one HTML file in which regions can be panned, zoomed and questioned",
+        """\
+OUT is what `animate` wrote (its partitions and measures), or one partition file. FILE holds everything,
+opens offline in any browser with WebGL2 and can be mailed: about 55 bytes a region and checkpoint.
+
+examples:
+  splineviz explore out/
+  splineviz explore out/ --steps 0 1000 30000 --fill class --html three.html
+  splineviz explore slice.npz --html slice.html""",
+    )
+    flag = one.add_argument
+    flag("source", type=Path, metavar="OUT", help="a folder that `animate` wrote, or an .npz file of a partition")
+    flag("--html", type=Path, default=Path("view.html"), metavar="FILE", help="(default: view.html)")
+    flag("--steps", type=_at_least(0), nargs="+", metavar="N", help="these checkpoints only (default: all)")
+    flag("--fill", choices=EXPLORED, default="slope", metavar="F", help=f"at first: {', '.join(EXPLORED)} (default: slope)")
 
 
 def _info(commands: Any) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from splineviz import datasets, fills, flags, papers, recipes, studies
+from splineviz import datasets, fills, flags, pages, papers, recipes, studies
 from splineviz.jobs import LCOptions
 
 SCREENS = Path(__file__).parent / "help"
-COMMANDS = ("", "train", "animate", "partition", "figure", "estimate", "study", "info", "verify")
+COMMANDS = ("", "train", "animate", "partition", "figure", "estimate", "study", "explore", "info", "verify")
 
 
 def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -53,6 +53,7 @@ def test_help_imports_nothing_slow() -> None:
 def test_names_and_defaults_are_those_of_the_rooms_that_own_them() -> None:
     assert list(flags.RECIPES) == recipes.recipe_names()
     assert sorted(flags.DATA) == datasets.data_names()
+    assert flags.EXPLORED == pages.FILLS
     assert flags.STUDIES == studies.STUDIES
     options = flags.parser().parse_args(["animate", "run"])
     paper = LCOptions()

@@ -1,0 +1,50 @@
+"""Explore: partitions to pan, zoom and question, in a notebook or as one HTML file that opens offline.
+
+    explore(partition | {step: partition} | "out/")              -> a widget for Jupyter (extra: viewer)
+    explore("out/", html="view.html")                            -> a file; nothing is fetched, it can be mailed
+
+The door to two rooms: `pages` makes the file, `widget` the notebook's view of the same front end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from splineviz import pages
+from splineviz.errors import DataError
+from splineviz.partition import Partition
+
+
+def explore(
+    source: Partition | Mapping[int, Any] | str | os.PathLike[str],
+    *,
+    html: str | os.PathLike[str] | None = None,
+    fill: str = "slope",
+    steps: Sequence[int] | None = None,
+    classes: Sequence[str] = (),
+    outputs: bool | None = None,
+) -> Any:
+    """Open a widget on a source (see `pages`), or write it as one HTML file and return its path.
+
+    fill: of pages.FILLS, what the regions show first. steps: these only, all by default. classes: names of the outputs.
+    outputs: take the network's outputs along, by default when all steps together have at most pages.OUTPUTS_BUDGET regions.
+    Raises DataError on an unknown fill or step, PartitionError on a folder or file without partitions, ImportError
+    when a widget is asked for and anywidget is missing.
+    """
+    if fill not in pages.FILLS:
+        raise DataError(f"fill: expected one of {', '.join(pages.FILLS)}, got {fill!r}.")
+    opened = pages.open_source(source, steps=steps, classes=classes)
+    if html is not None:
+        return pages.write_html(opened, html, fill=fill, outputs=outputs)
+    try:
+        import anywidget  # noqa: F401  # asked for here, so that the message is ours
+    except ImportError as error:
+        raise ImportError(
+            f"explore: expected anywidget for a notebook, got {error}; "
+            "pip install 'splineviz[viewer]', or pass html='view.html'."
+        ) from error
+    from splineviz.widget import Explorer
+
+    return Explorer.on(opened, fill=fill, outputs=outputs)
