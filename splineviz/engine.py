@@ -257,7 +257,7 @@ def _widened(tensor: FloatArray, cut: Cut) -> FloatArray:
     return flat.reshape(len(flat), *tensor.shape[1:])
 
 
-def _mask(units: IntArray, words: int) -> npt.NDArray[np.uint64]:
+def _mask(units: npt.NDArray[np.integer[Any]], words: int) -> npt.NDArray[np.uint64]:
     """Packed bits (words,) of some unit numbers."""
     flags = np.zeros(64 * words, np.uint8)
     flags[units] = 1
