@@ -182,6 +182,13 @@ class Partition:
 
         return certificate.verify(self, model, **options)
 
+    # ---- notebooks -----------------------------------------------------------------------------------
+
+    def _repr_png_(self) -> bytes:
+        from splineviz import previews  # a door upward, like verify's: this room does not draw
+
+        return previews.partition_png(self)
+
     # ---- files -------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -135,6 +135,11 @@ class Plane:
             return centre + half * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
         return convex_polygon(window)
 
+    def _repr_html_(self) -> str:
+        from splineviz import previews  # a door upward for notebooks: this room does not draw
+
+        return previews.plane_html(self)
+
 
 def convex_polygon(window: Any) -> FloatArray:
     """Check that a window (m, 2) is a convex counter-clockwise polygon with area, and return it as float64.

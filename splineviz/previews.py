@@ -1,0 +1,60 @@
+"""Previews: what a notebook shows of a Plane or a Partition that stands at the end of a cell.
+
+A Partition is a picture of its regions, decision boundary and anchors; a Plane is its anchors' inputs as pictures (or
+their plane coordinates, where inputs are no pictures). `Partition` and `Plane` ask for this room when they are shown.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from splineviz import draw
+from splineviz.partition import Partition
+from splineviz.planes import Plane
+
+SIDE = 4.0
+"""Side of a preview in inches, at 120 dots an inch."""
+
+
+def partition_png(partition: Partition) -> bytes:
+    """A PNG of the regions, coloured by slope, with decision boundary and anchors."""
+    figure = Figure(figsize=(SIDE, SIDE), dpi=120, layout="constrained")
+    ax: Any = figure.add_subplot(xlabel="u", ylabel="v", title=f"{partition.num_regions:,} regions")
+    draw.regions(partition, ax=ax)
+    draw.boundary(partition, ax=ax)
+    plane = partition.plane
+    samples = list(plane.embed(plane.anchors_uv)) if len(plane.anchors_uv) else []
+    draw.anchors(plane, ax=ax, thumbnails=samples, star=14.0, size=34.0)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()
+
+
+def plane_html(plane: Plane) -> str:
+    """The anchors as a table: number, plane coordinates, and the input as a picture where it is one."""
+    samples: list[Any] = list(plane.embed(plane.anchors_uv)) if len(plane.anchors_uv) else []
+    rows = [
+        f"<tr><th>{i}</th><td>{u:.4g}, {v:.4g}</td><td>{_picture(x)}</td></tr>"
+        for i, ((u, v), x) in enumerate(zip(plane.anchors_uv.tolist(), samples, strict=True))
+    ]
+    shape = " x ".join(map(str, plane.origin.shape))
+    head = "<tr><th>anchor</th><th>(u, v)</th><th>input</th></tr>" if rows else ""
+    return f"<table><caption>Plane in inputs of shape {shape}</caption>{head}{''.join(rows)}</table>"
+
+
+def _picture(x: Any) -> str:
+    image = draw.thumbnail(x)
+    if image is None:
+        flat = np.ravel(x)
+        return ", ".join(f"{value:.4g}" for value in flat[:6]) + (", ..." if len(flat) > 6 else "")
+    stream = io.BytesIO()
+    Image.fromarray(np.round(255 * image).astype(np.uint8)).save(stream, "PNG")
+    data = base64.b64encode(stream.getvalue()).decode()
+    style = "width: 56px; image-rendering: pixelated"
+    return f'<img alt="the anchor as a picture" style="{style}" src="data:image/png;base64,{data}">'
