@@ -36,7 +36,7 @@ def test_the_first_error_reaches_the_caller_and_stops_the_rest(threads):
     with pytest.raises(ValueError, match="five"):
         Stack(work, threads).run([0])
     assert done == [0, 1, 2, 3, 4]
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_ctrl_c_ends_the_process_in_order():
@@ -47,10 +47,12 @@ from splineviz.workers import Stack
 def work(n):
     time.sleep(0.02)
     return [n + 1]
-threading.Timer(0.3, _thread.interrupt_main).start()
+timer = threading.Timer(0.3, _thread.interrupt_main)
+timer.start()
 try:
     Stack(work, 2).run([0, 0])
 except KeyboardInterrupt:
+    timer.join()
     assert threading.active_count() == 1, threading.enumerate()
     print("stopped")
 """
