@@ -131,7 +131,7 @@ class Explorer {
   paint() {
     if (this.busy && this.moving) {
       const old = this.drawn, now = this.camera, scale = old.r / now.r, pixels = Math.min(this.stage.clientWidth, this.stage.clientHeight) / 2 / now.r;
-      this.canvas.style.transform = `translate(${(old.x - now.x) * pixels}px, ${(now.y - old.y) * pixels}px) scale(${scale})`;
+      this.canvas.style.transform = this.over.style.transform = `translate(${(old.x - now.x) * pixels}px, ${(now.y - old.y) * pixels}px) scale(${scale})`;
       clearTimeout(this.settle);
       this.settle = setTimeout(() => { this.moving = false; this.refresh(); }, 140);
     } else {
@@ -142,9 +142,9 @@ class Explorer {
       this.painter.gl.readPixels(0, 0, 1, 1, this.painter.gl.RGBA, this.painter.gl.UNSIGNED_BYTE, new Uint8Array(4));
       this.took = performance.now() - began;
       this.busy = this.took > 45; this.drawn = { ...this.camera };
-      this.canvas.style.transform = "";
+      this.canvas.style.transform = this.over.style.transform = "";
+      drawOverlay(this.over, this);
     }
-    drawOverlay(this.over, this);
   }
 
   moved() { this.moving = true; this.refresh(); this.told("camera", this.view()); }
