@@ -29,6 +29,7 @@ class Stack(Generic[Item]):
         self._threads = threads
         self._items: list[Item] = []
         self._busy = 0
+        self._running = 0
         self._error: BaseException | None = None
         self._changed = threading.Condition()
 
@@ -51,20 +52,23 @@ class Stack(Generic[Item]):
                     self._items.extend(self._work(self._items.pop()))
                 return
             for worker in workers:
+                self._running += 1
                 worker.start()
-            for worker in workers:
-                while worker.is_alive():
-                    worker.join(0.05)  # short, so that Ctrl-C is seen
+            self._wait()
         except BaseException as error:
             self._stop(error)
-            for worker in workers:
-                if worker.ident is not None:  # each ends with its item; to leave one behind would abort the process
-                    worker.join()
+            self._wait()  # each ends with its item; to leave one behind would abort the process
             raise
         finally:
             torch.set_num_threads(torch_threads)
         if self._error is not None:
             raise self._error
+
+    def _wait(self) -> None:
+        """Until no worker runs. Not by Thread.join: one that Ctrl-C interrupts takes its thread for ended."""
+        with self._changed:
+            while self._running:
+                self._changed.wait(0.05)  # short, so that Ctrl-C is seen
 
     def _stop(self, error: BaseException) -> None:
         with self._changed:
@@ -72,6 +76,14 @@ class Stack(Generic[Item]):
             self._changed.notify_all()
 
     def _serve(self) -> None:
+        try:
+            self._take_items()
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _take_items(self) -> None:
         torch.set_num_threads(1)
         while True:
             with self._changed:

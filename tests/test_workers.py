@@ -36,6 +36,9 @@ def test_the_first_error_reaches_the_caller_and_stops_the_rest(threads):
     with pytest.raises(ValueError, match="five"):
         Stack(work, threads).run([0])
     assert done == [0, 1, 2, 3, 4]
+    for worker in threading.enumerate():
+        if worker.name.startswith("Thread-") and worker is not threading.current_thread():
+            worker.join(5)
     assert threading.active_count() <= before
 
 
@@ -53,6 +56,7 @@ try:
     Stack(work, 2).run([0, 0])
 except KeyboardInterrupt:
     timer.join()
+    time.sleep(0.2)  # a worker that has reported its end still has to leave
     assert threading.active_count() == 1, threading.enumerate()
     print("stopped")
 """
