@@ -99,7 +99,7 @@ CASES: dict[str, tuple[str, Callable[[], nn.Module], Callable[[], tuple[sv.Plane
     "mlp4-trained": ("784-200x4-10 trained", lambda: trained(5), on_digits, 1.0, 7),
     "plane-256": ("2-256-256-256-1 initial", lambda: mlp([2, 256, 256, 256, 1]), square(1.0), 1.0, 7),
     "plane-512-he": ("2-512x4-1 He initial", lambda: mlp([2, 512, 512, 512, 512, 1], he=True), square(1.0), 0.7, 2),
-    "conv": ("conv 8-16 + batch norm, 28x28", convnet, lambda: (on_digits()[0], 1.2), 1.3, 5),
+    "conv": ("conv 8-16 + batch norm, 28x28", convnet, lambda: (on_digits()[0], 2.0), 1.3, 5),
     "grow-1e4": ("2-512x9-1 He, window for 10^4", deep, square(0.02), None, 3),
     "grow-1e5": ("2-512x9-1 He, window for 10^5", deep, square(0.06), None, 3),
     "grow-1e6": ("2-512x9-1 He, window for 10^6", deep, square(0.2), None, 1),
