@@ -15,6 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def relu_network(seed: int, *widths: int) -> nn.Sequential:
+    """A plain ReLU network of these widths, in float64, with torch's own initialisation."""
+    torch.manual_seed(seed)
+    layers: list[nn.Module] = []
+    for i in range(len(widths) - 1):
+        layers += [nn.Linear(widths[i], widths[i + 1]), nn.ReLU()]
+    return nn.Sequential(*layers[:-1]).double()
+
+
 class Forward(nn.Module):
     """Named parts and a forward that is any function of them and the input."""
 

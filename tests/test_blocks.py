@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
+from networks import relu_network
 
 from splineviz import blocks, enumerate
 from splineviz._kernels import edges
@@ -15,14 +14,6 @@ from splineviz.planes import Plane
 PLANE = Plane(np.zeros(2), np.eye(2))
 
 
-def network(seed, *widths):
-    torch.manual_seed(seed)
-    layers = []
-    for i in range(len(widths) - 1):
-        layers += [nn.Linear(widths[i], widths[i + 1]), nn.ReLU()]
-    return nn.Sequential(*layers[:-1]).double()
-
-
 def same(one, other):
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ARRAYS)
 
@@ -31,7 +22,7 @@ def same(one, other):
 def test_any_taking_apart_gives_the_same_complex(widths, monkeypatch):
     # The second network crosses the window with more units than one turn takes.
     monkeypatch.setattr(enumerate, "SMALLEST_SHARE", 1)
-    model = network(3, *widths)
+    model = relu_network(3, *widths)
     whole = partition(model, PLANE, window=1.5, threads=1, block_bytes=1 << 40)
     torn = []
     joined = blocks.sew
@@ -75,7 +66,7 @@ def test_a_seam_without_its_twin_is_named():
 
 
 def test_blocks_that_disagree_are_worked_once_more_as_one(monkeypatch):
-    model = network(1, 2, 40, 40, 1)
+    model = relu_network(1, 2, 40, 40, 1)
     expected = partition(model, PLANE, window=1.0, threads=1, block_bytes=1 << 40)
     joined, calls = blocks.sew, []
 

@@ -3,20 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from networks import relu_network
 from torch import nn
 
 from splineviz.crossings import crossings
 from splineviz.enumerate import partition
 from splineviz.errors import DataError
 from splineviz.planes import Plane
-
-
-def network(seed, *widths):
-    torch.manual_seed(seed)
-    layers = []
-    for i in range(len(widths) - 1):
-        layers += [nn.Linear(widths[i], widths[i + 1]), nn.ReLU()]
-    return nn.Sequential(*layers[:-1]).double()
 
 
 def test_one_neuron_breaks_where_its_line_is():
@@ -48,7 +41,7 @@ def test_folding_layers_double_the_pieces():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_crossing_flips_its_unit_and_none_is_missed(seed):
-    model = network(seed, 7, 30, 30, 20, 4)
+    model = relu_network(seed, 7, 30, 30, 20, 4)
     points = torch.randn(3, 7, dtype=torch.float64)
     found = crossings(model, *points)
     begin = 0.0
@@ -72,7 +65,7 @@ def test_every_crossing_flips_its_unit_and_none_is_missed(seed):
 
 
 def test_crossings_agree_with_the_side_of_a_window():
-    model = network(3, 2, 20, 20, 2)
+    model = relu_network(3, 2, 20, 20, 2)
     plane = Plane(np.zeros(2), np.eye(2))
     whole = partition(model, plane, window=1.0)
     side = np.sort(whole.vertices[np.abs(whole.vertices[:, 1] + 1.0) < 1e-12, 0])
@@ -81,7 +74,7 @@ def test_crossings_agree_with_the_side_of_a_window():
 
 
 def test_bad_points_are_refused():
-    model = network(0, 2, 3, 1)
+    model = relu_network(0, 2, 3, 1)
     with pytest.raises(DataError, match="at least two points"):
         crossings(model, [0.0, 0.0])
     with pytest.raises(DataError, match="coincide"):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from networks import relu_network
 from torch import nn
 
 from splineviz.enumerate import partition
@@ -13,17 +14,9 @@ from splineviz.planes import Plane
 PLANE = Plane(np.zeros(2), np.eye(2))
 
 
-def network(seed, *widths):
-    torch.manual_seed(seed)
-    layers = []
-    for i in range(len(widths) - 1):
-        layers += [nn.Linear(widths[i], widths[i + 1]), nn.ReLU()]
-    return nn.Sequential(*layers[:-1]).double()
-
-
 @pytest.mark.parametrize(("seed", "widths"), [(0, (2, 60, 1)), (1, (2, 40, 40, 1)), (2, (2, 30, 30, 30, 2))])
 def test_estimate_is_near_the_truth(seed, widths):
-    model = network(seed, *widths)
+    model = relu_network(seed, *widths)
     expected, found = estimate(model, PLANE, 1.0), partition(model, PLANE, window=1.0)
     assert 0.65 * found.num_regions < expected.regions < 1.35 * found.num_regions
 
@@ -37,7 +30,7 @@ def test_parallel_bundle_has_no_crossings():
 
 
 def test_budget_is_kept_and_the_proposed_window_fits():
-    model = network(5, 2, 64, 64, 1)
+    model = relu_network(5, 2, 64, 64, 1)
     whole = partition(model, PLANE, window=1.0).num_regions
     with pytest.raises(BudgetError, match="half-width") as raised:
         partition(model, PLANE, window=1.0, max_regions=whole // 4)
