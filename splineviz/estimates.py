@@ -42,15 +42,13 @@ STEEPEST = 20.0
 class Estimate:
     """regions: expected number; error: its standard error over the chords; seconds: for the enumeration on this machine;
 
-    bytes: peak memory of the enumeration, its result included; half_width: of the window, if it is a square, else of the
-    square of the same area.
+    bytes: peak memory of the enumeration, its result included.
     """
 
     regions: float
     error: float
     seconds: float
     bytes: float
-    half_width: float
 
 
 def shrink_to_fit(model: Any, plane: Plane, window: Any, max_regions: int) -> float:
@@ -102,7 +100,6 @@ def estimate(model: Any, plane: Plane, window: Any = None, *, chords: int = 64, 
         error=spread,
         seconds=regions * _seconds_a_vertex(program, plane),
         bytes=IN_FLIGHT_BYTES + regions * (250.0 + 16.0 * block.values.shape[1]),
-        half_width=0.5 * float(np.sqrt(area)),
     )
 
 

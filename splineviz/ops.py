@@ -18,7 +18,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from splineviz.affine import AFFINE, JOINS, Attrs
 from splineviz.errors import TraceError
 from splineviz.kinks import KINKS, Kinks
 
-__all__ = ["AFFINE", "JOINS", "KINKS", "KinkLayer", "Kinks", "Program", "Step", "fingerprint", "operations", "renumbered"]
+__all__ = ["AFFINE", "JOINS", "KINKS", "KinkLayer", "Kinks", "Program", "Step", "fingerprint", "operations"]
 
 
 @dataclass(frozen=True)
@@ -278,8 +278,3 @@ def _packed(tensor: Tensor) -> dict[str, Any]:
 def _unpacked(stored: Mapping[str, Any]) -> Tensor:
     values = np.frombuffer(base64.b64decode(stored["float64"], validate=True), dtype="<f8")
     return torch.from_numpy(values.reshape([int(n) for n in stored["shape"]]).astype(np.float64))
-
-
-def renumbered(step: Step, inputs: tuple[int, ...], output: int) -> Step:
-    """The step on other registers."""
-    return replace(step, inputs=inputs, output=output)

@@ -14,9 +14,7 @@ JUMPS = {
     "le", "eq", "ne", "where", "masked_fill", "topk", "sort", "floordiv", "floor_divide", "fmod", "remainder", "mod",
 }  # fmt: skip
 OWN_STATISTICS = {"layernorm", "layer_norm", "groupnorm", "group_norm", "rmsnorm", "rms_norm"}
-STORED_STATISTICS = {"instancenorm", "instance_norm", "batch_norm", "batchnorm"}
 RANDOM = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"}
-MAXIMA = {"maxpool", "max_pool", "adaptivemaxpool", "adaptive_max_pool", "max", "min", "amax", "amin", "maximum", "minimum"}
 
 
 def refusal(path: str, name: str, operations: list[str], why: str = "") -> str:
