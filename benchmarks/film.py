@@ -35,7 +35,7 @@ import numpy as np
 from drawing import bare
 
 import splineviz as sv
-from splineviz import draw, figures, fills, jobs, recipes, reels, sweeps
+from splineviz import churn, draw, figures, fills, jobs, recipes, reels
 from splineviz.__main__ import main as command
 from splineviz.partition import Partition
 
@@ -66,7 +66,7 @@ def watch() -> None:
     timed(jobs, "crossings", "crossings")
     timed(jobs, "liveness", "live units")
     timed(Partition, "save", "partition to file")
-    timed(sweeps, "with_churn", "churn")
+    timed(churn, "between", "churn")
     timed(fills, "shared_limits", "shared colour scale")
     timed(figures.FramePainter, "paint", "draw")
     timed(draw, "rasterize", "  of these: raster")

@@ -9,6 +9,7 @@ samples, recorded metrics), so a job whose row carries its key is done and is le
     out/rows/step-0000000100.json            key, row and where they are from; written last, so it vouches for the partition
     out/running/step-0000000100              there and locked while some process works on the job
     out/failures/step-0000000100.json        why the last attempt failed; gone when one succeeds
+    out/churn/step-0000000100.json           see `churn`
 
 This room draws nothing and does not know how runs are stored, nor who attempts which job when.
 """
@@ -32,7 +33,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz import archives, certificate, checkpoints, files, locks, measures, provenance, weights
+from splineviz import archives, certificate, checkpoints, churn, files, locks, measures, provenance, weights
 from splineviz.complexity import local_complexities
 from splineviz.crossings import crossings
 from splineviz.enumerate import partition
@@ -42,7 +43,7 @@ from splineviz.ops import Program
 from splineviz.partition import Partition
 from splineviz.planes import Plane
 from splineviz.samples import Array, Data
-from splineviz.workers import one_torch_thread
+from splineviz.workers import available, one_torch_thread
 
 FORMAT = 4
 """Part of every key: raised when the same input gives other numbers, so that old rows are not taken for new ones."""
@@ -128,7 +129,8 @@ class Job:
     """One checkpoint on one slice. network: Program.to_data(); samples: a file that `store_samples` wrote.
 
     name: of its files. weights_digest: of the weights it is about; a file that holds others by now is refused.
-    keep: whether the partition is written, or the row alone. prove: whether its certificate is made as well.
+    keep: whether the partition is written, or the row alone. prove: whether its certificate is made as well. before, after:
+    results of the neighbouring checkpoints on the same slice, for the churn; no part of the key.
     """
 
     name: str
@@ -149,6 +151,13 @@ class Job:
     threads: int | None = None
     keep: bool = True
     prove: bool = False
+    before: churn.Named | None = None
+    after: churn.Named | None = None
+
+    @property
+    def named(self) -> churn.Named:
+        """The result as its neighbours know it."""
+        return churn.Named(self.name, self.key)
 
     @property
     def partition_path(self) -> Path:
@@ -256,10 +265,7 @@ def work(job: Job) -> Result:
         with one_torch_thread():
             program = job.program()
             result = partition(program, job.plane, window=job.window, threads=job.threads)
-            with ThreadPoolExecutor(1) as beside:  # the geometry's numbers while torch counts: neither needs the other
-                numbers = beside.submit(partition_numbers, result)
-                row |= _network_numbers(job, program)
-                row |= numbers.result()
+            row |= _numbers(job, program, result)
         if job.prove:
             proof = asdict(certificate.verify(result, program))
     except SplinevizError as error:
@@ -280,14 +286,24 @@ def work(job: Job) -> Result:
     seconds = time.perf_counter() - began
     content = {"key": job.key, "row": row, "seconds": seconds, "partition": written, "made": made}
     files.write_sealed(job.row_path, content)
+    if job.keep:
+        churn.settle(job.out, job.named, result, job.before, job.after)
     return Result(job.name, job.key, job.step, job.partition_path, row, seconds)
+
+
+def _numbers(job: Job, program: Program, result: Partition) -> dict[str, float]:
+    """A row's numbers; the geometry's while torch counts, since neither needs the other, if the job has a second thread."""
+    if (job.threads or available()) == 1:
+        return _network_numbers(job, program) | partition_numbers(result)
+    with ThreadPoolExecutor(1) as beside:
+        numbers = beside.submit(partition_numbers, result)
+        return _network_numbers(job, program) | numbers.result()
 
 
 def _network_numbers(job: Job, program: Program) -> dict[str, float]:
     """The columns of a row that follow from the network: accuracies, crossings, local complexity, live units."""
     row = {}
-    samples = _samples(job.samples, job.samples_digest)
-    trained = program.as_trained
+    samples, trained = _samples(job.samples, job.samples_digest), program.as_trained
     for name in ("train", "test"):
         recorded = job.metrics.get(f"{name}_accuracy", float("nan"))
         row[f"{name}_accuracy"] = accuracy(trained, samples, name) if np.isnan(recorded) else recorded

@@ -19,11 +19,11 @@ import numba
 import numpy as np
 import torch
 
-from splineviz import files
+from splineviz import archives, files
 
 NAME = "manifest.json"
 FORMAT = 1
-FOLDERS = ("rows", "samples", "frames", "tweens")
+FOLDERS = ("rows", "samples", "churn", "frames", "tweens")
 """Folders whose files are listed, beside those of the directory itself."""
 
 
@@ -59,9 +59,10 @@ def write_manifest(folder: Path, part: str, options: Mapping[str, Any]) -> Path:
 
 def of_partition(path: Path) -> dict[str, Any]:
     """What a partition file says it was made of and by; empty when it does not say. Raises OSError, ValueError."""
-    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
-        meta = json.loads(str(stored["meta"]))
-    return dict(meta.get("made") or {})
+    try:
+        return dict(json.loads(str(archives.read_npz(path)["meta"])).get("made") or {})
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: expected a partition file, got another; {type(error).__name__}: {error}.") from error
 
 
 def in_picture(kind: str, made: Mapping[str, Any]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Sweeps: runs x checkpoints x planes x windows as a list of independent jobs, worked off, resumed, gathered in one table.
 
     out/jobs.json          what was asked: runs, options, one entry a job; written first
-    out/rows/, partitions/, failures/, running/, samples/      see `jobs`
+    out/rows/, partitions/, churn/, failures/, running/, samples/      see `jobs`
     out/measures.csv       one run on one plane: a row a checkpoint         (measure_run; files are named by step)
     out/sweep.csv          a sweep: run, anchors, window, then the same     (sweep; files are named by key)
 
@@ -18,16 +18,17 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from splineviz import archives, checkpoints, engines, files, plans, provenance, weights
-from splineviz.churn import with_churn
+from splineviz import archives, checkpoints, churn, engines, files, plans, provenance, weights
 from splineviz.errors import DataError, PlaneError, SplinevizError
 from splineviz.jobs import COLUMNS, Failure, Job, LCOptions, Result, choose_samples, samples_digest
 from splineviz.ops import Program
+from splineviz.partition import Partition
 from splineviz.plans import Entry
 from splineviz.runs import Run
 from splineviz.samples import Array
@@ -95,7 +96,7 @@ def sweep(
         results, failed = _work_off(list(todo.values()), jobs, threads, progress)
         table = target / SWEEP_TABLE
         done = [(entry, results[entry.job.name]) for entry in entries if entry.job and entry.job.name in results]
-        _write_table(table, _with_churn(done, target) if partitions else done)
+        _write_table(table, _with_churns(done, target) if partitions else done)
         provenance.write_manifest(target, "measures", _options(lc))
     reasons = [(entry.words, str(entry.error)) for entry in entries if entry.error is not None]
     reasons += [(e.words, failed[e.job.name].reason) for e in entries if e.job is not None and e.job.name in failed]
@@ -140,7 +141,7 @@ def measure_run(
             if others:
                 first.error.add_note(f"{len(others)} more of {len(todo)} checkpoints failed; the others are done.")
             raise first.error
-        ordered = with_churn([results[job.name] for job in todo], target)
+        ordered = _with_churn([results[job.name] for job in todo], target)
         _write_table(target / TABLE, [(None, result) for result in ordered])
         provenance.write_manifest(target, "measures", _options(lc))
     return ordered
@@ -209,7 +210,18 @@ def _entries(
                 prove=prove, weights_key=run.weights_key,
             )  # fmt: skip
             entries.append(Entry(label, step, anchors, said, job if by_step else replace(job, name=job.key[:32])))
-    return entries, {path: arrays}
+    return _linked(entries), {path: arrays}
+
+
+def _linked(entries: Sequence[Entry]) -> list[Entry]:
+    """The same, with jobs that know the ones before and after on their slice."""
+    found = list(entries)
+    for indices in _by_slice(entries):
+        line = [(index, job) for index in indices if (job := entries[index].job) is not None]
+        names = [None, *(job.named for _, job in line), None]
+        for place, (index, job) in enumerate(line):
+            found[index] = replace(entries[index], job=replace(job, before=names[place], after=names[place + 2]))
+    return found
 
 
 def _options(lc: LCOptions | None) -> dict[str, Any]:
@@ -255,16 +267,37 @@ def _work_off(
     return results, failed
 
 
-def _with_churn(done: Sequence[tuple[Entry, Result]], out: Path) -> list[tuple[Entry, Result]]:
+def _with_churns(done: Sequence[tuple[Entry, Result]], out: Path) -> list[tuple[Entry, Result]]:
     """The same, with the churn along every sequence of checkpoints on one slice."""
-    slices: dict[tuple[Any, ...], list[int]] = {}
-    for index, (entry, _) in enumerate(done):
-        slices.setdefault((entry.run, entry.anchors, entry.window), []).append(index)
-    found = dict(enumerate(done))
-    for indices in slices.values():
-        for index, result in zip(indices, with_churn([done[i][1] for i in indices], out), strict=True):
+    found = list(done)
+    for indices in _by_slice([entry for entry, _ in done]):
+        for index, result in zip(indices, _with_churn([done[i][1] for i in indices], out), strict=True):
             found[index] = (done[index][0], result)
-    return list(found.values())
+    return found
+
+
+def _with_churn(results: Sequence[Result], out: Path) -> list[Result]:
+    """The results of one slice, in order of steps, each with its row's `churn` since the one before; NaN for the first."""
+    paths = {result.key: result.partition_path for result in results}
+    last: dict[str, Partition] = {}
+
+    def load(one: churn.Named) -> Partition:  # a result is the later of one pair, then the earlier of the next
+        found = last.get(one.key) or Partition.load(paths[one.key])
+        last.clear()
+        last[one.key] = found
+        return found
+
+    shares, names = [float("nan")], [churn.Named(result.name, result.key) for result in results]
+    shares += [churn.between(out, before, after, load) for before, after in pairwise(names)]
+    return [replace(result, row=result.row | {"churn": share}) for result, share in zip(results, shares, strict=False)]
+
+
+def _by_slice(entries: Sequence[Entry]) -> list[list[int]]:
+    """Positions of the entries of every slice, in order of steps."""
+    slices: dict[tuple[Any, ...], list[int]] = {}
+    for index, entry in enumerate(entries):
+        slices.setdefault((entry.run, entry.anchors, entry.window), []).append(index)
+    return list(slices.values())
 
 
 def _write_table(path: Path, rows: Sequence[tuple[Entry | None, Result]] | Sequence[tuple[Entry, Result]]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
+import zipfile
 
+import numpy as np
 import pytest
 from PIL import Image
 from small_runs import write_run
@@ -41,6 +44,21 @@ def test_a_partition_and_its_pictures_say_what_they_are_made_of(made):
             check(json.loads(image.text["splineviz"]), run, *steps)
         assert b"/Keywords" in (made / f"{name}.pdf").read_bytes()
         assert weights.digest(run.state(run.checkpoints[1 if name == "slice" else 0])) in (made / f"{name}.svg").read_text()
+
+
+def test_a_partition_file_that_lies_about_itself_is_refused(tmp_path):
+    header = "{'descr': '<U9', 'fortran_order': False, 'shape': (10000000000,), }".ljust(117) + "\n"
+    with zipfile.ZipFile(tmp_path / "forged.npz", "w") as archive:
+        archive.writestr("meta.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+    with pytest.raises(ValueError, match="header that claims"):
+        provenance.of_partition(tmp_path / "forged.npz")
+    for odd in ("[" * 100_000, "3", "{"):
+        np.savez(tmp_path / "odd.npz", meta=np.array(odd))
+        with pytest.raises(ValueError):
+            provenance.of_partition(tmp_path / "odd.npz")
+    np.savez(tmp_path / "odd.npz", other=np.zeros(3))
+    with pytest.raises(ValueError, match="expected a partition file"):
+        provenance.of_partition(tmp_path / "odd.npz")
 
 
 def test_verify_says_what_made_a_partition(made, capsys):

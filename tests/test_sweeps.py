@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -167,6 +168,18 @@ def test_any_executor_gives_the_same_numbers(run, tmp_path):
         assert [exact(r.row) for r in other] == [exact(r.row) for r in here]
     with pytest.raises(DataError, match="jobs"):
         measure_run(run, out=tmp_path / "x", jobs=0)
+
+
+def test_a_job_of_one_thread_begins_no_other(run, tmp_path, monkeypatch):
+    both = measure_run(run, out=tmp_path / "two", lc=QUICK, threads=2)
+    began = []
+    original = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", lambda self: (began.append(self.name), original(self))[1])
+    one = measure_run(run, out=tmp_path / "one", lc=QUICK, threads=1)
+    assert began == []
+    assert [exact(r.row) for r in one] == [exact(r.row) for r in both]
+    measure_run(run, out=tmp_path / "again", lc=QUICK, threads=2)
+    assert began, "else this test sees nothing"
 
 
 def test_a_checkpoint_that_fails_is_named_and_the_others_stay(run, tmp_path, monkeypatch, counted):
