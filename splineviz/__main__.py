@@ -34,7 +34,10 @@ from splineviz import commands
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; argv as in sys.argv[1:]. On --help and wrong flags argparse exits itself."""
     try:
-        options = commands.parser().parse_args(argv)
+        parser = commands.parser()
+        if any("\0" in word for word in (sys.argv[1:] if argv is None else argv)):
+            parser.error("expected words that a file or a sample may be called, got one with a zero byte; leave it out.")
+        options = parser.parse_args(argv)
         try:
             commands.COMMANDS[options.command].run(options)
         except Exception as error:

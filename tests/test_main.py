@@ -157,3 +157,10 @@ def test_ctrl_c_is_130(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
 def test_launchers(launcher: list[str]) -> None:
     done = subprocess.run([sys.executable, *launcher, "--version"], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("splineviz ")
+
+
+@pytest.mark.parametrize("words", [["explore", "\x00"], ["info", "a\x00b"], ["\x00"]])
+def test_a_zero_byte_is_refused_before_a_path_is_made_of_it(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2 and "got one with a zero byte" in capsys.readouterr().err
