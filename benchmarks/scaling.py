@@ -1,16 +1,31 @@
-"""How well a sweep uses two cores: one process of one thread against two, and against two Dask workers.
+"""How well a sweep uses two cores: one process of one thread against two of them, and against two Dask workers.
 
-    python benchmarks/scaling.py [--checkpoints 24]
+    python benchmarks/scaling.py [RUN ...] [--checkpoints 6] [--planes 2] [--rounds 2]
 
-Prints seconds and the ratio of each to one process. The workers are up before the clock starts, as they are on a cluster;
-the line "from the command" includes their start, which is what a short sweep feels.
+A sweep as users ask for one: runs x checkpoints x planes, local complexity with its defaults. Without RUN, two seeds of the
+paper's network (784-200x3-10, not trained: random weights, moved from step to step) are written first. A job takes one to
+three seconds. Each process has one thread, of numba, torch and every BLAS; "busy" is processor seconds of the one process
+per second, which must not exceed 1.
+
+    seconds        from the call of `sweep` to its table, samples, plans and manifest included; best of the rounds
+    speed-up       against one process
+    jobs           the sum of the jobs' own seconds: when it grows, the cores share something (memory, clock, other programs)
+    beside         seconds in which there was no job for a worker: lists, tables, and the end, when one has none left
+
+The two processes and the Dask workers are up before the clock starts, as they are on a cluster. "From the command" counts
+their start as well, imports of torch and all, which is what a short sweep feels. "Two threads" is one process that shares
+both cores within a job, as a sweep does unless it is told otherwise. All tables must be the same to the byte.
 """
 
 from __future__ import annotations
 
+import os
+
+for pool in ("OMP", "OPENBLAS", "MKL", "NUMBA"):  # before numpy is there; the workers inherit them
+    os.environ[f"{pool}_NUM_THREADS"] = "1"
+
 import argparse
 import multiprocessing
-import os
 import tempfile
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -19,78 +34,107 @@ from pathlib import Path
 import torch
 
 import splineviz as sv
-from splineviz import engines
-from splineviz.jobs import LCOptions
+from splineviz import engines, sweeps
 
 
-def write_run(folder: Path, checkpoints: int) -> None:
-    """A 64-128x3-10 network that is only scaled from step to step: as many regions, no training."""
-    torch.manual_seed(0)
-    layers = [torch.nn.Linear(64, 128), torch.nn.ReLU()]
-    for _ in range(2):
-        layers += [torch.nn.Linear(128, 128), torch.nn.ReLU()]
-    model = torch.nn.Sequential(*layers, torch.nn.Linear(128, 10))
-    x = torch.rand(500, 64)
-    recorder = sv.Recorder(folder, model, train=(x, torch.arange(500) % 10))
+def write_run(folder: Path, seed: int, checkpoints: int) -> Path:
+    """784-200x3-10 with random weights, a little moved from step to step: as many regions as in training."""
+    torch.manual_seed(seed)
+    widths = (784, 200, 200, 200)
+    layers = [torch.nn.Flatten()]
+    for into, out in zip(widths, widths[1:], strict=False):
+        layers += [torch.nn.Linear(into, out), torch.nn.ReLU()]
+    model = torch.nn.Sequential(*layers, torch.nn.Linear(200, 10))
+    x, y = torch.rand(1000, 28, 28), torch.arange(1000) % 10
+    recorder = sv.Recorder(folder, model, train=(x, y), test=(torch.rand(1000, 28, 28), y))
     for step in range(checkpoints):
-        recorder.save(step)
+        recorder.save(step, train_accuracy=0.1, test_accuracy=0.1)
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.01 * torch.randn_like(parameter))
-
-
-def timed(run: sv.Run, out: Path, engine: int | Executor) -> tuple[float, bytes]:
-    began = time.perf_counter()
-    made = sv.sweep([run], windows=[8.0], out=out, lc=LCOptions(points=500), jobs=engine, threads=1)
-    assert not made.failures
-    return time.perf_counter() - began, made.table.read_bytes()
+    return folder
 
 
 def ready(_: int) -> int:
     """Keeps a worker busy until every worker has imported what it needs."""
-    import splineviz.sweeps  # noqa: F401
+    from splineviz import engine, jobs  # noqa: F401
 
-    time.sleep(0.5)
+    time.sleep(1.0)
     return os.getpid()
+
+
+class Timer:
+    """Times one sweep on one engine after the other, and compares their tables."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path, runs: list[sv.Run]):
+        self.options, self.folder, self.runs = options, folder, runs
+        self.planes = sweeps.random_planes(runs[0], options.planes)
+        self.tables: set[bytes] = set()
+        self.one = 0.0
+        print(f"{'':34s} seconds  speed-up     jobs   beside", flush=True)
+
+    def sweep(self, engine: int | Executor, threads: int = 1, steps: list[int] | None = None) -> tuple[float, float, int]:
+        """Seconds, the jobs' own seconds, and how many jobs it was."""
+        out = Path(tempfile.mkdtemp(dir=self.folder))
+        began = time.perf_counter()
+        made = sv.sweep(self.runs, planes=self.planes, steps=steps, out=out, jobs=engine, threads=threads)
+        seconds = time.perf_counter() - began
+        assert not made.failures, made.failures
+        if steps is None:
+            self.tables.add(made.table.read_bytes())
+        return seconds, sum(result.seconds for result in made.results), len(made.results)
+
+    def report(self, text: str, engine: int | Executor, workers: int = 1, threads: int = 1) -> None:
+        """Print the best of the rounds."""
+        before = time.process_time()
+        found = [self.sweep(engine, threads) for _ in range(self.options.rounds)]
+        busy = (time.process_time() - before) / sum(seconds for seconds, *_ in found)
+        seconds, jobs, count = min(found)
+        self.one = self.one or seconds
+        words = f"   {count} jobs of {jobs / count:.2f} s, {busy:.2f} busy" if engine == 1 else ""
+        beside = seconds - jobs / workers
+        print(f"{text:34s} {seconds:7.1f}  {self.one / seconds:7.2f}x {jobs:7.1f}s {beside:7.1f}s{words}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoints", type=int, default=24)
-    parser.add_argument("--rounds", type=int, default=3, help="the best of so many")
+    parser.add_argument("runs", type=Path, nargs="*", metavar="RUN")
+    parser.add_argument("--checkpoints", type=int, default=6, help="of each run")
+    parser.add_argument("--planes", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2, help="the best of so many")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_run(folder / "run", options.checkpoints)
-        run = sv.open_run(folder / "run")
-        timed(run.only([0]), folder / "warm", 1)
-        one: list[float] = []
-        tables = set()
-
-        def report(text: str, engine: int | Executor, store: list[float]) -> None:
-            for _ in range(options.rounds):
-                seconds, table = timed(run, Path(tempfile.mkdtemp(dir=folder)), engine)
-                store.append(seconds)
-                tables.add(table)
-            print(f"{text:32s} {min(store):6.1f} s   {min(one) / min(store):4.2f} x")
-
-        report("one process", 1, one)
+        paths = options.runs or [write_run(folder / f"seed{seed}", seed, options.checkpoints) for seed in range(2)]
+        runs = [spread(sv.open_run(path), options.checkpoints) for path in paths]
+        timer = Timer(options, folder, runs)
+        timer.sweep(1, steps=[runs[0].checkpoints[0].step])  # kernels are compiled, or read
+        timer.report("one process", 1)
+        timer.report("one process of two threads", 1, threads=2)
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(2, spawn, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             list(pool.map(ready, range(4)))
-            report("two processes", pool, [])
-        report("two processes, from the command", 2, [])
+            timer.report("two processes", pool, 2)
+        timer.report("two processes, from the command", 2, 2)
         try:
             import distributed
         except ImportError:
             print("two Dask workers: the extra `cluster` is not installed")
         else:
-            with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
+            with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
                 with engines.dask(cluster.scheduler_address) as executor:
                     list(executor.map(ready, range(4)))
-                    report("two Dask workers", executor, [])
-        assert len(tables) == 1, "the same table, whoever made it"
+                    timer.report("two Dask workers", executor, 2)
+        assert len(timer.tables) == 1, "expected the same table to the byte, whoever made it"
+        print("the same table to the byte")
+
+
+def spread(run: sv.Run, count: int) -> sv.Run:
+    """So many checkpoints of a run, from the first to the last."""
+    steps = [checkpoint.step for checkpoint in run.checkpoints]
+    count = min(count, len(steps))
+    return run.only([steps[round(i * (len(steps) - 1) / max(count - 1, 1))] for i in range(count)])
 
 
 if __name__ == "__main__":
