@@ -94,8 +94,8 @@ def _pair(pair: Any, name: str) -> tuple[Array, Array | None]:
         raise DataError(f"{name}: expected inputs that are real numbers, got {x.dtype}.")
     if x.dtype not in (np.float32, np.float64):
         x = x.astype(np.float32 if x.dtype.itemsize < 4 else np.float64)
-    if x.ndim < 2 or len(x) == 0:
-        raise DataError(f"{name}: expected inputs of shape (n, *input_shape) with n > 0, got {x.shape}.")
+    if x.ndim < 2 or x.size == 0:
+        raise DataError(f"{name}: expected inputs of shape (n, *input_shape) that hold numbers, got {x.shape}.")
     if not np.isfinite(x).all():
         raise DataError(f"{name}: expected finite inputs, got NaN or infinite ones; remove them.")
     return np.ascontiguousarray(x), None if pair[1] is None else _labels(_plain(pair[1]), len(x), name)

@@ -47,7 +47,8 @@ def test_a_file_gives_back_the_bits(tmp_path):
     [
         (lambda: Data.of(X), "pair"),
         (lambda: Data.of((X[:, 0], None)), "n, \\*input_shape"),
-        (lambda: Data.of((X[:0], None)), "n > 0"),
+        (lambda: Data.of((X[:0], None)), "that hold numbers, got \\(0, 3\\)"),
+        (lambda: Data.of((X[:, :0], None)), "that hold numbers, got \\(6, 0\\)"),
         (lambda: Data.of((X, [0, 1])), "one label for each of the 6"),
         (lambda: Data.of((X, [-1, 0, 0, 0, 0, 0])), "0 and up, got -1"),
         (lambda: Data.of((X, [0, 1, 2, 3, 0, 0]), classes="abc"), "3 classes"),
