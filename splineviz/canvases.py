@@ -19,9 +19,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
-from splineviz import draw
+from splineviz import draw, fills
 from splineviz.partition import Partition
 
 FRAME_STYLE: Any = {
@@ -151,27 +151,8 @@ class Panel:
         bar = figure.colorbar(self._image, cax=place, extend="neither")
         bar.outline.set(linewidth=1.0, edgecolor="#444444")
         # Above the bar, where it cannot be taken for the name of the panel beside it.
-        said = label or ("slope norm" if named == "slope" else named)
+        said = label or fills.LABELS.get(named, named)
         place.set_title(said, fontsize=15.5, fontweight="normal", color="#444444", loc="left", pad=10)
         place.grid(False)
         place.yaxis.set_minor_locator(NullLocator())
-        low, high = bar.norm.vmin, bar.norm.vmax
-        if named in ("class", "margin", "layer"):
-            count = getattr(self._image.norm, "N", 1) - 1
-            first = 1 if named == "layer" else 0
-            place.set_yticks(range(first, first + count), [str(k) for k in range(first, first + count)])
-        if named in ("slope", "area") and low is not None and high is not None:
-            ticks = log_ticks(float(low), float(high))
-            place.set_yticks(ticks, [f"{tick:.4g}" if 1e-3 <= tick < 1e5 else f"{tick:.0e}" for tick in ticks])
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Two or more round numbers between two limits of a logarithmic scale, as few digits each as the range allows."""
-    decades = 10.0 ** np.arange(np.floor(np.log10(low)) - 1, np.ceil(np.log10(high)) + 1)
-    ways: tuple[tuple[float, ...], ...] = ((1.0,),) if high / low >= 1e3 else ()
-    for steps in (*ways, (1.0, 2.0, 5.0), tuple(float(k) for k in range(1, 10)), tuple(k / 5.0 for k in range(5, 50))):
-        ticks = sorted({float(f"{d * s:.6g}") for d in decades for s in steps})
-        ticks = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
-        if len(ticks) >= 2:
-            return ticks
-    return [float(tick) for tick in MaxNLocator(4).tick_values(low, high) if low * 0.999 <= tick <= high * 1.001]
+        place.set_yticks(*fills.ticks(named, self._image.norm))

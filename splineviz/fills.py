@@ -22,13 +22,15 @@ grey. Palettes keep their order for colour-blind readers and in grey print: ligh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib import colors as mpl_colors
+from matplotlib.ticker import MaxNLocator
 
 from splineviz.errors import FloatArray, IntArray
 from splineviz.partition import Partition
@@ -39,6 +41,12 @@ SCALED = ("slope", "area", "margin")
 
 CLASS_COLORS = ("#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#c3a6d8", "#ee8866", "#dddddd", "#aaaa55")
 """Light colours that stay apart for colour-blind readers (after Paul Tol's light scheme, one added)."""
+
+LABELS = {
+    "slope": "slope norm", "margin": "class (pale: small margin)", "layer": "layer of birth", "active": "active units",
+    "lc": "local complexity",
+}  # fmt: skip
+"""What a colour bar calls a fill; others by their own names."""
 
 BAD_COLOR = (0.8, 0.8, 0.8)
 
@@ -73,39 +81,70 @@ def palette(cmap: Any) -> mpl_colors.Colormap:
 # ---- scales ------------------------------------------------------------------------------------------
 
 
-def color_limits(partition: Partition, *, fill: str = "slope", share: float = 0.98) -> tuple[float, float]:
+def color_limits(partition: Partition, *, fill: Any = "slope", share: float = 0.98) -> tuple[float, float]:
     """Limits (low, high) of a fill's colour scale that leave out (1 - share) / 2 of the window's area at either end.
 
-    fill: one of SCALED. Regions with value 0 do not count: a logarithmic scale has no place for them.
+    fill: one of SCALED, or a value per region. Where the scale is logarithmic, regions with value 0 do not count: they
+    have no place on it.
     """
     tail = (1.0 - share) / 2
     ends = fill_quantiles(partition, np.array([tail, 1.0 - tail]), fill=fill)
     return padded(*ends) if len(ends) else padded(1.0, 1.0)
 
 
-def fill_quantiles(partition: Partition, shares: FloatArray, *, fill: str = "slope") -> FloatArray:
-    """Values of a fill below which lie the given shares (k,) of the window's area; empty if no value is positive."""
-    values, weights = _scalar(partition, fill), partition.areas
-    keep = np.isfinite(values) & (values > 0) & (weights > 0)
+def fill_quantiles(partition: Partition, shares: FloatArray, *, fill: Any = "slope") -> FloatArray:
+    """Values of a fill below which lie the given shares (k,) of the window's area; empty if no value has a place.
+
+    fill: one of SCALED, whose values must be positive, or a finite value (F,) per region.
+    """
+    values, weights = _scalar(partition, fill) if isinstance(fill, str) else _fitting(partition, fill), partition.areas
+    keep = np.isfinite(values) & (weights > 0)
+    if isinstance(fill, str):
+        keep &= values > 0
     order = np.argsort(values[keep])
     values, mass = values[keep][order], np.cumsum(weights[keep][order])
     return values[np.searchsorted(mass, shares * mass[-1]).clip(max=len(mass) - 1)] if len(mass) else values
 
 
-def shared_limits(partitions: Iterable[Partition], *, fill: str = "slope") -> tuple[float, float]:
+def shared_limits(partitions: Iterable[Partition], *, fill: Any = "slope") -> tuple[float, float]:
     """One colour scale for all partitions: it holds the middle 98% of their areas, taken together.
 
-    So one checkpoint with an unusual range cannot take the colours from all the others.
+    So one checkpoint with an unusual range cannot take the colours from all the others. fill: one of SCALED, or as many
+    arrays of a value per region as there are partitions.
     """
     shares = (np.arange(100) + 0.5) / 100
-    values = np.sort(np.concatenate([fill_quantiles(partition, shares, fill=fill) for partition in partitions]))
+    each = itertools.repeat(fill) if isinstance(fill, str) else fill
+    found = [fill_quantiles(partition, shares, fill=one) for partition, one in zip(partitions, each, strict=False)]
+    values = np.sort(np.concatenate(found))
     return padded(*np.quantile(values, (0.01, 0.99))) if len(values) else padded(1.0, 1.0)
 
 
 def padded(low: float, high: float) -> tuple[float, float]:
     """Two limits as a colour scale needs them: where there is one value only, it gets some room."""
     low, high = float(low), float(high)
+    if low <= 0.0:
+        return (low, high) if high > low else (low - 1.0, high + 1.0)
     return (low, high) if high > low * 1.001 else (low / 1.5, high * 1.5)
+
+
+def scale(partition: Partition, fill: Any, limits: tuple[float, float] | None = None) -> mpl_colors.Normalize:
+    """The norm of a fill's scale. limits: (low, high), by default `color_limits`, or an array's least and largest."""
+    if isinstance(fill, str):
+        if fill in ("class", "margin"):
+            channels = max(partition.outputs.shape[1], 2)
+            return mpl_colors.BoundaryNorm(np.arange(channels + 1) - 0.5, channels)
+        if fill == "layer":
+            count = layer_count(partition)
+            return mpl_colors.BoundaryNorm(np.arange(count + 1) + 0.5, count)
+        if fill in SCALED:
+            return mpl_colors.LogNorm(*(limits or color_limits(partition, fill=fill)), clip=True)
+        return mpl_colors.Normalize(0, 1)
+    values = np.asarray(fill, dtype=np.float64)
+    if values.ndim == 2:
+        return mpl_colors.Normalize(0, 1)
+    finite = values[np.isfinite(values)]
+    low, high = limits or ((finite.min(), finite.max()) if len(finite) else (0.0, 1.0))
+    return mpl_colors.Normalize(low, high, clip=True)
 
 
 def _scalar(partition: Partition, fill: str) -> FloatArray:
@@ -116,6 +155,33 @@ def _scalar(partition: Partition, fill: str) -> FloatArray:
     if fill == "margin":
         return face_margins(partition)
     raise ValueError(f"fill: expected one of {', '.join(map(repr, SCALED))} for a colour scale, got {fill!r}.")
+
+
+def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[float], list[str]]:
+    """Values of a fill's scale that a colour bar marks, and their texts. names: of the classes, by default numbers."""
+    low, high = float(norm.vmin or 0.0), float(norm.vmax or 0.0)
+    if isinstance(fill, str) and fill in ("class", "margin", "layer"):
+        first, count = int(fill == "layer"), int(getattr(norm, "N", 1)) - 1
+        texts = [names[k - first] if k - first < len(names) else str(k) for k in range(first, first + count)]
+        return [float(k) for k in range(first, first + count)], texts
+    if isinstance(norm, mpl_colors.LogNorm):
+        marks = log_ticks(low, high)
+        return marks, [f"{mark:.4g}" if 1e-3 <= mark < 1e5 else f"{mark:.0e}" for mark in marks]
+    marks = [float(mark) for mark in MaxNLocator(5).tick_values(low, high)]
+    marks = [mark for mark in marks if low - 1e-9 * (high - low) <= mark <= high + 1e-9 * (high - low)]
+    return marks, [f"{mark:,.6g}" if 1e-3 <= abs(mark) < 1e6 or mark == 0 else f"{mark:.3g}" for mark in marks]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Two or more round numbers between two limits of a logarithmic scale, as few digits each as the range allows."""
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)) - 1, np.ceil(np.log10(high)) + 1)
+    ways: tuple[tuple[float, ...], ...] = ((1.0,),) if high / low >= 1e3 else ()
+    for steps in (*ways, (1.0, 2.0, 5.0), tuple(float(k) for k in range(1, 10)), tuple(k / 5.0 for k in range(5, 50))):
+        ticks = sorted({float(f"{d * s:.6g}") for d in decades for s in steps})
+        ticks = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+        if len(ticks) >= 2:
+            return ticks
+    return [float(tick) for tick in MaxNLocator(4).tick_values(low, high) if low * 0.999 <= tick <= high * 1.001]
 
 
 # ---- values per face ---------------------------------------------------------------------------------
@@ -203,13 +269,16 @@ def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[floa
             keys = partition.pattern_hash
             if fill == "random":
                 keys = np.random.default_rng(0).integers(0, 2**63, partition.num_regions, dtype=np.uint64)
-            return hash_colors(keys), mpl_colors.Normalize(0, 1), palette(cmap)
+            return hash_colors(keys), scale(partition, fill), palette(cmap)
         if fill in ("class", "margin"):
             return _by_class(partition, cmap, None if fill == "class" else limits or color_limits(partition, fill="margin"))
         if fill == "layer":
             return _by_layer(partition)
-        return _logarithmic(_scalar(partition, fill), palette(cmap), limits or color_limits(partition, fill=fill))
-    return _by_value(partition, fill, palette(cmap), limits)
+        return _by_value(_scalar(partition, fill), palette(cmap), scale(partition, fill, limits))
+    values = np.asarray(fill, dtype=np.float64)
+    if values.shape == (partition.num_regions, 3):
+        return np.ascontiguousarray(values), scale(partition, fill), palette(cmap)
+    return _by_value(_fitting(partition, values), palette(cmap), scale(partition, fill, limits))
 
 
 def _by_class(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
@@ -217,40 +286,31 @@ def _by_class(partition: Partition, cmap: Any, limits: tuple[float, float] | Non
     channels = max(partition.outputs.shape[1], 2)
     table = [CLASS_COLORS[i % len(CLASS_COLORS)] for i in range(channels)]
     chosen = mpl_colors.ListedColormap(table) if cmap is None else palette(cmap).resampled(channels)
-    steps = mpl_colors.BoundaryNorm(np.arange(channels + 1) - 0.5, channels)
     faces = np.asarray(chosen(face_classes(partition)))[:, :3]
     if limits is not None:
         place = mpl_colors.LogNorm(*limits, clip=True)(np.maximum(face_margins(partition), limits[0]))
         faces = 1.0 - (1.0 - faces) * (0.2 + 0.8 * np.asarray(place)[:, None])
-    return np.ascontiguousarray(faces), steps, chosen
+    return np.ascontiguousarray(faces), scale(partition, "class"), chosen
 
 
 def _by_layer(partition: Partition) -> Scale:
     count = layer_count(partition)
     table = mpl_colors.ListedColormap(list(layer_colors(np.arange(count), count)))
-    steps = mpl_colors.BoundaryNorm(np.arange(count + 1) + 0.5, count)
-    return layer_colors(face_layers(partition), count), steps, table
+    return layer_colors(face_layers(partition), count), scale(partition, "layer"), table
 
 
-def _logarithmic(values: FloatArray, cmap: mpl_colors.Colormap, limits: tuple[float, float]) -> Scale:
-    norm = mpl_colors.LogNorm(*limits, clip=True)
-    faces = cmap(norm(np.maximum(np.nan_to_num(values, nan=limits[0]), limits[0])))[:, :3]
+def _by_value(values: FloatArray, cmap: mpl_colors.Colormap, norm: mpl_colors.Normalize) -> Scale:
+    low = float(norm.vmin or 0.0)  # what lies below has no place on a logarithmic scale
+    faces = cmap(norm(np.maximum(np.nan_to_num(values, nan=low), low)))[:, :3]
     faces[~np.isfinite(values)] = BAD_COLOR
     return np.ascontiguousarray(faces), norm, cmap
 
 
-def _by_value(partition: Partition, fill: Any, cmap: mpl_colors.Colormap, limits: tuple[float, float] | None) -> Scale:
-    values = np.asarray(fill, dtype=np.float64)
-    count = partition.num_regions
-    if values.shape == (count, 3):
-        return np.ascontiguousarray(values), mpl_colors.Normalize(0, 1), cmap
+def _fitting(partition: Partition, fill: Any) -> FloatArray:
+    """A fill of one value (F,) per region."""
+    values, count = np.asarray(fill, dtype=np.float64), partition.num_regions
     if values.shape != (count,):
         raise ValueError(
             f"fill: expected one value per region, shape ({count},), or colours ({count}, 3), got shape {values.shape}."
         )
-    finite = values[np.isfinite(values)]
-    low, high = limits or ((finite.min(), finite.max()) if len(finite) else (0.0, 1.0))
-    norm = mpl_colors.Normalize(low, high, clip=True)
-    faces = cmap(norm(np.nan_to_num(values, nan=low)))[:, :3]
-    faces[~np.isfinite(values)] = BAD_COLOR
-    return np.ascontiguousarray(faces), norm, cmap
+    return values

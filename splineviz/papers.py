@@ -28,15 +28,17 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
 from splineviz import draw, fills
-from splineviz.canvases import log_ticks
 from splineviz.errors import DataError
 from splineviz.figures import PAPER_STYLE
+from splineviz.layouts import Bar, Layout
 from splineviz.partition import Partition
 
 WIDTHS = {"column": 3.25, "double": 6.75}
@@ -87,54 +89,6 @@ class Paper(Figure):
             super().savefig(fname, **{"dpi": DPI, **options})
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Places in inches. panels are squares of `side`, `across` a row; each cell holds title, panel, foot and zooms."""
-
-    width: float
-    across: int
-    count: int
-    zooms: int
-    bar: bool
-    text: float
-    """Height of a line of text."""
-    lines: int = 0
-    """Lines of text below all panels."""
-
-    @property
-    def gap(self) -> float:
-        return 0.6 * self.text
-
-    @property
-    def side(self) -> float:
-        room = self.width - (5.2 * self.text if self.bar else 0.06) - 0.04
-        return (room - (self.across - 1) * self.gap) / self.across
-
-    @property
-    def zoom_side(self) -> float:
-        return (self.side - (self.zooms - 1) * 0.3 * self.text) / self.zooms if self.zooms else 0.0
-
-    @property
-    def cell(self) -> float:
-        """Height of a panel with its title, its foot and its zooms (each of which has a foot)."""
-        below = self.zoom_side + 1.7 * self.text if self.zooms else 0.0
-        return 1.7 * self.text + self.side + 1.7 * self.text + below
-
-    @property
-    def height(self) -> float:
-        return -(-self.count // self.across) * self.cell + 1.2 * self.lines * self.text + 0.04
-
-    def panel(self, index: int) -> tuple[float, float]:
-        """Lower left corner of a panel."""
-        row, column = divmod(index, self.across)
-        return 0.04 + column * (self.side + self.gap), self.height - row * self.cell - 1.7 * self.text - self.side
-
-    def zoom(self, index: int, which: int) -> tuple[float, float]:
-        """Lower left corner of a zoom."""
-        x, y = self.panel(index)
-        return x + which * (self.zoom_side + 0.3 * self.text), y - 1.7 * self.text - self.zoom_side
-
-
 def figure(
     partitions: Partition | Sequence[Partition],
     *,
@@ -164,52 +118,108 @@ def figure(
     zooms: (u, v, half-width) of squares shown larger below each panel. layers: one panel a kink layer of a single
     partition instead, with the knots of that layer alone.
     width: "column", "double" or inches; across: panels a row (at most 4 unasked). style: a name of STYLES or rcParams.
-    fill, cmap, limits, edge_color, line_width (points): as `draw.regions` takes them; arrays fit a single partition.
+    fill, cmap, limits, edge_color, line_width (points): as `draw.regions` takes them; for several partitions fill may be a
+    list of arrays, one a partition. fill_label: the name of the colour bar.
     By default the limits hold the middle 98% of all partitions' areas. thumbnails, labels: as `draw.anchors` takes them.
     classes: names for the bar of fill="class" and "margin". vector: None decides by VECTOR_REGIONS.
     compact: embed pictures in PDF and SVG with 250 colours (see `draw.few_colors`), which keeps them small.
-    Raises DataError without partitions, for titles that do not fit, a width or style that is unknown.
+    Texts that find no room are set smaller. Raises DataError without partitions, for titles or arrays that do not fit, a
+    width or style that is unknown, and where a text would be smaller than `layouts.SMALLEST`.
     """
     panels = [partitions] if isinstance(partitions, Partition) else list(partitions)
     masks: list[Any] = [True] * len(panels)
     if layers:
         panels, masks, titles = _by_layer(panels, titles)
-    _check(panels, titles, width, style)
+    _check(panels, titles, width, style, across)
     chosen: Any = STYLES[style] if isinstance(style, str) else style
     wide = WIDTHS[width] if isinstance(width, str) else float(width)
     views = [zoom if isinstance(zoom, Zoom) else Zoom(*zoom) for zoom in zooms]
-    if limits is None and isinstance(fill, str) and fill in fills.SCALED:
-        limits = fills.shared_limits(panels, fill=fill)
-    bar = not (isinstance(fill, str) and fill in SCALELESS) and np.ndim(fill) != 2
+    each, limits = _fills(panels, fill, limits, layers)
     with matplotlib.rc_context(chosen):
-        text = matplotlib.rcParams["font.size"] / 72.0
         note = next((partition.note for partition in panels if partition.note), "")
-        layout = _Layout(wide, across or _balanced(len(panels)), len(panels), len(views), bar, text, int(bool(note)))
+        said = [_counted(partition.num_regions, "region") for partition in panels]
+        if layers:
+            said = [_counted(len(np.unique(panels[0].edge_tag[mask])), "unit") for mask in masks]
+        layout = _layout(
+            panels, views, wide, across, titles, said, _bar(panels[0], each[0], limits, fill_label, classes), note
+        )
         paper = Paper(chosen, figsize=(wide, layout.height))
-        look = {"fill": fill, "cmap": cmap, "limits": limits, "edge_color": edge_color, "line_width": line_width}
+        look = {"cmap": cmap, "limits": limits, "edge_color": edge_color, "line_width": line_width}
         image: Any = None
         for index, (partition, mask) in enumerate(zip(panels, masks, strict=True)):
             small = partition.num_regions <= VECTOR_REGIONS if vector is None else vector
-            options = {**look, "vector": small, "edges": mask, "compact": compact}
+            options = {**look, "fill": each[index], "vector": small, "edges": mask, "compact": compact}
             place = layout.panel(index)
-            ax, image = _square(paper, layout, place, layout.side, partition, _view(partition), options, boundary)
+            ax, image = _square(paper, layout, (*place, layout.side), partition, _view(partition), options, boundary)
             if titles:
-                ax.set_title(titles[index], pad=3.0)
-            said = _counted(partition.num_regions, "region")
-            if layers:
-                said = _counted(len(np.unique(partition.edge_tag[mask])), "unit")
-            x, y = place
-            where = {"ha": "right", "va": "top", "color": "#444444", "fontsize": chosen["xtick.labelsize"]}
-            paper.text((x + layout.side) / wide, (y - 0.35 * text) / layout.height, said, **where)
+                ax.set_title(titles[index], pad=3.0, fontsize=layout.sizes["title"])
+            x, y = (place[0] + layout.side) / wide, (place[1] - (1.2 * layout.feet - 0.85) * layout.text) / layout.height
+            paper.text(x, y, said[index], ha="right", va="top", color="#444444", fontsize=layout.sizes["foot"])
             if anchors:
                 star, size = 4.5 * layout.side, 9.5 * layout.side
                 draw.anchors(partition.plane, ax=ax, thumbnails=thumbnails, labels=labels, star=star, size=size)
             _zooms(paper, layout, index, ax, views, partition, options, boundary)
         if note:
-            paper.text(0.04 / wide, 0.06 / layout.height, note, color="#444444", fontsize=chosen["xtick.labelsize"])
-        if bar:
-            _color_bar(paper, layout, image, fill, fill_label, panels[0], classes)
+            paper.text(0.04 / wide, 0.06 / layout.height, note, color="#444444", fontsize=layout.small)
+        if layout.bar:
+            _color_bar(paper, layout, image)
     return paper
+
+
+def _fills(panels: list[Partition], fill: Any, limits: Any, layers: bool) -> tuple[list[Any], Any]:
+    """The fill of each panel, and the limits that all share."""
+    if isinstance(fill, str):
+        if limits is None and fill in fills.SCALED:
+            limits = fills.shared_limits(panels[:1] if layers else panels, fill=fill)
+        return [fill] * len(panels), limits
+    several = isinstance(fill, list | tuple) and len(fill) > 0 and np.ndim(fill[0]) > 0
+    if not several or layers:
+        return [fill] * len(panels), limits
+    if len(fill) != len(panels):
+        raise DataError(f"fill: expected an array for each of the {len(panels)} panels, got {len(fill)}.")
+    if limits is None and all(np.ndim(one) == 1 for one in fill):
+        limits = fills.shared_limits(panels, fill=fill)
+    return list(fill), limits
+
+
+def _bar(partition: Partition, fill: Any, limits: Any, label: str | None, classes: Sequence[str]) -> Bar | None:
+    """What the colour bar says; None where colours have no scale."""
+    if (isinstance(fill, str) and fill in SCALELESS) or np.ndim(fill) == 2:
+        return None
+    norm = fills.scale(partition, fill, limits)
+    marks, texts = fills.ticks(fill, norm, names=classes)
+    places = np.asarray(norm(marks), dtype=float)
+    if isinstance(norm, BoundaryNorm):  # equal steps
+        places = (np.arange(len(marks)) + 0.5) / max(len(marks), 1)
+    own = fills.LABELS.get(fill, fill) if isinstance(fill, str) else "value"
+    return Bar(tuple(marks), tuple(places.tolist()), tuple(texts), label or own, "" if label else own.split(" (")[0])
+
+
+def _layout(
+    panels: list[Partition], zooms: Sequence[Zoom], wide: float, across: int | None, titles: Sequence[str],
+    said: Sequence[str], bar: Bar | None, note: str,
+) -> Layout:  # fmt: skip
+    """Places for the style that is set."""
+    sides = [_view(partition) for partition in panels]
+    text, small, title = (
+        FontProperties(size=size).get_size_in_points()  # may be a word: "medium"
+        for size in (
+            matplotlib.rcParams["font.size"],
+            matplotlib.rcParams["xtick.labelsize"],
+            matplotlib.rcParams["axes.titlesize"],
+        )
+    )
+    return Layout(
+        wide, min(across or _balanced(len(panels)), len(panels)), len(panels), len(zooms), bar, text / 72.0,
+        small, title, titles, said,
+        [_length(side[1] - side[0])[1] for side in sides], [_length(2 * zoom.half)[1] for zoom in zooms], bool(note),
+    )  # fmt: skip
+
+
+def _length(across: float) -> tuple[float, str]:
+    """Length of the scale bar of a view so wide, and what stands beside it."""
+    length = round_length(across / 3.2)
+    return length, f"{length:g}"
 
 
 def _counted(count: int, noun: str) -> str:
@@ -221,7 +231,7 @@ def _balanced(count: int) -> int:
     return -(-count // -(-count // 4))
 
 
-def _check(panels: list[Partition], titles: Sequence[str], width: Any, style: Any) -> None:
+def _check(panels: list[Partition], titles: Sequence[str], width: Any, style: Any, across: Any) -> None:
     if not panels:
         raise DataError("partitions: expected at least one, got none.")
     if len(titles) not in (0, len(panels)):
@@ -230,6 +240,8 @@ def _check(panels: list[Partition], titles: Sequence[str], width: Any, style: An
         raise DataError(f"width: expected {', '.join(map(repr, WIDTHS))} or inches, got {width!r}.")
     if not isinstance(width, str) and not 1.0 <= float(width) <= 60.0:
         raise DataError(f"width: expected 1 to 60 inches, got {width}.")
+    if across is not None and across < 1:
+        raise DataError(f"across: expected 1 panel a row or more, got {across}.")
     if isinstance(style, str) and style not in STYLES:
         raise DataError(f"style: expected one of {', '.join(map(repr, STYLES))} or rcParams, got {style!r}.")
 
@@ -251,12 +263,12 @@ def _view(partition: Partition) -> tuple[float, float, float, float]:
 
 
 def _square(
-    paper: Paper, layout: _Layout, place: tuple[float, float], side: float, partition: Partition,
-    view: tuple[float, float, float, float], options: dict[str, Any], boundary: bool,
+    paper: Paper, layout: Layout, place: tuple[float, float, float], partition: Partition,
+    view: tuple[float, float, float, float], options: dict[str, Any], boundary: bool, kind: str = "foot",
 ) -> tuple[Axes, Any]:  # fmt: skip
     """A panel: a square Axes with a partition in a view, its boundary, a scale bar below its left end; and the artist."""
-    wide, high = layout.width, layout.height
-    ax = paper.add_axes((place[0] / wide, place[1] / high, side / wide, side / high))
+    wide, high, (x, y, side) = layout.width, layout.height, place
+    ax = paper.add_axes((x / wide, y / high, side / wide, side / high))
     look = {name: value for name, value in options.items() if name != "compact"}
     artist = draw.regions(partition, ax=ax, note=False, **look)
     if isinstance(artist, draw.PartitionImage):
@@ -267,20 +279,18 @@ def _square(
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set(visible=True, linewidth=0.7, edgecolor="black", zorder=10)
-    length = round_length((view[1] - view[0]) / 3.2)
+    length, said = _length(view[1] - view[0])
     share = length / (view[1] - view[0]) * side
-    x, y = place[0], place[1] - 0.85 * layout.text
-    ends = Line2D([x / wide, (x + share) / wide], [y / high, y / high], color="black", linewidth=1.6, solid_capstyle="butt")
+    height = (y - 0.85 * layout.text) / high
+    ends = Line2D([x / wide, (x + share) / wide], [height, height], color="black", linewidth=1.6, solid_capstyle="butt")
     paper.add_artist(ends)
-    paper.text(
-        (x + share + 0.3 * layout.text) / wide, (place[1] - 0.35 * layout.text) / high, f"{length:g}", ha="left", va="top",
-        fontsize=matplotlib.rcParams["xtick.labelsize"],
-    )  # fmt: skip
+    where = (x + share + 0.3 * layout.text) / wide, (y - 0.35 * layout.text) / high
+    paper.text(*where, said, ha="left", va="top", fontsize=layout.sizes[kind])
     return ax, artist
 
 
 def _zooms(
-    paper: Paper, layout: _Layout, index: int, panel: Axes, views: Sequence[Zoom], partition: Partition,
+    paper: Paper, layout: Layout, index: int, panel: Axes, views: Sequence[Zoom], partition: Partition,
     options: dict[str, Any], boundary: bool,
 ) -> None:  # fmt: skip
     """The squares below a panel, and a frame round each on the panel and on the zooms that it lies in."""
@@ -292,8 +302,8 @@ def _zooms(
                 corner, side = (zoom.u - zoom.half, zoom.v - zoom.half), 2 * zoom.half
                 ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=color, linewidth=1.0, zorder=6))
         view = (zoom.u - zoom.half, zoom.u + zoom.half, zoom.v - zoom.half, zoom.v + zoom.half)
-        place = layout.zoom(index, which)
-        inner, _ = _square(paper, layout, place, layout.zoom_side, partition, view, options, boundary)
+        place = (*layout.zoom(index, which), layout.zoom_side)
+        inner, _ = _square(paper, layout, place, partition, view, options, boundary, "zoom")
         for spine in inner.spines.values():
             spine.set(edgecolor=color, linewidth=1.2)
         around.append((inner, zoom))
@@ -305,29 +315,20 @@ def round_length(most: float) -> float:
     return float(max(step for step in (1.0, 2.0, 5.0) if step * power <= most * (1 + 1e-12)) * power)
 
 
-def _color_bar(
-    paper: Paper, layout: _Layout, image: Any, fill: Any, label: str | None, partition: Partition, classes: Sequence[str]
-) -> None:
+def _color_bar(paper: Paper, layout: Layout, image: Any) -> None:
     """The bar at the right of the first row, as high as a panel, its ticks and its name right of it."""
-    x, y = layout.panel(layout.across - 1)
-    place = (x + layout.side + layout.gap, y, 0.8 * layout.text, layout.side)
-    ax = paper.add_axes((
-        place[0] / layout.width, place[1] / layout.height, place[2] / layout.width, place[3] / layout.height
-    ))  # fmt: skip
+    x, y = layout.panel(min(layout.across, layout.count) - 1)
+    wide, high = layout.width, layout.height
+    left = x + layout.side + layout.gap
+    ax = paper.add_axes((left / wide, y / high, 0.8 * layout.text / wide, layout.side / high))
     bar = paper.colorbar(image, cax=ax)
     bar.outline.set(linewidth=0.6, edgecolor="#444444")
     ax.grid(False)
     ax.yaxis.set_minor_locator(NullLocator())
-    name = fill if isinstance(fill, str) else "value"
-    if name in ("slope", "area"):
-        ticks = log_ticks(float(bar.norm.vmin or 0), float(bar.norm.vmax or 0))
-        bar.set_ticks(ticks, labels=[f"{tick:.4g}" if 1e-3 <= tick < 1e5 else f"{tick:.0e}" for tick in ticks])
-    elif name in ("class", "margin"):
-        names = list(classes) or [str(k) for k in range(max(partition.outputs.shape[1], 2))]
-        bar.set_ticks(list(range(len(names))), labels=names)
-    elif name == "layer":
-        count = fills.layer_count(partition)
-        bar.set_ticks(list(range(1, count + 1)))
-    ax.tick_params(length=2.0, pad=2.0)
-    said = {"slope": "slope norm", "margin": "class (pale: small margin)", "layer": "layer of birth"}
-    bar.set_label(label or said.get(name, name), labelpad=3.0)
+    marks, texts = layout.shown_ticks()
+    bar.set_ticks(marks, labels=texts)
+    ax.tick_params(length=2.0, pad=2.0, labelsize=layout.small)
+    first, size = wide - 0.02 - 1.25 * layout.text * len(layout.bar_lines), layout.sizes["name"]
+    for line, said in enumerate(layout.bar_lines):
+        place = (first + 1.25 * line * size / 72.0) / wide, (y + layout.side / 2) / high
+        paper.text(*place, said, rotation=90, ha="left", va="center", fontsize=size)

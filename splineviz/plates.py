@@ -29,8 +29,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
-from splineviz import curves, draw, surfaces
-from splineviz.canvases import log_ticks
+from splineviz import curves, draw, fills, surfaces
 from splineviz.curves import RANDOM, TEST, TRAIN, Row
 from splineviz.errors import FloatArray
 from splineviz.figures import PAPER_STYLE
@@ -360,8 +359,8 @@ def _slices(area: Any, slices: Mapping[int, Partition], thumbnails: Sequence[Any
     bar = area.colorbar(image, ax=list(axes), fraction=0.03, pad=0.015)
     bar.set_label("slope norm", fontsize=7.0)
     bar.ax.yaxis.set_minor_locator(NullLocator())
-    ticks = log_ticks(float(bar.norm.vmin or 0), float(bar.norm.vmax or 0))
-    bar.set_ticks(ticks, labels=[f"{tick:.4g}" for tick in ticks])
+    marks, texts = fills.ticks("slope", bar.norm)
+    bar.set_ticks(marks, labels=texts)
     bar.ax.grid(False)
 
 

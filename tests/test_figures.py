@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from pictures import compare, pixels
 
-from splineviz import canvases, draw, figures
+from splineviz import draw, figures, fills
 
 STEPS = [0, 1, 2, 5, 10, 30, 100, 300, 1000, 2668, 10000, 30000]
 SMALL = (640, 360)
@@ -172,7 +172,7 @@ def test_points_of_the_plane_have_no_thumbnails():
     ],
 )
 def test_a_bar_has_ticks_however_narrow_its_range(low, high, ticks):
-    got = canvases.log_ticks(low, high)
+    got = fills.log_ticks(low, high)
     assert len(got) >= 2 and got == sorted(got)
     assert low * 0.999 <= got[0] and got[-1] <= high * 1.001
     if ticks is not None:

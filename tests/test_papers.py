@@ -32,7 +32,7 @@ def layered(lines: int, seed: int = 5):
 
 
 def shown_texts(figure: papers.Paper) -> list[tuple[str, object]]:
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     return [(t.get_text(), t.get_window_extent()) for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
 
 
@@ -57,6 +57,16 @@ def streams(pdf: bytes) -> bytes:
     return b"\n".join(found)
 
 
+def assert_texts_stand_apart(figure: papers.Paper) -> None:
+    boxes = shown_texts(figure)
+    for name, box in boxes:
+        within = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= figure.bbox.width + 1 and box.y1 <= figure.bbox.height + 1
+        assert within, f"{name!r} is cut off: {box}"
+    for (a, first), (b, second) in itertools.combinations(boxes, 2):
+        apart = min(first.x1, second.x1) <= max(first.x0, second.x0) or min(first.y1, second.y1) <= max(first.y0, second.y0)
+        assert apart, f"{a!r} and {b!r} overlap"
+
+
 @pytest.mark.parametrize("style", papers.STYLES)
 @pytest.mark.parametrize("fill", ["slope", "class", "margin", "layer", "hash"])
 @pytest.mark.parametrize(("count", "width"), [(1, "column"), (2, "double"), (5, "double")])
@@ -64,15 +74,40 @@ def test_nothing_is_cut_off_or_covered(style, fill, count, width):
     partitions = [layered(6 + k) for k in range(count)]
     titles = [f"step {10**k:,}" for k in range(count)]
     figure = papers.figure(partitions, titles=titles, zooms=[(0.1, 0.1, 0.2)], style=style, fill=fill, width=width)
-    boxes = shown_texts(figure)
-    inside = [
-        (name, box) for name, box in boxes
-        if box.x0 >= -1 and box.y0 >= -1 and box.x1 <= figure.bbox.width + 1 and box.y1 <= figure.bbox.height + 1
-    ]  # fmt: skip
-    assert inside == boxes
-    for (a, first), (b, second) in itertools.combinations(boxes, 2):
-        apart = min(first.x1, second.x1) <= max(first.x0, second.x0) or min(first.y1, second.y1) <= max(first.y0, second.y0)
-        assert apart, f"{a!r} and {b!r} overlap"
+    assert_texts_stand_apart(figure)
+
+
+PARTITIONS = [layered(6 + k) for k in range(4)]
+VALUES = [np.linspace(-0.0123, 12345.678, partition.num_regions) for partition in PARTITIONS]
+
+
+@pytest.mark.parametrize("width", ["column", "double", 7.2])
+@pytest.mark.parametrize("across", [1, 2, 3, 4])
+def test_texts_stand_apart_however_wide_and_many(across, width):
+    styles = ("sans", "serif") if width == "column" else ("slides", "sans")
+    two = [(0.1, 0.1, 0.2), (0.1, 0.1, 0.03)]
+    for fill, style, zooms in (("margin", styles[0], []), (VALUES, styles[1], two), ("hash", styles[0], two[:1])):
+        figure = papers.figure(
+            PARTITIONS, titles=[f"step {10**k:,}" for k in range(4)], across=across, width=width, fill=fill, zooms=zooms,
+            style=style, classes=["rather long", "b", "c"], boundary=False,
+        )  # fmt: skip
+        assert_texts_stand_apart(figure)
+    assert_texts_stand_apart(papers.figure(layered(12), layers=True, across=across, width=width, fill="layer"))
+
+
+def test_a_text_without_room_is_refused_and_says_what_to_do():
+    with pytest.raises(ValueError, match="room for .* in 4.5 points or more, got room for .*; take fewer panels a row"):
+        papers.figure([layered(5)] * 4, titles=["a rather long title of a panel"] * 4, across=4, width="column")
+    with pytest.raises(ValueError, match="1 panel a row or more, got 0"):
+        papers.figure(layered(5), across=0)
+
+
+def test_several_arrays_share_a_scale():
+    figure = papers.figure(PARTITIONS, fill=VALUES, fill_label="active units", vector=False)
+    norms = {(a.norm.vmin, a.norm.vmax) for ax in figure.axes for a in ax.get_images() if isinstance(a, draw.PartitionImage)}
+    assert norms == {fills.shared_limits(PARTITIONS, fill=VALUES)} and "active units" in dict(shown_texts(figure))
+    with pytest.raises(ValueError, match="an array for each of the 4 panels, got 3"):
+        papers.figure(PARTITIONS, fill=VALUES[:3])
 
 
 def test_panels_are_equal_aligned_and_as_wide_as_the_column():
@@ -178,7 +213,7 @@ def test_layers_side_by_side():
 
 def test_golden_paper():
     figure = papers.figure(
-        [layered(10), layered(25)], titles=["step 10", "step 10,000"], zooms=[(0.1, 0.1, 0.25), (0.15, 0.12, 0.04)],
+        [layered(10), layered(25)], titles=["step 10", "step 10,000"], zooms=[(-0.05, 0.0, 0.25), (-0.06, -0.02, 0.06)],
         thumbnails=THUMBNAILS, style="serif",
     )  # fmt: skip
     stream = io.BytesIO()
