@@ -15,6 +15,7 @@ import copy
 import functools
 import inspect
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -318,9 +319,19 @@ def _in_place(n: torch.fx.Node, module: nn.Module) -> bool:
 
 def _path(n: torch.fx.Node, name: str, prefix: str) -> str:
     stack = n.meta.get("nn_module_stack")
-    owner = str(stack[next(reversed(stack))][0] if stack else "")  # its key is not always the path
+    owner = _dotted(str(stack[next(reversed(stack))][0] if stack else ""))  # its key is not always the path
     owner = "" if f"{owner}." == prefix else owner.removeprefix(prefix)
     return f"{owner}.{name}" if owner else name
+
+
+def _dotted(owner: str) -> str:
+    """A module's path from what torch.export writes: "net.0" as it is, also from 2.6's "getattr(L['self'].net, '0')"."""
+    if not re.search(r"\bL\['", owner):
+        return owner
+    inner = re.compile(r"getattr\(([^()]*), '([^']*)'\)")
+    while inner.search(owner):
+        owner = inner.sub(r"\1.\2", owner)
+    return re.sub(r"\['?([^]']*)'?\]", r".\1", owner).removeprefix("L.").partition(".")[2]
 
 
 # ---- proof -----------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def repeated(m: Any, x: Tensor) -> Tensor:
     z = m.a(x)
     y = z.repeat(1, 2) + z.tile(1, 2) - z.repeat_interleave(2, dim=1)
     first, last = z[:, :1], z[:, 3:]
-    wide = first.expand(-1, 4) + last.expand_as(z) - torch.broadcast_to(z[:, 1:2], z.shape)
+    wide = first.expand(-1, 4) + last.expand_as(z) - torch.broadcast_to(z[:, 1:2], (-1, 4))
     return m.out(F.relu(torch.concatenate([y, wide], dim=1)))
 
 
@@ -120,7 +120,8 @@ def exported(network: nn.Module, shape: tuple[int, ...], *, apart: bool = False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         inputs = (torch.zeros(2, *shape, dtype=torch.float64),)
-        program = torch.export.export(network.double().eval(), inputs, dynamic_shapes=({0: torch.export.Dim("batch")},))
+        batch = torch.export.Dim("batch", max=1024)  # torch 2.6 refuses one without an end for some operations
+        program = torch.export.export(network.double().eval(), inputs, dynamic_shapes=({0: batch},))
         return (program.run_decompositions() if apart else program).module()
 
 

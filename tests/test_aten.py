@@ -99,6 +99,21 @@ def test_refusals_name_the_module_as_the_user_does() -> None:
         trace(exported(nn.Sequential(lin(3, 4), nn.PReLU()), (3,), apart=True), (3,))
 
 
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("", ""),
+        ("net.blocks.1.0", "net.blocks.1.0"),
+        ("L['fn']", ""),
+        ("getattr(getattr(L['fn'], '1'), '0')", "1.0"),
+        ("getattr(L['self'].net.blocks[1], '0')", "net.blocks.1.0"),
+        ("L['self'].heads['left']", "heads.left"),
+    ],
+)
+def test_paths_are_the_users_whatever_export_writes(written: str, path: str) -> None:
+    assert tracing._dotted(written) == path
+
+
 def test_the_table_of_networks_has_exported_ones() -> None:
     for name in ("exported", "exported and taken apart"):
         assert isinstance(build(name)[0], torch.fx.GraphModule)
