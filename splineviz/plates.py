@@ -66,7 +66,7 @@ def dynamics(
         left, right = upper.subplots(1, 2)
         robust = tuple((f"robust_{e:g}", f"eps {e:g}", color) for e, color in zip(eps, ATTACKS, strict=False))
         _panel(left, table, (*curves.ACCURACY, *robust), "accuracy", legend={"loc": "upper left", "fontsize": 6.0})
-        _panel(right, table, curves.COMPLEXITY, f"local complexity, r = {radius:g}", legend={"loc": "upper right"})
+        _panel(right, table, curves.COMPLEXITY, f"local complexity, r = {radius:g}", legend={"loc": "best"})
         if phases is not None:
             _mark_phases(right, table, phases)
         for ax in (left, right):
@@ -332,6 +332,8 @@ def _mark_phases(ax: Axes, table: Sequence[Row], phases: tuple[int, int]) -> Non
     for name, begin, end, shade in zip(
         ("descent", "ascent", "migration"), edges, edges[1:], ("#f7f7f7", "#ffffff", "#f2efe6"), strict=False
     ):
+        if begin == steps[-1]:
+            continue  # training stopped before this phase
         ax.axvspan(begin, end, color=shade, zorder=0)
         middle = (place.transform((begin, 0))[0] + place.transform((end, 0))[0]) / 2
         x = ax.transAxes.inverted().transform((middle, 0))[0]

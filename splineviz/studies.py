@@ -171,6 +171,14 @@ def peak(table: Sequence[Row], name: str = "lc_train") -> int:
     return 0 if found is None else found[1]
 
 
+def moments(table: Sequence[Row]) -> tuple[int, int]:
+    """Two rows to look at: the end of the ascent and the last; the end of the descent where training stops at the peak."""
+    found, last = phases(table), len(table) - 1
+    if found is None:
+        return 0, last
+    return (found[1] if found[1] < last else found[0]), last
+
+
 # ---- the studies -------------------------------------------------------------------------------------
 
 
@@ -181,7 +189,7 @@ def _dynamics(measured: Measured) -> Outcome:
     table = [row | found for row, found in zip(measured.rows, attacks, strict=True)]
     thumbnails = [x if x.ndim == 2 else None for x in measured.run.anchors(measured.anchors)]
     figure = plates.dynamics(
-        table, measured.slices([peak(table), -1]), radius=measured.lc.radius, phases=phases(table), eps=EPS,
+        table, measured.slices(moments(table)), radius=measured.lc.radius, phases=phases(table), eps=EPS,
         thumbnails=thumbnails if all(x is not None for x in thumbnails) else (),
     )  # fmt: skip
     return table, figure
@@ -221,7 +229,7 @@ def _windows(measured: Measured) -> Outcome:
     counted = measured.kept("windows", settings, count)
     table = [{"step": row["step"]} | found for row, found in zip(measured.rows, counted, strict=True)]
     slices = {}
-    for step, part in measured.slices([peak(measured.rows), -1]).items():
+    for step, part in measured.slices(moments(measured.rows)).items():
         slices[step] = (part, *squares(part, measured.squares))
     return table, plates.windows(table, slices)
 

@@ -71,6 +71,15 @@ def test_the_peak_ends_the_ascent() -> None:
     assert studies.peak(table(np.nan, 1.0, 2.0)) == 0
 
 
+def test_two_moments_are_shown_even_where_training_stops_at_the_peak() -> None:
+    def table(*values: float) -> list[dict[str, float]]:
+        return [{"lc_train": value} for value in values]
+
+    assert studies.moments(table(4.9, 1.7, 3.0, 4.0, 2.0, 0.5)) == (3, 5)
+    assert studies.moments(table(4.9, 1.7, 3.0, 4.0)) == (1, 3)
+    assert studies.moments(table(5.0, 4.0, 3.0)) == (0, 2)
+
+
 def test_a_curve_without_rise_or_fall_has_no_phases() -> None:
     assert studies.phases([{"lc_train": value} for value in (4.9, 1.7, 3.0, 4.0, 2.0, 0.5)]) == (1, 3)
     assert studies.phases([{"lc_train": value} for value in (5.0, 4.0, 3.0)]) is None
