@@ -1,6 +1,6 @@
 """The pictures of the gallery: runs every script of gallery/ in full and keeps what it leaves, small.
 
-    python docs/pictures.py [NAME ...]        scripts by name (default: all); half an hour on two cores
+    python docs/pictures.py [NAME ...]        scripts by name (default: all); half an hour
 
 A picture that a script NAME.py leaves as NAME.png or NAME.webp goes to gallery/pictures/, as WebP of less than 300 kB.
 Look at each before you keep it. SPLINEVIZ_RUN spares two of them a training of minutes.
@@ -40,7 +40,7 @@ def main() -> None:
     (GALLERY / "pictures").mkdir(exist_ok=True)
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
-            surroundings = {**os.environ, "MPLBACKEND": "Agg"}
+            surroundings = {**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}  # sums in one order
             subprocess.run([sys.executable, GALLERY / f"{name}.py"], check=True, cwd=folder, env=surroundings)
             left = {path.suffix: path for path in Path(folder).rglob(f"{name}.*")}
             picture = left.get(".webp", left.get(".png"))  # a clip rather than its picture

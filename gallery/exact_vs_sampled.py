@@ -39,15 +39,15 @@ exact = exact_counts(part, points, radius=radius).sum(axis=0).reshape(size, size
 sampled = sv.local_complexity(model, plane.embed(points), radius=radius, directions=plane.basis).total.reshape(size, size)
 
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(13.5, 3.3), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(13.5, 3.0), layout="constrained")
 extent = (-1.6, 2.6, -1.2, 1.7)
 for ax, values, title in zip(axes[:2], (exact, sampled), ("exact", "sampled, P = 2"), strict=True):
     image = ax.imshow(values, origin="lower", extent=extent, cmap="magma", vmin=0, vmax=exact.max())
     ax.set_title(f"{title}: {values.mean():.1f} units on average")
-figure.colorbar(image, ax=axes[:2], label="units in a diamond")
+figure.colorbar(image, ax=axes[:2], label="units in a diamond", fraction=0.03, pad=0.01)
 missed = axes[2].imshow(exact - sampled, origin="lower", extent=extent, cmap="viridis", vmin=0)
 axes[2].set_title("missed by the samples")
-figure.colorbar(missed, ax=axes[2], label="units")
+figure.colorbar(missed, ax=axes[2], label="units", pad=0.02)
 for ax in axes:
     sv.draw.boundary(part, ax=ax, color="white", line_width=1, casing=0)
     ax.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])

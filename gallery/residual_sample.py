@@ -37,16 +37,23 @@ for _ in range(10 if quick else 200):
     nn.functional.cross_entropy(model(x), y).backward()
     optimiser.step()
 
-# %% Nearer and nearer to the first anchor
+# %% Nearer and nearer to the first anchor, in one scale of colours
 plane = sv.Plane.through(*x[:3])
 sample = plane.anchors_uv[0]
+halves = (1.5, 0.3, 0.06)
+square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+parts = [sv.partition(model, plane, window=sample + half * square) for half in halves]
+limits = sv.draw.shared_limits(parts, fill="slope")
 figure, axes = plt.subplots(1, 3, figsize=(12, 4.3), layout="constrained")
-for ax, half in zip(axes, (1.5, 0.3, 0.06), strict=True):
-    window = sample + half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    part = sv.partition(model, plane, window=window)
-    sv.draw.regions(part, ax=ax, fill="slope", cmap="cividis", line_width=0.6)
+for ax, half, part in zip(axes, halves, parts, strict=True):
+    sv.draw.regions(part, ax=ax, fill="slope", limits=limits, line_width=0.6)
     sv.draw.boundary(part, ax=ax)
     ax.plot(*sample, "*", color="white", markeredgecolor="black", markersize=15)
     ax.set(xticks=[], yticks=[])
     ax.set_title(f"{2 * half:g} wide: {part.num_regions:,} regions")
+for ax, half in zip(axes, halves[1:], strict=False):  # where the next picture is
+    ax.plot(*(sample + half * square[[0, 1, 2, 3, 0]]).T, color="white", linewidth=1.5)
+digit = axes[0].inset_axes((0.03, 0.72, 0.25, 0.25))
+digit.imshow(x[0].reshape(8, 8), cmap="gray")
+digit.set(xticks=[], yticks=[])
 figure.savefig("residual_sample.png", dpi=100)

@@ -28,12 +28,12 @@ for _ in range(20 if quick else 1500):
 # %% The sheet, and its regions on the floor
 plane = sv.Plane([0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]])
 part = sv.partition(model, plane, window=1.0)
-figure = plt.figure(figsize=(9, 6.4))
-ax = figure.add_axes((-0.08, -0.08, 1.16, 1.16), projection="3d")
+figure = plt.figure(figsize=(9, 5.7))
+ax = figure.add_axes((-0.1, -0.1, 1.2, 1.25), projection="3d")
 sv.surface(part, ax=ax, fill="slope")
 ax.view_init(elev=27, azim=-58)
 ax.set_box_aspect((1, 1, 0.6), zoom=0.98)
 ax.set_axis_off()
 title = f"2-24-24-1: {part.num_regions:,} regions, a tile each"
-ax.text2D(0.5, 0.86, title, transform=ax.transAxes, ha="center", fontsize=12)
+figure.text(0.5, 0.94, title, ha="center", fontsize=12)
 figure.savefig("surface_3d.png", dpi=100)
