@@ -33,7 +33,8 @@ def alternative(table: Sequence[Row], *, fill: str = "slope", note: str = "") ->
     """One paragraph on the whole film; note: as for `captions`."""
     steps, regions, lengths = (column(table, name) for name in ("step", "regions", "boundary_length"))
     colours = {"slope": "the norm of its slope", "class": "its class", "area": "its area", "layer": "its layer of birth",
-               "margin": "its class, paler where the margin is small", "hash": "its activation pattern"}  # fmt: skip
+               "margin": "its class, paler where the margin is small", "hash": "its activation pattern",
+               "active": "its number of active units", "lc": "the local complexity round its middle"}  # fmt: skip
     text = [
         f"Linear regions of a network on a plane through three training samples, at {len(table)} "
         f"checkpoint{'' if len(table) == 1 else 's'} from step {steps[0]:,.0f} to step {steps[-1]:,.0f}. "

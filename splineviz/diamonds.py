@@ -15,6 +15,8 @@ edge and count as one. This room does not know torch and does not draw.
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,53 @@ def exact_counts(partition: Partition, points: Any, *, radius: float = 0.005) ->
     kinks = [i for i in range(layers) if i not in partition.max_layers]
     layer = np.searchsorted(partition.unit_offsets, tag, side="right") - 1
     return np.bincount(layer * len(uv) + point, minlength=layers * len(uv)).reshape(layers, len(uv))[kinks]
+
+
+def complexities(partition: Partition, *, radius: float | None = None) -> npt.NDArray[np.int64]:
+    """(F,) number of units whose knots meet the open diamond of radius r round the middle of every region.
+
+    radius: r, by default a 100th of the window's longer side. Where the diamond would reach beyond the window, where knots
+    are not known, it is moved inward. Max layers are left out, as in `exact_counts`. In linear time where r shrinks with
+    the regions. Raises PartitionError when the radius is not positive.
+    """
+    low, high = partition.window.min(axis=0) - partition.centre, partition.window.max(axis=0) - partition.centre
+    reach = 0.01 * float((high - low).max()) if radius is None else float(radius)
+    if not (math.isfinite(reach) and reach > 0):
+        raise PartitionError(f"radius: expected a positive length, got {radius}.")
+    layer = partition.edge_unit[:, 0]
+    knots = (layer >= 0) & ~np.isin(layer, partition.max_layers)
+    ends = np.ascontiguousarray(partition.local_vertices[partition.edges[knots]])
+    units = np.ascontiguousarray(partition.edge_tag[knots])
+    points = _moved_inward(partition, reach)
+    cell = max(reach / 2, float((high - low).max()) / 2000)
+    columns, rows = (int(math.ceil(side / cell)) or 1 for side in (high - low))
+    starts, inside = np.empty(rows * columns + 1, np.int64), np.empty(0, np.int32)
+    room = _diamonds.into_cells(ends, low, cell, columns, rows, starts, inside)
+    inside = np.empty(room, np.int32)
+    _diamonds.into_cells(ends, low, cell, columns, rows, starts, inside)
+    counts = np.zeros(len(points), np.int64)
+
+    def count(part: slice) -> None:
+        last = np.full(int(partition.unit_offsets[-1]), -1, np.int64)
+        some = points[part], reach, low, cell, columns, rows, starts, inside, last, counts[part]
+        _diamonds.units_round(ends, units, *some)
+
+    threads = min(os.cpu_count() or 1, 8)
+    step = max(-(-len(points) // (4 * threads)), 1)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(count, (slice(at, at + step) for at in range(0, len(points), step))))
+    return counts
+
+
+def _moved_inward(partition: Partition, radius: float) -> npt.NDArray[np.float64]:
+    """(F, 2) the regions' middles, less the centre, moved until their diamonds lie in the window, if it is so wide."""
+    points, corners = partition.centroids - partition.centre, partition.window - partition.centre
+    sides = np.roll(corners, -1, axis=0) - corners
+    normals = np.stack([-sides[:, 1], sides[:, 0]], axis=1) / np.linalg.norm(sides, axis=1)[:, None]  # to the inside
+    for corner, normal in zip(corners, normals, strict=True):
+        lacking = np.maximum(radius * np.abs(normal).max() - (points - corner) @ normal, 0.0)
+        points = points + lacking[:, None] * normal
+    return np.ascontiguousarray(points)
 
 
 def _inside(partition: Partition, uv: npt.NDArray[np.float64], radius: float) -> None:

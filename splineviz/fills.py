@@ -6,6 +6,10 @@ r"""Fills: one colour for every region of a Partition, and the scale that a colo
                  second at the region's middle
         class    largest output at the region's middle               one colour a class
         layer    the kink layer that cut the region last             one colour a layer
+        active   units that are on                                   linear scale
+        lc       local complexity: units whose knots meet the        linear scale
+                 diamond {x +- r e1, x +- r e2} round the region's
+                 middle, exactly; r is a 100th of the window
         hash     the activation pattern's own colour                 none; the same pattern has the same colour
         random   anything                                            none                 at every checkpoint
         (F,)     a value per region                                  linear scale
@@ -13,8 +17,8 @@ r"""Fills: one colour for every region of a Partition, and the scale that a colo
 
 The layer of birth is exact: a later cut of a face leaves an edge on either part, and no cut of a later layer can
 take away every edge of the layer before it that still bounds the face; so the deepest layer among a face's edges is
-the one that made it. A face that no knot bounds has no layer (grey). What a region's number of active units is cannot
-be read from the complex (an edge tells that a unit changes, not which side is active), so it is no name here.
+the one that made it. A face that no knot bounds has no layer (grey). Active units follow from the pattern of one region,
+which the partition holds; where it does not tell them (see `Partition.active_units`) a region is grey.
 
 A region without slope (a dead one) takes the lowest colour of a logarithmic scale, a region without a value (NaN) is
 grey. Palettes keep their order for colour-blind readers and in grey print: lightness rises along them.
@@ -32,12 +36,15 @@ from matplotlib import colormaps
 from matplotlib import colors as mpl_colors
 from matplotlib.ticker import MaxNLocator
 
+from splineviz import diamonds
 from splineviz.errors import FloatArray, IntArray
 from splineviz.partition import Partition
 
-NAMES = ("slope", "class", "margin", "layer", "area", "hash", "random")
-SCALED = ("slope", "area", "margin")
-"""Fills with a logarithmic scale, whose limits all frames of a film share."""
+NAMES = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
+LOGARITHMIC = ("slope", "area", "margin")
+"""Fills with a logarithmic scale."""
+SCALED = (*LOGARITHMIC, "active", "lc")
+"""Fills with a scale whose limits all frames of a film share."""
 
 CLASS_COLORS = ("#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#c3a6d8", "#ee8866", "#dddddd", "#aaaa55")
 """Light colours that stay apart for colour-blind readers (after Paul Tol's light scheme, one added)."""
@@ -95,11 +102,11 @@ def color_limits(partition: Partition, *, fill: Any = "slope", share: float = 0.
 def fill_quantiles(partition: Partition, shares: FloatArray, *, fill: Any = "slope") -> FloatArray:
     """Values of a fill below which lie the given shares (k,) of the window's area; empty if no value has a place.
 
-    fill: one of SCALED, whose values must be positive, or a finite value (F,) per region.
+    fill: one of SCALED, or a value (F,) per region. What is not positive has no place on a logarithmic scale.
     """
     values, weights = _scalar(partition, fill) if isinstance(fill, str) else _fitting(partition, fill), partition.areas
     keep = np.isfinite(values) & (weights > 0)
-    if isinstance(fill, str):
+    if isinstance(fill, str) and fill in LOGARITHMIC:
         keep &= values > 0
     order = np.argsort(values[keep])
     values, mass = values[keep][order], np.cumsum(weights[keep][order])
@@ -137,7 +144,8 @@ def scale(partition: Partition, fill: Any, limits: tuple[float, float] | None = 
             count = layer_count(partition)
             return mpl_colors.BoundaryNorm(np.arange(count + 1) + 0.5, count)
         if fill in SCALED:
-            return mpl_colors.LogNorm(*(limits or color_limits(partition, fill=fill)), clip=True)
+            kind = mpl_colors.LogNorm if fill in LOGARITHMIC else mpl_colors.Normalize
+            return kind(*(limits or color_limits(partition, fill=fill)), clip=True)
         return mpl_colors.Normalize(0, 1)
     values = np.asarray(fill, dtype=np.float64)
     if values.ndim == 2:
@@ -154,6 +162,10 @@ def _scalar(partition: Partition, fill: str) -> FloatArray:
         return partition.areas
     if fill == "margin":
         return face_margins(partition)
+    if fill == "lc":
+        return diamonds.complexities(partition).astype(np.float64)
+    if fill == "active":
+        return _active(partition)
     raise ValueError(f"fill: expected one of {', '.join(map(repr, SCALED))} for a colour scale, got {fill!r}.")
 
 
@@ -182,6 +194,18 @@ def log_ticks(low: float, high: float) -> list[float]:
         if len(ticks) >= 2:
             return ticks
     return [float(tick) for tick in MaxNLocator(4).tick_values(low, high) if low * 0.999 <= tick <= high * 1.001]
+
+
+def _active(partition: Partition) -> FloatArray:
+    """(F,) units that are on, NaN where that is not known."""
+    layers = partition.active_units
+    found = np.where((layers < 0).any(axis=1), np.nan, layers.sum(axis=1))
+    if len(found) and not np.isfinite(found).any():
+        raise ValueError(
+            "fill: expected a partition that tells which units are on, got one of a network with maxima, or saved without "
+            "the pattern of a region; take another fill, or an array with a value per region."
+        )
+    return found
 
 
 # ---- values per face ---------------------------------------------------------------------------------

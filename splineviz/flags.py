@@ -14,8 +14,7 @@ from typing import Any
 
 RECIPES = ("mnist-mlp", "mnist-x8", "mnist-conv", "mnist-conv-bn", "two-moons", "spline")
 DATA = ("digits", "mnist", "spline", "two-moons")
-FILLS = ("slope", "class", "margin", "layer", "area", "hash", "random")
-FIELDS = ("active", "lc")
+FILLS = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
 PALETTES = ("viridis", "cividis", "grey")
 STYLES = ("sans", "serif", "slides")
 WIDTHS = ("column", "double")
@@ -107,11 +106,10 @@ def slice_flags(one: argparse.ArgumentParser) -> None:
     )
 
 
-def look_flags(one: argparse.ArgumentParser, *, fields: bool = False) -> None:
-    """What colours the regions and their knots. fields: also by what the network is asked about every region."""
-    known = (*FILLS, *FIELDS) if fields else FILLS
+def look_flags(one: argparse.ArgumentParser) -> None:
+    """What colours the regions and their knots."""
     flag = one.add_argument_group("look").add_argument
-    flag("--fill", choices=known, default="slope", metavar="F", help=f"of {', '.join(known)} (default: slope)")
+    flag("--fill", choices=FILLS, default="slope", metavar="F", help=f"of {', '.join(FILLS)} (default: slope)")
     flag("--palette", choices=PALETTES, metavar="P",
          help=f"{', '.join(PALETTES)} (default: viridis; for classes colours that stay apart)")  # fmt: skip
     flag("--color-knots", action="store_true", help="knots in the colour of their layer, the first the darkest")

@@ -121,7 +121,7 @@ def take_outputs(source: Source) -> bool:
 def describe(source: Source, *, fill: str, visit: Callable[[int, Partition], None] | None = None) -> dict[str, Any]:
     """What the page knows before any step is read, JSON-ready. Every partition is read once; `visit` gets each."""
     shares = (np.arange(100) + 0.5) / 100
-    values: dict[str, list[Any]] = {name: [] for name in fills.SCALED}
+    values: dict[str, list[Any]] = {name: [] for name in fills.LOGARITHMIC}
     regions: list[int] = []
     for index in range(len(source.steps)):
         partition = source.read(index)

@@ -131,7 +131,7 @@ def test_what_is_missing_or_broken_is_made_again(run, tmp_path):
 
 def test_another_look_is_drawn_anew(run, tmp_path):
     make(run, tmp_path, formats=())
-    assert make(run, tmp_path, formats=(), fill="class").drawn == 3
+    assert make(run, tmp_path, formats=(), fill="lc").drawn == 3
 
 
 @pytest.mark.parametrize(("index", "kind"), [(3, "WEBP"), (4, "PNG")])

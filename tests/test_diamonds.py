@@ -10,7 +10,7 @@ from cases import lines, module
 from torch import nn
 
 from splineviz.complexity import local_complexity
-from splineviz.diamonds import exact_counts
+from splineviz.diamonds import complexities, exact_counts
 from splineviz.enumerate import partition
 from splineviz.errors import PartitionError
 from splineviz.planes import Plane
@@ -99,3 +99,33 @@ def test_refusals() -> None:
         exact_counts(part, [[0.0, 0.0]], radius=0.0)
     with pytest.raises(PartitionError, match=r"radius 0\.2 inside the window, got 1 of 2 that reach beyond it"):
         exact_counts(part, [[0.0, 0.0], [0.9, 0.0]], radius=0.2)
+
+
+@pytest.mark.parametrize("radius", [0.004, 0.05, 0.3])
+def test_the_count_of_every_region_is_the_exact_count_at_its_middle(radius: float) -> None:
+    part = partition(network(1), FLAT, window=1.0)
+    points = np.clip(part.centroids, -1 + radius, 1 - radius)  # moved inward at the window's border
+    exact = exact_counts(part, (1 - 1e-12) * points, radius=radius).sum(axis=0)
+    got = complexities(part, radius=radius)
+    assert (np.abs(got - exact) <= 1).all() and (got == exact).mean() > 0.99  # at the border a corner may just touch
+    inner = np.abs(part.centroids).max(axis=1) < 1 - radius
+    np.testing.assert_array_equal(got[inner], exact[inner])
+
+
+def test_the_count_of_every_region_sees_what_sampling_sees_and_more() -> None:
+    model = network(2)
+    part = partition(model, FLAT, window=1.0)
+    inner = np.abs(part.centroids).max(axis=1) < 0.97
+    sampled = local_complexity(model, part.centroids[inner], radius=0.02, directions=np.eye(2)).total
+    got = complexities(part)[inner]  # a 100th of the window, 2 wide
+    assert (got >= sampled).all() and (got == sampled).mean() > 0.9 and got.max() >= 4
+    with pytest.raises(PartitionError, match="expected a positive length, got 0"):
+        complexities(part, radius=0.0)
+
+
+def test_a_far_window_counts_the_same() -> None:
+    square, away = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]), [1e6, 0.0]
+    plain = partition(module(lines((1, 0, -0.3), (0, 1, -0.2))), FLAT, window=square)
+    far = partition(module(lines((1, 0, -1e6 - 0.3), (0, 1, -0.2))), FLAT, window=square + away)
+    # The middles of the four are at (-0.35, -0.4), (0.65, -0.4), (-0.35, 0.6), (0.65, 0.6); then inward by 0.5.
+    assert sorted(complexities(plain, radius=0.5)) == sorted(complexities(far, radius=0.5)) == [0, 1, 1, 2]

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import matplotlib
+
+matplotlib.use("Agg")
+
 import numpy as np
 import pytest
+import torch
 from arrangement import jittered_grid, lines_in_square
 from matplotlib import colors as mpl_colors
+from matplotlib.figure import Figure
+from pictures import compare, pixels
 from torch import nn
 
-from splineviz import fills
+from splineviz import diamonds, draw, fills
 from splineviz.enumerate import partition as cut
 from splineviz.planes import Plane
 
@@ -68,7 +75,6 @@ def test_face_classes_are_the_largest_output():
     classes = fills.face_classes(partition)
     for f in range(partition.num_regions):
         assert classes[f] == partition.outputs[partition.face(f)].mean(axis=0).argmax()
-
 
 
 def test_margins_are_those_of_the_two_largest_outputs():
@@ -131,9 +137,46 @@ def test_palettes_by_name():
         fills.palette(3)
 
 
-@pytest.mark.parametrize("fill", fills.SCALED)
+@pytest.mark.parametrize("fill", fills.LOGARITHMIC)
 def test_scaled_fills_have_limits(fill):
     low, high = fills.color_limits(lines_in_square(12), fill=fill)
     assert 0 < low < high
     with pytest.raises(ValueError, match="for a colour scale, got 'hash'"):
         fills.color_limits(lines_in_square(3), fill="hash")
+
+
+@pytest.fixture(scope="module")
+def found():
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = nn.Sequential(nn.Linear(2, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 3)).double()
+    return cut(model, Plane(np.zeros(2), np.eye(2)), window=1.0)
+
+
+def test_active_units_are_counted_over_layers_and_gray_where_they_are_not_known(found):
+    expected = found.active_units.sum(axis=1)
+    _, norm, _ = fills.colors(found, "active", limits=(0.0, 40.0))
+    assert type(norm) is mpl_colors.Normalize
+    by_name, by_value = (fills.colors(found, fill, limits=(0.0, 40.0))[0] for fill in ("active", expected.astype(float)))
+    np.testing.assert_array_equal(by_name, by_value)
+    unknown = replace(found, seed_face=-1)
+    with pytest.raises(ValueError, match="that tells which units are on, got one of a network with maxima"):
+        fills.colors(unknown, "active")
+
+
+def test_linear_scales_hold_the_middle_of_the_area_zeros_too(found):
+    low, high = fills.shared_limits([found, found], fill="lc")
+    values = diamonds.complexities(found)
+    assert 0 <= low <= 1 < high <= values.max()
+    inside = (values >= low) & (values <= high)
+    assert found.areas[inside].sum() > 0.97 * found.areas.sum()
+
+
+@pytest.mark.parametrize("fill", ["active", "lc"])
+def test_golden_fills_of_a_network(found, fill):
+    figure = Figure(figsize=(2.4, 2.4), dpi=100)
+    ax = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+    draw.regions(found, ax=ax, fill=fill)
+    draw.boundary(found, ax=ax)
+    ax.set(xticks=[], yticks=[])
+    compare(f"fill-{fill}", pixels(figure))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from splineviz import cameras, commands, datasets, fields, fills, flags, pages, papers, recipes, reproductions, studies
+from splineviz import cameras, commands, datasets, fills, flags, pages, papers, recipes, reproductions, studies
 from splineviz.jobs import LCOptions
 
 SCREENS = Path(__file__).parent / "help"
@@ -54,7 +54,6 @@ def test_names_and_defaults_are_those_of_the_rooms_that_own_them() -> None:
     assert list(flags.RECIPES) == recipes.recipe_names()
     assert sorted(flags.DATA) == datasets.data_names()
     assert flags.EXPLORED == pages.FILLS
-    assert flags.FIELDS == fields.NAMES
     assert flags.TOURS == cameras.KINDS
     assert flags.STUDIES == studies.STUDIES
     assert flags.REPRODUCTIONS == tuple(reproductions.REPRODUCTIONS)

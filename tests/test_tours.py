@@ -64,7 +64,9 @@ def test_what_is_broken_is_made_again_and_other_weights_are_another_tour(run, tm
 
 def test_another_fill_is_drawn_anew(run, tmp_path):
     make(run, tmp_path, "slide", formats=[])
-    assert make(run, tmp_path, "slide", formats=[], fill="class").drawn == 3
+    for fill in ("class", "active", "lc"):
+        made = make(run, tmp_path, "slide", formats=[], fill=fill)
+        assert made.drawn == 3
 
 
 def test_progress_reaches_its_end(run, tmp_path):

@@ -46,3 +46,63 @@ def meetings(ends, points, radius, found):
                 count += 1
             i += 1
     return count
+
+
+@njit(nogil=True, cache=True)
+def into_cells(ends, low, cell, columns, rows, starts, inside):
+    """Which cells of a grid the boxes round the pieces overlap: pieces of cell c are inside[starts[c]:starts[c + 1]].
+
+    low (2,): lower left corner; cell: side. starts (rows columns + 1,) is filled; returns how many entries `inside` needs
+    and fills it when it is that long.
+    """
+    starts[:] = 0
+    for turn in range(2):
+        for e in range(len(ends)):
+            left = max(int((min(ends[e, 0, 0], ends[e, 1, 0]) - low[0]) / cell), 0)
+            right = min(int((max(ends[e, 0, 0], ends[e, 1, 0]) - low[0]) / cell), columns - 1)
+            lower = max(int((min(ends[e, 0, 1], ends[e, 1, 1]) - low[1]) / cell), 0)
+            upper = min(int((max(ends[e, 0, 1], ends[e, 1, 1]) - low[1]) / cell), rows - 1)
+            for r in range(lower, upper + 1):
+                for c in range(left, right + 1):
+                    at = r * columns + c
+                    if turn == 0:
+                        starts[at + 1] += 1
+                    else:
+                        inside[starts[at]] = e
+                        starts[at] += 1
+        if turn == 0:
+            for at in range(rows * columns):
+                starts[at + 1] += starts[at]
+            if len(inside) < starts[-1]:
+                return starts[-1]
+    for at in range(rows * columns, 0, -1):  # the second turn left every start at its end
+        starts[at] = starts[at - 1]
+    starts[0] = 0
+    return starts[-1]
+
+
+@njit(nogil=True, cache=True)
+def units_round(ends, units, points, radius, low, cell, columns, rows, starts, inside, last, counts):
+    """How many units meet the open diamond round each point, into counts (n,); cells as `into_cells` made them.
+
+    units (E,): of the pieces; last: (number of units,), filled with -1, room to mark the units that were met.
+    """
+    for i in range(len(points)):
+        u, v = points[i, 0], points[i, 1]
+        left, right = max(int((u - radius - low[0]) / cell), 0), min(int((u + radius - low[0]) / cell), columns - 1)
+        lower, upper = max(int((v - radius - low[1]) / cell), 0), min(int((v + radius - low[1]) / cell), rows - 1)
+        for r in range(lower, upper + 1):
+            y = low[1] + r * cell - v
+            away = max(y, -y - cell, 0.0)
+            for c in range(left, right + 1):
+                x = low[0] + c * cell - u
+                if away + max(x, -x - cell, 0.0) >= radius:
+                    continue
+                at = r * columns + c
+                for k in range(starts[at], starts[at + 1]):
+                    e = inside[k]
+                    if last[units[e]] == i:
+                        continue
+                    if _nearest(ends[e, 0, 0] - u, ends[e, 0, 1] - v, ends[e, 1, 0] - u, ends[e, 1, 1] - v) < radius:
+                        last[units[e]] = i
+                        counts[i] += 1

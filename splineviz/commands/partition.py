@@ -31,14 +31,14 @@ An .npz file holds the whole partition (splineviz.Partition.load reads it); .png
 examples:
   splineviz partition ckpts/ --step 10000 --out slice.png
   splineviz partition ckpts/ --anchors 5 17 40 --window 2 --out slice.npz slice.pdf
-  splineviz partition ckpts/ --fill lc --out heat.png            # or active: of every region, asked of the network
+  splineviz partition ckpts/ --fill lc --out heat.png            # local complexity in the plane; or active units
   splineviz partition ckpts/ --window 1 --surface 4 --out graph.png
   splineviz partition ckpts/ --window 50 --tiles 4x4 --jobs 8 --out large.npz
   splineviz partition ckpts/ --window 50 --max-regions 1000000 --out wide.npz""",
     )
     flags.run_flags(one)
     flags.slice_flags(one)
-    flags.look_flags(one, fields=True)
+    flags.look_flags(one)
     flag = one.add_argument
     flag("--step", type=flags.at_least(0), metavar="N", help="which checkpoint (default: the last)")
     flag(
@@ -104,13 +104,10 @@ def _picture(
 ) -> None:
     from matplotlib.figure import Figure
 
-    from splineviz import draw, fields, files, provenance, surfaces
+    from splineviz import draw, files, fills, provenance, surfaces
 
     look = opened.look(options)
     name = look["fill"]
-    if name in fields.NAMES:
-        with terminal.bar("asking the network"):
-            look["fill"] = fields.field(name, run.program(checkpoint), found)
     figure = Figure(figsize=(9, 8), layout="constrained")
     if options.surface is not None:
         del look["edge_color"]
@@ -125,10 +122,9 @@ def _picture(
         draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors))
         if name not in ("hash", "random"):
             bar = figure.colorbar(image, ax=ax, shrink=0.82, pad=0.02)
-            bar.set_label({"slope": "slope norm", "active": "active units", "lc": "local complexity"}.get(name, name))
-            if name in ("class", "layer"):
-                first, count = int(name == "layer"), int(getattr(image.norm, "N", 1)) - 1
-                bar.set_ticks(list(range(first, first + count)))
+            bar.set_label(fills.LABELS.get(name, name))
+            marks, texts = fills.ticks(name, image.norm)
+            bar.set_ticks(marks, labels=texts)
     kind = target.suffix[1:]
     said = provenance.in_picture(kind, made)
     files.write(target, lambda stream: figure.savefig(stream, format=kind, dpi=200, metadata=said))
