@@ -166,6 +166,9 @@ class Program:
                 except Exception as error:  # whatever a step with other people's numbers provokes
                     line = (str(error).strip().splitlines() or [""])[0][:160]
                     raise TraceError(f"{name}: expected shapes that fit, got {type(error).__name__}: {line}.") from error
+                rows = {tuple(tensor.shape[:1]) for tensor in live.values()} - {(1,)}
+                if rows:  # a bias of several rows, say
+                    raise TraceError(f"{name}: expected one row for one input, got rows of shape {min(rows)}.")
                 largest = max((tensor.numel() for tensor in live.values()), default=0)
                 if largest > MOST_ENTRIES:
                     raise TraceError(f"{name}: expected at most {MOST_ENTRIES} entries for one input, got {largest}.")

@@ -129,7 +129,7 @@ def joined(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
     for _ in range(TRIES):
         with locks.claim(gate) as alone:
             if alone:
-                files.tidy(out)
+                _tidy(out)
                 if _sealed(path) != files.plain(asked):
                     files.write_sealed(path, dict(asked))
         with locks.claim(gate, "plan", shared=True) as mine:
@@ -143,12 +143,23 @@ def joined(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
             )
     else:
         raise JobError(f"{gate}: expected a lock that is free again in seconds, got one that is held; who holds it?")
-    files.tidy(out)  # of a worker that was killed meanwhile
+    with locks.claim(gate) as alone:
+        if alone:  # the last one to leave; others would miss the claims by which they know of their dead
+            _tidy(out)
+        else:
+            files.tidy(out)
     for folder in ("running", "failures"):
         try:
             (out / folder).rmdir()
         except OSError:
             pass  # absent, or not empty: others work, or some jobs failed
+
+
+def _tidy(out: Path) -> None:
+    """Remove what killed processes left: half-written files, and claims, also of jobs that they had just finished."""
+    files.tidy(out)
+    for path in (out / "running").glob("*"):
+        locks.remove_abandoned(path)
 
 
 def _sealed(path: Path) -> dict[str, Any] | None:

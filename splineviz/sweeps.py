@@ -16,7 +16,7 @@ import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -25,13 +25,14 @@ from typing import Any
 import numpy as np
 
 from splineviz import archives, checkpoints, churn, engines, files, plans, provenance, weights
-from splineviz.errors import DataError, PlaneError, SplinevizError
+from splineviz.errors import DataError, JobError, PlaneError, SplinevizError
 from splineviz.jobs import COLUMNS, Failure, Job, LCOptions, Result, choose_samples, samples_digest
 from splineviz.ops import Program
 from splineviz.partition import Partition
 from splineviz.plans import Entry
 from splineviz.runs import Run
 from splineviz.samples import Array
+from splineviz.stores import Store
 from splineviz.swaps import piecewise
 from splineviz.workers import one_torch_thread
 
@@ -66,6 +67,7 @@ def sweep(
     threads: int | None = None,
     partitions: bool = True,
     prove: bool = False,
+    store: str | None = None,
     progress: Progress | None = None,
 ) -> Sweep:
     """Partition and measure every checkpoint of several runs on several planes and windows.
@@ -74,14 +76,16 @@ def sweep(
     steps: only the checkpoints of these steps. lc: None leaves the local complexity out.
     jobs, threads: as `engines.run` takes engine and threads.
     partitions: whether they are written, or the rows alone. prove: make every partition's certificate, too.
+    store: a URL (s3://bucket/sweep) where results are kept as well as they are made; what it has is brought, not made again.
 
     A checkpoint that cannot be read, or a job that fails, does not stop the others; the next start tries it again.
-    Raises what `Run.plane` and `Run.only` raise, JobError when another sweep works in the directory, and what
-    `engines.run` raises.
+    Raises what `Run.plane` and `Run.only` raise, JobError when another sweep works in the directory or the store does not
+    answer (in the end: the results are in the directory), and what `engines.run` raises.
     """
     if not runs or not planes or not windows:
         raise DataError("sweep: expected at least one run, one plane and one window, got none of one.")
     target = Path(out).resolve()
+    keeper = None if store is None else Store(store, target)
     chosen = [run if steps is None else run.only(steps) for run in runs]
     entries: list[Entry] = []
     samples: dict[Path, dict[str, Array]] = {}
@@ -93,11 +97,13 @@ def sweep(
         for path, arrays in samples.items():
             _store(path, arrays)
         todo = {entry.job.name: entry.job for entry in entries if entry.job is not None}
-        results, failed = _work_off(list(todo.values()), jobs, threads, progress)
+        results, failed = _work_off(list(todo.values()), jobs, threads, progress, keeper)
         table = target / SWEEP_TABLE
         done = [(entry, results[entry.job.name]) for entry in entries if entry.job and entry.job.name in results]
         _write_table(table, _with_churns(done, target) if partitions else done)
         provenance.write_manifest(target, "measures", _options(lc))
+        if keeper is not None:
+            keeper.finish(results)
     reasons = [(entry.words, str(entry.error)) for entry in entries if entry.error is not None]
     reasons += [(e.words, failed[e.job.name].reason) for e in entries if e.job is not None and e.job.name in failed]
     return Sweep(target, table, tuple(results[name] for name in todo if name in results), tuple(reasons))
@@ -247,9 +253,12 @@ def _store(path: Path, chosen: Mapping[str, Array]) -> None:
 
 
 def _work_off(
-    todo: Sequence[Job], engine: int | Executor, threads: int | None, progress: Progress | None
+    todo: Sequence[Job], engine: int | Executor, threads: int | None, progress: Progress | None, store: Store | None = None
 ) -> tuple[dict[str, Result], dict[str, Failure]]:
-    results = {job.name: found for job in todo if (found := job.finished()) is not None}
+    results = _finished(todo)
+    if store is not None:
+        brought = store.fetch([job.name for job in todo], results)
+        results |= _finished([job for job in todo if job.name in brought])
     failed: dict[str, Failure] = {}
     if progress is not None and results:
         progress(len(results), len(todo), f"{len(results)} of {len(todo)} were measured before")
@@ -261,10 +270,17 @@ def _work_off(
                 text = f"failed: {outcome.reason.splitlines()[0]}"
             else:
                 results[outcome.name] = outcome
+                if store is not None:
+                    with suppress(JobError):  # the network comes and goes; at the end all that is missing is put
+                        store.keep(outcome.name)
                 text = f"step {outcome.step:,}: {outcome.row['regions']:,.0f} regions in {outcome.seconds:.1f} s"
             if progress is not None:
                 progress(len(results) + len(failed), len(todo), text)
     return results, failed
+
+
+def _finished(todo: Sequence[Job]) -> dict[str, Result]:
+    return {job.name: found for job in todo if (found := job.finished()) is not None}
 
 
 def _with_churns(done: Sequence[tuple[Entry, Result]], out: Path) -> list[tuple[Entry, Result]]:

@@ -78,6 +78,9 @@ def test_a_network_from_a_file_is_rehearsed_without_memory():
     data["weights"]["2.weight"] = [2, 7]
     with pytest.raises(TraceError, match=r"step 2 \(2\): expected shapes that fit"):
         Program.from_data(data)
+    data["weights"] |= {"2.weight": [2, 6], "2.bias": [3, 2]}
+    with pytest.raises(TraceError, match=r"step 2 \(2\): expected one row for one input, got rows of shape \(3,\)"):
+        Program.from_data(data)
     data["weights"] |= {"0.weight": [1 << 40, 4], "0.bias": [1 << 40], "2.weight": [2, 1 << 40]}
     with pytest.raises(TraceError, match=r"step 0 \(0\): expected at most \d+ entries for one input, got 1099511627776"):
         Program.from_data(data)

@@ -61,6 +61,18 @@ def test_two_calls_with_one_list_may_join_and_another_list_may_not(run, tmp_path
     assert not (tmp_path / "out" / "running").exists()
 
 
+def test_claims_of_the_dead_go_those_of_the_living_stay(tmp_path):
+    out, asked = tmp_path / "out", {"format": plans.FORMAT, "jobs": [1]}
+    (out / "running").mkdir(parents=True)
+    (out / "running" / "killed").write_text("after its row was written, before it could remove this")
+    with plans.joined(out, asked):
+        assert [path.name for path in (out / "running").iterdir()] == ["plan"]
+        with plans.joined(out, asked):  # another process, which leaves first
+            (out / "running" / "killed").write_text("under way")
+        assert (out / "running" / "killed").exists(), "by which we know that it was under way"
+    assert not (out / "running").exists()
+
+
 def test_what_is_no_directory_of_results_is_named(tmp_path):
     with pytest.raises(JobError, match="`splineviz sweep` or `animate` wrote, got none with jobs.json"):
         plans.states(tmp_path)

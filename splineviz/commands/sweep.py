@@ -26,7 +26,8 @@ killed, what failed, what is new. Several calls, also from several machines, may
 examples:
   splineviz sweep seed0/ seed1/ seed2/ --planes 10 --jobs 8 --out sweep/
   splineviz sweep ckpts/ --anchors 0 1 2 --anchors 5 17 40 --window 1 4
-  splineviz sweep ckpts/ --planes 10 --scheduler tcp://head:8786     # Dask; Slurm through dask-jobqueue""",
+  splineviz sweep ckpts/ --planes 10 --scheduler tcp://head:8786     # Dask; Slurm through dask-jobqueue
+  splineviz sweep ckpts/ --planes 10 --store s3://bucket/sweep       # with s3fs; any URL that fsspec knows""",
     )
     flags.run_flags(one, several=True)
     flag = one.add_argument
@@ -48,6 +49,7 @@ examples:
         help="half-widths of windows, in input-space length (default: the anchors with a margin)",
     )
     flag("--out", type=Path, default=Path("sweep"), metavar="DIR", help="where everything goes (default: sweep)")
+    flag("--store", metavar="URL", help="keep every result there too, and bring what is there already")
     flag("--steps", type=flags.at_least(0), nargs="+", metavar="N", help="the checkpoints of these steps only")
     flags.thinning_flags(one)
     flag("--rows-only", action="store_true", help="keep the rows, not the partitions (no churn, less to verify)")
@@ -79,6 +81,7 @@ def run(options: Namespace) -> None:
             threads=options.threads,
             partitions=not options.rows_only,
             prove=options.prove,
+            store=options.store,
             progress=tick,
         )
     print(options.out / made.table.name)
