@@ -22,9 +22,8 @@ import torch
 from torch import Tensor, nn
 
 import splineviz as sv
-from splineviz import directions as frames
-from splineviz.complexity import local_complexities
-from splineviz.directions import CHUNK, Directions, kept_directions
+from splineviz.complexity import CHUNK, local_complexities
+from splineviz.directions import Directions, kept_directions
 
 OUT = Path(__file__).parent / "out"
 VECTORS, RADIUS = 25, 0.05
@@ -44,7 +43,7 @@ def straightforward(model: sv.Program, x: Tensor, directions: Directions, dtype:
     x = x.flatten(1)
     for at in range(0, len(x), CHUNK):
         some = x[at : at + CHUNK].to(dtype)
-        v = RADIUS * directions.chunk(at // CHUNK)[: len(some)].to(dtype)
+        v = RADIUS * directions.frames(at, at + len(some)).to(dtype)
         vertices = torch.cat([some[:, None] + v, some[:, None] - v], dim=1)
         values, _ = program.preactivations(vertices.reshape(-1, *program.input_shape))
         signs = [(z > 0).reshape(len(some), 2 * VECTORS, -1) for z in values]
@@ -59,10 +58,9 @@ def measure(program: sv.Program, name: str, points: int, tries: int) -> list[dic
     places = {
         place: torch.from_numpy(rng.uniform(0, 1, (n, math.prod(shape))).astype(np.float32)) for place, n in sizes.items()
     }
-    frames.KEPT_BYTES = 1 << 30
     directions = kept_directions(math.prod(shape), VECTORS, 0, False)
-    for chunk in range(-(-sizes["test"] // CHUNK)):
-        directions.chunk(chunk)
+    for group in range(-(-sizes["test"] // directions.group)):
+        directions.pool(group)
     for dtype in (torch.float32, torch.float64):
         best = {"plain": math.inf, "here": math.inf}
         for _ in range(tries):

@@ -30,18 +30,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from splineviz.activations import Watched
-from splineviz.directions import CHUNK, Directions, Given, kept_directions
+from splineviz.directions import Directions, Given, kept_directions
 from splineviz.errors import DataError, FloatArray, TraceError, to_float_array
 from splineviz.neighbourhoods import Held, Pairs, Parts, Vertices, evaluator
 from splineviz.ops import Program
 from splineviz.tracing import trace
 from splineviz.workers import Stack, available
 
+CHUNK = 64
+"""Points that one worker takes at a time; divides the groups of points that share a pool of directions."""
+
 BLOCK_FLOATS = 1 << 22
 """Numbers in the widest tensor of a block of points, about, unless batch_size says otherwise."""
+
+IMAGE_FLOATS = 1 << 24
+"""Numbers in the image of a pool of directions, about, up to which it is kept for all points that choose from it."""
 
 Z99 = 2.576
 """Half-width of a 99% band, in standard errors."""
@@ -189,19 +195,17 @@ def local_complexities_at(
     sets = [{name: _Set(x, counter) for name, x in points.items()} for counter in counters]
     longest = max(len(x) for x in points.values())
 
+    images = _Images(drawn, counters[0], longest)
+
     @torch.no_grad()
     def work(chunk: int) -> Iterable[int]:
-        v = drawn.chunk(chunk)
         first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, longest)
-        image: Parts = {}
         for start in range(first, last, size):
             stop = min(start + size, last)
-            if not (drawn.shared and image):
-                image = counters[0].image(v if drawn.shared else v[start - first : stop - first])
-            for counter, group in zip(counters, sets, strict=True):
-                scaled = {register: t * counter.radius for register, t in image.items()}
+            image, rows = images.of(start, stop)
+            for group in sets:
                 for chosen in group.values():
-                    chosen.add(start, stop, scaled)
+                    chosen.add(start, stop, image, rows)
         return ()
 
     # One torch thread in each worker: a product of a few rows is not worth sharing, and waits for the slowest share.
@@ -247,6 +251,27 @@ def as_points(x: Any, shape: Sequence[int], name: str) -> FloatArray:
     return points.reshape(len(points), *shape)
 
 
+class _Images:
+    """What the directions of points become before the first kink: of a whole pool, kept, or of a few points alone."""
+
+    def __init__(self, drawn: Directions | Given, counter: Pairs | Vertices, points: int):
+        self._drawn, self._counter, self._points = drawn, counter, points
+        self._kept: tuple[int, Parts] | None = None
+        self._making = threading.Lock()
+
+    def of(self, start: int, stop: int) -> tuple[Parts, Tensor]:
+        """Images of directions for r = 1, and which of them points start .. stop - 1 have (stop - start, P)."""
+        number, chosen = start // self._drawn.group, self._drawn.chosen(start, stop)
+        pool = self._drawn.pool(number)
+        used = chosen.shape[1] * min(self._points - number * self._drawn.group, self._drawn.group)
+        if len(pool) > used or len(pool) * self._counter.widest > IMAGE_FLOATS:
+            return self._counter.image(pool[chosen].flatten(0, 1)), torch.arange(chosen.numel()).reshape(chosen.shape)
+        with self._making:
+            if self._kept is None or self._kept[0] != number:
+                self._kept = (number, self._counter.image(pool))
+            return self._kept[1], chosen
+
+
 class _Set:
     """One set of points on its way: counts so far, and the extremes of every unit over the whole set."""
 
@@ -257,12 +282,12 @@ class _Set:
         self.highest = [np.full(units, -np.inf) for units in counter.units]
         self._merging = threading.Lock()
 
-    def add(self, start: int, stop: int, image: Parts) -> None:
-        """Evaluate points start..stop-1, as far as there are so many."""
+    def add(self, start: int, stop: int, image: Parts, rows: Tensor) -> None:
+        """Evaluate points start..stop-1, as far as there are so many, with the directions at `rows` of the image."""
         some = torch.from_numpy(self.x[start:stop])
         if not len(some):
             return
-        for i, (low, high) in enumerate(self.counter.extremes(some, image)):
+        for i, (low, high) in enumerate(self.counter.extremes(some, image, rows[: len(some)])):
             self.counts[i, start : start + len(some)] = _between(low, high, self.counter.breakpoints[i]).sum(axis=1)
             lowest, highest = low.min(axis=0), high.max(axis=0)
             with self._merging:

@@ -26,8 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz.complexity import BLOCK_FLOATS, Sampling, as_points, check_radii, network_of
-from splineviz.directions import CHUNK
+from splineviz.complexity import BLOCK_FLOATS, CHUNK, Sampling, as_points, check_radii, network_of
 from splineviz.errors import DataError, FloatArray
 from splineviz.ops import Program
 
@@ -78,11 +77,9 @@ def deformation(model: Any, x: Any, *, radii: Sequence[float], **options: Any) -
     found = np.empty((2, len(radii), len(names), len(points)))
     size = how.batch_size or max(1, min(CHUNK, BLOCK_FLOATS // (2 * frames.num_vectors * points[0].numel())))
     for first in range(0, len(points), CHUNK):
-        v = frames.chunk(first // CHUNK).double()
         for start in range(first, min(first + CHUNK, len(points)), size):
             some = points[start : min(start + size, first + CHUNK)]
-            own = v if frames.shared else v[start - first : start - first + len(some)]
-            arms = own.reshape(-1, frames.num_vectors, *network.input_shape)
+            arms = frames.frames(start, start + len(some)).double().reshape(-1, frames.num_vectors, *network.input_shape)
             for k, radius in enumerate(radii):
                 vertices = torch.cat([some[:, None] + radius * arms, some[:, None] - radius * arms], dim=1)
                 values, outputs = network.preactivations(vertices.flatten(0, 1).to(how.dtype))

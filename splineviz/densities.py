@@ -125,7 +125,7 @@ def boundary_density(
     program = lowered.program
     own = [i for i, one in enumerate(lowered.rounds) if one is None]  # kink layers of the network itself, no rounds
     dimension = math.prod(shape)
-    basis = torch.eye(dimension, dtype=torch.float64) if directions is None else Given(directions, shape).chunk(0)[0]
+    basis = torch.eye(dimension, dtype=torch.float64) if directions is None else Given(directions, shape).pool(0)
     tangents = basis.reshape(len(basis), *shape)
     found = np.zeros((len(own), len(points)))
     widest = max([dimension, *(layer.units for layer in program.layers)])

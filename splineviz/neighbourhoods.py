@@ -3,8 +3,8 @@ r"""Neighbourhoods: the smallest and the largest value of every unit over the ve
     Pairs      of a Program: x + r v and x - r v together, what they have in common computed once
     Vertices   of a network that is not piecewise affine: all 2P of them are run through it, 2P forward passes a point
 
-    v (n, P, d) --image--> what the directions become before the first kink, once for all points and radii that share them
-    extremes(x, r * image) -> (low, high) of one layer after the other, each (n, units)
+    v (m, d) --image--> what directions become before the first kink, once for all points and radii that share them
+    extremes(x, image, rows) -> (low, high) of one layer after the other, each (n, units); rows (n, P): a point's directions
 
 Both give the same numbers up to rounding. This room knows no sets of points and counts nothing.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,12 @@ from splineviz.tournaments import lower
 
 Parts = Mapping[int, Tensor]
 """Batches by register."""
+
+DENSE, WIDEST = frozenset({"linear", "batch_norm", "reshape"}), 2048
+"""Operations of a dense map, and the most inputs of one that is looked at."""
+
+SPARSE = 0.25
+"""Share of a dense map's products that are wanted, below which they are made one by one; a whole product is faster each."""
 
 Extremes = Iterator[tuple[FloatArray, FloatArray]]
 """Smallest and largest value, (n, units) each, of one layer after the other."""
@@ -86,13 +93,13 @@ class Vertices:
         self.breakpoints = [(0.0,)] * len(self.names)
 
     def image(self, v: Tensor) -> Parts:
-        """The directions v (n, P, dimensions) themselves."""
+        """The directions v (m, dimensions) themselves."""
         return {0: v.to(torch.float64)}
 
-    def extremes(self, x: Tensor, image: Parts) -> Extremes:
+    def extremes(self, x: Tensor, image: Parts, rows: Tensor) -> Extremes:
         """Smallest and largest value (n, units) of every layer's units over the vertices round points x (n, *shape)."""
         n = len(x)
-        arms = image[0].reshape(*image[0].shape[:2], *x.shape[1:])[:n]
+        arms = self.radius * image[0][rows].reshape(*rows.shape, *x.shape[1:])
         vertices = torch.cat([x[:, None] + arms, x[:, None] - arms], dim=1)
         found: list[tuple[FloatArray, FloatArray]] = []
 
@@ -137,36 +144,48 @@ class Pairs:
         self.units = np.array(units, dtype=np.int64)
         self.counted = {layer[0] for layer in self.layers} - rounds
         self.breakpoints = [layer[2] for layer in self.layers if layer[0] in self.counted]
+        self._dense = self._dense_maps()
+
+    @torch.no_grad()
+    def _dense_maps(self) -> dict[int, _Dense]:
+        """By the step that they end before."""
+        found = {}
+        for kink, (step, _, breakpoints, slopes) in zip(self.program.layers, self.layers[1:], strict=False):
+            weight = _weight(self.program, kink.shape, kink.step + 1, step)
+            if weight is not None:
+                live = np.array(slopes) * (step != self.layers[-1][0])
+                own = weight.to(self.linear.dtype).numpy()
+                found[step] = _Dense(own, weight.norm(dim=1).numpy(), np.array(breakpoints), live)
+        return found
 
     def image(self, v: Tensor) -> Parts:
-        """Odd parts before the first kink for directions v (n, P, dimensions) and r = 1, by register: (n, P, ...) each."""
+        """Odd parts before the first kink for directions v (m, dimensions) and r = 1, by register: (m, ...) each."""
         if not self.layers:
             return {}
         flat = v.to(self.linear.dtype).reshape(-1, *self.program.input_shape)
-        live = self.linear.run({0: flat}, 0, self.layers[0][0], homogeneous=True)
-        return {register: t.reshape(*v.shape[:2], *t.shape[1:]) for register, t in live.items()}
+        return self.linear.run({0: flat}, 0, self.layers[0][0], homogeneous=True)
 
-    def extremes(self, x: Tensor, image: Parts) -> Extremes:
-        """Smallest and largest value (n, units) of the counted layers' units round points x (n, *shape)."""
-        n, at = len(x), 0
+    def extremes(self, x: Tensor, image: Parts, rows: Tensor) -> Extremes:
+        """Smallest and largest value (n, units) of the counted layers' units round points x (n, *shape).
+
+        Of a unit that no vertex takes across a breakpoint they may both be the value at the centre.
+        """
+        at = 0
         centre: Parts = {0: x}
-        odd = {r: t[:n].expand(n, *t.shape[1:]).flatten(0, 1) for r, t in image.items()}
+        odd: Parts = {r: t[rows.flatten()].mul_(self.radius) for r, t in image.items()}
         even = {r: t[:0] for r, t in odd.items()}
-        index = np.full(len(next(iter(odd.values()), ())), -1, dtype=np.int64)
+        index = np.full(rows.numel(), -1, dtype=np.int64)
         for step, register, breakpoints, slopes in self.layers:
             centre = self.program.run(centre, at, step)
             if at > 0:
-                odd = self.linear.run(odd, at, step, homogeneous=True)
-                # No rows: only the shapes are wanted, and some operations refuse an empty batch.
-                filled = len(next(iter(even.values()))) > 0
-                even = self.linear.run(even, at, step, homogeneous=True) if filled else {r: t[:0] for r, t in odd.items()}
+                odd, even = self._mapped(at, step, register, centre, odd, even, index)
             parts = [_rows(live[register]) for live in (centre, odd, even)]
             low, high = np.empty_like(parts[0]), np.empty_like(parts[0])
             bent = np.zeros(len(index), dtype=np.bool_)
             _neighbourhoods.scan(*parts, index, np.array(breakpoints), low, high, bent)
             if step in self.counted:
                 yield low, high
-            if step == len(self.program.steps):
+            if step == self.layers[-1][0]:
                 return
             output = self.program.steps[step].output
             centre = self.program.run(centre, step, step + 1)
@@ -180,6 +199,59 @@ class Pairs:
             odd[output] = torch.from_numpy(bent_odd).reshape(-1, *shape)
             even[output] = torch.from_numpy(bent_even).reshape(-1, *shape)
             index, at = bent_index, step + 1
+
+    def _mapped(
+        self, at: int, step: int, register: int, centre: Parts, odd: Parts, even: Parts, index: npt.NDArray[np.int64]
+    ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+        """Odd and even parts from behind one kink to before the next; zero may stand for what has no consequence."""
+        dense = self._dense.get(step)
+        if dense is not None and len(odd) == 1:
+            o, e, c = _rows(*odd.values()), _rows(*even.values()), _rows(centre[register])
+            active, needed = np.zeros((len(c), o.shape[1]), np.bool_), np.empty(c.shape, np.bool_)
+            _neighbourhoods.survey(o, e, index, dense.norms, c, dense.breakpoints, dense.slopes, active, needed)
+            if active.mean() * needed.mean() < SPARSE:
+                mapped = [np.empty((len(t), c.shape[1]), o.dtype) for t in (o, e)]
+                _neighbourhoods.multiply(o, e, index, dense.weight, active, needed, *mapped)
+                new_odd, new_even = (
+                    {register: torch.from_numpy(t).reshape(-1, *centre[register].shape[1:])} for t in mapped
+                )
+                return new_odd, new_even
+        odd = self.linear.run(odd, at, step, homogeneous=True)
+        # No rows: only the shapes are wanted, and some operations refuse an empty batch.
+        filled = len(next(iter(even.values()))) > 0
+        return odd, self.linear.run(even, at, step, homogeneous=True) if filled else {r: t[:0] for r, t in odd.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Dense:
+    """Steps between two kinks that are one dense linear map.
+
+    weight (units, inputs); norms (units,) of its rows, float64; breakpoints and slopes of the kink behind it, with slopes
+    zero if nothing follows from its values.
+    """
+
+    weight: npt.NDArray[Any]
+    norms: FloatArray
+    breakpoints: FloatArray
+    slopes: FloatArray
+
+
+def _weight(program: Program, shape: tuple[int, ...], first: int, stop: int) -> Tensor | None:
+    """Steps first..stop-1, which read a register of a shape, as one dense map (units, inputs); None if they are none.
+
+    A linear step with a weight for every pair of entries, batch norm, reshaping; no other step reads what passes them.
+    """
+    steps, inputs = program.steps[first:stop], math.prod(shape)
+    weights = [program.weights.get(step.params["weight"]) for step in steps if step.op == "linear"]
+    if len(weights) != 1 or weights[0] is None or not {step.op for step in steps} <= DENSE or inputs > WIDEST:
+        return None
+    reads = [register for step in program.steps for register in step.inputs] + [program.output]
+    chain = [steps[0].inputs[0], *(step.output for step in steps)]
+    if [step.inputs[0] for step in steps] != chain[:-1] or any(reads.count(register) != 1 for register in chain):
+        return None
+    one = torch.eye(inputs, dtype=program.dtype).reshape(inputs, *shape)
+    images = program.run({chain[0]: one}, first, stop, homogeneous=True)[chain[-1]].reshape(inputs, -1)
+    return images.mT.contiguous() if images.numel() == weights[0].numel() else None
 
 
 def _rows(t: Tensor) -> npt.NDArray[Any]:

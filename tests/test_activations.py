@@ -13,7 +13,7 @@ from torch import nn
 from splineviz.activations import NAMES, Watched
 from splineviz.complexity import local_complexity
 from splineviz.deformations import deformation
-from splineviz.directions import CHUNK, Directions
+from splineviz.directions import SMALL_GROUP, Directions
 from splineviz.errors import TraceError
 from splineviz.tracing import trace
 
@@ -76,11 +76,11 @@ def test_counts_are_those_of_hooks_on_the_module(build, act) -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2.0)
-    x = torch.randn(CHUNK + 6, *shape, dtype=torch.float64)
+    x = torch.randn(SMALL_GROUP + 6, *shape, dtype=torch.float64)
     found = local_complexity(model, x, radius=radius, num_vectors=6, seed=2)
     assert found.watched == (act in (nn.GELU, nn.SiLU, nn.Tanh)) and len(found.layers) == len(found.units)
     stream = Directions(math.prod(shape), 6, 2, False)
-    v = torch.cat([stream.chunk(0), stream.chunk(1)])[: len(x)].double().reshape(len(x), 6, *shape)
+    v = torch.cat([stream.frames(0, SMALL_GROUP), stream.frames(SMALL_GROUP, len(x))]).double().reshape(len(x), 6, *shape)
     at = torch.cat([x[:, None] + radius * v, x[:, None] - radius * v], dim=1)
     signs = [z.reshape(len(x), 12, -1) for z in hooked(model, act, at.flatten(0, 1))]
     counts = [((z > 0).any(1) & (z < 0).any(1)).sum(1).tolist() for z in signs]
@@ -191,7 +191,7 @@ def test_max_pooling_is_run_through_every_vertex() -> None:
     x = torch.randn(20, 1, 8, 8, dtype=torch.float64)
     found = local_complexity(model, x, radius=0.6, num_vectors=5)
     assert not found.watched
-    v = Directions(64, 5, 0, False).chunk(0)[:20].double().reshape(20, 5, 1, 8, 8)
+    v = Directions(64, 5, 0, False).frames(0, 20).double().reshape(20, 5, 1, 8, 8)
     at = torch.cat([x[:, None] + 0.6 * v, x[:, None] - 0.6 * v], dim=1)
     signs = [z.reshape(20, 10, -1) for z in hooked(model, nn.ReLU, at.flatten(0, 1))]
     np.testing.assert_array_equal(found.counts, [((z > 0).any(1) & (z < 0).any(1)).sum(1).tolist() for z in signs])

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from splineviz import directions as frames
+from splineviz import neighbourhoods
 from splineviz.complexity import LocalComplexity, local_complexities, local_complexities_at, local_complexity
-from splineviz.directions import CHUNK, Directions
+from splineviz.directions import GROUP, SMALL_GROUP, SPARE, Directions
 from splineviz.errors import DataError, TraceError
 from splineviz.tracing import trace
 
@@ -28,6 +29,15 @@ def conv() -> nn.Module:
         nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 3, stride=2), nn.LeakyReLU(0.1),
         nn.Flatten(), nn.Linear(27, 5),
     )  # fmt: skip
+
+
+def mostly_off(model: nn.Module) -> nn.Module:
+    """As networks are after a long training: few units are on at a point."""
+    for layer in model:
+        if isinstance(layer, nn.Linear):
+            layer.weight.data *= 4.0
+            layer.bias.data -= 1.0
+    return model
 
 
 NETWORKS = {
@@ -50,6 +60,21 @@ NETWORKS = {
         (2, 8, 8),
         0.5,
     ),
+    "many dimensions": (lambda: mlp(150, 30, 25, 20, 4), (150,), 0.4),
+    "mostly off": (lambda: mostly_off(mlp(150, 40, 40, 40, 3)), (150,), 0.5),
+    "normed": (
+        lambda: nn.Sequential(
+            nn.Linear(160, 12),
+            nn.BatchNorm1d(12),
+            nn.ReLU(),
+            nn.Linear(12, 30),
+            nn.BatchNorm1d(30),
+            nn.ReLU(),
+            nn.Linear(30, 2),
+        ),
+        (160,),
+        2.0,
+    ),
     "toy": (lambda: mlp(2, 16, 16, 1), (2,), 0.5),
     "linear": (lambda: nn.Linear(5, 3), (5,), 1.0),
 }
@@ -61,20 +86,21 @@ def network(name: str) -> tuple[nn.Module, torch.Tensor, float]:
     torch.manual_seed(7)
     model = build().eval()
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2.0)
     return model, torch.randn(90, *shape, dtype=torch.float64), radius
 
 
-def chunks(directions: Directions, points: int) -> list[torch.Tensor]:
-    return [directions.chunk(k) for k in range(-(-points // CHUNK))]
+def frames_of(directions: Directions, points: int) -> torch.Tensor:
+    """(points, P, dimension)"""
+    starts = range(0, points, directions.group)
+    return torch.cat([directions.frames(start, min(start + directions.group, points)) for start in starts])
 
 
 def vertices(x: torch.Tensor, radius: float, directions: Directions) -> torch.Tensor:
     """(n, 2 P, *shape), straight from the definition."""
-    frames = chunks(directions, len(x))
-    v = (frames[0].expand(len(x), -1, -1) if directions.shared else torch.cat(frames)[: len(x)]).double()
+    v = frames_of(directions, len(x)).double()
     arms = radius * torch.cat([v, -v], dim=1)
     return x[:, None] + arms.reshape(len(x), -1, *x.shape[1:])
 
@@ -110,6 +136,34 @@ def test_counts_are_those_of_the_plain_definition(name, include_output, shared):
     assert found.units.tolist() == [z.shape[2] for z in values]
     assert found.live_units.tolist() == [int(both_signs(z.flatten(0, 1), 0).sum()) for z in values]
     np.testing.assert_array_equal(found.total, counts.sum(axis=0))
+
+
+@pytest.mark.parametrize("share", [0.0, 2.0], ids=["products whole", "products one by one"])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "linear"])
+def test_counts_do_not_depend_on_how_products_are_made(name, share, monkeypatch):
+    model, x, radius = network(name)
+    for dtype, include_output in ((torch.float64, False), (torch.float64, True), (torch.float32, False)):
+        expected = local_complexity(model, x, radius=radius, dtype=dtype, include_output=include_output)
+        with monkeypatch.context() as patch:
+            patch.setattr(neighbourhoods, "SPARSE", share)
+            found = local_complexity(model, x, radius=radius, dtype=dtype, include_output=include_output)
+        np.testing.assert_array_equal(found.counts, expected.counts)
+        np.testing.assert_array_equal(found.live_units, expected.live_units)
+
+
+def test_only_what_matters_is_multiplied(monkeypatch):
+    """At points where few units are on, less than a tenth of the products; none of a unit far from zero at the end."""
+    wanted = []
+    multiply = neighbourhoods._neighbourhoods.multiply
+
+    def seen(odd, even, index, weight, active, needed, *mapped):
+        wanted.append(active.mean() * needed.mean())
+        multiply(odd, even, index, weight, active, needed, *mapped)
+
+    monkeypatch.setattr(neighbourhoods._neighbourhoods, "multiply", seen)
+    model, x, _ = network("mostly off")
+    local_complexity(model, x, radius=1e-9)
+    assert len(wanted) >= 2 and max(wanted) < 0.1 and min(wanted) == 0.0
 
 
 @pytest.mark.parametrize("name", ["mlp", "conv"])
@@ -263,20 +317,45 @@ def test_the_outputs_are_one_more_layer():
 # ---- directions --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("dimension", "num_vectors"), [(784, 25), (2, 2), (25, 25), (30, 25), (3, 1), (50, 25)])
-def test_directions_are_orthonormal(dimension, num_vectors):
-    for v in chunks(Directions(dimension, num_vectors, 0, False), CHUNK + 1):
-        assert v.shape == (CHUNK, num_vectors, dimension)
-        gram = v.double() @ v.double().mT
-        np.testing.assert_allclose(gram.numpy(), np.broadcast_to(np.eye(num_vectors), gram.shape), atol=1e-6)
+@pytest.mark.parametrize("shared", [False, True], ids=["own", "shared"])
+@pytest.mark.parametrize(("dimension", "num_vectors"), [(784, 25), (2, 2), (25, 25), (30, 25), (3, 1), (50, 25), (20, 1)])
+def test_directions_are_orthonormal(dimension, num_vectors, shared):
+    directions = Directions(dimension, num_vectors, 0, shared)
+    assert directions.group == (GROUP if shared or dimension >= SPARE * num_vectors else SMALL_GROUP)
+    v = frames_of(directions, directions.group + 1).double()
+    assert v.shape == (directions.group + 1, num_vectors, dimension)
+    gram = v @ v.mT
+    np.testing.assert_allclose(gram.numpy(), np.broadcast_to(np.eye(num_vectors), gram.shape), atol=1e-6)
+
+
+def test_points_do_not_share_a_frame_unless_asked():
+    for dimension, num_vectors in ((6, 3), (60, 3)):
+        directions = Directions(dimension, num_vectors, 0, False)
+        v = frames_of(directions, 3 * directions.group)
+        projectors = v.mT @ v
+        assert len(torch.unique((1e4 * projectors).round().flatten(1), dim=0)) >= 0.98 * len(v)
+        shared = frames_of(Directions(dimension, num_vectors, 0, True), len(v))
+        assert torch.equal(shared, shared[:1].expand_as(shared))
+
+
+def test_points_of_a_group_have_few_directions_in_common():
+    """As many as sets drawn by lot: P / SPARE of P on average."""
+    directions = Directions(784, 25, 0, False)
+    taken = torch.zeros(GROUP, len(directions.pool(0))).scatter_(1, directions.chosen(0, GROUP), 1.0)
+    assert taken.sum(dim=1).unique().tolist() == [25.0]
+    common = taken @ taken.T
+    common.fill_diagonal_(torch.nan)
+    assert float(common.nanmean()) == pytest.approx(25 / SPARE, rel=0.02)
+    assert float(common.nan_to_num().max()) < 12
 
 
 def test_directions_have_no_favourite():
-    """The mean projector of uniform frames is P / d times the identity, also where d = P + 1."""
-    for dimension, num_vectors in ((4, 1), (4, 2), (4, 3)):
-        v = torch.cat(chunks(Directions(dimension, num_vectors, 1, False), 4096)).double()
+    """The mean projector of uniform frames is P / d times the identity, where d = P + 1 as where points share a pool."""
+    for dimension, num_vectors, points in ((4, 1, 1 << 18), (4, 2, 1 << 18), (4, 3, 1 << 18), (20, 1, 1 << 20)):
+        v = frames_of(Directions(dimension, num_vectors, 1, False), points).double()
         projector = torch.einsum("npi,npj->ij", v, v) / len(v)
-        assert torch.allclose(projector, num_vectors / dimension * torch.eye(4, dtype=torch.float64), atol=0.02)
+        one = torch.eye(dimension, dtype=torch.float64)
+        assert torch.allclose(projector, num_vectors / dimension * one, atol=0.02)
 
 
 def test_more_vectors_than_dimensions_are_cut_down():

@@ -10,8 +10,9 @@ import torch
 from scipy.sparse.csgraph import shortest_path
 from torch import nn
 
+from splineviz.complexity import CHUNK
 from splineviz.deformations import deformation, shapes
-from splineviz.directions import CHUNK, Directions
+from splineviz.directions import Directions
 from splineviz.errors import DataError
 from splineviz.tracing import trace
 
@@ -92,7 +93,7 @@ def test_smooth_and_convolutional_networks_and_batches() -> None:
     assert found.layers == ("1 gelu", "3 relu")
     other = deformation(model, x, radii=RADII, num_vectors=4, seed=1, batch_size=3)
     np.testing.assert_allclose(other.diameter, found.diameter, rtol=1e-12)
-    v = Directions(36, 4, 1, False).chunk(0)[:20].double().reshape(20, 4, 1, 6, 6)
+    v = Directions(36, 4, 1, False).frames(0, 20).double().reshape(20, 4, 1, 6, 6)
     first = model.double()[0]
     with torch.no_grad():
         z = first((torch.cat([v, -v], dim=1) * 0.1).flatten(0, 1)).reshape(20, 8, -1)

@@ -84,7 +84,7 @@ def bend(centre, odd, even, index, breakpoints, slopes, bent_index, bent_odd, be
     """Write the odd parts (n P, U) and the even parts of the rows of bent_index behind the kink."""
     n, units = centre.shape
     pairs = len(odd) // n
-    slope = np.empty(units)
+    slope, across = np.empty(units, odd.dtype), np.empty(units, np.bool_)
     none = np.zeros(units, even.dtype)
     for i in range(n):
         c = centre[i]
@@ -98,11 +98,114 @@ def bend(centre, odd, even, index, breakpoints, slopes, bent_index, bent_odd, be
                 continue
             e, new_e = even[index[row]] if index[row] >= 0 else none, bent_even[bent_index[row]]
             for u in range(units):
-                middle, reach = c[u] + e[u], abs(o[u])
-                piece = _piece(c[u], breakpoints)
-                if _piece(middle - reach, breakpoints) == piece and _piece(middle + reach, breakpoints) == piece:
-                    new_o[u], new_e[u] = slope[u] * o[u], slope[u] * e[u]
-                else:
+                new_o[u], new_e[u], across[u] = slope[u] * o[u], slope[u] * e[u], False
+            # Few units are on more than one piece; found in loops without a branch, they cost what they are.
+            for b in breakpoints:
+                for u in range(units):
+                    middle, reach, side = c[u] + e[u], abs(o[u]), c[u] > b
+                    across[u] |= ((middle - reach > b) != side) | ((middle + reach > b) != side)
+            for u in range(units):
+                if across[u]:
                     up = _moved(c[u], e[u] + o[u], breakpoints, slopes)
                     down = _moved(c[u], e[u] - o[u], breakpoints, slopes)
                     new_o[u], new_e[u] = 0.5 * (up - down), 0.5 * (up + down)
+
+
+@njit(nogil=True, cache=True)
+def survey(odd, even, index, norms, centre, breakpoints, slopes, active, needed):
+    """Which entries enter a dense map, and which units behind it anything follows from, per centre.
+
+    odd, even, index: before the map; norms (U,): of its rows; centre (n, U), breakpoints, slopes: of the kink behind it.
+    active (n, inputs): whether an entry is not zero on all of a centre's rows. needed (n, U): whether a breakpoint may lie
+    between the vertices, because |row . t| <= norm |t| reaches it, or the slope at the centre is not zero, so that the parts
+    live on. The others lie on the centre's side of every breakpoint, and are zero behind the kink.
+    """
+    n, units = centre.shape
+    pairs, inputs = len(odd) // n, odd.shape[1]
+    sums = np.empty(inputs, odd.dtype)  # of absolute values: zero where all are
+    for i in range(n):
+        sums[:] = 0
+        reach = 0.0
+        for row in range(i * pairs, (i + 1) * pairs):
+            length = _length(odd[row], sums)
+            if index[row] >= 0:
+                length += _length(even[index[row]], sums)
+            reach = max(reach, length)
+        reach *= SLACK
+        for u in range(inputs):
+            active[i, u] = sums[u] != 0
+        for u in range(units):
+            c = centre[i, u]
+            needed[i, u] = slopes[_piece(c, breakpoints)] != 0
+            for b in breakpoints:
+                needed[i, u] |= abs(c - b) <= reach * norms[u]
+
+
+SLACK = 1.001
+"""Times a bound, against rounding in its making, float32 included."""
+
+TINY = 1e-140
+"""A length that no square of a double loses."""
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc"}, inline="always")
+def _length(t, sums):
+    """Euclidean length of a row; its absolute values are added to sums."""
+    total = 0.0
+    for u in range(len(t)):
+        total += np.float64(t[u]) * np.float64(t[u])
+        sums[u] += abs(t[u])
+    return np.sqrt(total) + TINY
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def multiply(odd, even, index, weight, active, needed, new_odd, new_even):
+    """Write the rows' images under a dense map, weight (U, inputs): from active entries to needed units, zero elsewhere."""
+    n, inputs, pairs = len(active), odd.shape[1], len(odd) // len(active)
+    table = np.empty((inputs, 2 * pairs), odd.dtype)  # one column a row: the innermost loops run along it
+    sums = np.empty((2, 2 * pairs), odd.dtype)
+    source = np.empty(pairs, np.int64)  # of the even parts
+    for i in range(n):
+        first = i * pairs
+        rows = pairs
+        for row in range(first, first + pairs):
+            new_odd[row] = 0
+            if index[row] >= 0:
+                source[rows - pairs] = index[row]
+                new_even[index[row]] = 0
+                rows += 1
+        chosen, units = np.flatnonzero(active[i]), np.flatnonzero(needed[i])
+        count = len(chosen)
+        for p in range(rows):
+            t = odd[first + p] if p < pairs else even[source[p - pairs]]
+            for k in range(count):
+                table[k, p] = t[chosen[k]]
+        for j in range(0, len(units), 2):
+            one, two = units[j], units[min(j + 1, len(units) - 1)]
+            _two_sums(table, weight[one], weight[two], chosen, rows, sums)
+            for p in range(pairs):
+                new_odd[first + p, one], new_odd[first + p, two] = sums[0, p], sums[1, p]
+            for p in range(pairs, rows):
+                new_even[source[p - pairs], one], new_even[source[p - pairs], two] = sums[0, p], sums[1, p]
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"}, inline="always")
+def _two_sums(table, w, x, chosen, rows, sums):
+    """sums[0, p] and sums[1, p] of the weights w and x at `chosen` times table[:, p]; four entries at once."""
+    count = len(chosen)
+    whole = count // 4 * 4
+    a, b = sums[0], sums[1]
+    for p in range(rows):
+        a[p], b[p] = 0, 0
+    for k in range(0, whole, 4):
+        k0, k1, k2, k3 = chosen[k], chosen[k + 1], chosen[k + 2], chosen[k + 3]
+        w0, w1, w2, w3, x0, x1, x2, x3 = w[k0], w[k1], w[k2], w[k3], x[k0], x[k1], x[k2], x[k3]
+        t0, t1, t2, t3 = table[k], table[k + 1], table[k + 2], table[k + 3]
+        for p in range(rows):
+            a[p] += w0 * t0[p] + w1 * t1[p] + w2 * t2[p] + w3 * t3[p]
+            b[p] += x0 * t0[p] + x1 * t1[p] + x2 * t2[p] + x3 * t3[p]
+    for k in range(whole, count):
+        w0, x0, t0 = w[chosen[k]], x[chosen[k]], table[k]
+        for p in range(rows):
+            a[p] += w0 * t0[p]
+            b[p] += x0 * t0[p]
