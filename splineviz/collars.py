@@ -289,17 +289,17 @@ class Collar:
         vertices, edges, faces = self.bases[-1].tolist()
         keep_vertex = np.ones(vertices, bool)
         keep_vertex[self.vertices[gone | (self.same_vertex != np.arange(len(gone)))]] = False
-        new_vertex = (np.cumsum(keep_vertex) - 1).astype(np.int32)
+        new_vertex = np.cumsum(keep_vertex, dtype=np.int32) - 1
         new_vertex[self.vertices] = new_vertex[self.vertices[self.same_vertex]]
         keep_face, plain = np.ones(faces, bool), np.ones(faces, bool)
         keep_face[self.faces], plain[self.faces] = False, False
         keep_face[self.faces[names]] = True
-        new_face = (np.cumsum(keep_face) - 1).astype(np.int32)
+        new_face = np.cumsum(keep_face, dtype=np.int32) - 1
         new_face[self.faces] = new_face[self.faces[names[label]]]
         keep_edge = np.ones(edges, bool)
         stands = ~dropped & (same == np.arange(len(same)))
         keep_edge[self.edges[~stands]] = False
-        number = np.cumsum(keep_edge) - 1
+        number = np.cumsum(keep_edge, dtype=np.int32) - 1
         sizes = self._face_sizes.astype(np.int64)
         sizes[self.faces[names]] = np.diff(offsets)
         face_offsets = np.concatenate([[0], np.cumsum(sizes[keep_face])])
@@ -332,21 +332,25 @@ def _piece(part: Part) -> _Piece:
     """What lies along the seams of one part."""
     found = part.partition
     seams = part.seam_edges.astype(np.int64)
-    edges, sides = found.edges.astype(np.int64), found.edge_faces.astype(np.int64)
-    faces = np.unique(sides[seams].max(axis=1))
+    edges, sides = found.edges, found.edge_faces  # of the whole part, so as they are: half the bytes of Ids
+    faces = np.unique(sides[seams].max(axis=1)).astype(np.int64)
     here = np.zeros(found.num_regions + 1, bool)  # one more: -1 is nowhere
     here[faces] = True
     on_seam = np.zeros(len(found.vertices), bool)
     on_seam[edges[seams]] = True
-    chosen = np.flatnonzero(here[sides].any(axis=1) | on_seam[edges].any(axis=1))
-    vertices = np.unique(edges[chosen])
+    near = here[sides[:, 0]]
+    for column in (here[sides[:, 1]], on_seam[edges[:, 0]], on_seam[edges[:, 1]]):
+        near |= column
+    chosen = np.flatnonzero(near)
+    ends, beside = edges[chosen].astype(np.int64), sides[chosen].astype(np.int64)
+    vertices = np.unique(ends)
     starts = found.face_offsets[faces].astype(np.int64)
     sizes = found.face_offsets[faces + 1] - starts
     flat = np.arange(sizes.sum()) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
     # The half-edge at each corner: the one that leaves it with the face on its left.
     many = len(found.vertices)
-    leaving = (sides[chosen] * many + edges[chosen]).reshape(-1)
-    leaving[(sides[chosen] < 0).reshape(-1)] = -1
+    leaving = (beside * many + ends).reshape(-1)
+    leaving[(beside < 0).reshape(-1)] = -1
     order = np.argsort(leaving, kind="stable")
     wanted = np.repeat(faces, sizes) * many + found.face_vertices[flat]
     place = np.minimum(np.searchsorted(leaving[order], wanted), max(len(order) - 1, 0))
@@ -359,14 +363,13 @@ def _piece(part: Part) -> _Piece:
     key[np.searchsorted(chosen, seams)] = part.seam_keys
     corner = np.zeros(len(vertices), bool)
     corner[np.isin(vertices, part.corners)] = True
-    beside = sides[chosen]
     local = np.where(here[beside], np.searchsorted(faces, beside), np.where(beside < 0, -1, ELSEWHERE))
     return _Piece(
-        sizes=(many, len(edges), found.num_regions),
+        sizes=(many, len(found.edges), found.num_regions),
         faces=faces,
         edges=chosen,
         vertices=vertices,
-        ends=np.searchsorted(vertices, edges[chosen]).astype(np.int32),
+        ends=np.searchsorted(vertices, ends).astype(np.int32),
         sides=local.astype(np.int32),
         tag=found.edge_tag[chosen],
         key=key,

@@ -101,6 +101,13 @@ def _on(
 
 def _sew(parts: list[Any]) -> Partition:
     """As `sew`; uses the list up."""
+    known, settled = _looked(parts)
+    parts.clear()
+    return _assemble(known, settled)
+
+
+def _looked(parts: list[Any]) -> tuple[dict[int, Any], Settled]:
+    """Every part by its tile, and what becomes of them all. Nothing that was looked at stays in memory for it."""
     collar = Collar()
     known: dict[int, Any] = {}
     for item in parts:
@@ -109,6 +116,7 @@ def _sew(parts: list[Any]) -> Partition:
             raise SeamError(f"parts: expected every tile once, got tile {one.index + 1} of {one.count} twice.")
         known[one.index] = item
         collar.look(one)
+        del one  # before the next is read
     if not known:
         raise SeamError("parts: expected the parts of all tiles of a window, got none.")
     missing = [i + 1 for i in range(collar.count) if i not in known]
@@ -116,8 +124,7 @@ def _sew(parts: list[Any]) -> Partition:
         raise SeamError(
             f"parts: expected {collar.count} tiles, got {len(known)}; without {missing[:10]}; enumerate those as well."
         )
-    parts.clear()
-    return _assemble(known, collar.settle())
+    return known, collar.settle()
 
 
 def _opened(item: Any) -> Part:
@@ -162,8 +169,9 @@ def _assemble(items: dict[int, Any], settled: Settled) -> Partition:
         seconds += found.report.seconds
         if not seed and found.seed_face >= 0:
             seed = {"seed_face": int(face[f0 + found.seed_face]), "seed_pattern": found.seed_pattern}
-        last = found
-        del one
+        if index == settled.count - 1:
+            last = found
+        del one, found  # before the next is read
     settled.mend(edges, edge_faces, tag, corners)
     result = replace(
         last,
