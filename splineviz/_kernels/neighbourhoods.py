@@ -34,10 +34,15 @@ def scan(centre, odd, even, index, breakpoints, low, high, bent):
     """
     n, units = centre.shape
     pairs = len(odd) // n
+    gap, most = np.empty(units), np.empty(units, odd.dtype)
     for i in range(n):
         c, lowest, highest = centre[i], low[i], high[i]
         for u in range(units):
+            most[u], gap[u] = 0.0, np.inf
             lowest[u], highest[u] = np.inf, -np.inf
+        for b in breakpoints:
+            for u in range(units):
+                gap[u] = min(gap[u], abs(c[u] - b))
         for row in range(i * pairs, (i + 1) * pairs):
             o = odd[row]
             if index[row] >= 0:
@@ -48,16 +53,15 @@ def scan(centre, odd, even, index, breakpoints, low, high, bent):
                     highest[u] = max(highest[u], middle + reach)
                 bent[row] = True
                 continue
+            crossed = 0
             for u in range(units):
                 reach = abs(o[u])
-                lowest[u] = min(lowest[u], c[u] - reach)
-                highest[u] = max(highest[u], c[u] + reach)
-            for b in breakpoints:
-                crossed = False
-                for u in range(units):
-                    crossed |= abs(c[u] - b) < abs(o[u])
-                if crossed:
-                    bent[row] = True
+                most[u] = reach if reach > most[u] else most[u]
+                crossed |= reach > gap[u]
+            bent[row] = crossed != 0
+        for u in range(units):  # rounding keeps order: the smallest c - |o| is c minus the largest |o|
+            lowest[u] = min(lowest[u], c[u] - most[u])
+            highest[u] = max(highest[u], c[u] + most[u])
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -111,7 +115,7 @@ def bend(centre, odd, even, index, breakpoints, slopes, bent_index, bent_odd, be
                     new_o[u], new_e[u] = 0.5 * (up - down), 0.5 * (up + down)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath={"reassoc"})
 def survey(odd, even, index, norms, centre, breakpoints, slopes, active, needed):
     """Which entries enter a dense map, and which units behind it anything follows from, per centre.
 
@@ -148,7 +152,7 @@ TINY = 1e-140
 """A length that no square of a double loses."""
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc"}, inline="always")
+@njit(nogil=True, cache=True, inline="always")
 def _length(t, sums):
     """Euclidean length of a row; its absolute values are added to sums."""
     total = 0.0
