@@ -12,9 +12,9 @@ per second, which must not exceed 1.
     jobs           the sum of the jobs' own seconds: when it grows, the cores share something (memory, clock, other programs)
     beside         seconds in which there was no job for a worker: lists, tables, and the end, when one has none left
 
-The two processes and the Dask workers are up before the clock starts, as they are on a cluster. "From the command" counts
-their start as well, imports of torch and all, which is what a short sweep feels. "Two threads" is one process that shares
-both cores within a job, as a sweep does unless it is told otherwise. All tables must be the same to the byte.
+Each engine does the jobs of one checkpoint before the clock starts: workers are up and kernels are read, as in a sweep of
+hours. "From the command" counts all that, imports of torch included, which is what a short sweep feels. "Two threads" is one
+process that shares both cores within a job, as a sweep does unless told otherwise. All tables must be the same to the byte.
 """
 
 from __future__ import annotations
@@ -55,14 +55,6 @@ def write_run(folder: Path, seed: int, checkpoints: int) -> Path:
     return folder
 
 
-def ready(_: int) -> int:
-    """Keeps a worker busy until every worker has imported what it needs."""
-    from splineviz import engine, jobs  # noqa: F401
-
-    time.sleep(1.0)
-    return os.getpid()
-
-
 class Timer:
     """Times one sweep on one engine after the other, and compares their tables."""
 
@@ -84,8 +76,10 @@ class Timer:
             self.tables.add(made.table.read_bytes())
         return seconds, sum(result.seconds for result in made.results), len(made.results)
 
-    def report(self, text: str, engine: int | Executor, workers: int = 1, threads: int = 1) -> None:
+    def report(self, text: str, engine: int | Executor, workers: int = 1, threads: int = 1, *, warm: bool = True) -> None:
         """Print the best of the rounds."""
+        if warm:
+            self.sweep(engine, threads, steps=[self.runs[0].checkpoints[0].step])
         before = time.process_time()
         found = [self.sweep(engine, threads) for _ in range(self.options.rounds)]
         busy = (time.process_time() - before) / sum(seconds for seconds, *_ in found)
@@ -109,14 +103,12 @@ def main() -> None:
         paths = options.runs or [write_run(folder / f"seed{seed}", seed, options.checkpoints) for seed in range(2)]
         runs = [spread(sv.open_run(path), options.checkpoints) for path in paths]
         timer = Timer(options, folder, runs)
-        timer.sweep(1, steps=[runs[0].checkpoints[0].step])  # kernels are compiled, or read
         timer.report("one process", 1)
         timer.report("one process of two threads", 1, threads=2)
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(2, spawn, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(ready, range(4)))
             timer.report("two processes", pool, 2)
-        timer.report("two processes, from the command", 2, 2)
+        timer.report("two processes, from the command", 2, 2, warm=False)
         try:
             import distributed
         except ImportError:
@@ -124,7 +116,6 @@ def main() -> None:
         else:
             with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
                 with engines.dask(cluster.scheduler_address) as executor:
-                    list(executor.map(ready, range(4)))
                     timer.report("two Dask workers", executor, 2)
         assert len(timer.tables) == 1, "expected the same table to the byte, whoever made it"
         print("the same table to the byte")

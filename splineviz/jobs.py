@@ -186,7 +186,7 @@ class Job:
             raise CheckpointError(
                 f"{self.weights}: expected the weights that it held when the work began, got others; start again."
             )
-        return checkpoints.fit(Program.from_data(self.network), state, self.weights)
+        return checkpoints.fit(Program.from_data(self.network, rehearsed=True), state, self.weights)
 
     @cached_property
     def key(self) -> str:

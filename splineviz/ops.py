@@ -295,8 +295,11 @@ class Program:
         return data
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> Program:
-        """The Program that `to_data` wrote, with weights of zero until `bind`. Raises TraceError on malformed data."""
+    def from_data(cls, data: Mapping[str, Any], *, rehearsed: bool = False) -> Program:
+        """The Program that `to_data` wrote, with weights of zero until `bind`. Raises TraceError on malformed data.
+
+        rehearsed: the data were read, and rehearsed, before (the first rehearsal of a process takes torch a second).
+        """
         try:
             if data["format"] != 1:
                 raise TraceError(f"traced network: expected format 1, got {data['format']!r}; update splineviz to read it.")
@@ -316,7 +319,8 @@ class Program:
                 data["input_shape"], steps, int(data["output"]), weights, constants=constants, depends=depends, spare=spare,
                 swaps=swaps, trained=trained and ([_read(step) for step in trained["steps"]], int(trained["output"])),
             )  # fmt: skip
-            program.rehearse()
+            if not rehearsed:
+                program.rehearse()
             return program
         except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
             if isinstance(error, TraceError):

@@ -181,6 +181,16 @@ def test_huge_shapes_in_data_allocate_nothing() -> None:
     data["weights"]["a.weight"] = [10**9, 10**9]
     with pytest.raises(TraceError, match=r"step 0 \(a\): expected shapes that fit"):
         Program.from_data(data)
+    assert Program.from_data(data, rehearsed=True).weights["a.weight"].untyped_storage().nbytes() <= 8, "nor here"
+
+
+def test_data_that_were_rehearsed_are_not_rehearsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    program, rehearsals = small(), []
+    monkeypatch.setattr(Program, "rehearse", lambda self: rehearsals.append(self))
+    Program.from_data(program.to_data(), rehearsed=True)
+    assert rehearsals == []
+    Program.from_data(program.to_data())
+    assert len(rehearsals) == 1
 
 
 def corrupted(data: dict[str, Any], *path: Any, value: Any = None) -> dict[str, Any]:
