@@ -80,6 +80,17 @@ def _apart(ax, ay, bx, by, segment, d):
     )
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _far(x, y, segment, reach):
+    """Whether a point is clearly farther than `reach` from a segment."""
+    ax, ay = segment[0, 0], segment[0, 1]
+    dx, dy = segment[1, 0] - ax, segment[1, 1] - ay
+    square = dx * dx + dy * dy
+    t = min(max(((x - ax) * dx + (y - ay) * dy) / square, 0.0), 1.0) if square > 0.0 else 0.0
+    gap_x, gap_y = x - ax - t * dx, y - ay - t * dy
+    return gap_x * gap_x + gap_y * gap_y > (1.0 + 1e-9) * reach * reach
+
+
 @njit(nogil=True, cache=True)
 def united(first, last, count):
     """Sort the first `count` intervals and merge those that touch, in place; returns how many are left."""
@@ -191,13 +202,16 @@ def _sides(segments, lefts, longest, d, window, first, last):
             if start >= stop:
                 continue
             count = 0
+            middle_x, middle_y = px + 0.5 * dx, py + 0.5 * dy
             for k in range(*_near(lefts, longest, min(px, px + dx), max(px, px + dx), d)):
-                if k != m and not _apart(px, py, px + dx, py + dy, segments[k], d):
+                if k != m and not _far(middle_x, middle_y, segments[k], d + 0.5 * length):
                     at_a, at_b = not _ends(segments[m], segments[k, 0]), not _ends(segments[m], segments[k, 1])
                     s, t = stretch(px, py, dx, dy, segments[k], d, at_a, at_b)
                     if s < t:
                         first[count], last[count] = s, t
                         count += 1
+                        if s <= start and t >= stop:
+                            break
             count = united(first, last, count)
             open_length, at = 0.0, start
             for i in range(count):
@@ -269,9 +283,24 @@ def _arc(start, width, first, last, count):
 
 
 @njit(nogil=True, cache=True)
+def _gaps(first, last, count, middles):
+    """Write middle and half width of what `count` united intervals leave of [0, 2 pi]; returns how many parts."""
+    at, gaps = 0.0, 0
+    for i in range(count + 1):
+        stop = first[i] if i < count else 2.0 * np.pi
+        if stop > at:
+            middles[gaps, 0], middles[gaps, 1] = 0.5 * (at + stop), 0.5 * (stop - at)
+            gaps += 1
+        if i < count:
+            at = max(at, last[i])
+    return gaps
+
+
+@njit(nogil=True, cache=True)
 def _arcs(centres, segments, lefts, longest, d, window, first, last):
     """What the arcs of the tubes give to twice the area."""
     total = 0.0
+    middles = np.empty((len(first) + 1, 2))
     for c in range(len(centres)):
         cx, cy = centres[c, 0], centres[c, 1]
         count, outside = 0, False
@@ -286,9 +315,21 @@ def _arcs(centres, segments, lefts, longest, d, window, first, last):
                 count = _arc(np.arctan2(-ex, ey) - half, 2.0 * half, first, last, count)
         if outside:
             continue
-        for k in range(*_near(lefts, longest, cx - d, cx + d, d)):
-            if not _apart(cx - d, cy - d, cx + d, cy + d, segments[k], d):
+        # Of a curve's circles the next pieces of the curve leave a small arc; few of the others come near that.
+        low, high = _near(lefts, longest, cx - d, cx + d, d)
+        for k in range(low, high):
+            if _ends(segments[k], centres[c]):
                 count = _covered(cx, cy, segments[k], d, first, last, count)
+        count = united(first, last, count)
+        gaps = _gaps(first, last, count, middles)
+        for k in range(low, high if gaps else low):
+            if _ends(segments[k], centres[c]):
+                continue
+            for g in range(gaps):
+                x, y, half = cx + d * np.cos(middles[g, 0]), cy + d * np.sin(middles[g, 0]), middles[g, 1]
+                if not _far(x, y, segments[k], d * (1.0 + 2.0 * np.sin(0.5 * min(half, np.pi)))):
+                    count = _covered(cx, cy, segments[k], d, first, last, count)
+                    break
         count = united(first, last, count)
         at = 0.0
         for i in range(count + 1):
