@@ -30,7 +30,6 @@ class Store:
     def __init__(self, url: str, out: Path):
         self.url, self.out = url, out
         self._rows: dict[str, bytes] = {}
-        self._folders: set[str] = set()
         with self._answering("opened"):
             try:
                 from fsspec.core import url_to_fs
@@ -103,12 +102,13 @@ class Store:
                 self._fs.get_file(f"{self._root}/{name}", str(temporary))
 
     def _put(self, name: str) -> None:
-        folder = f"{self._root}/{name}".rpartition("/")[0]
+        here, there = str(self.out / name), f"{self._root}/{name}"
         with self._answering("written"):
-            if folder not in self._folders:
-                self._fs.makedirs(folder, exist_ok=True)
-                self._folders.add(folder)
-            self._fs.put_file(str(self.out / name), f"{self._root}/{name}")
+            try:
+                self._fs.put_file(here, there)
+            except FileNotFoundError:  # a file system with folders; object stores have none, and are not asked
+                self._fs.makedirs(there.rpartition("/")[0], exist_ok=True)
+                self._fs.put_file(here, there)
 
     @contextmanager
     def _answering(self, what: str) -> Iterator[None]:
