@@ -28,8 +28,9 @@ from splineviz.blocks import Block, Complex, sew
 from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import BudgetError, FloatArray, SeamError
 from splineviz.estimates import shrink_to_fit
+from splineviz.identities import polygon_area
 from splineviz.ops import Program
-from splineviz.partition import Partition, Report, polygon_area
+from splineviz.partition import Partition, Report
 from splineviz.planes import Plane
 from splineviz.swaps import Swap
 from splineviz.tracing import trace

@@ -32,7 +32,8 @@ from splineviz._kernels import segments as _segments
 from splineviz._kernels import shapes as _shapes
 from splineviz._kernels import tubes as _tubes
 from splineviz.errors import FloatArray, PartitionError
-from splineviz.partition import Partition, polygon_area
+from splineviz.identities import polygon_area
+from splineviz.partition import Partition
 
 NEAR = 0.025
 """Default of `near`, as a share of the square root of the window's area."""

@@ -34,6 +34,7 @@ from splineviz import archives, boundary, files
 from splineviz._kernels import bits, merging, patterns
 from splineviz._kernels import faces as _faces
 from splineviz.errors import FloatArray, IntArray, PartitionError
+from splineviz.identities import ARRAYS, misshapen, polygon_area
 from splineviz.planes import Plane
 
 if TYPE_CHECKING:
@@ -315,7 +316,8 @@ class Partition:
 
     def check(self) -> None:
         """The cheap identities: shapes, ids in range, V - E + F = 1, areas sum to the window's. Raises PartitionError."""
-        wrong = self._misshapen()
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        wrong = misshapen(arrays, len(self.layer_paths), self.max_layers, self.seed_face, self.seed_pattern)
         if wrong:
             raise PartitionError(f"partition: expected {wrong}, got another.")
         vertices, edges, faces = len(self.vertices), len(self.edges), self.num_regions
@@ -328,77 +330,11 @@ class Partition:
         if not gap <= 1e-9 * whole:
             raise PartitionError(f"partition: expected areas that sum to the window's {whole:.17g}, got a gap of {gap:.3g}.")
 
-    def _misshapen(self) -> str:
-        """What the first wrong field should be, or nothing: from here on kernels follow ids without looking."""
-        if any(getattr(self, name).ndim == 0 for name in DTYPES) or not len(self.unit_offsets):
-            return "arrays"
-        vertices, edges, faces = len(self.vertices), len(self.edges), len(self.face_offsets) - 1
-        layers, columns = len(self.unit_offsets) - 1, self.outputs.shape[1] if self.outputs.ndim == 2 else -1
-        sizes = {
-            "window": (len(self.window), 2), "vertices": (vertices, 2), "local_vertices": (vertices, 2), "centre": (2,),
-            "outputs": (vertices, columns), "edges": (edges, 2), "edge_faces": (edges, 2), "edge_tag": (edges,),
-            "face_offsets": (faces + 1,), "face_vertices": (len(self.face_vertices),), "pattern_hash": (faces,),
-            "unit_offsets": (layers + 1,),
-        }  # fmt: skip
-        for name, size in sizes.items():
-            array, dtype = getattr(self, name), DTYPES[name]
-            if array.shape != size or array.dtype != dtype:
-                return f"{name} of shape {size} and type {np.dtype(dtype)}"
-            if dtype is np.float64 and not np.isfinite(array).all():
-                return f"finite {name}"
-        units, seed = int(self.unit_offsets[-1]), self.seed_pattern
-        holds = {
-            "a window of 3 or more corners": len(self.window) >= 3,
-            "units in order": self.unit_offsets[0] == 0 and (np.diff(self.unit_offsets) >= 0).all(),
-            "one or more faces of 3 or more vertices": faces >= 1
-            and self.face_offsets[0] == 0
-            and self.face_offsets[-1] == len(self.face_vertices)
-            and (np.diff(self.face_offsets.astype(np.int64)) >= 3).all(),
-            "vertex ids in range": within(self.face_vertices, 0, vertices) and within(self.edges, 0, vertices),
-            "face ids in range": within(self.edge_faces, -1, faces),
-            "units of edges in range": within(self.edge_tag, -1, units),
-            "a path for each layer": len(self.layer_paths) in (0, layers),
-            "layers of maxima in range": all(0 <= i < layers for i in self.max_layers),
-            "the pattern of one of its faces, a bit a unit": self.seed_face < 0
-            or (self.seed_face < faces and seed.dtype == np.uint8 and seed.shape == (-(-units // 8),)),
-        }
-        return next((what for what, held in holds.items() if not held), "")
-
 
 def _report(data: Mapping[str, Any]) -> Report:
     return Report(
         int(data["near_zero"]), int(data["irregular_faces"]), float(data["tolerance"]), float(data["seconds"])
     )
-
-
-def within(ids: IntArray, low: int, high: int) -> bool:
-    """Whether all ids lie in low..high - 1."""
-    return not ids.size or bool(low <= ids.min() and ids.max() < high)
-
-
-ARRAYS = (
-    "window",
-    "vertices",
-    "edges",
-    "edge_tag",
-    "edge_faces",
-    "face_offsets",
-    "face_vertices",
-    "outputs",
-    "pattern_hash",
-    "unit_offsets",
-    "centre",
-    "local_vertices",
-)
-"""The arrays of a partition, by field name, as they stand in a file."""
-
-DTYPES = {
-    **dict.fromkeys(("window", "vertices", "outputs", "centre", "local_vertices"), np.float64),
-    **dict.fromkeys(("edges", "edge_tag", "edge_faces", "face_offsets", "face_vertices"), np.int32),
-    "pattern_hash": np.uint64,
-    "unit_offsets": np.int64,
-}
-"""Their types."""
 
 
 def _words(swaps: Mapping[str, str]) -> dict[str, str]:
@@ -412,9 +348,3 @@ def _words(swaps: Mapping[str, str]) -> dict[str, str]:
 def drawn_as(swaps: Mapping[str, str]) -> str:
     """Swaps in words: "gelu drawn as relu, tanh drawn as hardtanh"."""
     return ", ".join(f"{name} drawn as {target}" for name, target in sorted(swaps.items()))
-
-
-def polygon_area(polygon: FloatArray) -> float:
-    """Area of a polygon (m, 2), positive if counter-clockwise, from differences to its first corner."""
-    offsets = polygon - polygon[0]
-    return 0.5 * float(np.sum(offsets[:-1, 0] * offsets[1:, 1] - offsets[:-1, 1] * offsets[1:, 0]))

@@ -29,8 +29,9 @@ from splineviz.blocks import KeyArray
 from splineviz.engine import TOLERANCE
 from splineviz.enumerate import BLOCK_BYTES, Progress, Slice
 from splineviz.errors import FloatArray, IntArray, PartitionError
+from splineviz.identities import within
 from splineviz.ops import Program
-from splineviz.partition import Partition, within
+from splineviz.partition import Partition
 from splineviz.swaps import Swap
 from splineviz.tiles import MOST, Tile
 from splineviz.tournaments import Layer

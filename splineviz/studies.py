@@ -33,9 +33,10 @@ from splineviz.curves import Row
 from splineviz.deformations import deformation
 from splineviz.enumerate import partition as enumerated
 from splineviz.errors import DataError, FloatArray
+from splineviz.identities import polygon_area
 from splineviz.jobs import LCOptions
 from splineviz.ledgers import Ledger
-from splineviz.partition import Partition, polygon_area
+from splineviz.partition import Partition
 from splineviz.robustness import EPS, robust_accuracy
 
 if TYPE_CHECKING:

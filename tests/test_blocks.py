@@ -8,7 +8,7 @@ from splineviz import blocks, enumerate
 from splineviz._kernels import edges
 from splineviz.enumerate import partition
 from splineviz.errors import PartitionError
-from splineviz.partition import ARRAYS
+from splineviz.identities import ARRAYS
 from splineviz.planes import Plane
 
 PLANE = Plane(np.zeros(2), np.eye(2))

@@ -16,7 +16,8 @@ from torch import nn
 
 from splineviz.enumerate import partition
 from splineviz.errors import PartitionError
-from splineviz.partition import ARRAYS, Partition, Report, polygon_area
+from splineviz.identities import ARRAYS, polygon_area
+from splineviz.partition import Partition, Report
 from splineviz.planes import Plane
 
 PLANE = Plane(np.zeros(2), np.eye(2), np.array([[0.5, 0.0], [0.0, 0.5], [-0.5, 0.0]]))

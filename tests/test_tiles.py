@@ -16,7 +16,7 @@ from oracle import RELU, Layer
 
 import splineviz as sv
 from splineviz.errors import BudgetError, PartitionError, PlaneError, SeamError
-from splineviz.partition import ARRAYS
+from splineviz.identities import ARRAYS
 from splineviz.planes import Plane
 
 PLANE = Plane(np.zeros(2), np.eye(2))
