@@ -93,7 +93,8 @@ class Canvas:
         finally:
             for artist in moving:
                 artist.set_animated(False)
-        return np.array(canvas.buffer_rgba())[: self.size[1], : self.size[0], :3]
+        # One copy in one piece: who saves the picture and who encodes it then need none of their own.
+        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[: self.size[1], : self.size[0], :3])
 
 
 class Panel:
@@ -109,7 +110,11 @@ class Panel:
         """An Axes for the colour bar, and what it is called; it is drawn with the first partition."""
         self._look, self._stars = dict(look), dict(stars)
         self._image: draw.PartitionImage | None = None
-        self._over: list[Artist] = []  # boundary and anchors, made anew for every partition
+        self._over: list[Artist] = []  # the boundary, made anew for every partition
+        self._anchors: list[
+            Artist
+        ] = []  # made anew where plane or view are others: finding places for thumbnails takes time
+        self._view: Any = None
 
     def show(self, partition: Partition, segments: Any = None, *, boundary_width: float = 2.4, **look: Any) -> None:
         """Put a partition on the panel. segments: of the boundary, by default the partition's; look: other than usual."""
@@ -131,12 +136,18 @@ class Panel:
         draw.boundary(
             partition if segments is None else segments, ax=ax, line_width=boundary_width, casing=0.6 * boundary_width
         )
-        draw.anchors(partition.plane, ax=ax, **self._stars)
         self._over = [artist for artist in ax.get_children() if artist not in before]
+        view = (partition.plane.anchors_uv.tolist(), centre.tolist(), half)
+        if view != self._view:
+            for artist in self._anchors:
+                artist.remove()
+            before = set(ax.get_children())
+            draw.anchors(partition.plane, ax=ax, **self._stars)
+            self._anchors, self._view = [artist for artist in ax.get_children() if artist not in before], view
 
     def artists(self) -> list[Artist]:
         """All that changes with the partition, in order of drawing."""
-        found = [*([self._image] if self._image else []), *self._over, *self.ax.spines.values()]
+        found = [*([self._image] if self._image else []), *self._over, *self._anchors, *self.ax.spines.values()]
         return sorted(found, key=lambda artist: artist.get_zorder())
 
     def _draw_bar(self, place: Axes, label: str | None) -> None:

@@ -22,10 +22,13 @@ import numpy as np
 from numba import njit
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _add_edge(total, x0, y0, x1, y1, weights):
-    """Add to total (H, W + 1, K) the step that an edge makes in each row: `weights` (K,) times its signed height."""
-    rows, width, channels = total.shape[0], total.shape[1] - 1, total.shape[2]
+    """Add to total (H, W + 1, K) the step that an edge makes in each row: `weights` times its signed height.
+
+    weights: a tuple, so that the compiler knows K and its loops are none.
+    """
+    rows, width, channels = total.shape[0], total.shape[1] - 1, len(weights)
     sign = 1.0
     if y1 < y0:
         x0, y0, x1, y1, sign = x1, y1, x0, y0, -1.0
@@ -69,39 +72,46 @@ def _add_edge(total, x0, y0, x1, y1, weights):
                 total[r, c + 1, k] += part * share * weights[k]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def add_fills(total, vertices, edges, edge_faces, colors, origin, scale):
     """Add all faces to total (H, W + 1, 4): three colours and, in the last channel, the area inside the window.
 
     colors: (F, 3); origin: (2,) plane coordinates of the lower left corner; scale: (2,) pixels per length.
     """
     rows = total.shape[0]
-    weights = np.zeros(4)
     for e in range(len(edges)):
         a, b = edges[e, 0], edges[e, 1]
         ya, yb = (vertices[a, 1] - origin[1]) * scale[1], (vertices[b, 1] - origin[1]) * scale[1]
         if (ya <= 0.0 and yb <= 0.0) or (ya >= rows and yb >= rows):
             continue
         left, right = edge_faces[e, 0], edge_faces[e, 1]
-        change = 0.0
-        for k in range(3):
-            weights[k] = (colors[right, k] if right >= 0 else 0.0) - (colors[left, k] if left >= 0 else 0.0)
-            change += abs(weights[k])
-        weights[3] = (1.0 if right >= 0 else 0.0) - (1.0 if left >= 0 else 0.0)
-        if change + abs(weights[3]) == 0.0:
+        red, green, blue, inside = 0.0, 0.0, 0.0, 0.0
+        if right >= 0:
+            red, green, blue, inside = colors[right, 0], colors[right, 1], colors[right, 2], 1.0
+        if left >= 0:
+            red, green, blue, inside = red - colors[left, 0], green - colors[left, 1], blue - colors[left, 2], inside - 1.0
+        if red == 0.0 and green == 0.0 and blue == 0.0 and inside == 0.0:
             continue
         xa, xb = (vertices[a, 0] - origin[0]) * scale[0], (vertices[b, 0] - origin[0]) * scale[0]
-        _add_edge(total, xa, ya, xb, yb, weights)
+        _add_edge(total, xa, ya, xb, yb, (red, green, blue, inside))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
+def _add_rectangle(total, xa, ya, xb, yb, nx, ny, weights):
+    """Add the rectangle round a -> b, n = (nx, ny) to either side; it runs clockwise, so its inside is on the right."""
+    _add_edge(total, xa + nx, ya + ny, xb + nx, yb + ny, weights)
+    _add_edge(total, xb + nx, yb + ny, xb - nx, yb - ny, weights)
+    _add_edge(total, xb - nx, yb - ny, xa - nx, ya - ny, weights)
+    _add_edge(total, xa - nx, ya - ny, xa + nx, ya + ny, weights)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def add_lines(total, vertices, edges, widths, inks, origin, scale):
     """Add the edges to total (H, W + 1, K) as rectangles of widths (E,) pixels; width 0 leaves an edge out.
 
-    inks: (E, K), what each edge adds to a pixel that it covers, or (1, K), the same for all.
+    inks: (E, 4), what each edge adds to a pixel that it covers, or (1, 1), the same for all; K is their 4 or 1.
     """
     rows, columns = total.shape[0], total.shape[1] - 1
-    weights = -inks[0]
     for e in range(len(edges)):
         half = 0.5 * widths[e]
         if half <= 0.0:
@@ -117,15 +127,11 @@ def add_lines(total, vertices, edges, widths, inks, origin, scale):
         length = np.sqrt(dx * dx + dy * dy)
         if length == 0.0:
             continue
-        if len(inks) > 1:
-            for k in range(inks.shape[1]):
-                weights[k] = -inks[e, k]
-        # The normal, half a width long; the rectangle runs counter-clockwise, so its inside is on the left.
         nx, ny = -dy / length * half, dx / length * half
-        _add_edge(total, xa - nx, ya - ny, xb - nx, yb - ny, weights)
-        _add_edge(total, xb - nx, yb - ny, xb + nx, yb + ny, weights)
-        _add_edge(total, xb + nx, yb + ny, xa + nx, ya + ny, weights)
-        _add_edge(total, xa + nx, ya + ny, xa - nx, ya - ny, weights)
+        if len(inks) > 1:
+            _add_rectangle(total, xa, ya, xb, yb, nx, ny, (inks[e, 0], inks[e, 1], inks[e, 2], inks[e, 3]))
+        else:
+            _add_rectangle(total, xa, ya, xb, yb, nx, ny, (inks[0, 0],))
 
 
 @njit(nogil=True, cache=True)
