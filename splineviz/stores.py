@@ -36,6 +36,8 @@ class Store:
             except ImportError as error:
                 raise JobError("store: expected the package fsspec, got none; pip install 'splineviz[cluster]'.") from error
             self._fs, self._root = url_to_fs(url)
+        if set(self._root) & set("*?["):  # which fsspec takes for patterns
+            raise JobError(f"store: expected a URL without *, ? and [, got {url}; choose another.")
 
     def fetch(self, names: Sequence[str], here: Container[str]) -> set[str]:
         """Bring the results that the store has and that are not here; returns their names.
@@ -55,9 +57,22 @@ class Store:
         row = (self.out / "rows" / f"{name}.json").read_bytes()
         if self._rows.get(name) != row:
             if (self.out / "partitions" / f"{name}.npz").is_file():
-                self._put(f"partitions/{name}.npz")
-            self._put(f"rows/{name}.json")
+                self.put(f"partitions/{name}.npz")
+            self.put(f"rows/{name}.json")
             self._rows[name] = row
+
+    def put(self, name: str) -> None:
+        """Put one file of the directory."""
+        here, there = str(self.out / name), f"{self._root}/{name}"
+        with self._answering("written"):
+            try:
+                self._fs.put_file(here, there)
+            except FileNotFoundError:  # a file system with folders; object stores have none
+                for folder in (self._root, there.rpartition("/")[0]):
+                    if "/" in folder.strip("/"):  # a bucket that is not there is a typing error
+                        with suppress(FileExistsError):
+                            self._fs.mkdir(folder, create_parents=False)
+                self._fs.put_file(here, there)
 
     def finish(self, names: Iterable[str]) -> None:
         """Put the results that the store does not have, then what else the manifest lists, and the manifest last."""
@@ -67,8 +82,8 @@ class Store:
         there = self._listed()
         for name, digest in here.items():
             if not name.startswith("rows/") and there.get(name) != digest:
-                self._put(name)
-        self._put(provenance.NAME)
+                self.put(name)
+        self.put(provenance.NAME)
 
     # ---- one file -------------------------------------------------------------------------------------
 
@@ -100,15 +115,6 @@ class Store:
         with self._answering("read"), suppress(FileNotFoundError):  # rows may be kept alone; else the row's digest tells
             with files.whole(self.out / name) as temporary:
                 self._fs.get_file(f"{self._root}/{name}", str(temporary))
-
-    def _put(self, name: str) -> None:
-        here, there = str(self.out / name), f"{self._root}/{name}"
-        with self._answering("written"):
-            try:
-                self._fs.put_file(here, there)
-            except FileNotFoundError:  # a file system with folders; object stores have none, and are not asked
-                self._fs.makedirs(there.rpartition("/")[0], exist_ok=True)
-                self._fs.put_file(here, there)
 
     @contextmanager
     def _answering(self, what: str) -> Iterator[None]:

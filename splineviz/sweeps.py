@@ -257,6 +257,7 @@ def _work_off(
 ) -> tuple[dict[str, Result], dict[str, Failure]]:
     results = _finished(todo)
     if store is not None:
+        store.put(plans.NAME)  # one that cannot be written is named before hours of work
         brought = store.fetch([job.name for job in todo], results)
         results |= _finished([job for job in todo if job.name in brought])
     failed: dict[str, Failure] = {}

@@ -104,17 +104,18 @@ def test_a_row_is_put_after_its_partition_and_the_manifest_last(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put: list[str] = []
-    original = Store._put
-    monkeypatch.setattr(Store, "_put", lambda self, name: (put.append(name), original(self, name))[1])
+    original = Store.put
+    monkeypatch.setattr(Store, "put", lambda self, name: (put.append(name), original(self, name))[1])
     url = f"memory://{uuid.uuid4().hex}"
     swept(run, tmp_path / "out", url)
     for at, name in enumerate(put):
         if name.startswith("rows/"):
             assert put[at - 1] == name.replace("rows", "partitions").replace(".json", ".npz")
-    assert put[-1] == "manifest.json" and len(put) == len(set(put)), "each once"
+    assert put[0] == "jobs.json" and put[-1] == "manifest.json"
+    assert len(put) - 1 == len(set(put)), "each once, but the list of jobs, whose digest the manifest tells in the end"
     put.clear()
     swept(run, tmp_path / "out", url)
-    assert put == ["manifest.json"]
+    assert put == ["jobs.json", "manifest.json"]
 
 
 def test_rows_alone(run: Run, tmp_path: Path, counted: list[str]) -> None:
@@ -127,14 +128,18 @@ def test_rows_alone(run: Run, tmp_path: Path, counted: list[str]) -> None:
 def test_a_network_that_fails_stops_no_job_and_what_is_missing_is_put_later(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted: list[str]
 ) -> None:
-    from fsspec.implementations.memory import MemoryFileSystem
+    url, original = f"memory://{uuid.uuid4().hex}", Store.put
 
-    url = f"memory://{uuid.uuid4().hex}"
+    def put(self: Store, name: str) -> None:
+        if counted:  # not while the work has not begun
+            raise JobError("store: no network")
+        original(self, name)
+
     with monkeypatch.context() as broken:
-        broken.setattr(MemoryFileSystem, "put_file", lambda *words, **options: (_ for _ in ()).throw(RuntimeError("no net")))
-        with pytest.raises(JobError, match="store: expected memory://.* to be written, got RuntimeError: no net; the"):
+        broken.setattr(Store, "put", put)
+        with pytest.raises(JobError, match="no network"):
             swept(run, tmp_path / "out", url)
-    assert len(counted) == JOBS and stored(url) == {}
+    assert len(counted) == JOBS and list(stored(url)) == ["jobs.json"]
     swept(run, tmp_path / "out", url)
     assert len(counted) == JOBS and stored(url) == on_disk(tmp_path / "out")
 
@@ -146,6 +151,10 @@ def test_a_store_that_does_not_answer_is_named_before_any_work(
 
     with pytest.raises(JobError, match="store: expected nosuch://there to be opened, got ValueError: Protocol not known"):
         swept(run, tmp_path / "out", "nosuch://there")
+    with pytest.raises(JobError, match=r"expected a URL without \*, \? and \[, got memory://there/\[1\]"):
+        swept(run, tmp_path / "out", "memory://there/[1]")
+    with pytest.raises(JobError, match="to be written, got FileNotFoundError: .*; the results are in"):
+        swept(run, tmp_path / "out", f"file://{tmp_path}/no/such/folder")
     with monkeypatch.context() as broken:
         broken.setattr(MemoryFileSystem, "cat_file", lambda *words, **options: (_ for _ in ()).throw(PermissionError("no")))
         with pytest.raises(JobError, match="to be read, got PermissionError: no"):
