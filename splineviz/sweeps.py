@@ -182,7 +182,8 @@ def _entries(
     keep: bool, prove: bool, by_step: bool,
 ) -> tuple[list[Entry], dict[Path, dict[str, Array]]]:  # fmt: skip
     """The slices of one run, and the samples that their jobs read, by file."""
-    piecewise(Program.from_data(run.network))  # refused before hours of work, not after
+    network = Program.from_data(run.network)
+    piecewise(network)  # refused before hours of work, not after
     slices = []
     for names in planes:
         run, found = run.anchored(names)
@@ -204,7 +205,7 @@ def _entries(
             with one_torch_thread():
                 state = run.state(checkpoint)
                 # One that does not fit is refused before hours of work, not after.
-                checkpoints.fit(Program.from_data(run.network), state, checkpoint.path)
+                checkpoints.fit(network, state, checkpoint.path)
                 held = weights.digest(state)
         except SplinevizError as error:
             entries += [Entry(label, step, anchors, said, None, error) for anchors, _, said, _ in slices]
