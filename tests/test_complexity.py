@@ -138,6 +138,57 @@ def test_counts_are_those_of_the_plain_definition(name, include_output, shared):
     np.testing.assert_array_equal(found.total, counts.sum(axis=0))
 
 
+class Residual(nn.Module):
+    def __init__(self, width: int, kink: nn.Module):
+        super().__init__()
+        self.first, self.second, self.kink = nn.Linear(width, width), nn.Linear(width, width), kink
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.kink(x + self.second(self.kink(self.first(x))))
+
+
+def anything(rng: np.random.Generator, inputs: int) -> nn.Module:
+    """A network with kinks of several kinds, batch norm, skip connections, scales and units that are off."""
+    kinks = (nn.ReLU(), nn.ReLU(), nn.LeakyReLU(0.2), nn.Hardtanh(), nn.ReLU6(), nn.PReLU())
+    layers: list[nn.Module] = []
+    width = inputs
+    for _ in range(int(rng.integers(1, 5))):
+        layers.append(nn.Linear(width, width := int(rng.integers(1, 50))))
+        if rng.random() < 0.3:
+            norm = nn.BatchNorm1d(width)
+            for tensor in (norm.running_mean, norm.weight.data, norm.bias.data):
+                tensor.normal_()
+            layers.append(norm)
+        kink = kinks[rng.integers(len(kinks))]
+        shaped = rng.random() < 0.2
+        layers += [nn.Unflatten(1, (1, width)), kink, nn.Flatten()] if shaped else [kink]
+        if rng.random() < 0.25:
+            layers.append(Residual(width, nn.ReLU()))
+    layers.append(nn.Linear(width, 3))
+    scale, off = 10 ** rng.uniform(-1, 1), rng.integers(2) * rng.uniform(0, 1.5)
+    for module in (m for layer in layers for m in layer.modules()):
+        if isinstance(module, nn.Linear):
+            module.weight.data *= scale
+            module.bias.data -= scale * off
+    return nn.Sequential(*layers).eval()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_counts_of_any_network_are_those_of_the_plain_definition(seed, monkeypatch):
+    """Radii from far too small to far too large, where every pair of vertices is bent."""
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    inputs, n = int(rng.choice([2, 5, 40, 150, 300])), int(rng.integers(1, 140))
+    model, x = anything(rng, inputs), torch.randn(n, inputs, dtype=torch.float64)
+    radius, shared = 10 ** rng.uniform(-2, 1.5), bool(rng.integers(2))
+    monkeypatch.setattr(neighbourhoods, "SPARSE", float(rng.choice([0.0, 0.25, 2.0])))
+    found = local_complexity(
+        model, x, radius=radius, num_vectors=int(rng.integers(1, 9)), seed=seed, include_output=True, shared_frame=shared
+    )
+    values = plain(model, x, radius, Directions(inputs, found.num_vectors, seed, shared), True)
+    np.testing.assert_array_equal(found.counts, [both_signs(z, 1).sum(1).tolist() for z in values])
+
+
 @pytest.mark.parametrize("share", [0.0, 2.0], ids=["products whole", "products one by one"])
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "linear"])
 def test_counts_do_not_depend_on_how_products_are_made(name, share, monkeypatch):

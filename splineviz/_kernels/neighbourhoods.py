@@ -38,7 +38,7 @@ def scan(centre, odd, even, index, breakpoints, low, high, bent):
     for i in range(n):
         c, lowest, highest = centre[i], low[i], high[i]
         for u in range(units):
-            most[u], gap[u] = 0.0, np.inf
+            most[u], gap[u] = -np.inf, np.inf  # no row: nothing is reached, not even the centre, which is no vertex
             lowest[u], highest[u] = np.inf, -np.inf
         for b in breakpoints:
             for u in range(units):
