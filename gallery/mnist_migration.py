@@ -35,7 +35,6 @@ figure = sv.figure(
     titles=titles,
     across=2,
     width=7.2,
-    fill_label=" ",
     thumbnails=[run.train_x[k] for k in (0, 1, 2)],
     line_width=0.25,
 )

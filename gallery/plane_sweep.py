@@ -32,26 +32,30 @@ for _ in range(10 if quick else 300):
 
 # %% Planes through two fixed samples and a third that walks once through four more and back
 fixed, stops = x[:2], x[[2, 3, 4, 5]]
-pictures = []
+slices = []
 for frame in range(frames):
     at = 4 * frame / frames
     share = (1 - np.cos(np.pi * (at % 1))) / 2
     third = (1 - share) * stops[int(at)] + share * stops[(int(at) + 1) % 4]
-    plane = sv.Plane.through(*fixed, third)
-    part = sv.partition(model, plane, window=3.2)
+    slices.append((third, sv.partition(model, sv.Plane.through(*fixed, third), window=3.2)))
+
+# %% One picture each, in one scale of colours
+limits = sv.draw.shared_limits([part for _, part in slices], fill="slope")
+pictures = []
+for frame, (third, part) in enumerate(slices):
     figure, ax = plt.subplots(figsize=(4.4, 4.4), layout="constrained")
-    sv.draw.regions(part, ax=ax, limits=(0.05, 20.0), line_width=0.35)
+    sv.draw.regions(part, ax=ax, limits=limits, line_width=0.4)
     sv.draw.boundary(part, ax=ax)
-    sv.draw.anchors(plane, ax=ax, thumbnails=[image.reshape(8, 8) for image in (*fixed, third)], size=40)
+    sv.draw.anchors(part.plane, ax=ax, thumbnails=[image.reshape(8, 8) for image in (*fixed, third)], size=40)
     ax.set(xticks=[], yticks=[], title=f"{part.num_regions:,} regions")
     path = Path("plane_sweep") / f"{frame:03d}.png"
     path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=70)
+    figure.savefig(path, dpi=80)
     plt.close(figure)
     pictures.append(Image.open(path).convert("RGB"))
 
 # %% A clip, and four of its frames side by side
-pictures[0].save("plane_sweep.webp", save_all=True, append_images=pictures[1:], duration=160, loop=0, quality=40, method=6)
+pictures[0].save("plane_sweep.webp", save_all=True, append_images=pictures[1:], duration=160, loop=0, quality=25, method=6)
 chosen = [pictures[k * len(pictures) // 4] for k in range(4)]
 row = Image.new("RGB", (sum(picture.width for picture in chosen), chosen[0].height), "white")
 for index, picture in enumerate(chosen):

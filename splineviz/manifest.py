@@ -99,7 +99,10 @@ class Manifest:
         except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
             if isinstance(error, CheckpointError):
                 raise
-            raise CheckpointError(f"{path}: expected the manifest of a run, got {type(error).__name__}: {error}.") from error
+            raise CheckpointError(
+                f"{path}: expected the manifest of a run, got {type(error).__name__}: {error}; fetch it anew, or name the folder "
+                "of checkpoints, their network and samples (--model, --data)."
+            ) from error
 
     def data(self, root: Path) -> Data:
         """The samples of the run. Raises CheckpointError when they are missing, broken or do not fit the network."""

@@ -69,12 +69,15 @@ def dynamics(
         _panel(right, table, curves.COMPLEXITY, f"local complexity, r = {radius:g}", legend={"loc": "best"})
         if phases is not None:
             _mark_phases(right, table, phases)
+        last = float(curves.column(table, "step")[-1])
         for ax in (left, right):
             for letter, step in zip("abcd", slices, strict=False):
                 ax.axvline(step, color="#555555", linewidth=0.7, linestyle=(0, (2, 2)), zorder=0.5)
+                side = -1 if step == last else 1  # beside its line, inside the axes: above them is the title
                 ax.annotate(
-                    letter, (step, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 1), textcoords="offset points",
-                    ha="center", va="bottom", fontsize=7.0, color="#555555", fontweight="bold",
+                    letter, (step, 1.0), xycoords=("data", "axes fraction"), xytext=(2 * side, -1),
+                    textcoords="offset points", ha="left" if side > 0 else "right", va="top", fontsize=7.0, color="#555555",
+                    fontweight="bold",
                 )  # fmt: skip
         _slices(lower, slices, thumbnails)
     return figure
@@ -261,7 +264,7 @@ def comparison(tables: Mapping[str, Sequence[Row]], *, radius: float, about: str
             if len(tables) > 3:  # many bands on each other say nothing; they are in the table
                 shown = [([{k: v for k, v in row.items() if not k.endswith("_band")} for row in t], x) for t, x in shown]
             if shown:
-                curves.value_axis(ax, merged, ((name, "", color),))
+                curves.value_axis(ax, [row for table, _ in shown for row in table], ((name, "", color),))
             for table, line in shown:
                 curves.plot_curves(ax, table, line)
             title = place if name.endswith("accuracy") else f"local complexity, {place} points, r = {radius:g}"
@@ -329,6 +332,9 @@ def _mark_phases(ax: Axes, table: Sequence[Row], phases: tuple[int, int]) -> Non
     left, right = ax.get_xlim()
     edges = [left, float(steps[low]), float(steps[peak]), right]
     place = ax.transData
+    bottom, top = ax.get_ylim()
+    if ax.get_yscale() == "linear":  # room for the names, above all curves and their values
+        ax.set_ylim(bottom, top + 0.18 * (top - bottom))
     for name, begin, end, shade in zip(
         ("descent", "ascent", "migration"), edges, edges[1:], ("#f7f7f7", "#ffffff", "#f2efe6"), strict=False
     ):
@@ -337,11 +343,13 @@ def _mark_phases(ax: Axes, table: Sequence[Row], phases: tuple[int, int]) -> Non
         ax.axvspan(begin, end, color=shade, zorder=0)
         middle = (place.transform((begin, 0))[0] + place.transform((end, 0))[0]) / 2
         x = ax.transAxes.inverted().transform((middle, 0))[0]
-        look = {"ha": "center", "va": "bottom", "fontsize": 6.5, "color": "#777777", "style": "italic"}
-        ax.text(x, 0.015, name, transform=ax.transAxes, **look)  # type: ignore[arg-type]
+        look = {"ha": "center", "va": "top", "fontsize": 6.5, "color": "#777777", "style": "italic"}
+        text = ax.text(x, 0.985, name, transform=ax.transAxes, **look)  # type: ignore[arg-type]
+        if text.get_window_extent().width > abs(place.transform((end, 0))[0] - place.transform((begin, 0))[0]):
+            text.remove()  # a phase too short for its name
     for index in dict.fromkeys((0, low, peak, len(table) - 1)):
         ax.plot(steps[index], values[index], marker="o", markersize=3.0, color=TRAIN, zorder=3)
-        below = index == low
+        below = index == low and values[index] > bottom + 0.12 * (top - bottom)
         ax.annotate(
             f"{values[index]:.2f}", (steps[index], values[index]), xytext=(0, -4 if below else 4),
             textcoords="offset points", ha="right" if index == len(table) - 1 else "left" if index == 0 else "center",

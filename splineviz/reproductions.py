@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from splineviz import comparisons, plates, provenance, recipes, studies
-from splineviz.architectures import mlp
+from splineviz.architectures import convnet, mlp
 from splineviz.enumerate import partition
 from splineviz.errors import DataError
 from splineviz.jobs import LCOptions
@@ -44,7 +44,8 @@ class Reproduction:
 
     study: of the one run, by its name in `studies`, or "relief"; "" for a comparison, whose labels are `labels`.
     steps, quick: of training, in full and for a first look. radius: of the local complexity. smooth: labels of runs
-    without regions, which are measured while they train.
+    without regions, which are measured while they train. small: what a first look trains instead, where the regions of
+    the full network take minutes a slice.
     """
 
     figure: str
@@ -56,10 +57,12 @@ class Reproduction:
     quick: int = 1_000
     radius: float = 0.05
     smooth: tuple[str, ...] = field(default=())
+    small: Mapping[str, Recipe] | None = None
 
 
 _PAPER = RECIPES["mnist-mlp"]
 _ONE = {"mnist-mlp": _PAPER}
+_NARROW = replace(RECIPES["mnist-conv"], network=partial(convnet, (28, 28), 10, channels=3))  # a slice in seconds
 
 
 def _mlps(label: str, widths: Mapping[int, Sequence[int]]) -> dict[str, Recipe]:
@@ -110,7 +113,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     ),
     "conv": Reproduction(
         "Fig. 1, 5", "as Fig. 2, a convolutional network", {"mnist-conv": RECIPES["mnist-conv"]}, "dynamics", steps=10_000,
-        quick=60,
+        quick=600, small={"mnist-conv-3": _NARROW},
     ),
     "migration": Reproduction("section 4", "knots near the anchors and near the decision boundary", _ONE, "migration"),
 }  # fmt: skip
@@ -160,7 +163,7 @@ def _of_one_run(
     name: str, root: Path, run: Run | None, last: int, seed: int, quick: bool, progress: Progress | None
 ) -> list[Path]:
     chosen = REPRODUCTIONS[name]
-    ((label, recipe),) = chosen.runs.items()
+    ((label, recipe),) = (chosen.small if quick and chosen.small else chosen.runs).items()
     where = _folder(label, last, seed) if run is None else run.path.name
     if run is None:
         run = _trained(recipe, root / "runs" / where, last, seed, progress)
@@ -201,7 +204,7 @@ def _said(label: str, chosen: Reproduction) -> str:
     """A run's label as the legend says it."""
     known = _NAMES.get(label, {}).get(chosen.labels)
     number = label.rpartition("-")[2]
-    return known or (f"{float(number):.0%}" if chosen.labels == "random labels" else number)
+    return known or (f"{float(number):.0%}" if chosen.labels == "random labels" else f"{int(number):,}")
 
 
 def _options(chosen: Reproduction, points: int) -> LCOptions:

@@ -60,7 +60,14 @@ def looked_at(path: Path) -> tuple[tuple[int, int], int]:
 
 def decoded(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [rgb(frame.to_ndarray(format="yuv444p")) for frame in container.decode(video=0)]
+
+
+def rgb(yuv: np.ndarray) -> np.ndarray:
+    """Colours (h, w, 3) from planes (3, h, w) as BT.709 has them: what PyAV 13 gives as rgb24 is read with BT.601."""
+    y, u, v = (yuv - np.array([16.0, 128.0, 128.0])[:, None, None]) / np.array([219.0, 224.0, 224.0])[:, None, None]
+    channels = y + 1.5748 * v, y - 0.1873 * u - 0.4681 * v, y + 1.8556 * u
+    return 255 * np.clip(np.stack(channels, axis=-1), 0, 1)
 
 
 def test_everything_is_written(made):
