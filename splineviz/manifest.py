@@ -100,8 +100,8 @@ class Manifest:
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(
-                f"{path}: expected the manifest of a run, got {type(error).__name__}: {error}; fetch it anew, or name the folder "
-                "of checkpoints, their network and samples (--model, --data)."
+                f"{path}: expected the manifest of a run, got {type(error).__name__}: {error}; fetch it anew, or name the "
+                "folder of checkpoints, their network and samples (--model, --data)."
             ) from error
 
     def data(self, root: Path) -> Data:
