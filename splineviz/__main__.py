@@ -24,9 +24,13 @@ commands themselves stand in `commands/`, one a file.
 
 from __future__ import annotations
 
+import signal
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+from types import FrameType
 
 from splineviz import commands
 
@@ -34,18 +38,40 @@ from splineviz import commands
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; argv as in sys.argv[1:]. On --help and wrong flags argparse exits itself."""
     try:
-        parser = commands.parser()
-        if any("\0" in word for word in (sys.argv[1:] if argv is None else argv)):
-            parser.error("expected words that a file or a sample may be called, got one with a zero byte; leave it out.")
-        options = parser.parse_args(argv)
-        try:
-            commands.COMMANDS[options.command].run(options)
-        except Exception as error:
-            return _refuse(error, options)
+        with _noted() as heard:
+            parser = commands.parser()
+            if any("\0" in word for word in (sys.argv[1:] if argv is None else argv)):
+                parser.error("expected words that a file or a sample may be called, got one with a zero byte; leave it out.")
+            options = parser.parse_args(argv)
+            try:
+                commands.COMMANDS[options.command].run(options)
+            except Exception as error:
+                if heard:
+                    raise KeyboardInterrupt from error
+                return _refuse(error, options)
     except KeyboardInterrupt:
         _complain("stopped by Ctrl-C; every file that was finished is whole.")
         return 130
     return 0
+
+
+@contextmanager
+def _noted() -> Iterator[list[int]]:
+    """Ctrl-C as always, and noted: a library that is interrupted while it is imported makes another exception of it."""
+    heard: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or current_thread() is not main_thread():
+        yield heard  # somebody else's, or ignored
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _refuse(error: Exception, options: Namespace) -> int:

@@ -156,8 +156,12 @@ def _in_processes(jobs: Sequence[Job], count: int, threads: int | None) -> Itera
         if stillborn >= LIVES:
             raise JobError("jobs: expected processes that live to begin a job, got none; is there memory for them?")
         for job in suspects:
-            deaths[job.name] = deaths.get(job.name, 0) + 1
             job.claim_path.unlink(missing_ok=True)
+            if (found := job.finished()) is not None:  # its process died after its row was written
+                del left[job.name]
+                yield found
+                continue
+            deaths[job.name] = deaths.get(job.name, 0) + 1
             if deaths[job.name] >= LIVES:
                 del left[job.name]
                 yield failed(job, JobError(f"{job.weights.name} (step {job.step}): {DIED}"))

@@ -282,7 +282,12 @@ def _work_off(
 
 
 def _finished(todo: Sequence[Job]) -> dict[str, Result]:
-    return {job.name: found for job in todo if (found := job.finished()) is not None}
+    """Results that lie on disk, by name. The note of an older failure, which a killed process could not remove, goes."""
+    results = {job.name: found for job in todo if (found := job.finished()) is not None}
+    for job in todo:
+        if job.name in results and job.failure_path.exists():
+            job.failure_path.unlink(missing_ok=True)
+    return results
 
 
 def _with_churns(done: Sequence[tuple[Entry, Result]], out: Path) -> list[tuple[Entry, Result]]:

@@ -120,6 +120,39 @@ def test_a_job_that_takes_its_process_with_it_fails_alone(tmp_path):
     assert isinstance(failed[0].error, JobError)
 
 
+def test_a_process_that_dies_after_its_row_was_written_has_done_its_job(tmp_path, monkeypatch):
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    for step in range(3):
+        torch.save(network(step).state_dict(), folder / f"net_{step}.pt")
+    run = open_run(folder, model=network(), data=Data.of(samples(0), domain=(0, 1)), trust=True)
+    todo = listed(run, tmp_path / "out")
+    assert all(isinstance(o, Result) for o in engines.run(todo[1:2]))
+    torch.save(Killer(), folder / "net_1.pt")
+    row = todo[1].row_path.read_bytes()
+    finished = jobs.Job.finished
+    hidden = [todo[1].name]
+    # The worker does not see the row, as if it were about to write it: it has it when its process has died.
+    todo[1].row_path.unlink()
+    monkeypatch.setattr(jobs.Job, "finished", lambda job: (restore(job, hidden, row), finished(job))[1])
+    outcomes = {o.name: o for o in engines.run(todo, 2)}
+    assert all(isinstance(o, Result) for o in outcomes.values()) and len(outcomes) == 3
+    assert not (tmp_path / "out" / "failures").exists()
+
+
+def restore(job, hidden, row):
+    if job.name in hidden:
+        job.row_path.write_bytes(row)
+
+
+def test_the_note_of_a_failure_goes_when_the_job_is_done(run, tmp_path):
+    made = sweeps.sweep([run], out=tmp_path / "out", **TWO_PLANES)
+    (tmp_path / "out" / "failures").mkdir()
+    (tmp_path / "out" / "failures" / f"{made.results[0].name}.json").write_text("killed before it could remove this")
+    sweeps.sweep([run], out=tmp_path / "out", **TWO_PLANES)
+    assert not (tmp_path / "out" / "failures").exists()
+
+
 def test_weights_that_change_under_way_are_refused(run, tmp_path):
     todo = listed(run, tmp_path)
     torch.save(network(9).state_dict(), run.checkpoints[1].path)

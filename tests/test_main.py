@@ -1,5 +1,6 @@
 """The command line end to end on a tiny run, and its refusals: one clear line, exit code 2, no traceback."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +152,22 @@ def test_ctrl_c_is_130(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(commands.COMMANDS["info"], "run", stop)
     assert main(["info", str(run)]) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_ctrl_c_is_130_also_when_a_library_makes_another_exception_of_it(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def imports(options: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise ImportError("PyCapsule_Import could not import module") from error
+
+    monkeypatch.setattr(commands.COMMANDS["info"], "run", imports)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    assert main(["info", str(run)]) == 130
+    assert "stopped by Ctrl-C" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("launcher", (["-m", "splineviz"], [str(ROOT / "cli.py")]), ids=("module", "cli.py"))
