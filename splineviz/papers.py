@@ -33,6 +33,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
 from splineviz import draw, fills
@@ -57,8 +58,11 @@ VECTOR_REGIONS = 2_000
 DPI = 300.0
 """Resolution of embedded pictures, unless savefig is given another."""
 
-ZOOM_COLORS = ("#cc3311", "#0077bb", "#aa3377", "#000000")
-"""Frames of the zooms, apart for colour-blind readers and dark enough for print."""
+ZOOM_COLORS = ("#0077bb", "#aa3377", "#117733", "#000000")
+"""Frames of the zooms, apart for colour-blind readers and from the boundary, and dark enough for print."""
+
+LEAST_FRAME = 5.0
+"""Side of the smallest frame that marks a zoom on a panel, in points: one drawn to scale could be too small to be seen."""
 
 SCALELESS = ("hash", "random")
 
@@ -299,8 +303,11 @@ def _zooms(
         color = ZOOM_COLORS[which % len(ZOOM_COLORS)]
         for ax, larger in around:
             if larger is None or max(abs(zoom.u - larger.u), abs(zoom.v - larger.v)) + zoom.half < larger.half:
-                corner, side = (zoom.u - zoom.half, zoom.v - zoom.half), 2 * zoom.half
-                ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=color, linewidth=1.0, zorder=6))
+                within = 72.0 * (layout.side if larger is None else layout.zoom_side)  # the panel's side, in points
+                half = max(zoom.half, 0.5 * LEAST_FRAME / within * float(np.ptp(ax.get_xlim())))
+                frame = Rectangle((zoom.u - half, zoom.v - half), 2 * half, 2 * half, fill=False, edgecolor=color, zorder=6)
+                frame.set(linewidth=1.0, path_effects=[withStroke(linewidth=2.2, foreground="white")])
+                ax.add_patch(frame)
         view = (zoom.u - zoom.half, zoom.u + zoom.half, zoom.v - zoom.half, zoom.v + zoom.half)
         place = (*layout.zoom(index, which), layout.zoom_side)
         inner, _ = _square(paper, layout, place, partition, view, options, boundary, "zoom")

@@ -154,6 +154,15 @@ def test_zooms_are_framed_where_they_lie_and_drawn_afresh():
     assert first.get_xlim() == pytest.approx((-0.2, 0.4)) and second.get_ylim() == pytest.approx((-0.15, -0.05))
 
 
+def test_a_zoom_too_small_to_be_seen_is_marked_all_the_same():
+    figure = papers.figure(layered(12), zooms=[(0.1, -0.2, 0.02), (0.1, -0.2, 1e-6)], width=4.0)
+    for ax, side in zip(figure.axes[:2], (figure.axes[0].bbox.width, figure.axes[1].bbox.width), strict=True):
+        last = [p for p in ax.patches if isinstance(p, matplotlib.patches.Rectangle)][-1]
+        points = last.get_width() / np.ptp(ax.get_xlim()) * side / figure.dpi * 72
+        assert points == pytest.approx(papers.LEAST_FRAME)
+        assert (last.get_x() + last.get_width() / 2, last.get_y() + last.get_height() / 2) == pytest.approx((0.1, -0.2))
+
+
 def test_a_small_partition_is_vector_all_through():
     small, large = layered(8), jittered_grid(50)
     options = {"anchors": False}
