@@ -143,11 +143,12 @@ def value_axis(ax: Axes, table: Sequence[Row], curves: Curves) -> None:
         ax.set_ylim(-0.02, 1.03)
         ax.set_yticks(np.linspace(0, 1, 5 if ax.get_window_extent().height > 150 else 3))
         return
-    low, high = np.inf, -np.inf
+    low, high, whole = np.inf, -np.inf, True
     for name, _, _ in curves:
         values, band = column(table, name), np.nan_to_num(column(table, f"{name}_band"))
         keep = np.isfinite(values)
         low, high = min(low, (values - band)[keep].min()), max(high, (values + band)[keep].max())
+        whole &= bool((values[keep] % 1 == 0).all()) and not band.any()
     if not np.isfinite(low):
         low, high = 0.0, 1.0
     if low > 0 and high > RATIO * low:
@@ -158,7 +159,7 @@ def value_axis(ax: Axes, table: Sequence[Row], curves: Curves) -> None:
         return
     room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
     ax.set_ylim(low - room if low < 0 or low - room > 0 else 0.0, high + room)
-    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=whole and high > low))  # there is no half a region
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 

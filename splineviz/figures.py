@@ -203,7 +203,7 @@ class FramePainter:
             self._header[0].set_text(f"steps {tween.first:,.0f} to {tween.second:,.0f}")
             mark = f"weights interpolated, {tween.share:.0%} of the way: no checkpoint"
         self._mark.set_text("; ".join(text for text in (partition.note, mark) if text))
-        self._header[1].set_text(f"{partition.num_regions:,} regions")
+        self._header[1].set_text(f"{partition.num_regions:,} region{'' if partition.num_regions == 1 else 's'}")
         with matplotlib.rc_context(FRAME_STYLE):
             self._panel.show(partition, partition if boundary is None else boundary)
         return self.figure

@@ -179,7 +179,8 @@ def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[floa
     if isinstance(norm, mpl_colors.LogNorm):
         marks = log_ticks(low, high)
         return marks, [f"{mark:.4g}" if 1e-3 <= mark < 1e5 else f"{mark:.0e}" for mark in marks]
-    marks = [float(mark) for mark in MaxNLocator(5).tick_values(low, high)]
+    counted = isinstance(fill, str) and fill in ("active", "lc")  # there is no half a unit
+    marks = [float(mark) for mark in MaxNLocator(5, integer=counted).tick_values(low, high)]
     marks = [mark for mark in marks if low - 1e-9 * (high - low) <= mark <= high + 1e-9 * (high - low)]
     return marks, [f"{mark:,.6g}" if 1e-3 <= abs(mark) < 1e6 or mark == 0 else f"{mark:.3g}" for mark in marks]
 

@@ -306,7 +306,7 @@ def _zooms(
                 within = 72.0 * (layout.side if larger is None else layout.zoom_side)  # the panel's side, in points
                 half = max(zoom.half, 0.5 * LEAST_FRAME / within * float(np.ptp(ax.get_xlim())))
                 frame = Rectangle((zoom.u - half, zoom.v - half), 2 * half, 2 * half, fill=False, edgecolor=color, zorder=6)
-                frame.set(linewidth=1.0, path_effects=[withStroke(linewidth=2.2, foreground="white")])
+                frame.set(linewidth=1.2, snap=False, path_effects=[withStroke(linewidth=2.4, foreground="white")])
                 ax.add_patch(frame)
         view = (zoom.u - zoom.half, zoom.u + zoom.half, zoom.v - zoom.half, zoom.v + zoom.half)
         place = (*layout.zoom(index, which), layout.zoom_side)

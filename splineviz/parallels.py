@@ -98,13 +98,16 @@ def compare(
     tables = [[result.row for result in some] for some in results]
     count = fills.layer_count(Partition.load(results[0][0].partition_path)) if layers else len(runs)
     titles = [f"layer {k + 1}" for k in range(count)] if layers else called
+    settings: dict[str, Any] = (
+        {} if lc is None else {"radius": lc.radius, "num_vectors": min(lc.num_vectors, _dimensions(runs))}
+    )
     painter = strips.StripPainter(
         tables, titles, limits=limits, size=size, fill=fill, cmap=cmap, edge_color=edge_color,
-        thumbnails=runs[0].anchors(anchors),
+        thumbnails=runs[0].anchors(anchors), **settings,
     )  # fmt: skip
     look = files.digest(
         figures.painters(), files.digest(Path(strips.__file__).read_bytes()), tables, titles, limits, list(size), fill,
-        str(cmap), str(edge_color), layers,
+        str(cmap), str(edge_color), layers, settings,
     )  # fmt: skip
     shots = []
     for index, step in enumerate(chosen):
@@ -122,6 +125,11 @@ def compare(
         files.write(poster, lambda stream: stream.write(shots[-1].path.read_bytes()))
     measured = tuple(where / sweeps.TABLE for where in folders)
     return Parallel(folder, tuple(shot.path for shot in shots), reel.videos, measured, poster, reel.drawn)
+
+
+def _dimensions(runs: Sequence[Run]) -> int:
+    """Most dimensions of an input: there are no more directions of a neighbourhood."""
+    return max(int(np.prod(run.train_x.shape[1:])) for run in runs)
 
 
 def _names(runs: Sequence[Run], names: Sequence[str]) -> list[str]:

@@ -38,6 +38,7 @@ from splineviz.curves import (
     name_curves,
     plot_curves,
     present,
+    settings_label,
     value_axis,
 )
 from splineviz.errors import DataError
@@ -64,9 +65,10 @@ class Picture:
 class StripPainter:
     """Paints frames of several panels, all with the same layout, limits and size.
 
-    tables: of one run or more, each with the same steps. titles: one a panel, at most MOST. names: of the runs, for the
-    curves. size: (width, height) in pixels; limits, fill, cmap, edge_color: as `draw.regions` takes them, for all panels.
-    thumbnails: one sequence a panel, or one for all. Raises DataError when there is nothing to draw, or too much for a row.
+    tables: of one run or more, each with the same steps. titles: one a panel, at most MOST. size: (width, height) in
+    pixels; limits, fill, cmap, edge_color: as `draw.regions` takes them, for all panels. thumbnails: of the anchors, the
+    same for all panels. radius, num_vectors: of the local complexity. Raises DataError when there is nothing to draw, or
+    too much for a row.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class StripPainter:
         cmap: Any = None,
         line_width: float = draw.LINE_WIDTH,
         edge_color: Any = "black",
+        radius: float | None = None,
+        num_vectors: int | None = None,
     ) -> None:
         if not 1 <= len(titles) <= MOST:
             raise DataError(f"titles: expected 1 to {MOST} panels in a row, got {len(titles)}.")
@@ -115,10 +119,10 @@ class StripPainter:
             self._header = canvas.text(left, 1022.0, 25.0, "left")
             self._moving: list[Artist] = []
             self._cursors: list[tuple[Any, list[tuple[Any, Curves, int]]]] = []
-            self._draw_curves(foot - 92.0)
+            self._draw_curves(foot - 92.0, settings_label(radius, num_vectors))
 
-    def _draw_curves(self, top: float) -> None:
-        """The panels of curves below, as many as have a value."""
+    def _draw_curves(self, top: float, settings: str) -> None:
+        """The panels of curves below, as many as have a value. settings: of the local complexity."""
         together = [row for table in self.tables for row in table]
         groups = [(curves, name) for curves, name in (
             (present(together, ACCURACY), "accuracy"), (present(together, COMPLEXITY), "local complexity"),
@@ -129,6 +133,8 @@ class StripPainter:
         for index, (curves, name) in enumerate(groups):
             ax = self._canvas.axes(left + index * (wide + gap), foot, wide, top - foot)
             ax.set_title(name, color="#222222")
+            if name == "local complexity":
+                ax.set_ylabel(settings, color="#444444", labelpad=6)
             TRAINING.axis(ax, together)
             value_axis(ax, together, curves)
             followed = []
@@ -159,7 +165,8 @@ class StripPainter:
                     dots.set_offsets([[step, float(row.get(name, np.nan))] for name, _, _ in curves])
             for panel, foot, picture in zip(self._panels, self._feet, pictures, strict=True):
                 panel.show(picture.partition, edges=picture.edges, boundary_width=1.9)
-                said = picture.said or f"{picture.partition.num_regions:,} regions"
+                count = picture.partition.num_regions
+                said = picture.said or f"{count:,} region{'' if count == 1 else 's'}"
                 foot.set_text("; ".join(text for text in (said, picture.partition.note) if text))
         panels = [artist for panel in self._panels for artist in panel.artists()]
         return self._canvas.paint([*self._moving, self._header, *self._feet, *panels])

@@ -122,6 +122,29 @@ def test_golden_tween():
     compare("tween", pixels(painter.update(lines_in_square(25, seed=5), 9, tween=figures.Tween(2668, 10000, 0.25))))
 
 
+@pytest.mark.parametrize("fill", ["slope", "class", "hash", "lc"])
+def test_nothing_but_the_header_and_what_follows_the_cursor_moves_between_frames(fill):
+    partition = lines_in_square(10)
+    painter = figures.FramePainter(rows(STEPS), size=SMALL, fill=fill, **{**OPTIONS, "limits": (0.5, 9.0)})
+    first, *others = (painter.paint(partition, index).astype(int) for index in (2, 8, 11))
+    may = np.zeros(first.shape[:2], dtype=bool)
+    may[:24] = True  # the header
+    for ax in painter.figure.axes[-2:]:
+        box = ax.get_window_extent().padded(5)  # a dot at the end of a curve reaches beyond its axes
+        may[360 - int(box.y1) : 360 - int(box.y0) + 1, int(box.x0) : int(box.x1) + 1] = True
+    for frame in others:
+        assert (frame != first).any() and (frame == first)[~may].all()
+
+
+def test_the_axes_of_the_curves_do_not_jump():
+    painter = figures.FramePainter(rows(STEPS), size=SMALL, **OPTIONS)
+    seen = set()
+    for index, partition in enumerate(lines_in_square(n, seed=n) for n in (3, 30, 12)):
+        painter.paint(partition, 4 * index)
+        seen.add(str([(*ax.get_xlim(), *ax.get_ylim()) for ax in painter.figure.axes[1:]]))
+    assert len(seen) == 1
+
+
 def test_colors_do_not_change_between_frames():
     partition = lines_in_square(10)
     painter = figures.FramePainter(rows(STEPS), size=SMALL, limits=(0.01, 50.0))

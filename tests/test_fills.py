@@ -70,6 +70,17 @@ def test_a_pattern_keeps_its_color():
     assert (colors[0] == colors[1]).all() and np.abs(colors[0] - colors[2]).max() > 0.02
 
 
+def test_classes_and_patterns_keep_their_colors_whatever_else_is_there():
+    some, others = lines_in_square(4, seed=1), lines_in_square(19, seed=2)
+    shared = some.pattern_hash[:3]
+    others = replace(others, pattern_hash=np.concatenate([others.pattern_hash[:-3], shared]))
+    np.testing.assert_array_equal(fills.colors(some, "hash")[0][:3], fills.colors(others, "hash")[0][-3:])
+    for part in (some, others):
+        got = fills.colors(part, "class")[0]
+        expected = [mpl_colors.to_rgb(fills.CLASS_COLORS[k]) for k in fills.face_classes(part)]
+        np.testing.assert_allclose(got, expected)
+
+
 def test_face_classes_are_the_largest_output():
     partition = lines_in_square(8)
     classes = fills.face_classes(partition)

@@ -230,6 +230,16 @@ def test_golden_paper():
     compare("paper", np.asarray(Image.open(stream).convert("RGB")))
 
 
+def test_golden_column():
+    figure = papers.figure(
+        [layered(10), layered(25)], titles=["step 10", "step 10,000"], width="column", fill="lc", cmap="cividis",
+        labels=["a", "b", "c"], zooms=[(-0.05, 0.0, 0.2)],
+    )  # fmt: skip
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110)
+    compare("paper-column", np.asarray(Image.open(stream).convert("RGB")))
+
+
 def test_golden_layers():
     figure = papers.figure(layered(18), layers=True, fill="margin", edge_color="layer", classes=["cat", "dog", "bee"])
     stream = io.BytesIO()

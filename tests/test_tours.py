@@ -11,11 +11,13 @@ matplotlib.use("Agg")
 
 import numpy as np
 import pytest
+from pictures import compare
 from PIL import Image
-from small_runs import write_run
+from small_runs import network, write_run
 
 from splineviz import cameras
 from splineviz.errors import CheckpointError, DataError
+from splineviz.films import read_frame
 from splineviz.partition import Partition
 from splineviz.runs import Run, open_run
 from splineviz.tours import Tour, tour
@@ -87,3 +89,11 @@ def test_refusals(run, tmp_path):
         make(run, tmp_path, "turn", fps=0)
     with pytest.raises(CheckpointError):
         make(run, tmp_path, "turn", step=3)
+
+
+@pytest.mark.parametrize(("kind", "at"), [("zoom", 1), ("turn", 1), ("slide", 2)])
+def test_golden_tours(tmp_path, kind, at):
+    write_run(tmp_path / "run", model=network(1, hidden=24))
+    way = {"depth": 30.0} if kind == "zoom" else {}
+    made = tour(open_run(tmp_path / "run"), kind, out=tmp_path, size=(640, 360), frames=3, step=0, formats=[], **way)
+    compare(f"tour-{kind}", read_frame(made.frames[at]))
