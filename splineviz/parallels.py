@@ -98,9 +98,7 @@ def compare(
     tables = [[result.row for result in some] for some in results]
     count = fills.layer_count(Partition.load(results[0][0].partition_path)) if layers else len(runs)
     titles = [f"layer {k + 1}" for k in range(count)] if layers else called
-    settings: dict[str, Any] = (
-        {} if lc is None else {"radius": lc.radius, "num_vectors": min(lc.num_vectors, _dimensions(runs))}
-    )
+    settings = _settings(lc, runs)
     painter = strips.StripPainter(
         tables, titles, limits=limits, size=size, fill=fill, cmap=cmap, edge_color=edge_color,
         thumbnails=runs[0].anchors(anchors), **settings,
@@ -120,16 +118,18 @@ def compare(
         shots, folder, formats=formats, fps=fps,
         progress=progress and (lambda done, text: progress(frames + done, 2 * frames, text)),
     )  # fmt: skip
-    poster = folder / "poster.png"
+    poster, measured = folder / "poster.png", tuple(where / sweeps.TABLE for where in folders)
     if note(poster) != shots[-1].key:
         files.write(poster, lambda stream: stream.write(shots[-1].path.read_bytes()))
-    measured = tuple(where / sweeps.TABLE for where in folders)
     return Parallel(folder, tuple(shot.path for shot in shots), reel.videos, measured, poster, reel.drawn)
 
 
-def _dimensions(runs: Sequence[Run]) -> int:
-    """Most dimensions of an input: there are no more directions of a neighbourhood."""
-    return max(int(np.prod(run.train_x.shape[1:])) for run in runs)
+def _settings(lc: LCOptions | None, runs: Sequence[Run]) -> dict[str, Any]:
+    """What the frames say of the local complexity; there are no more directions than an input has dimensions."""
+    if lc is None:
+        return {}
+    dimensions = max(int(np.prod(run.train_x.shape[1:])) for run in runs)
+    return {"radius": lc.radius, "num_vectors": min(lc.num_vectors, dimensions)}
 
 
 def _names(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
