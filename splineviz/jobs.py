@@ -258,8 +258,7 @@ def failed(job: Job, error: Exception) -> Failure:
 def work(job: Job) -> Result:
     """Do a job: enumerate, measure, write the partition and then its row. Raises what went wrong, naming the checkpoint."""
     began = time.perf_counter()
-    row = dict.fromkeys(COLUMNS, float("nan"))
-    row["step"] = float(job.step)
+    row = dict.fromkeys(COLUMNS, float("nan")) | {"step": float(job.step)}
     proof = None
     try:
         with one_torch_thread():
