@@ -132,6 +132,7 @@ class Panel:
         low, high = partition.window.min(axis=0), partition.window.max(axis=0)
         centre, half = (low + high) / 2, (high - low).max() / 2
         ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
+        self._image.start()
         before = set(ax.get_children())
         draw.boundary(
             partition if segments is None else segments, ax=ax, line_width=boundary_width, casing=0.6 * boundary_width

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -147,6 +147,32 @@ def few_colors(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.dstack([np.asarray(found.convert("RGB")), image[..., 3]])
 
 
+class _Wanted(NamedTuple):
+    """A picture of a partition: (u at the left, right, v at the foot, top), (H, W), width of a knot in pixels, whether it
+    has few colours, and its place on the canvas.
+    """
+
+    ends: tuple[float, float, float, float]
+    shape: tuple[int, int]
+    line: float
+    compact: bool
+    left: float
+    bottom: float
+
+
+def _pixels(wanted: _Wanted, partition: Partition, faces: FloatArray, line: tuple[Any, ...]) -> npt.NDArray[np.uint8]:
+    """The picture (H, W, 4), its first row the lowest on the canvas; line: as `PartitionImage` keeps it."""
+    ua, ub, va, vb = wanted.ends
+    _, ink, alpha, mask = line
+    image = rasterize(
+        partition, faces, view=(min(ua, ub), max(ua, ub), min(va, vb), max(va, vb)), shape=wanted.shape,
+        line_width=wanted.line, line_color=ink, line_alpha=alpha, mask=mask,
+    )  # fmt: skip
+    # Row 0 of what matplotlib wants is the lowest on the canvas; the axes may be inverted.
+    image = np.ascontiguousarray(image[:: -1 if vb > va else 1, :: 1 if ub > ua else -1])
+    return few_colors(image) if wanted.compact else image
+
+
 class PartitionImage(AxesImage):
     """A partition on an Axes, rasterised afresh for the view and the pixels of each drawing.
 
@@ -182,17 +208,39 @@ class PartitionImage(AxesImage):
         if type(norm) is not type(self.norm) or (norm.vmin, norm.vmax) != (self.norm.vmin, self.norm.vmax):
             self.set_norm(norm)  # only then: a colour bar is drawn anew each time
         self._line = (line_width if np.any(edges) else 0.0, _ink(partition, edge_color), edge_alpha, edges)
-        self._drawn: tuple[Any, npt.NDArray[np.uint8]] | None = None
+        self._drawn: tuple[_Wanted, npt.NDArray[np.uint8]] | None = None
+        self._coming: tuple[_Wanted, Future[npt.NDArray[np.uint8]]] | None = None
         self.stale = True
+
+    def start(self) -> None:
+        """Begin to rasterise for the axes as they are, in threads: who draws soon can do other things meanwhile."""
+        wanted = self._wanted(1.0, compact=False)
+        if wanted is not None and (self._drawn is None or self._drawn[0] != wanted):
+            pool = ThreadPoolExecutor(1)
+            self._coming = (wanted, pool.submit(_pixels, wanted, self._partition, self._colors, self._line))
+            pool.shutdown(wait=False)
 
     def make_image(  # type: ignore[override]  # None, for nothing to draw, is what matplotlib's own draw() asks for
         self, renderer: Any, magnification: float = 1.0, unsampled: bool = False
     ) -> tuple[npt.NDArray[np.uint8] | None, float, float, Affine2D]:
         """The pixels of the part of the axes that is on the canvas (matplotlib calls this when it draws)."""
+        # Pixel canvases, and only they, can copy what they show.
+        wanted = self._wanted(magnification, compact=self.compact and not hasattr(renderer, "copy_from_bbox"))
+        if wanted is None:
+            return None, 0.0, 0.0, Affine2D()
+        coming, self._coming = self._coming, None
+        if self._drawn is None or self._drawn[0] != wanted:
+            begun = coming is not None and coming[0] == wanted
+            found = coming[1].result() if coming and begun else _pixels(wanted, self._partition, self._colors, self._line)
+            self._drawn = (wanted, found)
+        return self._drawn[1], wanted.left, wanted.bottom, Affine2D()
+
+    def _wanted(self, magnification: float, *, compact: bool) -> _Wanted | None:
+        """What the axes show of the plane, and in how many pixels; None if nothing of them is on the canvas."""
         axes, figure = self.axes, self.get_figure(root=True)
         box = None if axes is None or figure is None else Bbox.intersection(axes.bbox, figure.bbox)
         if axes is None or figure is None or box is None or box.width <= 0 or box.height <= 0:
-            return None, 0.0, 0.0, Affine2D()
+            return None
         if (axes.get_xscale(), axes.get_yscale()) != ("linear", "linear"):
             raise ValueError("ax: expected linear axes to draw a partition on, got logarithmic ones; use another Axes.")
         # Whole pixels that contain the axes: the picture is never resampled; what is too much is clipped.
@@ -201,21 +249,9 @@ class PartitionImage(AxesImage):
         height = max(int(np.ceil((box.y1 - bottom) * magnification - 1e-6)), 1)
         corners = [(left, bottom), (left + width / magnification, bottom + height / magnification)]
         (ua, va), (ub, vb) = axes.transData.inverted().transform(corners)
-        line_width, ink, alpha, mask = self._line
-        pixels = line_width * figure.dpi * magnification / 72.0
-        compact = self.compact and not hasattr(renderer, "copy_from_bbox")  # that is what only pixel canvases have
-        key = (float(ua), float(ub), float(va), float(vb), width, height, pixels, compact)
-        if self._drawn is None or self._drawn[0] != key:
-            view = (min(ua, ub), max(ua, ub), min(va, vb), max(va, vb))
-            image = rasterize(
-                self._partition, self._colors, view=view, shape=(height, width),
-                line_width=pixels, line_color=ink, line_alpha=alpha, mask=mask,
-            )  # fmt: skip
-            # Row 0 of what matplotlib wants is the lowest on the canvas; the axes may be inverted.
-            image = image[:: -1 if vb > va else 1, :: 1 if ub > ua else -1]
-            image = np.ascontiguousarray(image)
-            self._drawn = (key, few_colors(image) if compact else image)
-        return self._drawn[1], float(left), float(bottom), Affine2D()
+        pixels = self._line[0] * figure.dpi * magnification / 72.0
+        ends = float(ua), float(ub), float(va), float(vb)
+        return _Wanted(ends, (height, width), pixels, compact, float(left), float(bottom))
 
     def get_cursor_data(self, event: Any) -> None:
         """No value under the cursor: finding the face is geometry."""

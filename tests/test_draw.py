@@ -224,6 +224,22 @@ def _boxes(partition: Partition) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum.reduceat(corners, starts), np.maximum.reduceat(corners, starts)
 
 
+def test_a_picture_that_was_begun_is_the_one_that_is_drawn_but_never_of_another_partition():
+    first, second = lines_in_square(12), lines_in_square(9, seed=4)
+    shown = []
+    for begin, then in ((None, first), (first, first), (None, second), (first, second)):
+        figure = Figure(figsize=(1, 1), dpi=100)
+        ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        ax.set_axis_off()
+        image = draw.regions(begin or then, ax=ax, fill="class")
+        if begin is not None:
+            image.start()
+            if then is not begin:
+                image.set_partition(then, fill="class")
+        shown.append(pixels(figure))
+    assert (shown[0] == shown[1]).all() and (shown[2] == shown[3]).all() and (shown[0] != shown[2]).any()
+
+
 def test_inverted_axes_mirror_the_picture():
     figure = Figure(figsize=(1, 1), dpi=100)
     ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
