@@ -17,7 +17,7 @@ from torch import nn
 import splineviz as sv
 
 quick = os.environ.get("SPLINEVIZ_QUICK") == "1"
-frames = 3 if quick else 20
+frames = 3 if quick else 16
 data = sv.recipes.load_data("digits")
 x, y = torch.as_tensor(np.asarray(data.train_x)).double().reshape(-1, 64), torch.as_tensor(data.train_y)
 
@@ -55,7 +55,8 @@ for frame, (third, part) in enumerate(slices):
     pictures.append(Image.open(path).convert("RGB"))
 
 # %% A clip, and four of its frames side by side
-pictures[0].save("plane_sweep.webp", save_all=True, append_images=pictures[1:], duration=160, loop=0, quality=25, method=6)
+clip = {"save_all": True, "append_images": pictures[1:], "duration": 200, "loop": 0, "quality": 40, "kmax": 1, "method": 6}
+pictures[0].save("plane_sweep.webp", **clip)  # kmax=1: a frame that builds on others has blocks
 chosen = [pictures[k * len(pictures) // 4] for k in range(4)]
 row = Image.new("RGB", (sum(picture.width for picture in chosen), chosen[0].height), "white")
 for index, picture in enumerate(chosen):
