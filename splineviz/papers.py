@@ -160,7 +160,7 @@ def figure(
             x, y = (place[0] + layout.side) / wide, (place[1] - (1.2 * layout.feet - 0.85) * layout.text) / layout.height
             paper.text(x, y, said[index], ha="right", va="top", color="#444444", fontsize=layout.sizes["foot"])
             if anchors:
-                star, size = 4.5 * layout.side, 9.5 * layout.side
+                star, size = min(4.5 * layout.side, 15.0), min(9.5 * layout.side, 36.0)
                 draw.anchors(partition.plane, ax=ax, thumbnails=thumbnails, labels=labels, star=star, size=size)
             _zooms(paper, layout, index, ax, views, partition, options, boundary)
         if note:

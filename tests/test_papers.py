@@ -189,6 +189,9 @@ def test_two_columns_of_fifty_thousand_regions_are_small_and_their_text_is_text(
     assert b"/Type3" not in pdf
     content = streams(pdf)
     assert b"BT" in content and (b"Tj" in content or b"TJ" in content)
+    said = b"".join(re.findall(rb"\(((?:[^()\\]|\\.)*)\)", content))  # kerning splits texts: [(re) 10 (gions)] TJ
+    for text in ("step 30,000", "50,176 regions", "slope norm"):
+        assert text.encode() in said.replace(b"\0", b"")  # two bytes a sign, or one
     svg = written(papers.figure(partition, width="column", titles=["step 30,000"]), "svg").decode()
     assert ">step 30,000</text>" in svg and ">50,176 regions</text>" in svg
     assert svg.count("<image") >= 1 and svg.count("<path") < 2_000  # the boundary's lines, not 50,000 polygons
