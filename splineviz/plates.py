@@ -21,6 +21,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
@@ -70,6 +71,7 @@ def dynamics(
         if phases is not None:
             _mark_phases(right, table, phases)
         last = float(curves.column(table, "step")[-1])
+        left.set_ylim(top=1.12)  # room for the letters above an accuracy of 1
         for ax in (left, right):
             for letter, step in zip("abcd", slices, strict=False):
                 ax.axvline(step, color="#555555", linewidth=0.7, linestyle=(0, (2, 2)), zorder=0.5)
@@ -347,14 +349,18 @@ def _mark_phases(ax: Axes, table: Sequence[Row], phases: tuple[int, int]) -> Non
         text = ax.text(x, 0.985, name, transform=ax.transAxes, **look)  # type: ignore[arg-type]
         if text.get_window_extent().width > abs(place.transform((end, 0))[0] - place.transform((begin, 0))[0]):
             text.remove()  # a phase too short for its name
+    halo = [patheffects.withStroke(linewidth=1.8, foreground="white")]  # values stand among curves
     for index in dict.fromkeys((0, low, peak, len(table) - 1)):
         ax.plot(steps[index], values[index], marker="o", markersize=3.0, color=TRAIN, zorder=3)
-        below = index == low and values[index] > bottom + 0.12 * (top - bottom)
-        ax.annotate(
-            f"{values[index]:.2f}", (steps[index], values[index]), xytext=(0, -4 if below else 4),
-            textcoords="offset points", ha="right" if index == len(table) - 1 else "left" if index == 0 else "center",
-            va="top" if below else "bottom", fontsize=6.5, color=TRAIN,
-        )  # fmt: skip
+        style: dict[str, Any] = {"fontsize": 6.5, "color": TRAIN, "path_effects": halo, "zorder": 4}
+        if index == len(table) - 1:
+            shift, style = (-5, 0), style | {"ha": "right", "va": "center"}
+        elif index == low and values[index] > bottom + 0.12 * (top - bottom):
+            shift, style = (0, -4), style | {"ha": "center", "va": "top"}
+        else:
+            shift, style = (0, 4), style | {"ha": "center" if index else "left", "va": "bottom"}
+        point = (steps[index], values[index])
+        ax.annotate(f"{values[index]:.2f}", point, xytext=shift, textcoords="offset points", **style)
 
 
 def _slices(area: Any, slices: Mapping[int, Partition], thumbnails: Sequence[Any]) -> None:
