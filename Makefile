@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 DEMO_STEPS ?= 30000
+OTHERS ?=
 SOAK_NETWORKS ?= 10000
 SOAK_FAULTS ?= 50
 SOAK_INPUTS ?= 100000
@@ -19,7 +20,8 @@ help:
 	@echo "            $(SOAK_INPUTS) hostile files and command lines"
 	@echo "make bench  beside other programs, into benchmarks/results (five minutes)"
 	@echo "make test-min   the tests with the oldest releases that are allowed, in .venv-min"
-	@echo "make release-check   build wheel and sdist, install each into an empty environment, try it"
+	@echo "make release-check   build wheel and sdist, install each into an empty environment, try it;"
+	@echo "            OTHERS=\"python3.12 python3.13\" for more interpreters"
 	@echo "make clean  remove the environment, caches and the demo's output"
 
 # The stamp makes a second call quick; a change of either file installs anew.
@@ -85,7 +87,7 @@ test-min:
 	.venv-min/bin/python -m pytest
 
 release-check: $(READY)
-	release/check
+	release/check $(OTHERS)
 
 clean:
 	rm -rf .venv .venv-min .venv-bench dist docs/_build docs/_generated demo out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
