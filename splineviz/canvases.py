@@ -163,7 +163,7 @@ class Panel:
         bar = figure.colorbar(self._image, cax=place, extend="neither")
         bar.outline.set(linewidth=1.0, edgecolor="#444444")
         # Above the bar, where it cannot be taken for the name of the panel beside it.
-        said = label or fills.LABELS.get(named, named)
+        said = label or ("class, margin" if named == "margin" else fills.LABELS.get(named, named))  # no room for more
         place.set_title(said, fontsize=15.5, fontweight="normal", color="#444444", loc="left", pad=10)
         place.grid(False)
         place.yaxis.set_minor_locator(NullLocator())

@@ -50,7 +50,7 @@ MOST = 4
 DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)))
 """Lines of the first run, the second, ..."""
 
-GAP, BAR = 30.0, 110.0
+GAP, BAR = 30.0, 160.0
 
 
 @dataclass(frozen=True, eq=False)

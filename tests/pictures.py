@@ -8,12 +8,14 @@ pictures are compared by the root mean square of their difference.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -46,3 +48,23 @@ def compare(name: str, got: np.ndarray, *, golden: Path = GOLDEN, tolerance: flo
         for kind, picture in (("got", got), ("expected", expected), ("diff", np.abs(difference).astype(np.uint8))):
             Image.fromarray(picture).save(failed / f"{name}-{kind}.png")
         raise AssertionError(f"{name}: pictures differ by {rms:.1f} of 255 (at most {tolerance}); see {failed}")
+
+
+def visible_texts(figure: Figure) -> list[Text]:
+    figure.draw_without_rendering()
+    # Axes keep ticks beyond their limits; those have texts that are not drawn.
+    hidden: set[Text] = set()
+    for axis in itertools.chain.from_iterable((ax.xaxis, ax.yaxis) for ax in figure.axes):
+        drawn = axis._update_ticks()
+        hidden |= {label for tick in axis.get_major_ticks() if tick not in drawn for label in (tick.label1, tick.label2)}
+    return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
+
+
+def assert_nothing_collides(figure: Figure) -> None:
+    boxes = [(text.get_text(), text.get_window_extent()) for text in visible_texts(figure)]
+    width, height = figure.bbox.width, figure.bbox.height
+    for name, box in boxes:
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, f"{name!r} is cut off: {box}"
+    for (a, first), (b, second) in itertools.combinations(boxes, 2):
+        apart = min(first.x1, second.x1) <= max(first.x0, second.x0) or min(first.y1, second.y1) <= max(first.y0, second.y0)
+        assert apart, f"{a!r} and {b!r} overlap"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import matplotlib
 
 matplotlib.use("Agg")
@@ -12,34 +10,13 @@ import numpy as np
 import pytest
 from arrangement import lines_in_square, rows
 from matplotlib.figure import Figure
-from matplotlib.text import Text
-from pictures import compare, pixels
+from pictures import assert_nothing_collides, compare, pixels, visible_texts
 
 from splineviz import draw, figures, fills
 
 STEPS = [0, 1, 2, 5, 10, 30, 100, 300, 1000, 2668, 10000, 30000]
 SMALL = (640, 360)
 OPTIONS = {"radius": 0.005, "num_vectors": 25, "limits": (0.5, 20.0), "thumbnails": [np.eye(8)] * 3}
-
-
-def visible_texts(figure: Figure) -> list[Text]:
-    figure.draw_without_rendering()
-    # Axes keep ticks beyond their limits; those have texts that are not drawn.
-    hidden: set[Text] = set()
-    for axis in itertools.chain.from_iterable((ax.xaxis, ax.yaxis) for ax in figure.axes):
-        drawn = axis._update_ticks()
-        hidden |= {label for tick in axis.get_major_ticks() if tick not in drawn for label in (tick.label1, tick.label2)}
-    return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
-
-
-def assert_nothing_collides(figure: Figure) -> None:
-    boxes = [(text.get_text(), text.get_window_extent()) for text in visible_texts(figure)]
-    width, height = figure.bbox.width, figure.bbox.height
-    for name, box in boxes:
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, f"{name!r} is cut off: {box}"
-    for (a, first), (b, second) in itertools.combinations(boxes, 2):
-        apart = min(first.x1, second.x1) <= max(first.x0, second.x0) or min(first.y1, second.y1) <= max(first.y0, second.y0)
-        assert apart, f"{a!r} and {b!r} overlap"
 
 
 def texts(figure: Figure) -> set[str]:
@@ -172,11 +149,19 @@ def test_any_steps_have_a_place(steps):
     assert len([t for t in ax.get_xticks() if ax.get_xlim()[0] <= t <= ax.get_xlim()[1]]) >= 1
 
 
-@pytest.mark.parametrize("fill", ["class", "hash", "area"])
-def test_other_fills(fill):
-    figure = figures.frame(lines_in_square(9), rows(STEPS), 3, size=SMALL, fill=fill)
+@pytest.mark.parametrize(
+    ("fill", "name"),
+    [("class", "class"), ("margin", "class, margin"), ("layer", "layer of birth"), ("area", "area"), ("hash", None),
+     ("lc", "local complexity"), ("values", "active units")],
+)  # fmt: skip
+def test_other_fills(fill, name):
+    partition = lines_in_square(9)
+    look = {"fill": np.arange(partition.num_regions), "fill_label": name} if fill == "values" else {"fill": fill}
+    figure = figures.frame(partition, rows(STEPS), 3, size=SMALL, **look)
     assert_nothing_collides(figure)
-    assert (fill in texts(figure)) == (fill != "hash")  # colours without an order have no colour bar
+    names = {ax.get_title(loc="left") for ax in figure.axes}
+    assert len(names) == (3 + (name is not None) if name != "local complexity" else 3)
+    assert name is None or name in names  # colours without an order have no colour bar
 
 
 def test_points_of_the_plane_have_no_thumbnails():
