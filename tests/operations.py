@@ -121,6 +121,7 @@ def exported(network: nn.Module, shape: tuple[int, ...], *, apart: bool = False)
         warnings.simplefilter("ignore")
         inputs = (torch.zeros(2, *shape, dtype=torch.float64),)
         batch = torch.export.Dim("batch", max=1024)  # torch 2.6 refuses one without an end for some operations
+        torch.compiler.reset()  # torch 2.6 counts all exports of one forward, Forward's, and stops after eight
         program = torch.export.export(network.double().eval(), inputs, dynamic_shapes=({0: batch},))
         return (program.run_decompositions() if apart else program).module()
 
