@@ -1,10 +1,10 @@
 """How well a sweep uses two cores: one process of one thread against two of them, and against two Dask workers.
 
-    python benchmarks/scaling.py [RUN ...] [--checkpoints 6] [--planes 2] [--rounds 2]
+    python benchmarks/scaling.py [RUN ...] [--checkpoints 10] [--planes 4] [--rounds 2]
 
 A sweep as users ask for one: runs x checkpoints x planes, local complexity with its defaults. Without RUN, two seeds of the
-paper's network (784-200x3-10, not trained: random weights, moved from step to step) are written first. A job takes one to
-three seconds. Each process has one thread, of numba, torch and every BLAS; "busy" is processor seconds of the one process
+paper's network (784-200x3-10, not trained: random weights, moved from step to step) are written first. A job takes about
+a second. Each process has one thread, of numba, torch and every BLAS; "busy" is processor seconds of the one process
 per second, which must not exceed 1.
 
     seconds        from the call of `sweep` to its table, samples, plans and manifest included; best of the rounds
@@ -93,8 +93,8 @@ class Timer:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="*", metavar="RUN")
-    parser.add_argument("--checkpoints", type=int, default=6, help="of each run")
-    parser.add_argument("--planes", type=int, default=2)
+    parser.add_argument("--checkpoints", type=int, default=10, help="of each run")
+    parser.add_argument("--planes", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=2, help="the best of so many")
     options = parser.parse_args()
     torch.set_num_threads(1)
