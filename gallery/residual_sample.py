@@ -54,6 +54,6 @@ for ax, half, part in zip(axes, halves, parts, strict=True):
 for ax, half in zip(axes, halves[1:], strict=False):  # where the next picture is
     ax.plot(*(sample + half * square[[0, 1, 2, 3, 0]]).T, color="white", linewidth=1.5)
 digit = axes[0].inset_axes((0.03, 0.72, 0.25, 0.25))
-digit.imshow(x[0].reshape(8, 8), cmap="gray")
+digit.imshow(x[0].reshape(8, 8).numpy(), cmap="gray")
 digit.set(xticks=[], yticks=[])
 figure.savefig("residual_sample.png", dpi=100)
