@@ -6,9 +6,11 @@ import contextlib
 import errno
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 from small_runs import network, samples, write_run
@@ -176,6 +178,24 @@ def cluster():
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
         ) as made:
             yield made
+
+
+def pages_fetched() -> int:
+    """Pages that fifty arrays of a megabyte cost, one after the other; each has 256, if none is used again."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        np.ones(1 << 17)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is kept by a call of the GNU C library")
+@pytest.mark.filterwarnings("ignore")
+def test_dask_workers_use_memory_again(cluster):
+    with engines.dask(cluster.scheduler_address) as executor:
+        executor.submit(pages_fetched).result()
+        assert executor.submit(pages_fetched, pure=False).result() < 50 * 256 // 4
 
 
 @pytest.mark.filterwarnings("ignore")  # of distributed's own, about ports, memory and workers that come and go
