@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         runs,
     )
     from splineviz.animate import animate
+    from splineviz.callbacks import lightning_callback
     from splineviz.certificate import CertificateReport, verify
     from splineviz.complexity import LocalComplexity, local_complexity
     from splineviz.crossings import Crossings, crossings
@@ -46,7 +47,9 @@ if TYPE_CHECKING:
     from splineviz.enumerate import partition
     from splineviz.estimates import Estimate, estimate, window_for
     from splineviz.explore import explore
+    from splineviz.jobs import LCOptions
     from splineviz.liveness import liveness
+    from splineviz.monitors import Monitor
     from splineviz.ops import Program
     from splineviz.papers import figure
     from splineviz.parallels import compare
@@ -72,7 +75,9 @@ __all__ = [
     "Deformation",
     "Estimate",
     "KnotDensity",
+    "LCOptions",
     "LocalComplexity",
+    "Monitor",
     "Part",
     "Partition",
     "Plane",
@@ -98,6 +103,7 @@ __all__ = [
     "figure",
     "figures",
     "gradient_complexity",
+    "lightning_callback",
     "liveness",
     "local_complexity",
     "measure_run",
@@ -126,7 +132,9 @@ _HOMES = {
     "Deformation": "deformations",
     "Estimate": "estimates",
     "KnotDensity": "densities",
+    "LCOptions": "jobs",
     "LocalComplexity": "complexity",
+    "Monitor": "monitors",
     "Part": "parts",
     "Partition": "partition",
     "Plane": "planes",
@@ -144,6 +152,7 @@ _HOMES = {
     "estimate": "estimates",
     "explore": "explore",
     "gradient_complexity": "densities",
+    "lightning_callback": "callbacks",
     "liveness": "liveness",
     "local_complexity": "complexity",
     "measure_run": "sweeps",

@@ -21,8 +21,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from splineviz import captions, figures, files, fills, provenance, reels, runs, sweeps, tweens
 from splineviz.errors import DataError
 from splineviz.films import HOLD, KEY, note
@@ -98,11 +96,11 @@ def animate(
     )
     if limits is None and fill in fills.SCALED:
         limits = fills.shared_limits((Partition.load(result.partition_path) for result in results), fill=fill)
-    settings = {} if lc is None else _settings(lc, opened)
+    settings = {} if lc is None else lc.settings(opened.train_x.shape[1:])
     painter = figures.FramePainter(
         [result.row for result in results],
         limits=limits,
-        thumbnails=_thumbnails(opened, chosen),
+        thumbnails=opened.anchors(chosen),
         size=size,
         fill=fill,
         cmap=cmap,
@@ -205,12 +203,3 @@ def _at(run: runs.Run, steps: Sequence[int] | None) -> runs.Run:
         raise DataError(f"steps: expected steps of checkpoints ({known}), got {', '.join(map(str, missing))}.")
     return replace(run, checkpoints=tuple(present[step] for step in sorted(set(steps))))
 
-
-def _settings(lc: LCOptions, run: runs.Run) -> dict[str, Any]:
-    """What the frames say of the local complexity; there are no more directions than an input has dimensions."""
-    return {"radius": lc.radius, "num_vectors": min(lc.num_vectors, int(np.prod(run.train_x.shape[1:])))}
-
-
-def _thumbnails(run: runs.Run, anchors: Sequence[int]) -> list[Any]:
-    """The anchors as pictures, where they are pictures."""
-    return list(run.anchors(anchors))

@@ -119,10 +119,18 @@ def shared_limits(partitions: Iterable[Partition], *, fill: Any = "slope") -> tu
     So one checkpoint with an unusual range cannot take the colours from all the others. fill: one of SCALED, or as many
     arrays of a value per region as there are partitions.
     """
-    shares = (np.arange(100) + 0.5) / 100
     each = itertools.repeat(fill) if isinstance(fill, str) else fill
-    found = [fill_quantiles(partition, shares, fill=one) for partition, one in zip(partitions, each, strict=False)]
-    values = np.sort(np.concatenate(found))
+    return limits_of([sampled(partition, one) for partition, one in zip(partitions, each, strict=False)])
+
+
+def sampled(partition: Partition, fill: Any = "slope") -> FloatArray:
+    """A hundred values of a fill, each standing for a hundredth of the window's area; empty if no value has a place."""
+    return fill_quantiles(partition, (np.arange(100) + 0.5) / 100, fill=fill)
+
+
+def limits_of(samples: Sequence[FloatArray]) -> tuple[float, float]:
+    """The scale that holds the middle 98% of what was `sampled` of several partitions."""
+    values = np.sort(np.concatenate(samples))
     return padded(*np.quantile(values, (0.01, 0.99))) if len(values) else padded(1.0, 1.0)
 
 

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import pickle
 import socket
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -90,6 +91,10 @@ class LCOptions:
     def most(self, place: str) -> int:
         """Most points at one of PLACES."""
         return self.points if isinstance(self.points, int) else int(self.points[PLACES.index(place)])
+
+    def settings(self, input_shape: Sequence[int]) -> dict[str, Any]:
+        """What pictures say of it: radius, and number of directions, of which an input has no more than dimensions."""
+        return {"radius": self.radius, "num_vectors": min(self.num_vectors, math.prod(input_shape))}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ all runs have are drawn. One frame is in memory at a time; what is up to date is
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -98,7 +99,7 @@ def compare(
     tables = [[result.row for result in some] for some in results]
     count = fills.layer_count(Partition.load(results[0][0].partition_path)) if layers else len(runs)
     titles = [f"layer {k + 1}" for k in range(count)] if layers else called
-    settings = _settings(lc, runs)
+    settings = {} if lc is None else lc.settings(max((run.train_x.shape[1:] for run in runs), key=math.prod))
     painter = strips.StripPainter(
         tables, titles, limits=limits, size=size, fill=fill, cmap=cmap, edge_color=edge_color,
         thumbnails=runs[0].anchors(anchors), **settings,
@@ -122,14 +123,6 @@ def compare(
     if note(poster) != shots[-1].key:
         files.write(poster, lambda stream: stream.write(shots[-1].path.read_bytes()))
     return Parallel(folder, tuple(shot.path for shot in shots), reel.videos, measured, poster, reel.drawn)
-
-
-def _settings(lc: LCOptions | None, runs: Sequence[Run]) -> dict[str, Any]:
-    """What the frames say of the local complexity; there are no more directions than an input has dimensions."""
-    if lc is None:
-        return {}
-    dimensions = max(int(np.prod(run.train_x.shape[1:])) for run in runs)
-    return {"radius": lc.radius, "num_vectors": min(lc.num_vectors, dimensions)}
 
 
 def _names(runs: Sequence[Run], names: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from torch import nn
@@ -28,6 +28,13 @@ from splineviz.errors import CheckpointError, DataError
 from splineviz.manifest import Manifest
 from splineviz.samples import Data
 from splineviz.tracing import trace
+
+
+class Observer(Protocol):
+    """What is told of every checkpoint that was saved, such as a `Monitor`."""
+
+    def saved(self, path: Path, step: int, last: bool) -> None:
+        """The run at `path` has the checkpoint of `step`, whole; last: the training ends there, as far as is known."""
 
 
 class Recorder:
@@ -41,6 +48,7 @@ class Recorder:
     per_decade: checkpoints for each tenfold of steps.
     if_exists: what to do with a run that is already there: "error", "overwrite" (its files are deleted first), or
     "resume" (its checkpoints stay, one that is saved again gives way; network and samples must be the same).
+    monitor: told of every checkpoint once it is saved; a `Monitor` measures it while the training waits.
 
     Raises TraceError for a model that is not piecewise affine, DataError for samples that do not fit, CheckpointError
     for a directory that already holds a run.
@@ -59,6 +67,7 @@ class Recorder:
         steps: int | None = None,
         per_decade: int = 10,
         if_exists: Literal["error", "overwrite", "resume"] = "error",
+        monitor: Observer | None = None,
     ):
         if if_exists not in ("error", "overwrite", "resume"):
             raise CheckpointError(f"if_exists: expected error, overwrite or resume, got {if_exists!r}.")
@@ -67,6 +76,7 @@ class Recorder:
         self.per_decade = int(per_decade)
         schedule(1, per_decade=self.per_decade)  # refuses a bad number now, not at the first checkpoint
         self._model = model
+        self._monitor = monitor
         data = Data.of(train, test, domain=domain, classes=classes)
         program = trace(model, data.train_x.shape[1:], smooth=True)
         self._keys = list(program.weights)
@@ -96,6 +106,8 @@ class Recorder:
         weights.save_state(target, {key: state[key] for key in self._keys})
         self._manifest = self._manifest.adding(Checkpoint(int(step), target, numbers))
         self._manifest.save(self.path)
+        if self._monitor is not None:
+            self._monitor.saved(self.path, int(step), step == self.steps)
         return target
 
     def _begin(self, data: Data, if_exists: str) -> None:
