@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 import splineviz as sv
+from splineviz.curves import step_axis
 
 quick = os.environ.get("SPLINEVIZ_QUICK") == "1"
 folder = Path("double_descent")
@@ -33,7 +34,7 @@ places = {
     "test": run.test_x[:count],
     "random": rng.uniform(*run.domain, (count, *run.train_x.shape[1:])),
 }
-steps, curves = [max(c.step, 0.6) for c in run.checkpoints], {name: [] for name in places}
+steps, curves = np.array([float(c.step) for c in run.checkpoints]), {name: [] for name in places}
 for checkpoint in run.checkpoints:
     found = sv.complexity.local_complexities(run.program(checkpoint), places, radius=0.05)
     for name, complexity in found.items():
@@ -48,7 +49,8 @@ for name, color in colors.items():
     mean, band = np.array(curves[name]).T
     bottom.plot(steps, mean, color=color, label=f"{name} points")
     bottom.fill_between(steps, mean - band, mean + band, color=color, alpha=0.2, linewidth=0)
-top.set(ylabel="accuracy", ylim=(0, 1.03), xscale="log")
+step_axis(bottom, steps)  # logarithmic, with a place for step 0
+top.set(ylabel="accuracy", ylim=(0, 1.03))
 bottom.set(ylabel="local complexity (r = 0.05, P = 25)", xlabel="training step", ylim=(0, None))
 bottom.legend(frameon=False)
 for ax in (top, bottom):

@@ -42,5 +42,5 @@ for ax, power in zip(axes.flat, range(0, 16, 2), strict=True):
     sv.draw.regions(part, ax=ax, fill="hash", line_width=0.4)
     low, high = part.window.min(axis=0), part.window.max(axis=0)
     ax.set(xticks=[], yticks=[], xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    ax.set_title(f"{2 * 10.0**-power:.0e} wide: {part.num_regions:,} regions")
+    ax.set_title(f"{2 * 10.0**-power:g} wide: {part.num_regions:,} regions")
 figure.savefig("zoom.png", dpi=85)

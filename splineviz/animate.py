@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from splineviz import captions, figures, files, fills, provenance, reels, runs, sweeps, tweens
+from splineviz.canvases import frame_size
 from splineviz.errors import DataError
 from splineviz.films import HOLD, KEY, note
 from splineviz.jobs import LCOptions, Result
@@ -82,7 +83,7 @@ def animate(
     None leaves it out. jobs: processes, or an executor, that measure; threads: of each. progress: see `Progress`.
     Raises DataError on an unknown format, fps or step, and whatever opening, slicing and measuring the run raise.
     """
-    formats = reels.known_formats(formats)
+    formats, size = reels.known_formats(formats), frame_size(size)
     if not 0 < fps <= 120:
         raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
     opened = run if isinstance(run, runs.Run) else runs.open_run(run)

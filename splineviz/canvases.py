@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from splineviz import draw, fills
+from splineviz.errors import DataError
 from splineviz.partition import Partition
 
 FRAME_STYLE: Any = {
@@ -51,6 +52,16 @@ FRAME_STYLE: Any = {
     "savefig.facecolor": "white",
 }
 """Style of an animation frame at 1920 x 1080."""
+
+
+def frame_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of a frame in pixels. Raises DataError unless there is room for panels beside one another: 7:4."""
+    width, height = size
+    if not (height >= 100 and width >= 1.75 * height):
+        raise DataError(
+            f"size: expected (width, height) in pixels with width >= 1.75 height >= 175, got {size}; 1280x720 would do."
+        )
+    return int(width), int(height)
 
 
 class Canvas:

@@ -35,7 +35,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from splineviz import draw, files
-from splineviz.canvases import FRAME_STYLE, Canvas, Panel
+from splineviz.canvases import FRAME_STYLE, Canvas, Panel, frame_size
 from splineviz.curves import (
     ACCURACY,
     COMPLEXITY,
@@ -107,7 +107,7 @@ class FramePainter:
     the anchors, as `draw.anchors` takes them; size: (width, height) in pixels; radius, num_vectors: of the local
     complexity, for its title; fill, cmap, line_width, edge_color: as `draw.regions` takes them. story: what the table's
     rows follow, by default the steps of training.
-    Raises ValueError when the table is empty or the size is not wide enough for the two columns (7:4).
+    Raises ValueError when the table is empty, or the size none as `frame_size` says.
     """
 
     def __init__(
@@ -129,10 +129,7 @@ class FramePainter:
     ) -> None:
         if not len(table):
             raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
-        width, height = size
-        if not (height >= 100 and width >= 1.75 * height):
-            raise ValueError(f"size: expected (width, height) in pixels with width >= 1.75 height >= 175, got {size}.")
-        self.table, self.size = list(table), (int(width), int(height))
+        self.table, self.size = list(table), frame_size(size)
         look = {"fill": fill, "cmap": cmap, "limits": limits, "line_width": line_width, "edge_color": edge_color}
         self._story = story
         self._complexity = (radius, num_vectors)

@@ -216,7 +216,14 @@ def anchor(text: str) -> int | str | Path:
     """A sample: a training sample by index or as class:NAME, or a file."""
     if Path(text).suffix.lower() in SAMPLES:
         return Path(text)
-    return text if re.fullmatch(r"class:.+", text) else at_least(0)(text)
+    if re.fullmatch(r"class:.+", text):
+        return text
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(
+            f"expected a training sample's number, class:NAME or a file ({', '.join(SAMPLES)}), got {text!r}; three of them "
+            "follow --anchors, and RUN stands before it"
+        )
+    return int(text)
 
 
 def thinning_flags(one: Any) -> None:

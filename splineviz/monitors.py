@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from splineviz import comparisons, fills, loggers, plans, runs, sweeps
+from splineviz.canvases import frame_size
 from splineviz.errors import DataError, FloatArray, JobError, TraceError
 from splineviz.figures import FramePainter
 from splineviz.jobs import LCOptions, Result
@@ -66,7 +67,7 @@ class Monitor:
         self._sinks = loggers.sinks(to)
         self._every, self._out, self._frames = every, None if out is None else Path(out), frames
         self._slice: dict[str, Any] = {"anchors": tuple(anchors), "window": window, "lc": lc, "threads": threads}
-        self._look: dict[str, Any] = {"fill": fill, "size": size}
+        self._look: dict[str, Any] = {"fill": fill, "size": frame_size(size)}
         self._seen = 0
         self._quantiles: list[FloatArray] = []
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from splineviz import figures, files, fills, reels, strips, sweeps
+from splineviz.canvases import frame_size
 from splineviz.errors import DataError
 from splineviz.films import note
 from splineviz.jobs import LCOptions, Result
@@ -80,6 +81,7 @@ def compare(
     if not 0 < fps <= 120:
         raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
     reels.known_formats(formats)
+    frame_size(size)
     folder, called = Path(out), _names(runs, names)
     common = sorted(set.intersection(*({c.step for c in run.checkpoints} for run in runs)))
     if not common:

@@ -26,7 +26,7 @@ from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 
 from splineviz import draw
-from splineviz.canvases import FRAME_STYLE, Canvas, Panel
+from splineviz.canvases import FRAME_STYLE, Canvas, Panel, frame_size
 from splineviz.curves import (
     ACCURACY,
     COMPLEXITY,
@@ -90,10 +90,7 @@ class StripPainter:
             raise DataError(f"titles: expected 1 to {MOST} panels in a row, got {len(titles)}.")
         if not tables or not all(len(table) for table in tables):
             raise DataError("tables: expected at least one row of each run, got none; measure a checkpoint first.")
-        width, height = size
-        if not (height >= 100 and width >= 1.7 * height):
-            raise DataError(f"size: expected (width, height) in pixels with width >= 1.7 height >= 170, got {size}.")
-        self.tables, self.size = [list(table) for table in tables], (int(width), int(height))
+        self.tables, self.size = [list(table) for table in tables], frame_size(size)
         self._canvas = canvas = Canvas(self.size)
         self.figure = canvas.figure
         count = len(titles)

@@ -22,6 +22,7 @@ import numpy as np
 
 from splineviz import cameras, figures, files, fills, reels, weights
 from splineviz.cameras import View
+from splineviz.canvases import frame_size
 from splineviz.checkpoints import Checkpoint
 from splineviz.curves import KNOTS, LENGTH, REGIONS, Story
 from splineviz.enumerate import partition
@@ -91,6 +92,7 @@ def tour(
     if not 0 < fps <= 120:
         raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
     reels.known_formats(formats)
+    frame_size(size)
     checkpoint = run.checkpoints[-1] if step is None else run.only([step]).checkpoints[0]
     folder = Path(out)
     views = _views(run, checkpoint, kind, anchors, toward, to=to, depth=depth, window=window, frames=frames)

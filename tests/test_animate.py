@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(run: Path, out: Path, **options: object) -> Animation:
-    return animate(run, out=out, size=SIZE, lc=LCOptions(points=10, num_vectors=4), **options)  # type: ignore[arg-type]
+    return animate(run, out=out, lc=LCOptions(points=10, num_vectors=4), **{"size": SIZE, **options})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -223,8 +223,10 @@ def test_videos_of_odd_size_and_of_one_frame(tmp_path):
         ({"tween": -1}, "a number of frames from 0 up, got -1"),
         ({"fps": 0}, "between 0 and 120, got 0"),
         ({"anchors": (0, 1, 99)}, "anchors"),
+        ({"size": (300, 300)}, "width >= 1.75 height"),
     ],
 )
 def test_refusals(run, tmp_path, options, message):
     with pytest.raises(DataError, match=message):
         make(run, tmp_path, **options)
+    assert not list(tmp_path.rglob("*.npz"))  # refused before any work

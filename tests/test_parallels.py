@@ -107,7 +107,7 @@ def test_progress_reaches_its_end(runs, tmp_path):
         (2, {"names": ["a"]}, "one for each of the 2 runs, got 1"),
         (2, {"fps": 0}, "between 0 and 120"),
         (2, {"formats": ["avi"]}, "got avi"),
-        (2, {"size": (300, 300)}, "width >= 1.7 height"),
+        (2, {"size": (300, 300)}, "width >= 1.75 height"),
     ],
 )
 def test_refusals(runs, tmp_path, count, options, message):

@@ -41,7 +41,7 @@ def test_refusals():
         painter(5)
     with pytest.raises(DataError, match="at least one row of each run"):
         StripPainter([[]], ["run"])
-    with pytest.raises(DataError, match="width >= 1.7 height"):
+    with pytest.raises(DataError, match="width >= 1.75 height"):
         painter(2, size=(500, 500))
     with pytest.raises(DataError, match="one for each of 2 panels, got 1"):
         painter(2).paint([Picture(lines_in_square(3))], 0)
