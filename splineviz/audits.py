@@ -116,7 +116,8 @@ def _row(
         )  # fmt: skip
         if key != entry["key"]:
             found.findings.append(f"{words}: its key is not that of what it says it was made of")
-        for name, value in partition_numbers(partition).items():
+        radius = None if said["lc"] is None else float(said["lc"]["radius"])
+        for name, value in partition_numbers(partition, radius).items():
             if not _same(row[name], value):
                 found.findings.append(f"{words}: the row has {name} = {row[name]!r}, its partition {value!r}")
         _prove(partition, run, entry, made, words, found, trust)

@@ -9,7 +9,8 @@ r"""Diamonds: the exact number of units whose knots meet a small neighbourhood o
                \/
 
 A unit is counted once, however many of its pieces meet the diamond. Units whose knots coincide on the slice share one
-edge and count as one. This room does not know torch and does not draw.
+edge and count as one. `spread` has the points of a window at which both are counted. This room does not know torch and
+does not draw.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splineviz._kernels import diamonds as _diamonds
-from splineviz.errors import PartitionError, to_points
+from splineviz.errors import DataError, FloatArray, PartitionError, to_points
 from splineviz.partition import Partition
 
 
@@ -38,24 +39,52 @@ def exact_counts(partition: Partition, points: Any, *, radius: float = 0.005) ->
         raise PartitionError(f"radius: expected a positive length, got {radius}; the paper uses 0.005.")
     uv = to_points(points, "points")
     _inside(partition, uv, radius)
-    knots = partition.edge_tag >= 0
     order = np.argsort(uv[:, 0], kind="stable")
     sorted_points = np.ascontiguousarray((uv - partition.centre)[order])
-    ends = np.ascontiguousarray(partition.local_vertices[partition.edges[knots]])
-    found = np.empty((0, 2), dtype=np.int64)
+    places = np.linspace(*(sorted_points[[0, -1], 0] if len(uv) else (0.0, 0.0)), 4 * len(uv) + 2)
+    low, cell = float(places[0]), float(places[1] - places[0]) or 1.0
+    starts = np.searchsorted(sorted_points[:, 0], places)
+    found = np.empty((64 * len(uv), 2), dtype=np.int64)
+    edges = partition.local_vertices, partition.edges, partition.edge_tag
     while True:
-        count = _diamonds.meetings(ends, sorted_points, float(radius), found)
+        count = _diamonds.meetings(*edges, sorted_points, low, cell, starts, float(radius), found)
         if count <= len(found):
             break
         found = np.empty((count, 2), dtype=np.int64)
-    tags = partition.edge_tag[knots].astype(np.int64)
     units = int(partition.unit_offsets[-1])
-    pairs = np.unique(order[found[:count, 0]] * units + tags[found[:count, 1]])
+    pairs = np.unique(order[found[:count, 0]] * units + partition.edge_tag[found[:count, 1]])
     point, tag = np.divmod(pairs, max(units, 1))
     layers = len(partition.unit_offsets) - 1
     kinks = [i for i in range(layers) if i not in partition.max_layers]
     layer = np.searchsorted(partition.unit_offsets, tag, side="right") - 1
     return np.bincount(layer * len(uv) + point, minlength=layers * len(uv)).reshape(layers, len(uv))[kinks]
+
+
+def spread(window: FloatArray, count: int, radius: float) -> FloatArray:
+    """Points (count, 2), uniform in a window shrunk by so much that diamonds of radius r stay inside; always the same ones.
+
+    window: (m, 2) a convex counter-clockwise polygon. Raises DataError where it is too small for the diamonds.
+    """
+    middle = window.mean(axis=0)
+    sides = np.roll(window, -1, axis=0) - window
+    normals = np.stack([-sides[:, 1], sides[:, 0]], axis=1)  # to the inside; lengths cancel
+    reaches = np.abs(normals).max(axis=1) / ((middle - window) * normals).sum(axis=1)  # of a diamond, over the room it has
+    shrink = 1 - 2 * radius * float(reaches.max())  # twice, so that no corner is on the window's border
+    if shrink <= 0:
+        raise DataError(
+            f"window: expected one wider than {4 * radius:g}, for diamonds of radius {radius:g}; take a larger one."
+        )
+    corners = middle + shrink * (window - middle)
+    arms = corners[1:] - corners[0]
+    areas = arms[:-1, 0] * arms[1:, 1] - arms[:-1, 1] * arms[1:, 0]
+    rng = np.random.default_rng(0)
+    if np.ptp(areas) <= 1e-9 * areas.max():  # the halves of a square
+        triangle = rng.integers(len(areas), size=count)
+    else:
+        triangle = rng.choice(len(areas), count, p=areas / areas.sum())
+    a, b = rng.uniform(size=(2, count, 1))
+    a, b = np.where(a + b > 1, 1 - a, a), np.where(a + b > 1, 1 - b, b)
+    return np.asarray(corners[0] + a * arms[triangle] + b * arms[triangle + 1])
 
 
 def complexities(partition: Partition, *, radius: float | None = None) -> npt.NDArray[np.int64]:

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz import archives, certificate, checkpoints, churn, files, locks, measures, provenance, weights
+from splineviz import archives, certificate, checkpoints, churn, counterparts, files, locks, measures, provenance, weights
 from splineviz.complexity import local_complexities
 from splineviz.crossings import crossings
 from splineviz.enumerate import partition
@@ -46,7 +46,7 @@ from splineviz.planes import Plane
 from splineviz.samples import Array, Data
 from splineviz.workers import available, one_torch_thread
 
-FORMAT = 4
+FORMAT = 5
 """Part of every key: raised when the same input gives other numbers, so that old rows are not taken for new ones."""
 
 PLACES = ("train", "test", "random")
@@ -58,13 +58,15 @@ BATCH = 1000
 COLUMNS = (
     "step", "regions", "train_accuracy", "test_accuracy",
     *(f"lc_{place}{suffix}" for place in PLACES for suffix in ("", "_band", "_live")),
-    "boundary_length", *measures.COLUMNS, "crossings", "units_live", "units_linear", "units_dead", "churn",
+    *counterparts.COLUMNS, "boundary_length", *measures.COLUMNS, "crossings", "units_live", "units_linear", "units_dead",
+    "churn",
 )  # fmt: skip
 """The numbers of a row, in order; NaN where one is not available.
 
 regions: activation regions on the window. accuracies: shares in [0, 1]. lc_*: sampled local complexity (mean over points),
-its 99% band (half-width), and its mean with each layer's count scaled by units / live units. boundary_length: of the
-decision boundary, in input-space length. Then knots near anchors and boundary, margins and shapes of regions, as in
+its 99% band (half-width), and its mean with each layer's count scaled by units / live units. slice_*: exact and sampled
+number of units in neighbourhoods on the slice, see `counterparts`. boundary_length: of the decision boundary, in input-space
+length. Then knots near anchors and boundary, margins and shapes of regions, as in
 `measures.COLUMNS`. crossings: knots that the polyline through the anchors and back to the first meets. units_live,
 units_linear, units_dead: over the training points of the local complexity, see `liveness`. churn: share of the window that
 went to other patterns since the checkpoint before, see `churn`; `sweeps` adds it. No number depends on the clock or on the
@@ -297,10 +299,11 @@ def work(job: Job) -> Result:
 
 def _numbers(job: Job, program: Program, result: Partition) -> dict[str, float]:
     """A row's numbers; the geometry's while torch counts, since neither needs the other, if the job has a second thread."""
+    radius = None if job.lc is None else job.lc.radius
     if (job.threads or available()) == 1:
-        return _network_numbers(job, program) | partition_numbers(result)
+        return _network_numbers(job, program) | partition_numbers(result, radius)
     with ThreadPoolExecutor(1) as beside:
-        numbers = beside.submit(partition_numbers, result)
+        numbers = beside.submit(partition_numbers, result, radius)
         return _network_numbers(job, program) | numbers.result()
 
 
@@ -314,6 +317,7 @@ def _network_numbers(job: Job, program: Program) -> dict[str, float]:
     row["crossings"] = _crossings(program, job.plane)
     if job.lc is not None:
         row |= _complexities(trained, samples, job.lc, job.threads) | _liveness(program, samples)
+        row |= counterparts.sampled(program, job.plane, job.window, job.lc.radius, job.threads)
     return row
 
 
@@ -358,11 +362,12 @@ def accuracy(program: Program, samples: Mapping[str, Array], name: str) -> float
     return right / len(x)
 
 
-def partition_numbers(result: Partition) -> dict[str, float]:
-    """The columns of a row that follow from the partition alone."""
+def partition_numbers(result: Partition, radius: float | None) -> dict[str, float]:
+    """The columns of a row that follow from the partition; radius: of the local complexity, None leaves it out."""
     segments = result.decision_boundary()
     length = float(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum())
-    return {"regions": float(result.num_regions), "boundary_length": length, **measures.summary(result)}
+    exact = counterparts.exact(result, radius)
+    return {"regions": float(result.num_regions), **exact, "boundary_length": length, **measures.summary(result)}
 
 
 def _complexities(

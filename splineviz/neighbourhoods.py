@@ -246,7 +246,7 @@ def _weight(program: Program, shape: tuple[int, ...], first: int, stop: int) -> 
     if len(weights) != 1 or weights[0] is None or not {step.op for step in steps} <= DENSE or inputs > WIDEST:
         return None
     reads = [register for step in program.steps for register in step.inputs] + [program.output]
-    chain = [steps[0].inputs[0], *(step.output for step in steps)]
+    chain = [program.steps[first - 1].output, *(step.output for step in steps)]
     if [step.inputs[0] for step in steps] != chain[:-1] or any(reads.count(register) != 1 for register in chain):
         return None
     one = torch.eye(inputs, dtype=program.dtype).reshape(inputs, *shape)

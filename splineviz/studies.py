@@ -250,7 +250,7 @@ def squares(partition: Partition, count: int) -> tuple[FloatArray, FloatArray, f
     chosen = rng.choice(len(segments), 8 * count, p=lengths / lengths.sum())
     share = rng.uniform(size=(8 * count, 1))
     on = segments[chosen, 0] + share * (segments[chosen, 1] - segments[chosen, 0])
-    off = spread(partition, 40 * count, side / 4)
+    off = diamonds.spread(partition.window, 40 * count, side / 4)
     off = off[boundary.distances(off, segments) >= 2 * side]
     return on[_holds(partition.window, on, side)][:count], off[:count], side
 
@@ -290,7 +290,7 @@ def _exact(measured: Measured) -> Outcome:
 
 def _counted(run: runs.Run, index: int, partition: Partition, points: int) -> dict[str, float]:
     """Mean exact and sampled number of units in the diamonds of RADII round points drawn uniformly on the slice."""
-    uv = spread(partition, points, max(RADII))
+    uv = diamonds.spread(partition.window, points, max(RADII))
     program = run.program(run.checkpoints[index])
     x = partition.plane.embed(uv)
     sampled = local_complexities_at(program, {"x": x}, radii=RADII, directions=partition.plane.basis)
@@ -349,24 +349,6 @@ _STUDIES: dict[str, Callable[[Measured], Outcome]] = {
 
 STUDIES = tuple(_STUDIES)
 """Names of the studies."""
-
-
-def spread(partition: Partition, points: int, radius: float) -> FloatArray:
-    """Points (n, 2), uniform in the window shrunk by so much that diamonds stay inside; the same at every checkpoint."""
-    middle = partition.window.mean(axis=0)
-    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
-    shrink = 1 - 4 * radius / float((high - low).min())
-    if shrink <= 0:
-        raise DataError(
-            f"window: expected one wider than {4 * radius:g}, for diamonds of radius {radius:g}; take a larger one."
-        )
-    corners = middle + shrink * (partition.window - middle)
-    rng = np.random.default_rng(0)
-    triangle = rng.integers(1, len(corners) - 1, points)
-    a, b = rng.uniform(size=(2, points, 1))
-    a, b = np.where(a + b > 1, 1 - a, a), np.where(a + b > 1, 1 - b, b)
-    first = corners[0]
-    return np.asarray(first + a * (corners[triangle] - first) + b * (corners[triangle + 1] - first))
 
 
 # ---- files -------------------------------------------------------------------------------------------

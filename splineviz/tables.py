@@ -37,6 +37,10 @@ class Meaning:
 
 _FIXED = {
     "regions": Meaning("window", "regions", "regions"),
+    "slice_exact": Meaning("window", "slice_exact", "units"),
+    "slice_exact_band": Meaning("window", "slice_exact_band", "units"),
+    "slice_sampled": Meaning("window", "slice_sampled", "units"),
+    "slice_sampled_band": Meaning("window", "slice_sampled_band", "units"),
     "boundary_length": Meaning("window", "boundary_length", LENGTH),
     "near": Meaning("window", "near", LENGTH),
     "margin_boundary": Meaning("anchors", "margin_boundary", LENGTH),

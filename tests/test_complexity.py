@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from parts import Forward
 from torch import nn
 
 from splineviz import directions as frames
@@ -449,3 +450,24 @@ def test_the_model_and_the_points_are_left_as_they_were():
     assert isinstance(local_complexity(model.train(), x, radius=radius), LocalComplexity)
     assert model.training and torch.equal(x, points)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_branch_that_passes_a_kink_by_is_no_map_from_behind_it():
+    """Between the two kinks stands one linear map, and it reads what came before the first."""
+
+    def forward(m, x):
+        y = m.low(x)
+        first = torch.relu(m.wide(x))
+        second = torch.relu(m.high(y))
+        return m.out(first) + second
+
+    torch.manual_seed(0)
+    wide, low, high, out = nn.Linear(4, 5), nn.Linear(4, 3), nn.Linear(3, 2), nn.Linear(5, 2)
+    model = Forward(forward, wide=wide, low=low, high=high, out=out).double()
+    x = np.random.default_rng(0).standard_normal((30, 4))
+    found = local_complexity(model, x, radius=0.5, directions=np.eye(4))
+    arms = 0.5 * torch.eye(4).double()
+    vertices = torch.from_numpy(x)[:, None] + torch.cat([arms, -arms])
+    values = [wide(vertices), high(low(vertices))]
+    expected = [((z.amin(1) < 0) & (z.amax(1) > 0)).sum(1).numpy() for z in values]
+    assert sorted(map(tuple, found.counts)) == sorted(map(tuple, expected))

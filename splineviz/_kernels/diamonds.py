@@ -11,7 +11,6 @@ Strict: a knot that only touches a diamond from outside does not meet it.
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
 
@@ -27,20 +26,29 @@ def _nearest(ax, ay, bx, by):
 
 
 @njit(nogil=True, cache=True)
-def meetings(ends, points, radius, found):
-    """Write (point, piece) of every meeting to found (K, 2), as far as it goes; returns how many there are.
+def meetings(vertices, edges, tags, points, low, cell, starts, radius, found):
+    """Write (point, edge) of every meeting to found (K, 2), as far as it goes; returns how many there are.
 
-    ends (E, 2, 2); points (n, 2), sorted by u.
+    edges (E, 2) into vertices (V, 2), those with a negative tag (E,) are left out; points (n, 2), sorted by u, those from
+    low + b cell on begin at starts[b].
     """
-    count = 0
-    for e in range(len(ends)):
-        ax, ay, bx, by = ends[e, 0, 0], ends[e, 0, 1], ends[e, 1, 0], ends[e, 1, 1]
-        low, high = min(ay, by) - radius, max(ay, by) + radius
-        right = max(ax, bx) + radius
-        i = np.searchsorted(points[:, 0], min(ax, bx) - radius)
+    count, last = 0, len(starts) - 1
+    for e in range(len(edges)):
+        if tags[e] < 0:
+            continue
+        ax, bx = vertices[edges[e, 0], 0], vertices[edges[e, 1], 0]
+        left, right = min(ax, bx) - radius, max(ax, bx) + radius
+        # One place early, so that rounding cannot skip a point.
+        i = starts[max(min(int((left - low) / cell) - 1, last), 0)]
+        while i < len(points) and points[i, 0] < left:
+            i += 1
+        if i == len(points) or points[i, 0] > right:
+            continue
+        ay, by = vertices[edges[e, 0], 1], vertices[edges[e, 1], 1]
+        bottom, top = min(ay, by) - radius, max(ay, by) + radius
         while i < len(points) and points[i, 0] <= right:
             u, v = points[i, 0], points[i, 1]
-            if low <= v <= high and _nearest(ax - u, ay - v, bx - u, by - v) < radius:
+            if bottom <= v <= top and _nearest(ax - u, ay - v, bx - u, by - v) < radius:
                 if count < len(found):
                     found[count, 0], found[count, 1] = i, e
                 count += 1
