@@ -204,7 +204,7 @@ def plot_curves(
             low, high = (values - band)[keep], (values + band)[keep]
             artists.append(ax.fill_between(steps[keep], low, high, color=color, alpha=0.22 * strength, linewidth=0))
         marker = "o" if keep.sum() == 1 else None
-        style = {"color": color, "alpha": strength, "label": label, "marker": marker}
+        style: dict[str, Any] = {"color": color, "alpha": strength, "label": label, "marker": marker}
         style["linestyle"] = DASHED.get(name, "solid") if line is None else line
         style["linewidth"] = (0.55 if name in DASHED else 1.0) * matplotlib.rcParams["lines.linewidth"]
         artists += ax.plot(steps[keep], values[keep], **style)

@@ -65,7 +65,7 @@ def windows() -> Figure:
 
 
 def layers() -> Figure:
-    return plates.layers({0: deep(0), 30000: deep(1)})
+    return plates.layers({0: deep(6), 30000: deep(23)})
 
 
 def exact() -> Figure:
