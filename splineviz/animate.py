@@ -23,6 +23,7 @@ from typing import Any
 
 from splineviz import captions, figures, files, fills, provenance, reels, runs, sweeps, tweens
 from splineviz.canvases import frame_size
+from splineviz.curves import PANELS, training
 from splineviz.errors import DataError
 from splineviz.films import HOLD, KEY, note
 from splineviz.jobs import LCOptions, Result
@@ -66,6 +67,7 @@ def animate(
     cmap: Any = None,
     limits: tuple[float, float] | None = None,
     edge_color: Any = "black",
+    panels: Sequence[str] = PANELS,
     lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
     jobs: int | Executor = 1,
     threads: int | None = None,
@@ -79,13 +81,15 @@ def animate(
     tween: frames between two checkpoints, each the exact partition of the network with interpolated weights (`tweens`),
     marked as such on the frame; they are drawn here, one after the other.
     size: of a frame in pixels. steps: draw these checkpoints only. fill, cmap, limits, edge_color: as `draw.regions` takes
-    them; by default the limits hold the middle 98% of the slices of all checkpoints. lc: settings of the local complexity,
+    them; by default the limits hold the middle 98% of the slices of all checkpoints. panels: one to four of `curves.CHARTS`,
+    beside the slice from top to bottom; one without values is left out. lc: settings of the local complexity,
     None leaves it out. jobs: processes, or an executor, that measure; threads: of each. progress: see `Progress`.
-    Raises DataError on an unknown format, fps or step, and whatever opening, slicing and measuring the run raise.
+    Raises DataError on an unknown format, fps, step or panel, and whatever opening, slicing and measuring the run raise.
     """
     formats, size = reels.known_formats(formats), frame_size(size)
     if not 0 < fps <= 120:
         raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
+    story = training(panels)
     opened = run if isinstance(run, runs.Run) else runs.open_run(run)
     opened, folder = _at(opened, steps), Path(out)
     measuring = None if progress is None else lambda done, total, text="": progress(done, 2 * total, text)
@@ -106,27 +110,24 @@ def animate(
         fill=fill,
         cmap=cmap,
         edge_color=edge_color,
+        story=story,
         **settings,
     )
     rows = [{name: str(value) for name, value in r.row.items()} for r in results]
     code = [figures.painters(), files.digest(Path(tweens.__file__).read_bytes())]
-    look = files.digest(code, rows, limits, list(size), fill, str(cmap), str(edge_color), chosen, settings, opened.note)
+    shown = [list(size), fill, str(cmap), str(edge_color), list(panels)]
+    look = files.digest(code, rows, limits, shown, chosen, settings, opened.note)
     shots = _shots(opened, results, folder, tween, look, opened.plane(chosen), window)
     measured = len(results)
     reel = reels.shoot(
         [shot.taken(painter) for shot in shots], folder, formats=formats, fps=fps * (tween + 1),
         progress=progress and (lambda done, text: progress(measured + done * measured // len(shots), 2 * measured, text)),
     )  # fmt: skip
-    summary = folder / "summary.png"
-    if note(summary) != look:
-        figure = figures.summary(painter.table, note=opened.note, **settings)
-        files.write(summary, lambda stream: figure.savefig(stream, format="png", metadata={KEY: look}))
+    summary, poster = _stills(folder, painter.table, shots[-1], look, opened.note, settings)
     _words(folder, painter.table, fps, tween, fill, opened.note)
     frames = tuple(shot.path for shot in shots if shot.tween is None)
-    poster = folder / "poster.png"
-    if note(poster) != shots[-1].key:
-        files.write(poster, lambda stream: stream.write(frames[-1].read_bytes()))
     asked = {"formats": formats, "fps": fps, "size": size, "tween": tween, "fill": fill, "limits": limits, "look": look}
+    asked |= {"panels": list(panels)}
     provenance.write_manifest(folder, "film", asked)
     return Animation(
         folder, frames, reel.videos, summary, folder / "measures.csv", poster, folder / "animation.vtt", reel.drawn
@@ -180,6 +181,19 @@ def _loader(result: Result) -> Callable[[], Partition]:
 
 def _cutter(run: runs.Run, a: Any, b: Any, share: float, plane: Any, window: Any) -> Callable[[], Partition]:
     return lambda: tweens.tween(run, a, b, share, plane=plane, window=window)
+
+
+def _stills(
+    folder: Path, table: Sequence[Any], last: _Shot, look: str, said: str, settings: dict[str, Any]
+) -> tuple[Path, Path]:
+    """The summary and the poster, the last frame; what is up to date is not touched."""
+    summary, poster = folder / "summary.png", folder / "poster.png"
+    if note(summary) != look:
+        figure = figures.summary(table, note=said, **settings)
+        files.write(summary, lambda stream: figure.savefig(stream, format="png", metadata={KEY: look}))
+    if note(poster) != last.key:
+        files.write(poster, lambda stream: stream.write(last.path.read_bytes()))
+    return summary, poster
 
 
 def _words(folder: Path, table: Sequence[Any], fps: float, tween: int, fill: str, note: str) -> None:

@@ -9,7 +9,7 @@ This room lays out no figure and knows no partition.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import matplotlib
@@ -19,45 +19,104 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from splineviz.errors import FloatArray
+from splineviz.errors import DataError, FloatArray
 
 Row = Mapping[str, float]
 
 TRAIN, TEST, RANDOM = "#006428", "#9e3303", "#084a91"
 """Colours of the curves, those of the paper (arXiv 2402.15555)."""
 
+EXACT, SAMPLED = "#e08214", "#333333"
+"""Colours of the two counts in the same neighbourhoods; they nearly coincide, so the second is dashed and dark."""
+
+BOUNDARY = "#b00009"
+"""Colour of what belongs to the decision boundary."""
+
+Curves = tuple[tuple[str, str, str], ...]
+
 ACCURACY = (("train_accuracy", "train", TRAIN), ("test_accuracy", "test", TEST))
 COMPLEXITY = (("lc_train", "train", TRAIN), ("lc_test", "test", TEST), ("lc_random", "random", RANDOM))
+SLICE = (("slice_exact", "exact", EXACT), ("slice_sampled", "sampled", SAMPLED))
 REGIONS = (("regions", "regions", "#333333"),)
-LENGTH = (("boundary_length", "boundary length", "#b00009"),)
+MIGRATION = (("knot_ratio_boundary", "boundary", BOUNDARY), ("knot_ratio_anchors", "anchors", TRAIN))
+VARIATION = (("variation_ratio_boundary", "boundary", BOUNDARY), ("variation_ratio_anchors", "anchors", TRAIN))
+UNITS = (("units_live", "live", TRAIN), ("units_linear", "linear", "#999999"), ("units_dead", "dead", "#333333"))
+LENGTH = (("boundary_length", "boundary length", BOUNDARY),)
+CHURN = (("churn", "churn", "#333333"),)
 KNOTS = (("knot_length", "knots", "#333333"),)
+
+DASHED: Mapping[str, Any] = {"slice_sampled": (0, (2.6, 2.0))}
+"""Lines of columns that would hide another, so that both are seen: thin, and without a band of their own."""
+
 RATIO = 1000.0
 """Values that are all positive and so many times apart are drawn on a logarithmic scale."""
 
-Curves = tuple[tuple[str, str, str], ...]
+MOST = 4
+"""Most panels of curves beside a slice."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A panel of curves: its title, its curves, what its axis says, and a value that is marked by a line.
+
+    label: of the axis, where {radius} and {both} stand for the settings of the local complexity.
+    """
+
+    title: str
+    curves: Curves
+    label: str = ""
+    level: float | None = None
+
+    def of(self, table: Sequence[Row]) -> Chart:
+        """The panel with those of its curves that have a value in the table."""
+        return replace(self, curves=present(table, self.curves))
+
+    def said(self, radius: float | None, num_vectors: int | None) -> str:
+        """The label, with the settings in it."""
+        return self.label.format(radius=settings_label(radius, None), both=settings_label(radius, num_vectors))
+
+
+CHARTS = {
+    "accuracy": Chart("accuracy", ACCURACY),
+    "complexity": Chart("local complexity", COMPLEXITY, "{both}"),
+    "exact": Chart("units nearby, on the slice", SLICE, "{radius}"),
+    "regions": Chart("regions", REGIONS),
+    "migration": Chart("knots near", MIGRATION, "ratio to window", 1.0),
+    "variation": Chart("gradient jumps near", VARIATION, "ratio to window", 1.0),
+    "units": Chart("units", UNITS, "training points"),
+    "boundary": Chart("length of the decision boundary", LENGTH),
+    "churn": Chart("share of the window that changed", CHURN),
+}
+"""The panels beside a slice, by name."""
+
+PANELS = ("accuracy", "complexity", "exact")
+"""Those of a film, unless others are asked for."""
 
 
 @dataclass(frozen=True)
 class Story:
     """What the frames of a film are frames of: the column that the cursor moves along, its label and scale, the panels.
 
-    scale: "steps" (logarithmic, with a place for 0), "log" or "linear". panels: (curves, title) of the upper and the lower
-    one; the first of `upper` and of `lower` with a value in the table is taken.
+    scale: "steps" (logarithmic, with a place for 0), "log" or "linear". panels: from top to bottom, each in several ways;
+    the first with a value in the table is taken.
     """
 
     along: str
     label: str
     scale: Literal["steps", "log", "linear"]
-    upper: tuple[tuple[Curves, str], ...]
-    lower: tuple[tuple[Curves, str], ...]
+    panels: tuple[tuple[Chart, ...], ...]
 
-    def panels(self, table: Sequence[Row]) -> list[tuple[Curves, str]]:
-        """The upper and the lower panel: those of its curves that have a value, and its title."""
-        chosen = []
-        for ways in (self.upper, self.lower):
-            found = [(present(table, curves), title) for curves, title in ways]
-            chosen.append(next((way for way in found if way[0]), found[-1]))
-        return chosen
+    def charts(self, table: Sequence[Row]) -> list[Chart]:
+        """The panels that have a value in the table, each with those of its curves that have one, no panel twice.
+
+        Where none has one, the number of regions.
+        """
+        chosen: list[Chart] = []
+        for ways in self.panels:
+            way = next((way.of(table) for way in ways if way.of(table).curves), None)
+            if way is not None and way not in chosen:
+                chosen.append(way)
+        return chosen or [CHARTS["regions"].of(table)]
 
     def axis(self, ax: Axes, table: Sequence[Row]) -> None:
         """Set the axis that the cursor moves along."""
@@ -77,10 +136,21 @@ class Story:
         ax.xaxis.set_minor_locator(NullLocator())
 
 
-TRAINING = Story(
-    "step", "training step", "steps",
-    ((ACCURACY, "accuracy"),), ((COMPLEXITY, "local complexity"), (REGIONS, "regions")),
-)  # fmt: skip
+def training(panels: Sequence[str] = PANELS) -> Story:
+    """The story of a run's checkpoints, with panels of CHARTS; without local complexity its panel shows the regions.
+
+    Raises DataError on a name that is not known, and unless there are 1 to MOST panels.
+    """
+    names = list(dict.fromkeys([panels] if isinstance(panels, str) else panels))
+    if unknown := [str(name) for name in names if name not in CHARTS]:
+        raise DataError(f"panels: expected some of {', '.join(CHARTS)}, got {', '.join(unknown)}.")
+    if not 1 <= len(names) <= MOST:
+        raise DataError(f"panels: expected 1 to {MOST} of {', '.join(CHARTS)}, got {len(names)}.")
+    instead = {"complexity": (CHARTS["regions"],)}
+    return Story("step", "training step", "steps", tuple((CHARTS[name], *instead.get(name, ())) for name in names))
+
+
+TRAINING = training()
 """Checkpoints of a run."""
 
 
@@ -118,21 +188,25 @@ def present(table: Sequence[Row], curves: Curves) -> Curves:
 
 
 def plot_curves(
-    ax: Axes, table: Sequence[Row], curves: Curves, *, along: str = "step", strength: float = 1.0,
-    line: Any = "solid",
-) -> list[Artist]:  # fmt: skip
-    """Draw curves and their bands over a column; strength scales their opacity, line is a style. Returns the artists."""
+    ax: Axes, table: Sequence[Row], curves: Curves, *, along: str = "step", strength: float = 1.0, line: Any = None
+) -> list[Artist]:
+    """Draw curves and their bands over a column; strength scales their opacity. Returns the artists.
+
+    line: a style for all of them, by default solid but for those that are DASHED.
+    """
     steps = column(table, along)
     artists: list[Artist] = []
     for name, label, color in curves:
         values, band = column(table, name), column(table, f"{name}_band")
         keep = np.isfinite(values)
         band = np.nan_to_num(band)
-        if band[keep].any():
+        if band[keep].any() and name not in DASHED:  # one band says it
             low, high = (values - band)[keep], (values + band)[keep]
             artists.append(ax.fill_between(steps[keep], low, high, color=color, alpha=0.22 * strength, linewidth=0))
         marker = "o" if keep.sum() == 1 else None
-        style = {"color": color, "alpha": strength, "label": label, "marker": marker, "linestyle": line}
+        style: dict[str, Any] = {"color": color, "alpha": strength, "label": label, "marker": marker}
+        style["linestyle"] = DASHED.get(name, "solid") if line is None else line
+        style["linewidth"] = (0.55 if name in DASHED else 1.0) * matplotlib.rcParams["lines.linewidth"]
         artists += ax.plot(steps[keep], values[keep], **style)
     return artists
 
@@ -141,7 +215,7 @@ def value_axis(ax: Axes, table: Sequence[Row], curves: Curves) -> None:
     """Limits that hold all curves with their bands; [0, 1] for accuracies; logarithmic for positive values RATIO apart."""
     if curves and curves[0][0].endswith("_accuracy"):
         ax.set_ylim(-0.02, 1.03)
-        ax.set_yticks(np.linspace(0, 1, 5 if ax.get_window_extent().height > 150 else 3))
+        ax.set_yticks(np.linspace(0, 1, 5 if _room(ax) >= 9 else 3))
         return
     low, high, whole = np.inf, -np.inf, True
     for name, _, _ in curves:
@@ -159,8 +233,26 @@ def value_axis(ax: Axes, table: Sequence[Row], curves: Curves) -> None:
         return
     room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
     ax.set_ylim(low - room if low < 0 or low - room > 0 else 0.0, high + room)
-    ax.yaxis.set_major_locator(MaxNLocator(5, integer=whole and high > low))  # there is no half a region
+    most = 6 if _room(ax) >= 12 else 5
+    ax.yaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], integer=whole and high > low))  # no half a region
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def mark_level(ax: Axes, level: float | None) -> None:
+    """A thin line at a value, which then lies within the limits; nothing for None."""
+    if level is None:
+        return
+    ax.axhline(level, color="#888888", linewidth=0.4 * matplotlib.rcParams["lines.linewidth"], zorder=0.6)
+    low, high = ax.get_ylim()
+    ax.set_ylim(min(low, 0.95 * level), max(high, 1.05 * level))
+
+
+def _room(ax: Axes) -> float:
+    """How many labels of ticks fit upon each other beside an Axes."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    size = FontProperties(size=matplotlib.rcParams["ytick.labelsize"]).get_size_in_points()
+    return float(ax.get_window_extent().height * 72.0 / figure.dpi / size)
 
 
 def name_curves(ax: Axes, curves: Curves, size: float) -> None:

@@ -41,7 +41,8 @@ def exact_counts(partition: Partition, points: Any, *, radius: float = 0.005) ->
     _inside(partition, uv, radius)
     order = np.argsort(uv[:, 0], kind="stable")
     sorted_points = np.ascontiguousarray((uv - partition.centre)[order])
-    places = np.linspace(*(sorted_points[[0, -1], 0] if len(uv) else (0.0, 0.0)), 4 * len(uv) + 2)
+    first, last = sorted_points[[0, -1], 0] if len(uv) else (0.0, 0.0)
+    places = np.linspace(float(first), float(last), 4 * len(uv) + 2)
     low, cell = float(places[0]), float(places[1] - places[0]) or 1.0
     starts = np.searchsorted(sorted_points[:, 0], places)
     found = np.empty((64 * len(uv), 2), dtype=np.int64)

@@ -14,7 +14,8 @@ r"""Whole figures from data: one frame of the animation, and the summary of a ru
 
 A table is a sequence of rows, one a checkpoint, in order of steps: mappings with the keys that `runs` writes
 (step, regions, train_accuracy, ..., lc_train, lc_train_band, ...; NaN or absent where there is no value).
-A curve without values is left out; a run without any local complexity shows its number of regions there.
+A curve or a panel without values is left out; a run without any local complexity shows its number of regions there. There
+are one to four panels of equal height, those of `curves.CHARTS`; they share the axis of steps, which the lowest names.
 
 Everything is laid out in units of a 1080th of the height, so every size looks alike. This room knows no network.
 """
@@ -30,6 +31,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -37,19 +39,16 @@ from matplotlib.patches import Rectangle
 from splineviz import draw, files
 from splineviz.canvases import FRAME_STYLE, Canvas, Panel, frame_size
 from splineviz.curves import (
-    ACCURACY,
-    COMPLEXITY,
-    LENGTH,
-    REGIONS,
+    CHARTS,
+    DASHED,
     TRAINING,
     Curves,
     Row,
     Story,
     column,
+    mark_level,
     name_curves,
     plot_curves,
-    present,
-    settings_label,
     step_axis,
     value_axis,
 )
@@ -73,6 +72,10 @@ PAPER_STYLE: Any = {
     "svg.fonttype": "none",
 }
 """Style of a figure in a paper: sizes of print, text that stays text in PDF and SVG."""
+
+
+SUMMARY = ("accuracy", "complexity", "exact", "regions", "boundary", "migration")
+"""Panels of a run's summary."""
 
 
 def painters() -> str:
@@ -144,32 +147,40 @@ class FramePainter:
             self._draw_panels()
 
     def _draw_panels(self) -> None:
-        """The two panels of curves at the right, and the parts of them that follow the cursor."""
-        left, right = 1240.0, self._canvas.width - 48.0
-        places = column(self.table, self._story.along)
-        upper, lower = self._story.panels(self.table)
-        panels = (((left, 586, right - left, 410), *upper), ((left, 96, right - left, 410), *lower))
+        """The panels of curves at the right, equally high, and the parts of them that follow the cursor."""
+        left, right, foot, top, gap = 1240.0, self._canvas.width - 48.0, 96.0, 996.0, 64.0
+        charts = self._story.charts(self.table)
+        high = (top - foot - (len(charts) - 1) * gap) / len(charts)
         self._cursors: list[tuple[Any, Rectangle, Any, Curves, list[Artist]]] = []
-        for place, curves, name in panels:
-            ax = self._canvas.axes(*place)
-            ax.set_title(name, color="#222222")
-            if any(curve in COMPLEXITY for curve in curves):
-                ax.set_ylabel(settings_label(*self._complexity), color="#444444", labelpad=8)
+        labels = []
+        for index, chart in enumerate(charts):
+            ax = self._canvas.axes(left, top - high - index * (high + gap), right - left, high)
+            ax.set_title(chart.title, color="#222222")
             self._story.axis(ax, self.table)
-            value_axis(ax, self.table, curves)
-            plot_curves(ax, self.table, curves, along=self._story.along, strength=0.3)
-            strong = plot_curves(ax, self.table, curves, along=self._story.along)
-            past = Rectangle((ax.get_xlim()[0], 0), 0, 1, transform=ax.get_xaxis_transform())
-            line = ax.axvline(places[0], color="#222222", linewidth=1.6, zorder=4)
-            dots = ax.scatter(
-                [places[0]] * len(curves), [0.0] * len(curves), s=95, color=[c for _, _, c in curves], edgecolor="white",
-                linewidth=1.6, zorder=6, clip_on=False,
-            )  # fmt: skip
-            name_curves(ax, curves, 15.5)
-            self._cursors.append((line, past, dots, curves, strong))
-            self._moving += [*strong, line, dots]
-            if ax.get_position().y0 < 0.3:
+            value_axis(ax, self.table, chart.curves)
+            mark_level(ax, chart.level)
+            self._draw_curves(ax, chart.curves)
+            labels.append((ax, chart.said(*self._complexity)))
+            if index == len(charts) - 1:
                 ax.set_xlabel(self._story.label, labelpad=8)
+            else:
+                ax.tick_params(labelbottom=False)
+        _label([pair for pair in labels if pair[1]])
+
+    def _draw_curves(self, ax: Axes, curves: Curves) -> None:
+        places = column(self.table, self._story.along)
+        plot_curves(ax, self.table, curves, along=self._story.along, strength=0.3)
+        strong = plot_curves(ax, self.table, curves, along=self._story.along)
+        past = Rectangle((ax.get_xlim()[0], 0), 0, 1, transform=ax.get_xaxis_transform())
+        line = ax.axvline(places[0], color="#222222", linewidth=1.6, zorder=4)
+        sizes = [(30.0, 0.8) if name in DASHED else (95.0, 1.6) for name, _, _ in curves]  # one dot may lie on another
+        dots = ax.scatter(
+            [places[0]] * len(curves), [0.0] * len(curves), s=[s for s, _ in sizes], color=[c for _, _, c in curves],
+            edgecolor="white", linewidth=[edge for _, edge in sizes], zorder=6, clip_on=False,
+        )  # fmt: skip
+        name_curves(ax, curves, 15.5)
+        self._cursors.append((line, past, dots, curves, strong))
+        self._moving += [*strong, line, dots]
 
     def update(
         self, partition: Partition, index: int, *, boundary: Any = None, tween: Tween | None = None,
@@ -237,7 +248,7 @@ def summary(
     width: float = 6.9,
     note: str = "",
 ) -> Figure:
-    """All curves of a run over its steps: accuracy, local complexity, number of regions, length of the boundary.
+    """The curves of a run over its steps: accuracy, local complexity, units on the slice, regions, boundary, knots near it.
 
     style: rcParams, by default PAPER_STYLE; width: of the figure, in inches. Panels without any value are left out.
     note: what must be said of the network, see `Partition.note`.
@@ -245,30 +256,39 @@ def summary(
     """
     if not len(table):
         raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
-    groups = [
-        (present(table, ACCURACY), "accuracy", ""),
-        (present(table, COMPLEXITY), "local complexity", settings_label(radius, num_vectors)),
-        (present(table, REGIONS), "regions", ""),
-        (present(table, LENGTH), "length of the decision boundary", ""),
-    ]
-    groups = [group for group in groups if group[0]]
-    rows = max(-(-len(groups) // 2), 1)
+    charts = [chart for chart in (CHARTS[name].of(table) for name in SUMMARY) if chart.curves]
+    rows = max(-(-len(charts) // 2), 1)
     with matplotlib.rc_context(PAPER_STYLE if style is None else dict(style)):
         figure = Figure(figsize=(width, 0.15 + 1.75 * rows * width / 6.9), layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, 2 if len(groups) > 1 else 1, squeeze=False).flatten()
+        axes = figure.subplots(rows, 2 if len(charts) > 1 else 1, squeeze=False).flatten()
         if note:
             text = f"regions and boundary: {note}"
             figure.suptitle(text, x=0.01, ha="left", fontsize=matplotlib.rcParams["font.size"], color="#444444")
-        for ax, (curves, title, settings) in zip(axes, groups, strict=False):
-            ax.set_title(title)
-            ax.set_ylabel(settings)
+        for ax, chart in zip(axes, charts, strict=False):
+            ax.set_title(chart.title)
+            ax.set_ylabel(chart.said(radius, num_vectors))
             step_axis(ax, column(table, "step"))
-            value_axis(ax, table, curves)
-            plot_curves(ax, table, curves)
-            name_curves(ax, curves, float(matplotlib.rcParams["font.size"]))
-        for ax in axes[len(groups) :]:
+            value_axis(ax, table, chart.curves)
+            mark_level(ax, chart.level)
+            plot_curves(ax, table, chart.curves)
+            name_curves(ax, chart.curves, float(matplotlib.rcParams["font.size"]))
+        for ax in axes[len(charts) :]:
             ax.remove()
-        for ax in axes[max(len(groups) - 2, 0) : len(groups)]:
+        for ax in axes[max(len(charts) - 2, 0) : len(charts)]:
             ax.set_xlabel("training step")
     return figure
+
+
+def _label(charts: Sequence[tuple[Axes, str]]) -> None:
+    """Name the values' axes, in one line down the figure: left of the widest of their ticks' labels."""
+    if not charts:
+        return
+    figure = charts[0][0].get_figure(root=True)
+    assert figure is not None
+    renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # Agg, as Canvas made it
+    boxes = [ax.yaxis.get_tightbbox(renderer) for ax, _ in charts]
+    edge = min(box.x0 for box in boxes if box is not None)
+    for ax, said in charts:
+        ax.set_ylabel(said, color="#444444")
+        ax.yaxis.set_label_coords((edge - 8.0 / 72.0 * figure.dpi - ax.bbox.x0) / ax.bbox.width, 0.5)

@@ -51,7 +51,7 @@ CODECS: dict[str, tuple[str, str, dict[str, str], dict[str, str]]] = {
 FORMATS = (*CODECS, "gif")
 GIF_WIDTH = 960
 """Most pixels across a gif: it has no compression worth the name for such pictures."""
-EXACT = ("white", "black", curves.TRAIN, curves.TEST, curves.RANDOM, draw.BOUNDARY_COLOR)
+EXACT = ("white", "black", curves.TRAIN, curves.TEST, curves.RANDOM, curves.EXACT, draw.BOUNDARY_COLOR)
 """Colours that cover few pixels and mean much: a gif shows them as they are."""
 HOLD = 2.0
 """How long the last frame stands, in seconds."""

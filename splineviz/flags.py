@@ -15,6 +15,7 @@ from typing import Any
 RECIPES = ("mnist-mlp", "mnist-x8", "mnist-conv", "mnist-conv-bn", "two-moons", "spline")
 DATA = ("digits", "mnist", "spline", "two-moons")
 FILLS = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
+PANELS = ("accuracy", "complexity", "exact", "regions", "migration", "variation", "units", "boundary", "churn")
 PALETTES = ("viridis", "cividis", "grey")
 STYLES = ("sans", "serif", "slides")
 WIDTHS = ("column", "double")
@@ -106,13 +107,20 @@ def slice_flags(one: argparse.ArgumentParser) -> None:
     )
 
 
-def look_flags(one: argparse.ArgumentParser) -> None:
-    """What colours the regions and their knots."""
+def look_flags(one: argparse.ArgumentParser) -> Callable[..., Any]:
+    """What colours the regions and their knots; returns what adds a flag to them."""
     flag = one.add_argument_group("look").add_argument
     flag("--fill", choices=FILLS, default="slope", metavar="F", help=f"of {', '.join(FILLS)} (default: slope)")
     flag("--palette", choices=PALETTES, metavar="P",
          help=f"{', '.join(PALETTES)} (default: viridis; for classes colours that stay apart)")  # fmt: skip
     flag("--color-knots", action="store_true", help="knots in the colour of their layer, the first the darkest")
+    return flag
+
+
+def panels_flag(flag: Callable[..., Any]) -> None:
+    """Which curves stand beside the slice."""
+    flag("--panels", choices=PANELS, nargs="+", default=list(PANELS[:3]), metavar="NAME",
+         help=f"curves beside the slice, one to four of {', '.join(PANELS)} (default: {' '.join(PANELS[:3])})")  # fmt: skip
 
 
 def film_flags(one: argparse.ArgumentParser, *, formats: Sequence[str], fps: float, unit: str) -> None:

@@ -28,7 +28,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from splineviz import curves, draw, fills, surfaces
 from splineviz.curves import RANDOM, TEST, TRAIN, Row
@@ -49,6 +49,10 @@ AWAY = RANDOM
 """Colour of what lies away from the decision boundary."""
 
 
+UNDER = "#f5c58f"
+"""Colour of exact counts, drawn broad under the sampled ones; a pale `curves.EXACT`."""
+
+
 def dynamics(
     table: Sequence[Row],
     slices: Mapping[int, Partition],
@@ -67,7 +71,8 @@ def dynamics(
         left, right = upper.subplots(1, 2)
         robust = tuple((f"robust_{e:g}", f"eps {e:g}", color) for e, color in zip(eps, ATTACKS, strict=False))
         _panel(left, table, (*curves.ACCURACY, *robust), "accuracy", legend={"loc": "upper left", "fontsize": 6.0})
-        _panel(right, table, curves.COMPLEXITY, f"local complexity, r = {radius:g}", legend={"loc": "best"})
+        _panel(right, table, curves.COMPLEXITY, "local complexity", legend=None)
+        right.set_ylabel(f"r = {radius:g}")
         if phases is not None:
             _mark_phases(right, table, phases)
         last = float(curves.column(table, "step")[-1])
@@ -114,10 +119,7 @@ def migration(table: Sequence[Row], phases: tuple[int, int] | None, *, radius: f
     with _sheet(3.9) as figure:
         for ax, (title, lines, ratio) in zip(figure.subplots(2, 3).flat, panels, strict=True):
             _panel(ax, table, lines, title, legend={"fontsize": 6.0})
-            if ratio:
-                ax.axhline(1.0, color="#888888", linewidth=0.8, zorder=0.6)
-                low, high = ax.get_ylim()
-                ax.set_ylim(min(low, 0.95), max(high, 1.05))
+            curves.mark_level(ax, 1.0 if ratio else None)
             if phases is not None:  # the ascent's end, after which regions are said to migrate
                 ax.axvspan(steps[phases[1]], ax.get_xlim()[1], color="#f2efe6", zorder=0)
     return figure
@@ -131,7 +133,7 @@ def windows(table: Sequence[Row], slices: Mapping[int, tuple[Partition, FloatArr
     lines = (
         ("regions_near", "near the boundary", draw.BOUNDARY_COLOR), ("regions_away", "away from it", AWAY),
     )  # fmt: skip
-    with _sheet(2.75) as figure:
+    with _sheet(2.5) as figure:
         axes = figure.subplots(1, 1 + len(slices), width_ratios=(1.35, *[1.0] * len(slices)), squeeze=False)[0]
         _panel(axes[0], table, lines, "regions in a square", legend={})
         axes[0].set_ylim(bottom=0.0)  # a band may reach below, a number cannot
@@ -144,6 +146,7 @@ def windows(table: Sequence[Row], slices: Mapping[int, tuple[Partition, FloatArr
                     ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="white", linewidth=1.8, zorder=4))
                     ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=color, linewidth=0.9, zorder=5))
             _bare(ax, f"step {step:,}")
+            ax.set_anchor("N")  # in line with the curves
     return figure
 
 
@@ -175,25 +178,28 @@ def exact(table: Sequence[Row], radii: Sequence[float], radius: float) -> Figure
     """Exact and sampled counts over the steps, and over the radius at the last step, with their difference."""
     with _sheet(2.3) as figure:
         left, middle, right = figure.subplots(1, 3)
-        pair = ((f"exact_{radius:g}", "exact", "#bbbbbb"), (f"sampled_{radius:g}", "sampled", RANDOM))
+        pair = ((f"exact_{radius:g}", "exact", UNDER), (f"sampled_{radius:g}", "sampled", curves.SAMPLED))
         _panel(left, table, pair, f"units in a diamond, r = {radius:g}", legend={})
         for line, width in zip(left.get_lines(), (4.0, 1.0), strict=False):  # mostly one covers the other
             line.set_linewidth(width)
-        shades = LinearSegmentedColormap.from_list("steps", ["#9ecae1", RANDOM])
+        shades = LinearSegmentedColormap.from_list("steps", ["#a6a6a6", "#111111"])
         chosen = [0, len(table) // 2, len(table) - 1] if len(table) > 2 else list(range(len(table)))
         for at, index in enumerate(dict.fromkeys(chosen)):
             row, shade = table[index], shades(at / max(len(chosen) - 1, 1))
             values = {kind: np.array([row[f"{kind}_{r:g}"] for r in radii]) for kind in ("exact", "sampled")}
-            middle.plot(radii, values["exact"], color="#bbbbbb", linewidth=4.0, zorder=1.5)
+            middle.plot(radii, values["exact"], color=UNDER, linewidth=4.0, zorder=1.5)
             middle.plot(radii, values["sampled"], color=shade, label=f"step {row['step']:,.0f}")
             missed = np.divide(
                 values["exact"] - values["sampled"], values["exact"], out=np.zeros(len(radii)), where=values["exact"] > 0
             )
-            right.plot(radii, missed, color=shade, marker="o", markersize=2.5)
-        middle.set(xscale="log", yscale="log", xlabel="radius r")
-        middle.set_title("exact (grey), sampled", loc="left")
+            right.plot(radii, missed, color=shade, marker="o", markersize=2.5, clip_on=False)
+        middle.set(yscale="log")
+        middle.set_title("exact (orange), sampled", loc="left")
         middle.legend(frameon=False, fontsize=6.0)
-        right.set(xscale="log", xlabel="radius r", ylim=(0.0, None))
+        for ax in (middle, right):
+            _plain(ax, radii)
+        _plain(middle, None)
+        right.set_ylim(bottom=0.0)
         right.set_title("share that sampling misses", loc="left")
     return figure
 
@@ -314,8 +320,8 @@ class _sheet:  # noqa: N801  # used as a function in `with`
         self._style.__exit__(*error)
 
 
-def _panel(ax: Axes, table: Sequence[Row], lines: curves.Curves, title: str, *, legend: Mapping[str, Any]) -> None:
-    """Curves over the steps, with a title and, for several, their names."""
+def _panel(ax: Axes, table: Sequence[Row], lines: curves.Curves, title: str, *, legend: Mapping[str, Any] | None) -> None:
+    """Curves over the steps, with a title and, for several, their names; without a legend, above the axes."""
     chosen = curves.present(table, lines)
     curves.step_axis(ax, curves.column(table, "step"))
     if chosen:
@@ -323,8 +329,19 @@ def _panel(ax: Axes, table: Sequence[Row], lines: curves.Curves, title: str, *, 
         curves.plot_curves(ax, table, chosen)
     ax.set_title(title, loc="left")
     ax.set_xlabel("training step")
-    if len(chosen) > 1:
+    if legend is None:
+        curves.name_curves(ax, chosen, 7.0)
+    elif len(chosen) > 1:
         ax.legend(**{"frameon": False, "fontsize": 6.5, "handlelength": 1.4, "labelspacing": 0.3, **legend})
+
+
+def _plain(ax: Axes, radii: Sequence[float] | None) -> None:
+    """Numbers, not powers, on a logarithmic axis: of these radii below, or of the decades at the left (None)."""
+    axis = ax.yaxis if radii is None else ax.xaxis
+    if radii is not None:
+        ax.set(xscale="log", xlabel="radius r", xticks=list(radii))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def _mark_phases(ax: Axes, table: Sequence[Row], phases: tuple[int, int]) -> None:
@@ -335,8 +352,10 @@ def _mark_phases(ax: Axes, table: Sequence[Row], phases: tuple[int, int]) -> Non
     edges = [left, float(steps[low]), float(steps[peak]), right]
     place = ax.transData
     bottom, top = ax.get_ylim()
-    if ax.get_yscale() == "linear":  # room for the names, above all curves and their values
-        ax.set_ylim(bottom, top + 0.18 * (top - bottom))
+    if ax.get_yscale() == "linear":  # room for letters and names, above all curves and their values, and for one value below
+        below = 0.12 * (top - bottom)
+        bottom, top = bottom - below if bottom > below else bottom, top + 0.26 * (top - bottom)
+        ax.set_ylim(bottom, top)
     for name, begin, end, shade in zip(
         ("descent", "ascent", "migration"), edges, edges[1:], ("#f7f7f7", "#ffffff", "#f2efe6"), strict=False
     ):
@@ -346,7 +365,7 @@ def _mark_phases(ax: Axes, table: Sequence[Row], phases: tuple[int, int]) -> Non
         middle = (place.transform((begin, 0))[0] + place.transform((end, 0))[0]) / 2
         x = ax.transAxes.inverted().transform((middle, 0))[0]
         look = {"ha": "center", "va": "top", "fontsize": 6.5, "color": "#777777", "style": "italic"}
-        text = ax.text(x, 0.985, name, transform=ax.transAxes, **look)  # type: ignore[arg-type]
+        text = ax.text(x, 0.915, name, transform=ax.transAxes, **look)  # type: ignore[arg-type]
         if text.get_window_extent().width > abs(place.transform((end, 0))[0] - place.transform((begin, 0))[0]):
             text.remove()  # a phase too short for its name
     halo = [patheffects.withStroke(linewidth=1.8, foreground="white")]  # values stand among curves

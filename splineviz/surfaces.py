@@ -59,14 +59,16 @@ def surface(
         ax = pyplot.figure().add_subplot(projection="3d")
     heights = partition.outputs[:, output]
     corners = np.column_stack([partition.vertices, heights])
-    tiles = np.split(corners[partition.face_vertices], partition.face_offsets[1:-1])
+    # Equally many corners each, some twice, spread evenly: matplotlib's own padding is memory that it never wrote.
+    counts = np.diff(partition.face_offsets)[:, None]
+    places = partition.face_offsets[:-1, None] + np.arange(counts.max()) * counts // counts.max()
+    tiles = corners[partition.face_vertices[places]]
     colors = fills.colors(partition, fill, cmap, limits)[0]
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
     drop = float(np.ptp(heights)) or 1.0
     colors = _lit(colors, partition.slopes[:, output] * (high - low).max() / drop, shade)
     collection = Poly3DCollection(tiles, facecolors=colors, edgecolors="black", linewidths=line_width)
-    # matplotlib would look for the limits in padding that it never wrote; they are set below.
-    ax.add_collection3d(collection, autolim=False)
+    ax.add_collection3d(collection, autolim=False)  # the limits are set below
     bottom = float(heights.min()) - (0.35 * drop if floor else 0.05 * drop)
     if floor:
         knots = partition.vertices[partition.edges[partition.edge_tag >= 0]]

@@ -24,7 +24,7 @@ from splineviz import cameras, figures, files, fills, reels, weights
 from splineviz.cameras import View
 from splineviz.canvases import frame_size
 from splineviz.checkpoints import Checkpoint
-from splineviz.curves import KNOTS, LENGTH, REGIONS, Story
+from splineviz.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
 from splineviz.enumerate import partition
 from splineviz.errors import DataError
 from splineviz.films import note
@@ -38,11 +38,15 @@ Progress = Callable[[int, int, str], None]
 FORMAT = 1
 """Part of every key: raised when the same view gives other numbers."""
 
+_LENGTH = Chart("boundary length", LENGTH)
 STORIES = {
-    "zoom": Story("place", "magnification", "log", ((REGIONS, "regions in view"),), ((KNOTS, "knots, widths of the view"),)),
-    "turn": Story("place", "share of the way", "linear", ((REGIONS, "regions"),), ((LENGTH, "boundary length"),)),
-    "slide": Story("place", "distance moved", "linear", ((REGIONS, "regions"),), ((LENGTH, "boundary length"),)),
-}
+    "zoom": Story(
+        "place", "magnification", "log",
+        ((Chart("regions in view", REGIONS),), (Chart("knots, widths of the view", KNOTS),)),
+    ),
+    "turn": Story("place", "share of the way", "linear", ((CHARTS["regions"],), (_LENGTH,))),
+    "slide": Story("place", "distance moved", "linear", ((CHARTS["regions"],), (_LENGTH,))),
+}  # fmt: skip
 COLUMNS = ("place", "regions", "boundary_length", "knot_length", "low", "high")
 """Columns of measures.csv: the view's place on the way, number of regions, length of the decision boundary, length of knots
 in widths of the window, and the values of the fill below which 1% and 99% of the area lie."""

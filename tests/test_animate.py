@@ -177,6 +177,14 @@ def test_tweens_are_drawn_between_and_left_alone_when_up_to_date(run, tmp_path):
     assert "NOTE 2 frames after each step" not in first.captions.read_text()
 
 
+def test_other_panels_are_other_frames(run, tmp_path):
+    assert make(run, tmp_path, formats=()).drawn == 3
+    chosen = make(run, tmp_path, formats=(), panels=("accuracy", "churn"))
+    assert chosen.drawn == 3
+    assert make(run, tmp_path, formats=(), panels=("accuracy", "churn")).drawn == 0
+    assert make(run, tmp_path, formats=(), panels=["churn", "accuracy"]).drawn == 3, "in their order"
+
+
 def test_chosen_steps_only(run, tmp_path):
     result = make(run, tmp_path, formats=(), steps=[4, 0])
     assert [path.stem for path in result.frames] == ["step-0000000000", "step-0000000004"]
@@ -221,6 +229,7 @@ def test_videos_of_odd_size_and_of_one_frame(tmp_path):
     [
         ({"formats": ("mp4", "avi")}, "some of mp4, webm, webp, apng, gif, got avi"),
         ({"tween": -1}, "a number of frames from 0 up, got -1"),
+        ({"panels": ("accuracy", "loss")}, "panels: expected some of accuracy, complexity, exact, .*, got loss"),
         ({"fps": 0}, "between 0 and 120, got 0"),
         ({"anchors": (0, 1, 99)}, "anchors"),
         ({"size": (300, 300)}, "width >= 1.75 height"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -12,7 +14,8 @@ from arrangement import lines_in_square, rows
 from matplotlib.figure import Figure
 from pictures import assert_nothing_collides, compare, pixels, visible_texts
 
-from splineviz import draw, figures, fills
+from splineviz import curves, draw, figures, fills
+from splineviz.errors import DataError
 
 STEPS = [0, 1, 2, 5, 10, 30, 100, 300, 1000, 2668, 10000, 30000]
 SMALL = (640, 360)
@@ -39,17 +42,91 @@ def test_a_frame_says_what_it_shows():
 
 def test_the_panels_are_aligned():
     figure = figures.frame(lines_in_square(5), rows(STEPS), 3, size=(1920, 1080), **OPTIONS)
-    panel, bar, accuracy, complexity = (ax.get_window_extent() for ax in figure.axes[:4])
+    panel, bar, *curves = (ax.get_window_extent() for ax in figure.axes)
     assert panel.width == pytest.approx(panel.height)
     assert panel.y0 == pytest.approx(bar.y0) and panel.y1 == pytest.approx(bar.y1)
-    assert accuracy.y1 == pytest.approx(panel.y1)
-    assert (accuracy.x0, accuracy.x1) == pytest.approx((complexity.x0, complexity.x1))
+    assert len(curves) == 3 and curves[0].y1 == pytest.approx(panel.y1)
+    assert {(round(box.x0, 6), round(box.x1, 6), round(box.height, 6)) for box in curves} == {
+        (round(curves[0].x0, 6), round(curves[0].x1, 6), round(curves[0].height, 6))
+    }
+    gaps = [above.y0 - below.y1 for above, below in itertools.pairwise(curves)]
+    assert gaps == pytest.approx([gaps[0]] * 2) and gaps[0] > 0
     assert panel.x0 == pytest.approx(round(panel.x0)) and panel.y0 == pytest.approx(round(panel.y0))  # whole pixels
 
 
 def test_golden_frame():
     figure = figures.frame(lines_in_square(25, seed=5), rows(STEPS), 9, size=SMALL, **OPTIONS)
     compare("frame", pixels(figure))
+
+
+def test_golden_frame_of_four_panels():
+    story = curves.training(("exact", "migration", "units", "churn"))
+    figure = figures.frame(lines_in_square(25, seed=5), rows(STEPS), 9, size=SMALL, story=story, **OPTIONS)
+    compare("frame-four", pixels(figure))
+
+
+CHOICES = [
+    ("accuracy",), ("churn", "boundary"), ("units", "migration", "variation"), ("complexity", "exact", "regions", "units"),
+    ("complexity", "units", "complexity", "migration"), tuple(curves.CHARTS)[:4], tuple(curves.CHARTS)[-4:],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), SMALL, (1750, 1000)])
+@pytest.mark.parametrize("names", CHOICES)
+def test_panels_that_are_chosen_stand_in_their_order_and_do_not_collide(names, size):
+    names = tuple(dict.fromkeys(names))
+    figure = figures.frame(lines_in_square(12), rows(STEPS), 5, size=size, story=curves.training(names), **OPTIONS)
+    assert_nothing_collides(figure)
+    axes = figure.axes[2:]
+    assert [ax.get_title(loc="left") for ax in axes] == [curves.CHARTS[name].title for name in names]
+    boxes = [ax.get_window_extent() for ax in axes]
+    assert {round(box.height, 6) for box in boxes} == {round(boxes[0].height, 6)}
+    assert [bool(ax.get_xlabel()) for ax in axes] == [False] * (len(axes) - 1) + [True]
+    labels = [ax.yaxis.label.get_window_extent().x1 for ax in axes if ax.get_ylabel()]
+    assert not labels or labels == pytest.approx([labels[0]] * len(labels), abs=1.0), "in one line"
+
+
+def test_a_panel_says_its_settings_and_marks_its_level():
+    story = curves.training(("complexity", "exact", "migration"))
+    figure = figures.frame(lines_in_square(5), rows(STEPS), 5, size=SMALL, story=story, **OPTIONS)
+    assert [ax.get_ylabel() for ax in figure.axes[2:]] == ["r = 0.005,  P = 25", "r = 0.005", "ratio to window"]
+    low, high = figure.axes[4].get_ylim()
+    assert low < 1.0 < high and any(list(line.get_ydata()) == [1.0, 1.0] for line in figure.axes[4].get_lines())
+
+
+def test_exact_and_sampled_are_both_seen():
+    """The dashed one lies on the solid one; both colours, and a small dot in a large one, are on the picture."""
+    table = [{**row, "slice_sampled": row["slice_exact"]} for row in rows(STEPS)]
+    table = [{name: value for name, value in row.items() if not name.endswith("_band")} for row in table]
+    painter = figures.FramePainter(table, size=(1920, 1080), story=curves.training("exact"), **OPTIONS)
+    picture = painter.paint(lines_in_square(5), 11).astype(int)
+    box = painter.figure.axes[2].get_window_extent()
+    inside = picture[1080 - int(box.y1) : 1080 - int(box.y0), int(box.x0) : int(box.x1)]
+    for color in (curves.EXACT, curves.SAMPLED):
+        ink = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
+        assert (np.abs(inside - ink).sum(axis=-1) < 40).sum() > 250, color
+
+
+def test_panels_without_values_are_left_out():
+    def titles(names, *missing):
+        table = [{n: np.nan if n.startswith(missing) else v for n, v in row.items()} for row in rows(STEPS)]
+        figure = figures.frame(lines_in_square(5), table, 3, size=SMALL, story=curves.training(names))
+        assert_nothing_collides(figure)
+        return [ax.get_title(loc="left") for ax in figure.axes[2:]]
+
+    assert titles(curves.PANELS, "lc_", "slice_") == ["accuracy", "regions"], "no complexity at all"
+    assert titles(curves.PANELS, "slice_") == ["accuracy", "local complexity"]
+    assert titles(("regions", "complexity"), "lc_") == ["regions"], "once is enough"
+    assert titles(("churn", "migration"), "churn") == ["knots near"]
+    assert titles(("exact",), "slice_") == ["regions"], "rather than nothing"
+
+
+def test_unknown_panels_are_refused():
+    with pytest.raises(DataError, match="panels: expected some of accuracy, complexity, exact, .*, churn, got loss, r"):
+        curves.training(("loss", "accuracy", "r"))
+    for names in ((), tuple(curves.CHARTS)[:5]):
+        with pytest.raises(DataError, match=f"panels: expected 1 to 4 of accuracy, .*, churn, got {len(names)}"):
+            curves.training(names)
 
 
 def test_golden_summary():
@@ -73,10 +150,10 @@ def test_the_cursor_stands_at_the_step():
     painter = figures.FramePainter(rows(STEPS), **OPTIONS)
     for index in (2, 7):
         painter.update(lines_in_square(3), index)
-        for line, past, dots, curves, _ in painter._cursors:
+        for line, past, dots, shown, _ in painter._cursors:
             assert list(line.get_xdata()) == [STEPS[index]] * 2
             assert past.get_x() + past.get_width() == pytest.approx(STEPS[index])
-            expected = [[STEPS[index], painter.table[index][name]] for name, _, _ in curves]
+            expected = [[STEPS[index], painter.table[index][name]] for name, _, _ in shown]
             np.testing.assert_allclose(dots.get_offsets(), expected)
 
 
@@ -106,7 +183,7 @@ def test_nothing_but_the_header_and_what_follows_the_cursor_moves_between_frames
     first, *others = (painter.paint(partition, index).astype(int) for index in (2, 8, 11))
     may = np.zeros(first.shape[:2], dtype=bool)
     may[:24] = True  # the header
-    for ax in painter.figure.axes[-2:]:
+    for ax in painter.figure.axes[-3:]:
         box = ax.get_window_extent().padded(5)  # a dot at the end of a curve reaches beyond its axes
         may[360 - int(box.y1) : 360 - int(box.y0) + 1, int(box.x0) : int(box.x1) + 1] = True
     for frame in others:
@@ -142,7 +219,7 @@ def test_a_table_with_gaps_is_drawn(missing):
 def test_any_steps_have_a_place(steps):
     figure = figures.frame(lines_in_square(5), rows(steps), -1, size=SMALL, **OPTIONS)
     assert_nothing_collides(figure)
-    ax = figure.axes[2]
+    ax = figure.axes[-1]
     places = ax.transData.transform([[step, 0.5] for step in steps])[:, 0]
     assert ax.bbox.x0 - 1 <= places.min() and places.max() <= ax.bbox.x1 + 1
     assert (np.diff(places) > 0).all()
@@ -160,7 +237,7 @@ def test_other_fills(fill, name):
     figure = figures.frame(partition, rows(STEPS), 3, size=SMALL, **look)
     assert_nothing_collides(figure)
     names = {ax.get_title(loc="left") for ax in figure.axes}
-    assert len(names) == (3 + (name is not None) if name != "local complexity" else 3)
+    assert len(names) == (4 + (name is not None) if name != "local complexity" else 4)
     assert name is None or name in names  # colours without an order have no colour bar
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from splineviz import cameras, commands, datasets, fills, flags, pages, papers, recipes, reproductions, studies
+from splineviz import cameras, commands, curves, datasets, fills, flags, pages, papers, recipes, reproductions, studies
+from splineviz.commands.animate import film_options
 from splineviz.jobs import LCOptions
 
 SCREENS = Path(__file__).parent / "help"
@@ -56,13 +57,21 @@ def test_names_and_defaults_are_those_of_the_rooms_that_own_them() -> None:
     assert flags.EXPLORED == pages.FILLS
     assert flags.TOURS == cameras.KINDS
     assert flags.STUDIES == studies.STUDIES
+    assert flags.PANELS == tuple(curves.CHARTS) and flags.PANELS[:3] == curves.PANELS
     assert flags.REPRODUCTIONS == tuple(reproductions.REPRODUCTIONS)
     options = commands.parser().parse_args(["animate", "run"])
     paper = LCOptions()
     assert (options.lc_radius, options.lc_vectors, options.lc_points) == (paper.radius, paper.num_vectors, paper.points)
 
 
+@pytest.mark.parametrize("command", ("animate", "watch"))
+def test_panels_reach_the_film(command: str) -> None:
+    options = commands.parser().parse_args([command, "run", "--panels", "exact", "churn"])
+    assert film_options(options)["panels"] == ["exact", "churn"]
+
+
 REFUSED = {
+    "unknown panels": ("animate ckpts --panels loss", "--panels: invalid choice: 'loss'"),
     "no command": ("", "required: COMMAND"),
     "unknown command": ("draw ckpts", "invalid choice: 'draw'"),
     "two anchors": ("animate ckpts --anchors 0 1", "--anchors: expected 3 arguments"),

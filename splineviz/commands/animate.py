@@ -27,6 +27,7 @@ animation.vtt (captions) and animation.txt (alternative text). A second call goe
 examples:
   splineviz animate ckpts/ --anchors 0 1 2
   splineviz animate ckpts/ --anchors 5 17 40 --window 4 --format mp4 webm --size 1280x720
+  splineviz animate ckpts/ --panels accuracy exact migration churn
   splineviz animate foreign/ --model mlp --data mnist     # a bare folder of an MLP's state dicts""",
     )
     film_flags(one, formats=("mp4", "gif"))
@@ -42,7 +43,7 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
     one.add_argument(
         "--tween", type=flags.at_least(0), default=0, metavar="N", help="frames between checkpoints, of interpolated weights"
     )
-    flags.look_flags(one)
+    flags.panels_flag(flags.look_flags(one))
     flags.film_flags(one, formats=formats, fps=6.0, unit="checkpoints")
     flags.lc_flags(one)
     flags.engine_flags(one)
@@ -60,6 +61,7 @@ def film_options(options: Namespace) -> dict[str, Any]:
         "fps": options.fps,
         "size": options.size,
         **opened.look(options),
+        "panels": options.panels,
         "tween": options.tween,
         "lc": LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
         "threads": options.threads,
