@@ -13,7 +13,8 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -82,9 +83,17 @@ def read_sealed(path: Path) -> dict[str, Any]:
     raise ValueError(f"{path}: expected the content that its digest says, got another; delete the file.")
 
 
-def write_arrays(path: Path, **arrays: np.ndarray[Any, Any]) -> None:
-    """Write named arrays as a compressed .npz, whole or not at all."""
-    write(path, lambda stream: np.savez_compressed(stream, **arrays))  # type: ignore[arg-type]  # no pickles asked for
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]], *, compressed: bool = True) -> None:
+    """Write named arrays as an .npz, whole or not at all; nothing in it is a pickle.
+
+    Raises OSError when the disk is full, ValueError for an array of objects. Older numpy's savez leaves its archive open
+    when a write fails, and Python then prints a traceback beside our message; this closes it.
+    """
+    compression = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with whole(path) as temporary, zipfile.ZipFile(temporary, "w", compression) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
 
 
 def digest_of_file(path: Path) -> str:

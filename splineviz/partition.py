@@ -255,7 +255,7 @@ class Partition:
 
         made: JSON-ready, what it was made of and by; kept in the file, see `provenance.of_partition`.
         """
-        files.write(Path(path), lambda stream: np.savez(stream, **self.as_arrays(made)))
+        files.write_arrays(Path(path), self.as_arrays(made), compressed=False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Partition:

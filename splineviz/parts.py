@@ -72,7 +72,7 @@ class Part:
         """Write the part to an .npz file: whole or absent."""
         arrays = {f"part_{name}": getattr(self, name) for name in DTYPES}
         arrays |= {"part_of": np.array([self.index, self.count]), "part_slice": np.array(self.slice)}
-        files.write(Path(path), lambda stream: np.savez(stream, **self.partition.as_arrays(), **arrays))
+        files.write_arrays(Path(path), self.partition.as_arrays() | arrays, compressed=False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Part:

@@ -61,7 +61,7 @@ class Data:
 
     def save(self, path: Path) -> None:
         """Write the arrays as a compressed .npz; domain and classes are not in it."""
-        files.write_arrays(path, **{name: value for name in ARRAYS if (value := getattr(self, name)) is not None})
+        files.write_arrays(path, {name: value for name in ARRAYS if (value := getattr(self, name)) is not None})
 
     @classmethod
     def load(cls, path: Path, *, domain: Sequence[float] | None, classes: Sequence[Any] | None) -> Data:

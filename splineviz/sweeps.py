@@ -247,7 +247,7 @@ def _store(path: Path, chosen: Mapping[str, Array]) -> None:
             return
     except (OSError, ValueError):
         pass  # absent or torn
-    files.write_arrays(path, **chosen)
+    files.write_arrays(path, chosen)
 
 
 # ---- what comes of it ------------------------------------------------------------------------------------

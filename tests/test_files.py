@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -22,6 +24,28 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         files.write(target, half)
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["kept.txt"]
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_arrays_come_back_and_a_full_disk_leaves_nothing_to_complain_about(tmp_path, compressed):
+    path, arrays = tmp_path / "a.npz", {"path": np.random.default_rng(0).random(10_000), "text": np.array("zero")}
+    files.write_arrays(path, arrays, compressed=compressed)
+    with np.load(path, allow_pickle=False) as read:
+        assert set(read.files) == set(arrays) and all(np.array_equal(read[name], arrays[name]) for name in arrays)
+    whole = path.read_bytes()
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))  # bytes; a longer file fails as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            files.write_arrays(path, arrays, compressed=compressed)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    gc.collect()  # an archive left open would complain now, which pytest makes a failure
+    assert path.read_bytes() == whole and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(ValueError, match="Object arrays"):
+        files.write_arrays(path, {"a": np.array([None])}, compressed=compressed)
+    assert path.read_bytes() == whole
 
 
 def test_numbers_that_json_does_not_know_are_null(tmp_path):

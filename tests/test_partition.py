@@ -115,7 +115,7 @@ def test_an_interrupted_save_leaves_the_old_file(part: Partition, tmp_path: Path
     def stop(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(np, "savez", stop)
+    monkeypatch.setattr(np.lib.format, "write_array", stop)
     with pytest.raises(KeyboardInterrupt):
         part.save(path)
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
