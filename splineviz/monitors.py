@@ -24,6 +24,7 @@ from typing import Any
 
 from splineviz import comparisons, fills, loggers, plans, runs, sweeps
 from splineviz.canvases import frame_size
+from splineviz.curves import PANELS, training
 from splineviz.errors import DataError, FloatArray, JobError, TraceError
 from splineviz.figures import FramePainter
 from splineviz.jobs import LCOptions, Result
@@ -40,7 +41,7 @@ class Monitor:
     in a list; None: what is measured is only written to `out`. Names begin with "splineviz/".
     every: measure the first checkpoint, every so many after it, and the last. anchors, window, lc, threads: as
     `measure_run` takes them. out: where results go, by default `monitor` in the run's directory.
-    frames: whether a picture is drawn, as the animation has it; fill, size: of it.
+    frames: whether a picture is drawn, as the animation has it; fill, size, panels: of it, as `animate` takes them.
 
     failures: reasons by step of what was not measured. Raises DataError for settings that are none.
     """
@@ -58,6 +59,7 @@ class Monitor:
         frames: bool = True,
         fill: str = "slope",
         size: tuple[int, int] = (1280, 720),
+        panels: Sequence[str] = PANELS,
     ) -> None:
         if every < 1:
             raise DataError(f"every: expected a number of checkpoints from 1 up, got {every}.")
@@ -67,7 +69,7 @@ class Monitor:
         self._sinks = loggers.sinks(to)
         self._every, self._out, self._frames = every, None if out is None else Path(out), frames
         self._slice: dict[str, Any] = {"anchors": tuple(anchors), "window": window, "lc": lc, "threads": threads}
-        self._look: dict[str, Any] = {"fill": fill, "size": frame_size(size)}
+        self._look: dict[str, Any] = {"fill": fill, "size": frame_size(size), "story": training(panels)}
         self._seen = 0
         self._quantiles: list[FloatArray] = []
 

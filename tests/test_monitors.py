@@ -148,6 +148,10 @@ def test_settings_that_are_none_are_refused():
         Monitor(every=0)
     with pytest.raises(DataError, match="fill: expected one of slope"):
         Monitor(fill="blue")
+    with pytest.raises(DataError, match="panels: expected some of accuracy"):
+        Monitor(panels=["loss"])
+    with pytest.raises(DataError, match="width >= 1.75 height"):
+        Monitor(size=(300, 300))
 
 
 def test_a_second_save_of_a_step_gives_way(tmp_path):
