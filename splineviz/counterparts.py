@@ -24,7 +24,7 @@ from splineviz.planes import Plane
 
 COLUMNS = ("slice_exact", "slice_exact_band", "slice_sampled", "slice_sampled_band")
 
-POINTS = 400
+POINTS = 256
 """Points of the slice at which units are counted."""
 
 
