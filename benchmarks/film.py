@@ -35,7 +35,7 @@ import numpy as np
 from drawing import bare
 
 import splineviz as sv
-from splineviz import churn, draw, figures, fills, jobs, recipes, reels
+from splineviz import churn, counterparts, draw, figures, fills, jobs, recipes, reels
 from splineviz.__main__ import main as command
 from splineviz.partition import Partition
 
@@ -65,6 +65,8 @@ def watch() -> None:
     timed(jobs, "partition_numbers", "measures of the partition")
     timed(jobs, "crossings", "crossings")
     timed(jobs, "liveness", "live units")
+    timed(counterparts, "exact", "units on the slice, exact")
+    timed(counterparts, "sampled", "units on the slice, sampled")
     timed(Partition, "save", "partition to file")
     timed(churn, "between", "churn")
     timed(fills, "shared_limits", "shared colour scale")
