@@ -58,6 +58,7 @@ def test_wandb_has_the_numbers_over_our_own_steps_and_the_very_pixels(tmp_path):
     assert (run.summary["splineviz/step"], run.summary["splineviz/regions"], run.summary["loss"]) == (5, 7.0, 1.0)
     media = list((Path(run.dir) / "media").rglob("*.png"))
     run.finish()
+    wandb.teardown()  # or its service stays until all tests are over
     assert len(media) == 1
     assert np.array_equal(np.asarray(Image.open(media[0])), PICTURE)
 
