@@ -108,10 +108,14 @@ def _extras() -> Iterator[Finding]:
 
 def _memory() -> str:
     try:
-        size, pages = os.sysconf("SC_PAGE_SIZE"), (os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PHYS_PAGES"))
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     except (ValueError, OSError, AttributeError):
         return "memory not known"
-    return f"{size * pages[0] / 1e9:.1f} of {size * pages[1] / 1e9:.1f} GB memory free"
+    try:  # unused pages would leave out what the system only keeps of files
+        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return f"{int(fields['MemAvailable'].split()[0]) * 1024 / 1e9:.1f} of {total:.1f} GB memory available"
+    except (OSError, ValueError, KeyError):
+        return f"{total:.1f} GB memory"
 
 
 def _threads() -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Surroundings: what is there is reported as it is, what is missing with its remedy, and nothing raises."""
 
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -18,6 +19,14 @@ def test_these_surroundings_are_enough() -> None:
     assert findings["numpy"].found == np.__version__
     assert "mp4" in findings["films"].found and "proved" in findings["a slice"].found
     assert len(findings) >= 15
+
+
+def test_memory_is_what_programs_can_have() -> None:
+    psutil = pytest.importorskip("psutil")
+    found = {finding.topic: finding for finding in examine()}["system"].found
+    available, total = map(float, re.search(r"([\d.]+) of ([\d.]+) GB memory available", found).groups())  # type: ignore[union-attr]
+    assert total == pytest.approx(psutil.virtual_memory().total / 1e9, abs=0.1)
+    assert available == pytest.approx(psutil.virtual_memory().available / 1e9, abs=0.1 * total)
 
 
 def test_what_is_missing_or_old_is_said_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
