@@ -40,7 +40,7 @@ class Monitor:
     to: a SummaryWriter of TensorBoard, a run of W&B, a logger of Lightning, a function (step, numbers, picture), or several
     in a list; None: what is measured is only written to `out`. Names begin with "splineviz/".
     every: measure the first checkpoint, every so many after it, and the last. anchors, window, lc, threads: as
-    `measure_run` takes them. out: where results go, by default `monitor` in the run's directory.
+    `animate` takes them. out: where results go, by default `monitor` in the run's directory.
     frames: whether a picture is drawn, as the animation has it; fill, size, panels: of it, as `animate` takes them.
 
     failures: reasons by step of what was not measured. Raises DataError for settings that are none.
@@ -51,7 +51,7 @@ class Monitor:
         to: Any = None,
         *,
         every: int = 1,
-        anchors: Sequence[int] = (0, 1, 2),
+        anchors: Sequence[Any] = (0, 1, 2),
         window: Any = None,
         lc: LCOptions | None = LCOptions(points=200),  # noqa: B008  # frozen, so it can be shared
         out: str | os.PathLike[str] | None = None,
@@ -68,7 +68,8 @@ class Monitor:
         self.failures: dict[int, str] = {}
         self._sinks = loggers.sinks(to)
         self._every, self._out, self._frames = every, None if out is None else Path(out), frames
-        self._slice: dict[str, Any] = {"anchors": tuple(anchors), "window": window, "lc": lc, "threads": threads}
+        self._anchors = tuple(anchors)
+        self._slice: dict[str, Any] = {"window": window, "lc": lc, "threads": threads}
         self._look: dict[str, Any] = {"fill": fill, "size": frame_size(size), "story": training(panels)}
         self._seen = 0
         self._quantiles: list[FloatArray] = []
@@ -99,19 +100,21 @@ class Monitor:
 
     def _measured(self, path: Path, step: int) -> tuple[dict[str, float], loggers.Pixels | None]:
         """Numbers of a checkpoint that are available, and its picture (height, width, 3) if one is to be drawn."""
-        run = runs.open_run(path)
-        out = path / "monitor" if self._out is None else self._out
+        run, anchors = runs.open_run(path).anchored(self._anchors)
+        out, lc = path / "monitor" if self._out is None else self._out, self._slice["lc"]
         if _is_smooth(run):
-            lc = self._slice["lc"] or LCOptions(points=200)
+            if lc is None:
+                return _available(run.only([step]).checkpoints[0].metrics), None
             rows = comparisons.measured(run.only([step]), lc, Ledger(out / "complexity.json"))
             return _available(rows[-1]), None
         # Also what a training that is resumed had measured; not what lies beyond this step, of one that was left.
         asked = _asked(out)
         steps = [c.step for c in run.checkpoints if c.step < step and c.step in asked]
-        results = sweeps.measure_run(run.only([*steps, step]), out=out, **self._slice)
-        return _available(results[-1].row), self._picture(run, results) if self._frames else None
+        results = sweeps.measure_run(run.only([*steps, step]), anchors=anchors, out=out, **self._slice)
+        picture = self._picture(run, anchors, results) if self._frames else None
+        return _available(results[-1].row), picture
 
-    def _picture(self, run: runs.Run, results: Sequence[Result]) -> loggers.Pixels:
+    def _picture(self, run: runs.Run, anchors: Sequence[int], results: Sequence[Result]) -> loggers.Pixels:
         """The frame of the last result, with the curves so far, in the colours that hold all slices so far."""
         partition, lc, fill = Partition.load(results[-1].partition_path), self._slice["lc"], self._look["fill"]
         limits = None
@@ -121,7 +124,7 @@ class Monitor:
         painter = FramePainter(
             [result.row for result in results],
             limits=limits,
-            thumbnails=run.anchors(run.chosen(self._slice["anchors"])),
+            thumbnails=run.anchors(anchors),
             **self._look,
             **(lc.settings(run.train_x.shape[1:]) if lc else {}),
         )

@@ -143,6 +143,23 @@ def test_a_smooth_network_hands_over_accuracies_and_local_complexity(tmp_path):
     assert taken.calls[2][1]["lc_train"] == expected.mean
 
 
+def test_a_smooth_network_without_local_complexity_has_what_was_recorded(tmp_path):
+    taken = Taken()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 3))
+    Recorder(tmp_path, model, train=samples(0), monitor=Monitor(taken, lc=None)).save(0, train_accuracy=0.5)
+    assert taken.calls == [(0, {"train_accuracy": 0.5}, None)]
+
+
+def test_anchors_by_class_and_from_elsewhere(tmp_path):
+    taken = Taken()
+    anchors = ("class:1", np.full((2, 2), 0.3, np.float32), 5)
+    Recorder(tmp_path, network(), train=samples(0), monitor=Monitor(taken, anchors=anchors, lc=None)).save(0)
+    run, chosen = sv.open_run(tmp_path).anchored(anchors)
+    expected = sv.partition(run.program(run.checkpoints[0]), run.plane(chosen))
+    assert taken.calls[0][1]["regions"] == expected.num_regions
+    assert taken.calls[0][2].shape == (720, 1280, 3)
+
+
 def test_settings_that_are_none_are_refused():
     with pytest.raises(DataError, match="every: expected"):
         Monitor(every=0)
