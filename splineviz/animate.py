@@ -21,13 +21,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from splineviz import captions, figures, files, fills, provenance, reels, runs, sweeps, tweens
+from splineviz import captions, figures, fills, reels, runs, sweeps, tweens
 from splineviz.canvases import frame_size
 from splineviz.curves import PANELS, training
 from splineviz.errors import DataError
 from splineviz.films import HOLD, KEY, note
 from splineviz.jobs import LCOptions, Result
 from splineviz.partition import Partition
+from splineviz.storage import files, provenance
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): half of `total` is measuring, half is drawing."""

@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import certificate, checkpoints, files, plans, provenance, weights
+from splineviz import certificate, checkpoints, plans, weights
 from splineviz.errors import CertificateError, SplinevizError
 from splineviz.jobs import COLUMNS, key_of, partition_numbers
 from splineviz.ops import Program
 from splineviz.partition import Partition
+from splineviz.storage import files, provenance
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): called after each job."""

@@ -15,10 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from splineviz import files
 from splineviz.errors import SplinevizError
 from splineviz.measures import pattern_churn
 from splineviz.partition import Partition
+from splineviz.storage import files
 
 FOLDER = "churn"
 

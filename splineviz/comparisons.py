@@ -15,14 +15,15 @@ from typing import Any
 import numpy.typing as npt
 from torch import nn
 
-from splineviz import files, recipes, weights
+from splineviz import recipes, weights
 from splineviz.complexity import local_complexities
 from splineviz.jobs import PLACES, LCOptions, choose_samples
-from splineviz.ledgers import Ledger
 from splineviz.ops import Program
 from splineviz.recipes import Recipe
 from splineviz.runs import Run
 from splineviz.samples import Data
+from splineviz.storage import files
+from splineviz.storage.cache import Ledger
 
 Progress = Callable[[int, int, str], None]
 Table = list[dict[str, float]]

@@ -26,9 +26,9 @@ from typing import Any
 
 import torch
 
-from splineviz import locks
 from splineviz.errors import DataError, JobError
 from splineviz.jobs import Busy, Failure, Job, Outcome, Result, attempt, failed
+from splineviz.storage import locks
 from splineviz.workers import available
 
 IN_FLIGHT = 1024

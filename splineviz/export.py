@@ -24,9 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import to_hex
 
-from splineviz import files, fills
+from splineviz import fills
 from splineviz.errors import PartitionError
 from splineviz.partition import Partition
+from splineviz.storage import files
 
 SVG_SIDE = 1000.0
 """Longer side of an SVG, in its own units."""

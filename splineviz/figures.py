@@ -36,7 +36,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from splineviz import draw, files
+from splineviz import draw
 from splineviz.canvases import FRAME_STYLE, Canvas, Panel, frame_size
 from splineviz.curves import (
     CHARTS,
@@ -53,6 +53,7 @@ from splineviz.curves import (
     value_axis,
 )
 from splineviz.partition import Partition
+from splineviz.storage import files
 
 PAPER_STYLE: Any = {
     **FRAME_STYLE,

@@ -28,8 +28,9 @@ from av.video.reformatter import Colorspace
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from splineviz import curves, draw, files
+from splineviz import curves, draw
 from splineviz.errors import DataError
+from splineviz.storage import files
 
 Pixels = npt.NDArray[np.uint8]
 

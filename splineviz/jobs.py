@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz import archives, certificate, checkpoints, churn, counterparts, files, locks, measures, provenance, weights
+from splineviz import certificate, checkpoints, churn, counterparts, measures, weights
 from splineviz.complexity import local_complexities
 from splineviz.crossings import crossings
 from splineviz.enumerate import partition
@@ -44,6 +44,7 @@ from splineviz.ops import Program
 from splineviz.partition import Partition
 from splineviz.planes import Plane
 from splineviz.samples import Array, Data
+from splineviz.storage import archives, files, locks, provenance
 from splineviz.workers import available, one_torch_thread
 
 FORMAT = 5

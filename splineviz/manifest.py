@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from splineviz import files
 from splineviz.checkpoints import Checkpoint
 from splineviz.errors import CheckpointError, DataError
 from splineviz.ops import Program
 from splineviz.samples import Data
+from splineviz.storage import files
 
 FORMAT = 1
 NAME = "run.json"

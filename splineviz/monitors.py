@@ -28,9 +28,9 @@ from splineviz.curves import PANELS, training
 from splineviz.errors import DataError, FloatArray, JobError, TraceError
 from splineviz.figures import FramePainter
 from splineviz.jobs import LCOptions, Result
-from splineviz.ledgers import Ledger
 from splineviz.ops import Program
 from splineviz.partition import Partition
+from splineviz.storage.cache import Ledger
 from splineviz.swaps import piecewise
 
 

@@ -24,11 +24,12 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_hex
 
-from splineviz import curves, files, fills, packing
+from splineviz import curves, fills, packing
 from splineviz.anchors import thumbnail
 from splineviz.errors import DataError, PartitionError
 from splineviz.partition import Partition
 from splineviz.planes import Plane
+from splineviz.storage import files
 
 VIEWER = Path(__file__).parent / "viewer"
 MODULES = (

@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import figures, files, fills, reels, strips, sweeps
+from splineviz import figures, fills, reels, strips, sweeps
 from splineviz.canvases import frame_size
 from splineviz.errors import DataError
 from splineviz.films import note
 from splineviz.jobs import LCOptions, Result
 from splineviz.partition import Partition
 from splineviz.runs import Run
+from splineviz.storage import files
 from splineviz.strips import Picture
 
 Progress = Callable[[int, int, str], None]

@@ -23,7 +23,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from splineviz import archives, files
 from splineviz._kernels.bits import unit_hashes
 from splineviz.blocks import KeyArray
 from splineviz.engine import TOLERANCE
@@ -32,6 +31,7 @@ from splineviz.errors import FloatArray, IntArray, PartitionError
 from splineviz.identities import within
 from splineviz.ops import Program
 from splineviz.partition import Partition
+from splineviz.storage import archives, files
 from splineviz.swaps import Swap
 from splineviz.tiles import MOST, Tile
 from splineviz.tournaments import Layer

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splineviz import files, locks
 from splineviz.errors import JobError, SplinevizError
 from splineviz.jobs import Job
 from splineviz.runs import Run
+from splineviz.storage import files, locks
 
 NAME = "jobs.json"
 FORMAT = 1

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Full, Queue
 
-from splineviz import files
 from splineviz.errors import DataError
 from splineviz.films import (
     CODECS,
@@ -36,6 +35,7 @@ from splineviz.films import (
     save_stream,
     save_video,
 )
+from splineviz.storage import files
 
 AHEAD = 2
 """Most frames that wait for an encoder."""

@@ -20,16 +20,17 @@ from pathlib import Path
 
 import numpy as np
 
-from splineviz import comparisons, plates, provenance, recipes, studies
+from splineviz import comparisons, plates, recipes, studies
 from splineviz.architectures import convnet, mlp
 from splineviz.enumerate import partition
 from splineviz.errors import DataError
 from splineviz.jobs import LCOptions
-from splineviz.ledgers import Ledger
 from splineviz.planes import Plane
 from splineviz.recipes import PAPER_WIDTHS, RECIPES, Recipe
 from splineviz.recorder import schedule
 from splineviz.runs import Run, open_run
+from splineviz.storage import provenance
+from splineviz.storage.cache import Ledger
 
 Progress = Callable[[int, int, str], None]
 Table = list[dict[str, float]]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from splineviz import checkpoints, factories, files, manifest, provenance, sources, weights
+from splineviz import checkpoints, factories, manifest, sources, weights
 from splineviz.checkpoints import Checkpoint
 from splineviz.errors import CheckpointError, DataError, to_float_array
 from splineviz.manifest import Manifest
@@ -25,6 +25,7 @@ from splineviz.ops import Program
 from splineviz.partition import drawn_as
 from splineviz.planes import Plane
 from splineviz.samples import Array, Data
+from splineviz.storage import files, provenance
 from splineviz.swaps import Swap, swapped
 from splineviz.tracing import trace
 

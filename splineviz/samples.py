@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from splineviz import archives, files
 from splineviz.errors import DataError
+from splineviz.storage import archives, files
 
 Array = npt.NDArray[Any]
 

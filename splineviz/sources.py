@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz import archives, datasets, factories, weights
+from splineviz import datasets, factories, weights
 from splineviz.errors import DataError
 from splineviz.samples import ARRAYS, Array, Data
+from splineviz.storage import archives
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm")
 MOST = 10_000

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from splineviz import boundary, curves, diamonds, files, measures, plates, provenance, runs, sweeps, weights
+from splineviz import boundary, curves, diamonds, measures, plates, runs, sweeps, weights
 from splineviz.complexity import local_complexities_at
 from splineviz.curves import Row
 from splineviz.deformations import deformation
@@ -35,9 +35,10 @@ from splineviz.enumerate import partition as enumerated
 from splineviz.errors import DataError, FloatArray
 from splineviz.identities import polygon_area
 from splineviz.jobs import LCOptions
-from splineviz.ledgers import Ledger
 from splineviz.partition import Partition
 from splineviz.robustness import EPS, robust_accuracy
+from splineviz.storage import files, provenance
+from splineviz.storage.cache import Ledger
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import archives, checkpoints, churn, engines, files, plans, provenance, weights
+from splineviz import checkpoints, churn, engines, plans, weights
 from splineviz.errors import DataError, JobError, PlaneError, SplinevizError
 from splineviz.jobs import COLUMNS, Failure, Job, LCOptions, Result, choose_samples, samples_digest
 from splineviz.ops import Program
@@ -32,7 +32,8 @@ from splineviz.partition import Partition
 from splineviz.plans import Entry
 from splineviz.runs import Run
 from splineviz.samples import Array
-from splineviz.stores import Store
+from splineviz.storage import archives, files, provenance
+from splineviz.storage.remote import Store
 from splineviz.swaps import piecewise
 from splineviz.workers import one_torch_thread
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import cameras, figures, files, fills, reels, weights
+from splineviz import cameras, figures, fills, reels, weights
 from splineviz.cameras import View
 from splineviz.canvases import frame_size
 from splineviz.checkpoints import Checkpoint
@@ -31,6 +31,7 @@ from splineviz.films import note
 from splineviz.measures import knot_lengths
 from splineviz.partition import Partition
 from splineviz.runs import Run
+from splineviz.storage import files
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): half of `total` is cutting, half is drawing."""

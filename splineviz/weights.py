@@ -26,8 +26,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splineviz import archives, files
 from splineviz.errors import CheckpointError
+from splineviz.storage import archives, files
 
 State = dict[str, Tensor]
 

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from splineviz.archives import check_growth, read_npy, read_npz
+from splineviz.storage.archives import check_growth, read_npy, read_npz
 
 
 def npy(header: str, content: bytes = b"") -> bytes:

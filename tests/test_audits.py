@@ -11,11 +11,12 @@ import torch
 from small_runs import network, write_run
 from small_sweeps import QUICK
 
-from splineviz import files, provenance, sweeps
+from splineviz import sweeps
 from splineviz.audits import audit
 from splineviz.errors import CertificateError, JobError
 from splineviz.partition import Partition
 from splineviz.runs import open_run
+from splineviz.storage import files, provenance
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,14 @@ import pytest
 import torch
 from small_runs import STEPS, write_run
 
-from splineviz import churn, files
+from splineviz import churn
 from splineviz.enumerate import partition
 from splineviz.errors import PartitionError
 from splineviz.jobs import LCOptions
 from splineviz.measures import pattern_churn
 from splineviz.partition import Partition
 from splineviz.runs import Run, open_run
+from splineviz.storage import files
 from splineviz.sweeps import measure_run
 
 QUICK = LCOptions(num_vectors=2, points=5)

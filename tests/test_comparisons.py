@@ -13,9 +13,9 @@ from splineviz.architectures import mlp
 from splineviz.comparisons import followed, measured
 from splineviz.complexity import local_complexity
 from splineviz.jobs import LCOptions
-from splineviz.ledgers import Ledger
 from splineviz.recipes import RECIPES
 from splineviz.runs import open_run
+from splineviz.storage.cache import Ledger
 
 
 def test_a_gelu_network_is_followed_while_it_trains(tmp_path: Path) -> None:

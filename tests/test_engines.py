@@ -16,11 +16,12 @@ import torch
 from small_runs import network, samples, write_run
 from small_sweeps import QUICK
 
-from splineviz import engines, jobs, locks, plans, sweeps
+from splineviz import engines, jobs, plans, sweeps
 from splineviz.errors import CheckpointError, DataError, JobError
 from splineviz.jobs import Failure, Result
 from splineviz.runs import open_run
 from splineviz.samples import Data
+from splineviz.storage import locks
 
 TWO_PLANES = {"planes": [(0, 1, 2), (3, 4, 5)], "windows": [None, 2.0], "lc": QUICK}
 

@@ -9,7 +9,7 @@ import resource
 import numpy as np
 import pytest
 
-from splineviz import files
+from splineviz.storage import files
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from splineviz.ledgers import Ledger
+from splineviz.storage.cache import Ledger
 
 
 def test_two_that_share_a_file_keep_each_others_numbers(tmp_path: Path) -> None:

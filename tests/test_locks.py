@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from splineviz import locks
+from splineviz.storage import locks
 
 HOLDER = """
 import sys, time

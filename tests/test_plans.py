@@ -7,9 +7,10 @@ import torch
 from small_runs import write_run
 from small_sweeps import QUICK
 
-from splineviz import jobs, locks, plans, sweeps
+from splineviz import jobs, plans, sweeps
 from splineviz.errors import JobError
 from splineviz.runs import open_run
+from splineviz.storage import locks
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 from small_runs import write_run
 
-from splineviz import files, provenance, weights
+from splineviz import weights
 from splineviz.__main__ import main
 from splineviz.runs import open_run
+from splineviz.storage import files, provenance
 
 
 @pytest.fixture(scope="module")

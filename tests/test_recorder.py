@@ -11,10 +11,10 @@ import torch
 from small_runs import STEPS, network, nudge, samples, write_run
 from torch import nn
 
-from splineviz import files
 from splineviz.errors import CheckpointError, DataError, TraceError
 from splineviz.recorder import Recorder, schedule
 from splineviz.runs import open_run
+from splineviz.storage import files
 
 
 def test_the_schedule_is_logarithmic_dense_early_and_has_both_ends():

@@ -12,11 +12,12 @@ import pytest
 from small_runs import write_run
 from small_sweeps import QUICK
 
-from splineviz import files, jobs
+from splineviz import jobs
 from splineviz.__main__ import main
 from splineviz.errors import JobError
 from splineviz.runs import Run, open_run
-from splineviz.stores import Store
+from splineviz.storage import files
+from splineviz.storage.remote import Store
 from splineviz.sweeps import Sweep, sweep
 
 fsspec = pytest.importorskip("fsspec", reason="the extra `cluster` is not installed")

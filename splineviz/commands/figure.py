@@ -53,8 +53,9 @@ examples:
 
 def run(options: Namespace) -> None:
     """Cut some checkpoints with one plane, and lay them out for print."""
-    from splineviz import files, papers, provenance
+    from splineviz import papers
     from splineviz.enumerate import partition as cut
+    from splineviz.storage import files, provenance
 
     run = opened.open_run(options)
     steps = options.steps or sorted({run.checkpoints[k * (len(run.checkpoints) - 1) // 2].step for k in range(3)})

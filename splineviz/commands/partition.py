@@ -104,7 +104,8 @@ def _picture(
 ) -> None:
     from matplotlib.figure import Figure
 
-    from splineviz import draw, files, fills, provenance, surfaces
+    from splineviz import draw, fills, surfaces
+    from splineviz.storage import files, provenance
 
     look = opened.look(options)
     name = look["fill"]

@@ -52,9 +52,9 @@ def _directory(options: Namespace) -> None:
 
 
 def _file(options: Namespace) -> None:
-    from splineviz import provenance
     from splineviz.errors import PartitionError
     from splineviz.partition import Partition
+    from splineviz.storage import provenance
 
     if not options.what.is_file():
         raise PartitionError(f"{options.what}: expected a partition file (.npz), got nothing there; name one or a folder.")

@@ -31,8 +31,9 @@ import psutil
 import torch
 from small_runs import nudge, samples
 
-from splineviz import files, plans
+from splineviz import plans
 from splineviz.recorder import Recorder
+from splineviz.storage import files
 
 LIMIT = 900.0
 """Seconds after which a start counts as hanging."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from splineviz import files
+from splineviz.storage import files
 
 
 class Ledger:

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from splineviz import locks
+from splineviz.storage import locks
 
 SEAL = "digest"
 """Where an object says what the digest of the rest of it is."""

@@ -19,7 +19,7 @@ import numba
 import numpy as np
 import torch
 
-from splineviz import archives, files
+from splineviz.storage import archives, files
 
 NAME = "manifest.json"
 FORMAT = 1

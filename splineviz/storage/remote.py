@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from splineviz import files, provenance
 from splineviz.errors import JobError
+from splineviz.storage import files, provenance
 
 
 class Store:
