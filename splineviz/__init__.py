@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from splineviz.jobs import LCOptions
     from splineviz.liveness import liveness
     from splineviz.monitors import Monitor
-    from splineviz.ops import Program
     from splineviz.papers import figure
     from splineviz.parallels import compare
     from splineviz.partition import Partition
@@ -65,7 +64,8 @@ if TYPE_CHECKING:
     from splineviz.tables import tidy
     from splineviz.tiles import Tile, tiles
     from splineviz.tours import tour
-    from splineviz.tracing import trace
+    from splineviz.tracing.program import Program
+    from splineviz.tracing.trace import trace
 
 __version__ = "0.1.0"
 
@@ -138,7 +138,7 @@ _HOMES = {
     "Part": "parts",
     "Partition": "partition",
     "Plane": "planes",
-    "Program": "ops",
+    "Program": "tracing.program",
     "Recorder": "recorder",
     "Run": "runs",
     "Sweep": "sweeps",
@@ -166,7 +166,7 @@ _HOMES = {
     "tiles": "tiles",
     "sweep": "sweeps",
     "tour": "tours",
-    "trace": "tracing",
+    "trace": "tracing.trace",
     "verify": "certificate",
     "window_for": "estimates",
 }

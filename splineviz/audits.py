@@ -23,9 +23,9 @@ import numpy as np
 from splineviz import certificate, checkpoints, plans, weights
 from splineviz.errors import CertificateError, SplinevizError
 from splineviz.jobs import COLUMNS, key_of, partition_numbers
-from splineviz.ops import Program
 from splineviz.partition import Partition
 from splineviz.storage import files, provenance
+from splineviz.tracing.program import Program
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): called after each job."""

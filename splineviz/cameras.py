@@ -23,8 +23,8 @@ import numpy as np
 
 from splineviz.enumerate import partition
 from splineviz.errors import DataError, FloatArray
-from splineviz.ops import Program
 from splineviz.planes import Plane
+from splineviz.tracing.program import Program
 
 DEEPEST = 2.0**14
 """Half-width of the smallest window, in units of rounding of its coordinates: 34 of them a pixel at 1080p."""

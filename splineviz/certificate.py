@@ -26,7 +26,7 @@ import numpy as np
 
 from splineviz.errors import CertificateError, FloatArray
 from splineviz.partition import Partition
-from splineviz.tracing import trace
+from splineviz.tracing.trace import trace
 from splineviz.witness import Corners, Testimony, Witness
 
 SLACK = 64.0

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from splineviz.errors import CheckpointError, TraceError
-from splineviz.ops import Program, Step
+from splineviz.tracing.program import Program, Step
 from splineviz.weights import INDEX
 
 TORCH_FILES = (".pt", ".pth", ".ckpt", ".bin")

@@ -18,12 +18,12 @@ from torch import nn
 from splineviz import recipes, weights
 from splineviz.complexity import local_complexities
 from splineviz.jobs import PLACES, LCOptions, choose_samples
-from splineviz.ops import Program
 from splineviz.recipes import Recipe
 from splineviz.runs import Run
 from splineviz.samples import Data
 from splineviz.storage import files
 from splineviz.storage.cache import Ledger
+from splineviz.tracing.program import Program
 
 Progress = Callable[[int, int, str], None]
 Table = list[dict[str, float]]

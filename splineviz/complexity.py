@@ -36,8 +36,8 @@ from splineviz.activations import Watched
 from splineviz.directions import Directions, Given, kept_directions
 from splineviz.errors import DataError, FloatArray, TraceError, to_float_array
 from splineviz.neighbourhoods import Held, Pairs, Parts, Vertices, evaluator
-from splineviz.ops import Program
-from splineviz.tracing import trace
+from splineviz.tracing.program import Program
+from splineviz.tracing.trace import trace
 from splineviz.workers import Stack, available
 
 CHUNK = 64

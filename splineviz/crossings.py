@@ -17,9 +17,9 @@ import numpy.typing as npt
 from splineviz.blocks import Block
 from splineviz.engine import ENTRIES, TOLERANCE, Engine
 from splineviz.errors import DataError, FloatArray, IntArray, to_float_array
-from splineviz.ops import Program
-from splineviz.tournaments import Layer
-from splineviz.tracing import trace
+from splineviz.tracing.lowering import Layer
+from splineviz.tracing.program import Program
+from splineviz.tracing.trace import trace
 
 
 @dataclass(frozen=True, eq=False)

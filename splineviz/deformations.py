@@ -28,7 +28,7 @@ import torch
 
 from splineviz.complexity import BLOCK_FLOATS, CHUNK, Sampling, as_points, check_radii, network_of
 from splineviz.errors import DataError, FloatArray
-from splineviz.ops import Program
+from splineviz.tracing.program import Program
 
 
 @dataclass(frozen=True, eq=False)

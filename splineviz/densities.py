@@ -40,9 +40,9 @@ from torch import Tensor
 from splineviz.complexity import as_points, band
 from splineviz.directions import Given
 from splineviz.errors import DataError, FloatArray
-from splineviz.ops import Program
-from splineviz.tournaments import lower
-from splineviz.tracing import trace
+from splineviz.tracing.lowering import lower
+from splineviz.tracing.program import Program
+from splineviz.tracing.trace import trace
 
 BLOCK_FLOATS = 1 << 22
 """Numbers in the widest tensor of tangents of a block of points, about."""

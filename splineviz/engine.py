@@ -25,9 +25,9 @@ from splineviz._kernels import edges as edge_kernels
 from splineviz._kernels import winners as winner_kernels
 from splineviz.blocks import Block, dissolve
 from splineviz.errors import FloatArray, IntArray
-from splineviz.ops import Program
 from splineviz.stages import Stage, on_slice, stages
-from splineviz.tournaments import Round, lower
+from splineviz.tracing.lowering import Round, lower
+from splineviz.tracing.program import Program
 
 TOLERANCE = 2.0**-46
 """Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""

@@ -29,11 +29,11 @@ from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import BudgetError, FloatArray, SeamError
 from splineviz.estimates import shrink_to_fit
 from splineviz.identities import polygon_area
-from splineviz.ops import Program
 from splineviz.partition import Partition, Report
 from splineviz.planes import Plane
-from splineviz.swaps import Swap
-from splineviz.tracing import trace
+from splineviz.tracing.program import Program
+from splineviz.tracing.swaps import Swap
+from splineviz.tracing.trace import trace
 from splineviz.workers import Stack, available
 
 BLOCK_BYTES = 8 << 20

@@ -24,10 +24,10 @@ from splineviz.blocks import Block
 from splineviz.crossings import through
 from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import FloatArray, IntArray, PlaneError
-from splineviz.ops import Program
 from splineviz.planes import Plane
-from splineviz.tournaments import lower
-from splineviz.tracing import trace
+from splineviz.tracing.lowering import lower
+from splineviz.tracing.program import Program
+from splineviz.tracing.trace import trace
 
 NEAR = 0.05
 """Crossings of one chord this near, as a share of the window's diameter, are taken for neighbours."""

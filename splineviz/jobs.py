@@ -40,11 +40,11 @@ from splineviz.crossings import crossings
 from splineviz.enumerate import partition
 from splineviz.errors import CheckpointError, FloatArray, SplinevizError
 from splineviz.liveness import liveness
-from splineviz.ops import Program
 from splineviz.partition import Partition
 from splineviz.planes import Plane
 from splineviz.samples import Array, Data
 from splineviz.storage import archives, files, locks, provenance
+from splineviz.tracing.program import Program
 from splineviz.workers import available, one_torch_thread
 
 FORMAT = 5

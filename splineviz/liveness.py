@@ -18,8 +18,8 @@ import numpy.typing as npt
 import torch
 
 from splineviz.errors import DataError
-from splineviz.ops import Program
-from splineviz.tracing import trace
+from splineviz.tracing.program import Program
+from splineviz.tracing.trace import trace
 
 Counts = npt.NDArray[np.int64]
 

@@ -20,9 +20,9 @@ from typing import Any
 
 from splineviz.checkpoints import Checkpoint
 from splineviz.errors import CheckpointError, DataError
-from splineviz.ops import Program
 from splineviz.samples import Data
 from splineviz.storage import files
+from splineviz.tracing.program import Program
 
 FORMAT = 1
 NAME = "run.json"

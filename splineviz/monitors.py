@@ -28,10 +28,10 @@ from splineviz.curves import PANELS, training
 from splineviz.errors import DataError, FloatArray, JobError, TraceError
 from splineviz.figures import FramePainter
 from splineviz.jobs import LCOptions, Result
-from splineviz.ops import Program
 from splineviz.partition import Partition
 from splineviz.storage.cache import Ledger
-from splineviz.swaps import piecewise
+from splineviz.tracing.program import Program
+from splineviz.tracing.swaps import piecewise
 
 
 class Monitor:

@@ -24,8 +24,8 @@ from torch import Tensor
 from splineviz._kernels import neighbourhoods as _neighbourhoods
 from splineviz.activations import Watched
 from splineviz.errors import FloatArray
-from splineviz.ops import Program
-from splineviz.tournaments import lower
+from splineviz.tracing.lowering import lower
+from splineviz.tracing.program import Program
 
 Parts = Mapping[int, Tensor]
 """Batches by register."""

@@ -29,13 +29,13 @@ from splineviz.engine import TOLERANCE
 from splineviz.enumerate import BLOCK_BYTES, Progress, Slice
 from splineviz.errors import FloatArray, IntArray, PartitionError
 from splineviz.identities import within
-from splineviz.ops import Program
 from splineviz.partition import Partition
 from splineviz.storage import archives, files
-from splineviz.swaps import Swap
 from splineviz.tiles import MOST, Tile
-from splineviz.tournaments import Layer
-from splineviz.tracing import trace
+from splineviz.tracing.lowering import Layer
+from splineviz.tracing.program import Program
+from splineviz.tracing.swaps import Swap
+from splineviz.tracing.trace import trace
 
 FLAT = 1e-6
 """Values below this, relative to the unit's largest near the seams, may be 0 all along a seam edge. Whether they are is

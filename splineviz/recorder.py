@@ -27,7 +27,7 @@ from splineviz.checkpoints import Checkpoint
 from splineviz.errors import CheckpointError, DataError
 from splineviz.manifest import Manifest
 from splineviz.samples import Data
-from splineviz.tracing import trace
+from splineviz.tracing.trace import trace
 
 
 class Observer(Protocol):

@@ -20,12 +20,12 @@ import numpy as np
 
 from splineviz.enumerate import partition
 from splineviz.errors import DataError, FloatArray
-from splineviz.ops import Program
 from splineviz.partition import Partition
 from splineviz.planes import Plane
 from splineviz.runs import Run, open_run
 from splineviz.samples import Array
-from splineviz.tracing import trace
+from splineviz.tracing.program import Program
+from splineviz.tracing.trace import trace
 
 MAX_REGIONS = 2_000_000
 """A slice with more is refused: who drags an anchor waits for it."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from splineviz.errors import DataError
-from splineviz.ops import Program
+from splineviz.tracing.program import Program
 
 EPS = (0.03, 0.06, 0.10, 0.13, 0.16, 0.20)
 """Radii of the paper."""

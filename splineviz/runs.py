@@ -21,13 +21,13 @@ from splineviz import checkpoints, factories, manifest, sources, weights
 from splineviz.checkpoints import Checkpoint
 from splineviz.errors import CheckpointError, DataError, to_float_array
 from splineviz.manifest import Manifest
-from splineviz.ops import Program
 from splineviz.partition import drawn_as
 from splineviz.planes import Plane
 from splineviz.samples import Array, Data
 from splineviz.storage import files, provenance
-from splineviz.swaps import Swap, swapped
-from splineviz.tracing import trace
+from splineviz.tracing.program import Program
+from splineviz.tracing.swaps import Swap, swapped
+from splineviz.tracing.trace import trace
 
 
 @dataclass(frozen=True, eq=False)

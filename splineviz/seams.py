@@ -25,9 +25,9 @@ from splineviz.errors import BudgetError, SeamError
 from splineviz.partition import Partition, Report
 from splineviz.parts import Part, part
 from splineviz.planes import Plane
-from splineviz.swaps import Swap
 from splineviz.tiles import Tile, tiles
-from splineviz.tracing import trace
+from splineviz.tracing.swaps import Swap
+from splineviz.tracing.trace import trace
 
 
 def sew(parts: Iterable[Part | str | os.PathLike[str]]) -> Partition:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from splineviz.errors import FloatArray
-from splineviz.ops import KinkLayer, Program
+from splineviz.tracing.program import KinkLayer, Program
 
 MATRIX_LIMIT = 1 << 25
 """Largest number of entries of a stage's matrix (256 MB); beyond it new vertices are evaluated in full."""

@@ -27,14 +27,14 @@ import numpy as np
 from splineviz import checkpoints, churn, engines, plans, weights
 from splineviz.errors import DataError, JobError, PlaneError, SplinevizError
 from splineviz.jobs import COLUMNS, Failure, Job, LCOptions, Result, choose_samples, samples_digest
-from splineviz.ops import Program
 from splineviz.partition import Partition
 from splineviz.plans import Entry
 from splineviz.runs import Run
 from splineviz.samples import Array
 from splineviz.storage import archives, files, provenance
 from splineviz.storage.remote import Store
-from splineviz.swaps import piecewise
+from splineviz.tracing.program import Program
+from splineviz.tracing.swaps import piecewise
 from splineviz.workers import one_torch_thread
 
 Progress = Callable[[int, int, str], None]

@@ -23,7 +23,7 @@ from splineviz.blocks import Block
 from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import FloatArray, IntArray, PlaneError
 from splineviz.planes import Plane
-from splineviz.tracing import trace
+from splineviz.tracing.trace import trace
 
 MOST = 1 << 16
 """More tiles than this are taken for a mistake."""

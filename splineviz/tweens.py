@@ -17,10 +17,10 @@ from splineviz import checkpoints
 from splineviz.checkpoints import Checkpoint
 from splineviz.enumerate import partition
 from splineviz.errors import CheckpointError
-from splineviz.ops import Program
 from splineviz.partition import Partition
 from splineviz.planes import Plane
 from splineviz.runs import Run
+from splineviz.tracing.program import Program
 
 
 def between(run: Run, a: Checkpoint, b: Checkpoint, share: float) -> Program:

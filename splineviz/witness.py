@@ -25,10 +25,10 @@ from torch import Tensor, nn
 
 from splineviz._kernels import certificates as _kernels
 from splineviz.errors import CertificateError, FloatArray, IntArray
-from splineviz.ops import Program
 from splineviz.partition import Partition
-from splineviz.tournaments import Layer, lower
-from splineviz.tracing import Double
+from splineviz.tracing.lowering import Layer, lower
+from splineviz.tracing.program import Program
+from splineviz.tracing.trace import Double
 
 SAFETY = 64.0
 """Units of measured rounding below which a value decides nothing."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from splineviz.ops import Program
 from splineviz.planes import Plane
-from splineviz.tournaments import Layer, lower
+from splineviz.tracing.lowering import Layer, lower
+from splineviz.tracing.program import Program
 
 ROUNDING = 1e-9
 Cells = dict[bytes, float]

@@ -15,7 +15,7 @@ from splineviz.complexity import local_complexity
 from splineviz.deformations import deformation
 from splineviz.directions import SMALL_GROUP, Directions
 from splineviz.errors import TraceError
-from splineviz.tracing import trace
+from splineviz.tracing.trace import trace
 
 
 class Block(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from splineviz.architectures import convnet, mlp
-from splineviz.tracing import trace
+from splineviz.tracing.trace import trace
 
 
 def seeded(make, *args, **options):

@@ -12,10 +12,10 @@ from operations import exported
 from parts import Forward, conv, lin
 from torch import nn
 
-from splineviz import tracing
-from splineviz.aten import ATEN
 from splineviz.errors import TraceError
-from splineviz.tracing import trace
+from splineviz.tracing.aten import ATEN
+from splineviz.tracing.trace import trace
+from splineviz.tracing.trace import trace as tracing
 
 
 def resized(m: Any, x: Any) -> Any:

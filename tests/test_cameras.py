@@ -10,7 +10,7 @@ from splineviz import cameras
 from splineviz.enumerate import partition
 from splineviz.errors import DataError, PlaneError
 from splineviz.planes import Plane
-from splineviz.tracing import trace
+from splineviz.tracing.trace import trace
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from splineviz.enumerate import partition
 from splineviz.errors import CertificateError
 from splineviz.partition import Partition
 from splineviz.planes import Plane
-from splineviz.tracing import trace
+from splineviz.tracing.trace import trace
 
 NETWORK = module(dense(41, 2, 8, 8, 3))
 PLANE = Plane(np.zeros(2), np.eye(2))

@@ -9,8 +9,8 @@ from torch import nn
 
 from splineviz.checkpoints import fit, list_checkpoints, mlp, step_of
 from splineviz.errors import CheckpointError
-from splineviz.ops import Program
-from splineviz.tracing import trace
+from splineviz.tracing.program import Program
+from splineviz.tracing.trace import trace
 
 
 @pytest.mark.parametrize(

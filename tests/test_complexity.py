@@ -15,7 +15,7 @@ from splineviz import neighbourhoods
 from splineviz.complexity import LocalComplexity, local_complexities, local_complexities_at, local_complexity
 from splineviz.directions import GROUP, SMALL_GROUP, SPARE, Directions
 from splineviz.errors import DataError, TraceError
-from splineviz.tracing import trace
+from splineviz.tracing.trace import trace
 
 
 def mlp(inputs: int, *widths: int, kink: type[nn.Module] = nn.ReLU) -> nn.Module:

@@ -15,7 +15,7 @@ from splineviz.diamonds import exact_counts, spread
 from splineviz.enumerate import partition
 from splineviz.errors import DataError
 from splineviz.planes import Plane
-from splineviz.tracing import trace
+from splineviz.tracing.trace import trace
 
 FLAT = Plane(np.zeros(2), np.eye(2))
 DIAMOND = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])

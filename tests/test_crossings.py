@@ -11,8 +11,8 @@ from splineviz.crossings import crossings
 from splineviz.enumerate import partition
 from splineviz.errors import DataError
 from splineviz.planes import Plane
-from splineviz.tournaments import lower
-from splineviz.tracing import trace
+from splineviz.tracing.lowering import lower
+from splineviz.tracing.trace import trace
 
 
 def test_one_neuron_breaks_where_its_line_is():

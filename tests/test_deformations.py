@@ -14,7 +14,7 @@ from splineviz.complexity import CHUNK
 from splineviz.deformations import deformation, shapes
 from splineviz.directions import Directions
 from splineviz.errors import DataError
-from splineviz.tracing import trace
+from splineviz.tracing.trace import trace
 
 RADII = (0.01, 0.1, 0.5)
 

@@ -50,8 +50,8 @@ def listed() -> ModuleType:
 
 @every_page
 def test_every_python_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from splineviz.kinks import KINKS
-    from splineviz.modules import MODULES
+    from splineviz.tracing.kinks import KINKS
+    from splineviz.tracing.modules import MODULES
 
     monkeypatch.chdir(tmp_path)
     tables = [(table, dict(table)) for table in (KINKS, MODULES)]  # the page on extending adds to them

@@ -17,8 +17,8 @@ from torch import nn
 import splineviz as sv
 from splineviz import weights
 from splineviz.errors import CheckpointError, DataError, TraceError
-from splineviz.ops import Program
 from splineviz.samples import Data
+from splineviz.tracing.program import Program
 
 
 @pytest.fixture(scope="module")

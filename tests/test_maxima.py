@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from splineviz.maxima import MAXES, groups
+from splineviz.tracing.maxima import MAXES, groups
 
 POOL = {"kernel_size": 2, "stride": 2, "padding": 0, "dilation": 1, "ceil_mode": False}
 

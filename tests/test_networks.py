@@ -14,9 +14,9 @@ from networks import build
 from pools import TABLE as POOLS
 
 from splineviz.enumerate import partition
-from splineviz.ops import Program
 from splineviz.planes import Plane
-from splineviz.tracing import Double, trace
+from splineviz.tracing.program import Program
+from splineviz.tracing.trace import Double, trace
 
 TABLE = {**PLAIN, **POOLS}
 WIDE = {

@@ -11,16 +11,16 @@ from networks import TABLE as PLAIN
 from networks import build
 from pools import TABLE as POOLS
 
-from splineviz import bends, maxima
-from splineviz.affine import AFFINE, JOINS
-from splineviz.calls import CALLS
-from splineviz.kinks import KINKS
-from splineviz.maxima import MAXES
-from splineviz.modules import ACTIVATIONS, MODULES
-from splineviz.refusals import SAME
-from splineviz.smooth import SMOOTH
-from splineviz.tape import Tape
-from splineviz.tracing import trace
+from splineviz.tracing import activations, maxima
+from splineviz.tracing.affine import AFFINE, JOINS
+from splineviz.tracing.functions import CALLS
+from splineviz.tracing.kinks import KINKS
+from splineviz.tracing.maxima import MAXES
+from splineviz.tracing.modules import ACTIVATIONS, MODULES
+from splineviz.tracing.refusals import SAME
+from splineviz.tracing.smooth import SMOOTH
+from splineviz.tracing.tape import Tape
+from splineviz.tracing.trace import trace
 
 TABLE = {**PLAIN, **POOLS}
 PAIRS_ALONE: frozenset[str] = frozenset()
@@ -60,8 +60,8 @@ def spelled() -> Iterator[dict[str, set[Any]]]:
                 patch.setitem(table, name, noting(kind, name, function))  # type: ignore[arg-type]
         for name in ("emit", "kink"):
             patch.setattr(Tape, name, writing(getattr(Tape, name)))
-        real_largest = bends.largest
-        patch.setattr(bends, "largest", largest)
+        real_largest = activations.largest
+        patch.setattr(activations, "largest", largest)
         for name in TABLE:
             network, shape = build(name, table=TABLE)
             trace(network, shape)

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from splineviz.errors import TraceError
-from splineviz.ops import AFFINE, KINKS, Kinks, Program, Step, operations
-from splineviz.tape import Live, Tape
-from splineviz.tracing import trace
+from splineviz.tracing.program import AFFINE, KINKS, Kinks, Program, Step, operations
+from splineviz.tracing.tape import Live, Tape
+from splineviz.tracing.trace import trace
 
 LINEAR = Step("linear", (0,), 1, {"weight": "a.weight", "bias": "a.bias"}, {}, "a")
 RELU = Step("relu", (1,), 2, {}, {}, "act")

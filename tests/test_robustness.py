@@ -11,7 +11,7 @@ from torch import nn
 
 from splineviz.errors import DataError
 from splineviz.robustness import ALPHA, EPS, classes, pgd, robust_accuracy
-from splineviz.tracing import trace
+from splineviz.tracing.trace import trace
 
 
 def network(inputs: int = 6, outputs: int = 3, seed: int = 1) -> nn.Sequential:

@@ -28,15 +28,15 @@ from splineviz.complexity import local_complexity
 from splineviz.enumerate import partition
 from splineviz.errors import CertificateError, PartitionError, TraceError
 from splineviz.jobs import LCOptions
-from splineviz.modules import ACTIVATIONS
-from splineviz.ops import Program
 from splineviz.partition import Partition
 from splineviz.planes import Plane
-from splineviz.refusals import SAME, SWAPS
 from splineviz.runs import open_run
-from splineviz.smooth import SMOOTH
-from splineviz.swaps import TARGETS, read, swapped
-from splineviz.tracing import trace
+from splineviz.tracing.modules import ACTIVATIONS
+from splineviz.tracing.program import Program
+from splineviz.tracing.refusals import SAME, SWAPS
+from splineviz.tracing.smooth import SMOOTH
+from splineviz.tracing.swaps import TARGETS, read, swapped
+from splineviz.tracing.trace import trace
 
 MODULES: dict[str, tuple[nn.Module, nn.Module]] = {
     "gelu": (nn.GELU("tanh"), nn.ReLU()),

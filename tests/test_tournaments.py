@@ -12,8 +12,8 @@ from pools import TABLE, random_network
 from splineviz._kernels.bits import unit_hashes
 from splineviz.enumerate import partition
 from splineviz.planes import Plane
-from splineviz.tournaments import lower
-from splineviz.tracing import trace
+from splineviz.tracing.lowering import lower
+from splineviz.tracing.trace import trace
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splineviz import ops
 from splineviz.errors import TraceError
-from splineviz.ops import Program
-from splineviz.tracing import trace
+from splineviz.tracing import program as ops
+from splineviz.tracing.program import Program
+from splineviz.tracing.trace import trace
 
 
 class Functional(nn.Module):

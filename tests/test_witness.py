@@ -9,7 +9,7 @@ from oracle import splitmix64
 
 from splineviz.enumerate import partition
 from splineviz.planes import Plane
-from splineviz.tracing import trace
+from splineviz.tracing.trace import trace
 from splineviz.witness import SAFETY, Witness, _ratio, _spans, _splitmix64, _strips
 
 PLANE = Plane(np.zeros(2), np.eye(2))

@@ -17,8 +17,8 @@ def add(commands: Any) -> None:
 
 def run(options: Namespace) -> None:
     """Print what a run directory holds."""
-    from splineviz.refusals import SWAPS
-    from splineviz.tournaments import lower
+    from splineviz.tracing.lowering import lower
+    from splineviz.tracing.refusals import SWAPS
 
     run = opened.open_run(options)
     program = run.program(run.checkpoints[0])

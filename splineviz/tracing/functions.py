@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import torch
 
-from splineviz.affine import PLAIN
-from splineviz.arithmetic import added, addmm, einsum, multiplied, product
-from splineviz.bends import adaptive_max_pool, clamped, extreme, kink, max_pool, prelu, smooth, thresholded
-from splineviz.rearranging import (
+from splineviz.tracing.activations import adaptive_max_pool, clamped, extreme, kink, max_pool, prelu, smooth, thresholded
+from splineviz.tracing.affine import PLAIN
+from splineviz.tracing.arithmetic import added, addmm, einsum, multiplied, product
+from splineviz.tracing.call import Call, Emitter
+from splineviz.tracing.refusals import SAME
+from splineviz.tracing.reshaping import (
     expanded,
     getitem,
     index_selected,
@@ -26,10 +28,8 @@ from splineviz.rearranging import (
     rolled,
     unbound,
 )
-from splineviz.recorded import Call, Emitter
-from splineviz.refusals import SAME
-from splineviz.smooth import SMOOTH
-from splineviz.tape import Live
+from splineviz.tracing.smooth import SMOOTH
+from splineviz.tracing.tape import Live
 
 # ---- layers as functions -------------------------------------------------------------------------------------------
 

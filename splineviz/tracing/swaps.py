@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from splineviz.errors import TraceError
-from splineviz.ops import Program
-from splineviz.refusals import SAME, refusal
-from splineviz.smooth import SMOOTH
-from splineviz.tape import Live, Tape
+from splineviz.tracing.program import Program
+from splineviz.tracing.refusals import SAME, refusal
+from splineviz.tracing.smooth import SMOOTH
+from splineviz.tracing.tape import Live, Tape
 
 TARGETS: dict[str, tuple[str, dict[str, Any]] | None] = {
     "relu": ("relu", {}),

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splineviz.affine import Attrs
+from splineviz.tracing.affine import Attrs
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from splineviz import maxima
-from splineviz.recorded import Call, Emitter, Result, alone
-from splineviz.smooth import SMOOTH
-from splineviz.tape import Live
+from splineviz.tracing import maxima
+from splineviz.tracing.call import Call, Emitter, Result, alone
+from splineviz.tracing.smooth import SMOOTH
+from splineviz.tracing.tape import Live
 
 
 def kink(op: str, **names: tuple[int, Any]) -> Emitter:

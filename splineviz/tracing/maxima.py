@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splineviz.affine import Attrs
+from splineviz.tracing.affine import Attrs
 
 Axis = list[list[int]]
 """For each position of an output axis, the positions of the input axis that it reads; -1 is padding."""

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splineviz.affine import PLAIN
-from splineviz.recorded import Call, Emitter, Result
-from splineviz.tape import Live
+from splineviz.tracing.affine import PLAIN
+from splineviz.tracing.call import Call, Emitter, Result
+from splineviz.tracing.tape import Live
 
 
 def reshaped(call: Call) -> Live:

@@ -26,10 +26,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from splineviz import maxima
 from splineviz._kernels.bits import unit_hashes
-from splineviz.maxima import MAXES
-from splineviz.ops import Program, Step
+from splineviz.tracing import maxima
+from splineviz.tracing.maxima import MAXES
+from splineviz.tracing.program import Program, Step
 
 
 @dataclass(frozen=True, eq=False)

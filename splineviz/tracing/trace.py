@@ -24,16 +24,16 @@ import torch.fx
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from splineviz.aten import ATEN
-from splineviz.calls import CALLS
 from splineviz.errors import TraceError
-from splineviz.modules import emitter
-from splineviz.ops import Program, operations
-from splineviz.recorded import Call
-from splineviz.refusals import refusal
-from splineviz.smooth import SMOOTH
-from splineviz.swaps import Swap, piecewise, swapped
-from splineviz.tape import Live, Tape
+from splineviz.tracing.aten import ATEN
+from splineviz.tracing.call import Call
+from splineviz.tracing.functions import CALLS
+from splineviz.tracing.modules import emitter
+from splineviz.tracing.program import Program, operations
+from splineviz.tracing.refusals import refusal
+from splineviz.tracing.smooth import SMOOTH
+from splineviz.tracing.swaps import Swap, piecewise, swapped
+from splineviz.tracing.tape import Live, Tape
 
 CONCRETE = (bool, int, float, str)
 """Defaults of further inputs that are no tensors."""

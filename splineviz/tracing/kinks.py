@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splineviz.affine import Attrs
+from splineviz.tracing.affine import Attrs
 
 SEVERAL_BREAKPOINTS = False
 """Whether a kink layer may have other breakpoints than the one at 0; otherwise tracing writes it as a sum of ReLUs."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from splineviz.recorded import Call, Emitter, alone
-from splineviz.tape import Live
+from splineviz.tracing.call import Call, Emitter, alone
+from splineviz.tracing.tape import Live
 
 
 def shifted_by(call: Call, x: Live, constant: Any, alpha: float) -> Live:

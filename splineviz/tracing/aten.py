@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
-from splineviz.bends import largest
-from splineviz.calls import CALLS
-from splineviz.recorded import Call, Emitter, Result, alone
-from splineviz.tape import Live
+from splineviz.tracing.activations import largest
+from splineviz.tracing.call import Call, Emitter, Result, alone
+from splineviz.tracing.functions import CALLS
+from splineviz.tracing.tape import Live
 
 
 def _as(name: str, *arguments: str) -> Emitter:

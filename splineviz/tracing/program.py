@@ -26,12 +26,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from splineviz.affine import AFFINE, JOINS, Attrs
 from splineviz.errors import TraceError
-from splineviz.kinks import KINKS, Kinks
-from splineviz.maxima import MAXES
-from splineviz.smooth import SMOOTH
 from splineviz.storage import files
+from splineviz.tracing.affine import AFFINE, JOINS, Attrs
+from splineviz.tracing.kinks import KINKS, Kinks
+from splineviz.tracing.maxima import MAXES
+from splineviz.tracing.smooth import SMOOTH
 
 __all__ = ["AFFINE", "JOINS", "KINKS", "KinkLayer", "Kinks", "Program", "Step", "fingerprint", "operations"]
 

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splineviz.affine import AFFINE, JOINS
-from splineviz.kinks import KINKS, SEVERAL_BREAKPOINTS
-from splineviz.maxima import MAXES
-from splineviz.ops import Program, Step, fingerprint
-from splineviz.smooth import SMOOTH
+from splineviz.tracing.affine import AFFINE, JOINS
+from splineviz.tracing.kinks import KINKS, SEVERAL_BREAKPOINTS
+from splineviz.tracing.maxima import MAXES
+from splineviz.tracing.program import Program, Step, fingerprint
+from splineviz.tracing.smooth import SMOOTH
 
 
 @dataclass(frozen=True, eq=False)

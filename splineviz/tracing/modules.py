@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from splineviz.bends import clamped, prelu, thresholded
-from splineviz.calls import CALLS, identity
-from splineviz.rearranging import reshaped
-from splineviz.recorded import Call
-from splineviz.smooth import SMOOTH
-from splineviz.tape import Live
+from splineviz.tracing.activations import clamped, prelu, thresholded
+from splineviz.tracing.call import Call
+from splineviz.tracing.functions import CALLS, identity
+from splineviz.tracing.reshaping import reshaped
+from splineviz.tracing.smooth import SMOOTH
+from splineviz.tracing.tape import Live
 
 ModuleEmitter = Callable[[Any, Call], Any]
 

@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from splineviz.errors import TraceError
-from splineviz.ops import operations
-from splineviz.refusals import refusal
-from splineviz.tape import Live, Tape
+from splineviz.tracing.program import operations
+from splineviz.tracing.refusals import refusal
+from splineviz.tracing.tape import Live, Tape
 
 Result = Live | tuple[Live, ...]
 
