@@ -32,8 +32,8 @@ from torch import nn
 from splineviz import draw, figures, fills
 from splineviz.enumerate import partition as cut
 from splineviz.films import save_frame
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 
 STEPS = [0, *(int(10 ** (k / 8)) for k in range(8, 37))]
 

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from browsers import chromium
 
 import splineviz as sv
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 PAN = """
 (seconds) => new Promise((done) => {

@@ -37,7 +37,7 @@ from drawing import bare
 import splineviz as sv
 from splineviz import churn, counterparts, draw, figures, fills, jobs, recipes, reels
 from splineviz.__main__ import main as command
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 LC = ["--lc-points", "1000", "4000", "1000", "--lc-vectors", "25"]
 seconds: dict[str, float] = defaultdict(float)

@@ -12,7 +12,7 @@ This file only says where each public name lives. A name is imported when it is 
 Some names are a room and a function at once: `sv.partition`, `sv.animate`, `sv.explore`, `sv.tiles` are the functions. The
 import system sets a submodule as an attribute of its package whenever somebody imports it, which would hide the
 function; the package refuses exactly that (`_Package`). The rooms themselves are reached by
-`from splineviz.partition import ...`.
+`from splineviz.geometry.partition import ...`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from splineviz import (
-        boundary,
         certificate,
         complexity,
         diamonds,
@@ -47,14 +46,15 @@ if TYPE_CHECKING:
     from splineviz.enumerate import partition
     from splineviz.estimates import Estimate, estimate, window_for
     from splineviz.explore import explore
+    from splineviz.geometry import boundary
+    from splineviz.geometry.partition import Partition
+    from splineviz.geometry.plane import Plane
     from splineviz.jobs import LCOptions
     from splineviz.liveness import liveness
     from splineviz.monitors import Monitor
     from splineviz.papers import figure
     from splineviz.parallels import compare
-    from splineviz.partition import Partition
     from splineviz.parts import Part, part
-    from splineviz.planes import Plane
     from splineviz.recorder import Recorder
     from splineviz.robustness import robust_accuracy
     from splineviz.runs import Run, open_run
@@ -136,8 +136,8 @@ _HOMES = {
     "LocalComplexity": "complexity",
     "Monitor": "monitors",
     "Part": "parts",
-    "Partition": "partition",
-    "Plane": "planes",
+    "Partition": "geometry.partition",
+    "Plane": "geometry.plane",
     "Program": "tracing.program",
     "Recorder": "recorder",
     "Run": "runs",

@@ -27,7 +27,7 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patheffects import withStroke
 
 from splineviz.errors import FloatArray, to_float_array
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 
 
 def thumbnail(x: Any) -> FloatArray | None:

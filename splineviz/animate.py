@@ -26,8 +26,8 @@ from splineviz.canvases import frame_size
 from splineviz.curves import PANELS, training
 from splineviz.errors import DataError
 from splineviz.films import HOLD, KEY, note
+from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions, Result
-from splineviz.partition import Partition
 from splineviz.storage import files, provenance
 
 Progress = Callable[[int, int, str], None]

@@ -22,8 +22,8 @@ import numpy as np
 
 from splineviz import certificate, checkpoints, plans, weights
 from splineviz.errors import CertificateError, SplinevizError
+from splineviz.geometry.partition import Partition
 from splineviz.jobs import COLUMNS, key_of, partition_numbers
-from splineviz.partition import Partition
 from splineviz.storage import files, provenance
 from splineviz.tracing.program import Program
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from splineviz.enumerate import partition
 from splineviz.errors import DataError, FloatArray
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.program import Program
 
 DEEPEST = 2.0**14

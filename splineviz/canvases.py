@@ -23,7 +23,7 @@ from matplotlib.ticker import NullLocator
 
 from splineviz import draw, fills
 from splineviz.errors import DataError
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 FRAME_STYLE: Any = {
     "font.family": "DejaVu Sans",

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from splineviz.errors import CertificateError, FloatArray
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 from splineviz.tracing.trace import trace
 from splineviz.witness import Corners, Testimony, Witness
 

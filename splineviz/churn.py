@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splineviz.errors import SplinevizError
+from splineviz.geometry.partition import Partition
 from splineviz.measures import pattern_churn
-from splineviz.partition import Partition
 from splineviz.storage import files
 
 FOLDER = "churn"

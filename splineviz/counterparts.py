@@ -18,8 +18,8 @@ import torch
 from splineviz import diamonds
 from splineviz.complexity import band, local_complexities
 from splineviz.errors import DataError, FloatArray
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.program import Program, Step
 
 COLUMNS = ("slice_exact", "slice_exact_band", "slice_sampled", "slice_sampled_band")

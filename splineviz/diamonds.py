@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from splineviz._kernels import diamonds as _diamonds
 from splineviz.errors import DataError, FloatArray, PartitionError, to_points
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 
 def exact_counts(partition: Partition, points: Any, *, radius: float = 0.005) -> npt.NDArray[np.int64]:

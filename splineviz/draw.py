@@ -48,7 +48,7 @@ from splineviz.fills import (
     padded,
     shared_limits,
 )
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 __all__ = [
     "CMAP", "PALETTES", "PartitionImage", "anchors", "boundary", "color_limits", "face_classes", "face_layers",

@@ -28,9 +28,9 @@ from splineviz.blocks import Block, Complex, sew
 from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import BudgetError, FloatArray, SeamError
 from splineviz.estimates import shrink_to_fit
-from splineviz.identities import polygon_area
-from splineviz.partition import Partition, Report
-from splineviz.planes import Plane
+from splineviz.geometry.invariants import polygon_area
+from splineviz.geometry.partition import Partition, Report
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace

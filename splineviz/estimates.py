@@ -24,7 +24,7 @@ from splineviz.blocks import Block
 from splineviz.crossings import through
 from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import FloatArray, IntArray, PlaneError
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace

@@ -15,7 +15,7 @@ from typing import Any
 
 from splineviz import pages
 from splineviz.errors import DataError
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 
 def explore(

@@ -26,7 +26,7 @@ from matplotlib.colors import to_hex
 
 from splineviz import fills
 from splineviz.errors import PartitionError
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 from splineviz.storage import files
 
 SVG_SIDE = 1000.0

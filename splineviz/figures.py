@@ -52,7 +52,7 @@ from splineviz.curves import (
     step_axis,
     value_axis,
 )
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 from splineviz.storage import files
 
 PAPER_STYLE: Any = {

@@ -38,7 +38,7 @@ from matplotlib.ticker import MaxNLocator
 
 from splineviz import diamonds
 from splineviz.errors import FloatArray, IntArray
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 NAMES = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
 LOGARITHMIC = ("slope", "area", "margin")

@@ -39,9 +39,9 @@ from splineviz.complexity import local_complexities
 from splineviz.crossings import crossings
 from splineviz.enumerate import partition
 from splineviz.errors import CheckpointError, FloatArray, SplinevizError
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 from splineviz.liveness import liveness
-from splineviz.partition import Partition
-from splineviz.planes import Plane
 from splineviz.samples import Array, Data
 from splineviz.storage import archives, files, locks, provenance
 from splineviz.tracing.program import Program

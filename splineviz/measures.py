@@ -25,15 +25,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from splineviz import boundary
 from splineviz._kernels import cells as _cells
 from splineviz._kernels import faces as _faces
 from splineviz._kernels import segments as _segments
 from splineviz._kernels import shapes as _shapes
 from splineviz._kernels import tubes as _tubes
 from splineviz.errors import FloatArray, PartitionError
-from splineviz.identities import polygon_area
-from splineviz.partition import Partition
+from splineviz.geometry import boundary
+from splineviz.geometry.invariants import polygon_area
+from splineviz.geometry.partition import Partition
 
 NEAR = 0.025
 """Default of `near`, as a share of the square root of the window's area."""

@@ -27,8 +27,8 @@ from splineviz.canvases import frame_size
 from splineviz.curves import PANELS, training
 from splineviz.errors import DataError, FloatArray, JobError, TraceError
 from splineviz.figures import FramePainter
+from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions, Result
-from splineviz.partition import Partition
 from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise

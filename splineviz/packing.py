@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splineviz.errors import FloatArray
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 BITS = 48
 OUTPUTS_LIMIT = 16

@@ -27,8 +27,8 @@ from matplotlib.colors import to_hex
 from splineviz import curves, fills, packing
 from splineviz.anchors import thumbnail
 from splineviz.errors import DataError, PartitionError
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 from splineviz.storage import files
 
 VIEWER = Path(__file__).parent / "viewer"

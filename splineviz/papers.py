@@ -39,8 +39,8 @@ from matplotlib.ticker import NullLocator
 from splineviz import draw, fills
 from splineviz.errors import DataError
 from splineviz.figures import PAPER_STYLE
+from splineviz.geometry.partition import Partition
 from splineviz.layouts import Bar, Layout
-from splineviz.partition import Partition
 
 WIDTHS = {"column": 3.25, "double": 6.75}
 """Width of a figure across one and two columns, in inches."""

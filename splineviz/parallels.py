@@ -25,8 +25,8 @@ from splineviz import figures, fills, reels, strips, sweeps
 from splineviz.canvases import frame_size
 from splineviz.errors import DataError
 from splineviz.films import note
+from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions, Result
-from splineviz.partition import Partition
 from splineviz.runs import Run
 from splineviz.storage import files
 from splineviz.strips import Picture

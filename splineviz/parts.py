@@ -28,8 +28,8 @@ from splineviz.blocks import KeyArray
 from splineviz.engine import TOLERANCE
 from splineviz.enumerate import BLOCK_BYTES, Progress, Slice
 from splineviz.errors import FloatArray, IntArray, PartitionError
-from splineviz.identities import within
-from splineviz.partition import Partition
+from splineviz.geometry.invariants import within
+from splineviz.geometry.partition import Partition
 from splineviz.storage import archives, files
 from splineviz.tiles import MOST, Tile
 from splineviz.tracing.lowering import Layer

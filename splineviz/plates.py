@@ -34,7 +34,7 @@ from splineviz import curves, draw, fills, surfaces
 from splineviz.curves import RANDOM, TEST, TRAIN, Row
 from splineviz.errors import FloatArray
 from splineviz.figures import PAPER_STYLE
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 WIDTH = 6.75
 """Of a figure across two columns, in inches."""

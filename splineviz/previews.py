@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from splineviz import draw, fills
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 
 SIDE = 4.0
 """Side of a preview in inches, at 120 dots an inch."""

@@ -24,8 +24,8 @@ from splineviz import comparisons, plates, recipes, studies
 from splineviz.architectures import convnet, mlp
 from splineviz.enumerate import partition
 from splineviz.errors import DataError
+from splineviz.geometry.plane import Plane
 from splineviz.jobs import LCOptions
-from splineviz.planes import Plane
 from splineviz.recipes import PAPER_WIDTHS, RECIPES, Recipe
 from splineviz.recorder import schedule
 from splineviz.runs import Run, open_run

@@ -20,8 +20,8 @@ import numpy as np
 
 from splineviz.enumerate import partition
 from splineviz.errors import DataError, FloatArray
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 from splineviz.runs import Run, open_run
 from splineviz.samples import Array
 from splineviz.tracing.program import Program

@@ -20,9 +20,9 @@ from torch import nn
 from splineviz import checkpoints, factories, manifest, sources, weights
 from splineviz.checkpoints import Checkpoint
 from splineviz.errors import CheckpointError, DataError, to_float_array
+from splineviz.geometry.partition import drawn_as
+from splineviz.geometry.plane import Plane
 from splineviz.manifest import Manifest
-from splineviz.partition import drawn_as
-from splineviz.planes import Plane
 from splineviz.samples import Array, Data
 from splineviz.storage import files, provenance
 from splineviz.tracing.program import Program

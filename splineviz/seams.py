@@ -22,9 +22,9 @@ import numpy as np
 from splineviz.collars import Collar, Settled
 from splineviz.enumerate import Progress
 from splineviz.errors import BudgetError, SeamError
-from splineviz.partition import Partition, Report
+from splineviz.geometry.partition import Partition, Report
+from splineviz.geometry.plane import Plane
 from splineviz.parts import Part, part
-from splineviz.planes import Plane
 from splineviz.tiles import Tile, tiles
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace

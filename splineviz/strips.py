@@ -42,7 +42,7 @@ from splineviz.curves import (
     value_axis,
 )
 from splineviz.errors import DataError
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 MOST = 4
 """Most panels in a row."""

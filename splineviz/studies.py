@@ -27,15 +27,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from splineviz import boundary, curves, diamonds, measures, plates, runs, sweeps, weights
+from splineviz import curves, diamonds, measures, plates, runs, sweeps, weights
 from splineviz.complexity import local_complexities_at
 from splineviz.curves import Row
 from splineviz.deformations import deformation
 from splineviz.enumerate import partition as enumerated
 from splineviz.errors import DataError, FloatArray
-from splineviz.identities import polygon_area
+from splineviz.geometry import boundary
+from splineviz.geometry.invariants import polygon_area
+from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
-from splineviz.partition import Partition
 from splineviz.robustness import EPS, robust_accuracy
 from splineviz.storage import files, provenance
 from splineviz.storage.cache import Ledger

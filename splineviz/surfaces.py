@@ -23,7 +23,7 @@ from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection  # typ
 
 from splineviz import fills
 from splineviz.errors import DataError, FloatArray
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 MOST_REGIONS = 20_000
 """Most regions that are drawn: beyond, sorting them by depth takes minutes."""

@@ -177,7 +177,7 @@ def _slice() -> Finding:
         from torch import nn
 
         from splineviz.enumerate import partition
-        from splineviz.planes import Plane
+        from splineviz.geometry.plane import Plane
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

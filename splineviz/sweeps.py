@@ -26,8 +26,8 @@ import numpy as np
 
 from splineviz import checkpoints, churn, engines, plans, weights
 from splineviz.errors import DataError, JobError, PlaneError, SplinevizError
+from splineviz.geometry.partition import Partition
 from splineviz.jobs import COLUMNS, Failure, Job, LCOptions, Result, choose_samples, samples_digest
-from splineviz.partition import Partition
 from splineviz.plans import Entry
 from splineviz.runs import Run
 from splineviz.samples import Array

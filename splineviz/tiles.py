@@ -22,7 +22,7 @@ from torch import nn
 from splineviz.blocks import Block
 from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import FloatArray, IntArray, PlaneError
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.trace import trace
 
 MOST = 1 << 16

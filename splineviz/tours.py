@@ -28,8 +28,8 @@ from splineviz.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
 from splineviz.enumerate import partition
 from splineviz.errors import DataError
 from splineviz.films import note
+from splineviz.geometry.partition import Partition
 from splineviz.measures import knot_lengths
-from splineviz.partition import Partition
 from splineviz.runs import Run
 from splineviz.storage import files
 

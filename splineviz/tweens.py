@@ -17,8 +17,8 @@ from splineviz import checkpoints
 from splineviz.checkpoints import Checkpoint
 from splineviz.enumerate import partition
 from splineviz.errors import CheckpointError
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 from splineviz.runs import Run
 from splineviz.tracing.program import Program
 

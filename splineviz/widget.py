@@ -24,8 +24,8 @@ import traitlets
 
 from splineviz import export, pages
 from splineviz.errors import DataError, SplinevizError
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 from splineviz.reslicing import Slicer, moved
 
 HELD_REGIONS = 4_000_000

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from splineviz._kernels import certificates as _kernels
 from splineviz.errors import CertificateError, FloatArray, IntArray
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 from splineviz.tracing.lowering import Layer, lower
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import Double

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 
 ANCHORS = np.array([[-0.55, -0.35], [0.5, -0.45], [0.05, 0.6]])
 

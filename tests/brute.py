@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.lowering import Layer, lower
 from splineviz.tracing.program import Program
 

@@ -19,8 +19,8 @@ import torch
 from oracle import ABS, RELU, Layer, Region, regions
 from torch import nn
 
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 
 LEAKY = (0.125, 1.0)
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import nn
 
 import splineviz as sv
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 STEPS = tuple(round(2**k) for k in range(20))
 NASTY = "</script><img src=x onerror=alert(1)>"

@@ -30,7 +30,7 @@ import splineviz as sv
 from splineviz import sources, weights
 from splineviz.__main__ import main
 from splineviz.errors import SplinevizError
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 from splineviz.parts import Part
 
 Rng = np.random.Generator

@@ -19,8 +19,8 @@ from splineviz.draw import color_limits
 from splineviz.errors import DataError
 from splineviz.fills import shared_limits
 from splineviz.films import comment_of, save_frame, save_video
+from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
-from splineviz.partition import Partition
 from splineviz.recorder import Recorder
 from splineviz.runs import open_run
 

@@ -14,7 +14,7 @@ from small_sweeps import QUICK
 from splineviz import sweeps
 from splineviz.audits import audit
 from splineviz.errors import CertificateError, JobError
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 from splineviz.runs import open_run
 from splineviz.storage import files, provenance
 

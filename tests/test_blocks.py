@@ -8,8 +8,8 @@ from splineviz import blocks, enumerate
 from splineviz._kernels import edges
 from splineviz.enumerate import partition
 from splineviz.errors import PartitionError
-from splineviz.identities import ARRAYS
-from splineviz.planes import Plane
+from splineviz.geometry.invariants import ARRAYS
+from splineviz.geometry.plane import Plane
 
 PLANE = Plane(np.zeros(2), np.eye(2))
 

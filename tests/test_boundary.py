@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import splineviz as sv
-from splineviz.boundary import TOLERANCE, Boundary, decision_boundary, distances
 from splineviz.errors import PartitionError, PlaneError
+from splineviz.geometry.boundary import TOLERANCE, Boundary, decision_boundary, distances
 
 SQUARE = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
 HALVES = (np.array([[-1.0, -1], [0, -1], [1, -1], [1, 1], [0, 1], [-1, 1]]), [[0, 1, 4, 5], [1, 2, 3, 4]])

@@ -9,7 +9,7 @@ from small_runs import network
 from splineviz import cameras
 from splineviz.enumerate import partition
 from splineviz.errors import DataError, PlaneError
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.trace import trace
 
 

@@ -14,8 +14,8 @@ from torch import nn
 from splineviz.certificate import CertificateReport, verify
 from splineviz.enumerate import partition
 from splineviz.errors import CertificateError
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.trace import trace
 
 NETWORK = module(dense(41, 2, 8, 8, 3))

@@ -13,9 +13,9 @@ from small_runs import STEPS, write_run
 from splineviz import churn
 from splineviz.enumerate import partition
 from splineviz.errors import PartitionError
+from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
 from splineviz.measures import pattern_churn
-from splineviz.partition import Partition
 from splineviz.runs import Run, open_run
 from splineviz.storage import files
 from splineviz.sweeps import measure_run

@@ -14,7 +14,7 @@ from splineviz import counterparts
 from splineviz.diamonds import exact_counts, spread
 from splineviz.enumerate import partition
 from splineviz.errors import DataError
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.trace import trace
 
 FLAT = Plane(np.zeros(2), np.eye(2))

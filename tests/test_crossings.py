@@ -10,7 +10,7 @@ from torch import nn
 from splineviz.crossings import crossings
 from splineviz.enumerate import partition
 from splineviz.errors import DataError
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.trace import trace
 

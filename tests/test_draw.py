@@ -25,8 +25,8 @@ from PIL import Image
 
 from splineviz import draw, fills
 from splineviz._kernels import raster
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 
 SHAPE = (13, 17)
 VIEWS = {

@@ -28,8 +28,8 @@ from torch import nn
 
 from splineviz.enumerate import partition
 from splineviz.errors import BudgetError
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 
 PLANE = Plane(np.zeros(2), np.eye(2))
 QUICK = settings(deadline=None, derandomize=True, max_examples=120, suppress_health_check=[HealthCheck.too_slow])

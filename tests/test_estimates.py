@@ -9,7 +9,7 @@ from torch import nn
 from splineviz.enumerate import partition
 from splineviz.errors import BudgetError, PlaneError
 from splineviz.estimates import estimate, window_for
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 
 PLANE = Plane(np.zeros(2), np.eye(2))
 

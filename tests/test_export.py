@@ -13,7 +13,7 @@ from torch import nn
 import splineviz as sv
 from splineviz import export, fills
 from splineviz.errors import PartitionError
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -19,7 +19,7 @@ from torch import nn
 
 from splineviz import diamonds, draw, fills
 from splineviz.enumerate import partition as cut
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
 DEFICIENT = {

@@ -14,8 +14,8 @@ from small_runs import network, samples
 from splineviz import factories
 from splineviz.animate import animate
 from splineviz.errors import CheckpointError, DataError
+from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
-from splineviz.partition import Partition
 from splineviz.runs import open_run
 from splineviz.samples import Data
 

@@ -13,7 +13,7 @@ import splineviz as sv
 ORDERS = {
     "function first": "import splineviz as sv; sv.partition; sv.animate; import splineviz.partition, splineviz.animate",
     "submodule first": "import splineviz.partition, splineviz.animate, splineviz as sv",
-    "submodule by name": "from splineviz.partition import Report; from splineviz.animate import KEY; import splineviz as sv",
+    "submodule by name": "from splineviz.geometry.partition import Report; from splineviz.animate import KEY; import splineviz as sv",
     "through a room above": "import splineviz.figures, splineviz.enumerate, splineviz as sv",
     "importlib": "import importlib; importlib.import_module('splineviz.partition'); import splineviz as sv",
     "star": "from splineviz import *; import splineviz as sv; import splineviz.animate",
@@ -30,7 +30,7 @@ def test_partition_and_animate_are_functions_in_every_order_of_imports(order: st
         "    assert isinstance(value, types.FunctionType), (name, value)\n"
         "    assert value.__module__ == 'splineviz.' + home, value.__module__\n"
         "assert isinstance(sys.modules['splineviz.partition'], types.ModuleType)\n"
-        "from splineviz.partition import Partition as again\n"
+        "from splineviz.geometry.partition import Partition as again\n"
         "assert again is sv.Partition\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", f"{order}\n{check}"], check=True, timeout=120)

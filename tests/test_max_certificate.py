@@ -15,8 +15,8 @@ from splineviz.complexity import local_complexity
 from splineviz.diamonds import exact_counts
 from splineviz.enumerate import partition
 from splineviz.errors import CertificateError
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 
 NETWORK, SHAPE = build("max-pooling beside a skip connection", table=TABLE)
 

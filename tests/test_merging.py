@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from splineviz.enumerate import partition
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 
 PLANE = Plane(np.zeros(2), np.eye(2))
 

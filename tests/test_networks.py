@@ -14,7 +14,7 @@ from networks import build
 from pools import TABLE as POOLS
 
 from splineviz.enumerate import partition
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import Double, trace
 

@@ -11,7 +11,7 @@ from torch import nn
 
 import splineviz as sv
 from splineviz import fills, packing
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 
 def sliced(outputs: int = 3, window: Any = 2.0) -> Partition:

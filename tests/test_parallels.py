@@ -19,9 +19,9 @@ from torch import nn
 from splineviz import fills, strips
 from splineviz.errors import DataError
 from splineviz.films import read_frame
+from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
 from splineviz.parallels import Parallel, compare
-from splineviz.partition import Partition
 from splineviz.runs import Run, open_run
 
 OPTIONS = {"size": (640, 360), "lc": LCOptions(points=5, num_vectors=2)}

@@ -16,9 +16,9 @@ from torch import nn
 
 from splineviz.enumerate import partition
 from splineviz.errors import PartitionError
-from splineviz.identities import ARRAYS, polygon_area
-from splineviz.partition import Partition, Report
-from splineviz.planes import Plane
+from splineviz.geometry.invariants import ARRAYS, polygon_area
+from splineviz.geometry.partition import Partition, Report
+from splineviz.geometry.plane import Plane
 
 PLANE = Plane(np.zeros(2), np.eye(2), np.array([[0.5, 0.0], [0.0, 0.5], [-0.5, 0.0]]))
 LAYERS = dense(51, 2, 6, 6, 2)

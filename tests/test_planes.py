@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splineviz.errors import PlaneError
-from splineviz.planes import MARGIN, Plane, convex_polygon
+from splineviz.geometry.plane import MARGIN, Plane, convex_polygon
 
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 

@@ -15,8 +15,8 @@ from pictures import assert_nothing_collides, compare, pixels
 
 from splineviz import plates, studies
 from splineviz.enumerate import partition
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 from splineviz.robustness import EPS
 
 STEPS = [0, 1, 2, 5, 10, 30, 100, 300, 1000, 2668, 10000, 30000]

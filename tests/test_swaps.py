@@ -27,9 +27,9 @@ from splineviz.audits import audit
 from splineviz.complexity import local_complexity
 from splineviz.enumerate import partition
 from splineviz.errors import CertificateError, PartitionError, TraceError
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 from splineviz.jobs import LCOptions
-from splineviz.partition import Partition
-from splineviz.planes import Plane
 from splineviz.runs import open_run
 from splineviz.tracing.modules import ACTIVATIONS
 from splineviz.tracing.program import Program

@@ -16,8 +16,8 @@ from oracle import RELU, Layer
 
 import splineviz as sv
 from splineviz.errors import BudgetError, PartitionError, PlaneError, SeamError
-from splineviz.identities import ARRAYS
-from splineviz.planes import Plane
+from splineviz.geometry.invariants import ARRAYS
+from splineviz.geometry.plane import Plane
 
 PLANE = Plane(np.zeros(2), np.eye(2))
 GRIDS = ((2, 2), (1, 4), (3, 2))

@@ -11,7 +11,7 @@ from pools import TABLE, random_network
 
 from splineviz._kernels.bits import unit_hashes
 from splineviz.enumerate import partition
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.trace import trace
 

@@ -18,7 +18,7 @@ from small_runs import network, write_run
 from splineviz import cameras
 from splineviz.errors import CheckpointError, DataError
 from splineviz.films import read_frame
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 from splineviz.runs import Run, open_run
 from splineviz.tours import Tour, tour
 

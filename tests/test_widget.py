@@ -12,7 +12,7 @@ from torch import nn
 import splineviz as sv
 from splineviz import pages
 from splineviz.errors import DataError
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 anywidget = pytest.importorskip("anywidget")
 

@@ -8,7 +8,7 @@ from cases import dense, module
 from oracle import splitmix64
 
 from splineviz.enumerate import partition
-from splineviz.planes import Plane
+from splineviz.geometry.plane import Plane
 from splineviz.tracing.trace import trace
 from splineviz.witness import SAFETY, Witness, _ratio, _spans, _splitmix64, _strips
 

@@ -14,7 +14,7 @@ from splineviz.commands import opened, terminal
 
 if TYPE_CHECKING:
     from splineviz.checkpoints import Checkpoint
-    from splineviz.partition import Partition
+    from splineviz.geometry.partition import Partition
     from splineviz.runs import Run
 
 

@@ -53,7 +53,7 @@ def _directory(options: Namespace) -> None:
 
 def _file(options: Namespace) -> None:
     from splineviz.errors import PartitionError
-    from splineviz.partition import Partition
+    from splineviz.geometry.partition import Partition
     from splineviz.storage import provenance
 
     if not options.what.is_file():

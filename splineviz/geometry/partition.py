@@ -30,12 +30,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from splineviz import boundary
 from splineviz._kernels import bits, merging, patterns
 from splineviz._kernels import faces as _faces
 from splineviz.errors import FloatArray, IntArray, PartitionError
-from splineviz.identities import ARRAYS, misshapen, polygon_area
-from splineviz.planes import Plane
+from splineviz.geometry import boundary
+from splineviz.geometry.invariants import ARRAYS, misshapen, polygon_area
+from splineviz.geometry.plane import Plane
 from splineviz.storage import archives, files
 
 if TYPE_CHECKING:
