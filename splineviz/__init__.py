@@ -23,28 +23,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from splineviz import (
-        certificate,
-        complexity,
-        diamonds,
-        draw,
-        errors,
-        export,
-        figures,
-        measures,
-        recipes,
-        robustness,
-        runs,
-    )
+    from splineviz import complexity, diamonds, draw, errors, export, figures, measures, recipes, robustness, runs
     from splineviz.animate import animate
     from splineviz.callbacks import lightning_callback
-    from splineviz.certificate import CertificateReport, verify
     from splineviz.complexity import LocalComplexity, local_complexity
-    from splineviz.crossings import Crossings, crossings
     from splineviz.deformations import Deformation, deformation
     from splineviz.densities import KnotDensity, boundary_density, gradient_complexity
-    from splineviz.enumerate import partition
-    from splineviz.estimates import Estimate, estimate, window_for
     from splineviz.explore import explore
     from splineviz.geometry import boundary
     from splineviz.geometry.partition import Partition
@@ -54,15 +38,20 @@ if TYPE_CHECKING:
     from splineviz.monitors import Monitor
     from splineviz.papers import figure
     from splineviz.parallels import compare
-    from splineviz.parts import Part, part
     from splineviz.recorder import Recorder
+    from splineviz.regions import certificate
+    from splineviz.regions.certificate import CertificateReport, verify
+    from splineviz.regions.crossings import Crossings, crossings
+    from splineviz.regions.enumerate import partition
+    from splineviz.regions.estimates import Estimate, estimate, window_for
+    from splineviz.regions.parts import Part, part
+    from splineviz.regions.sewing import sew
+    from splineviz.regions.tiles import Tile, tiles
     from splineviz.robustness import robust_accuracy
     from splineviz.runs import Run, open_run
-    from splineviz.seams import sew
     from splineviz.surfaces import surface
     from splineviz.sweeps import Sweep, measure_run, sweep
     from splineviz.tables import tidy
-    from splineviz.tiles import Tile, tiles
     from splineviz.tours import tour
     from splineviz.tracing.program import Program
     from splineviz.tracing.trace import trace
@@ -127,29 +116,29 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CertificateReport": "certificate",
-    "Crossings": "crossings",
+    "CertificateReport": "regions.certificate",
+    "Crossings": "regions.crossings",
     "Deformation": "deformations",
-    "Estimate": "estimates",
+    "Estimate": "regions.estimates",
     "KnotDensity": "densities",
     "LCOptions": "jobs",
     "LocalComplexity": "complexity",
     "Monitor": "monitors",
-    "Part": "parts",
+    "Part": "regions.parts",
     "Partition": "geometry.partition",
     "Plane": "geometry.plane",
     "Program": "tracing.program",
     "Recorder": "recorder",
     "Run": "runs",
     "Sweep": "sweeps",
-    "Tile": "tiles",
+    "Tile": "regions.tiles",
     "animate": "animate",
     "boundary_density": "densities",
     "compare": "parallels",
     "figure": "papers",
-    "crossings": "crossings",
+    "crossings": "regions.crossings",
     "deformation": "deformations",
-    "estimate": "estimates",
+    "estimate": "regions.estimates",
     "explore": "explore",
     "gradient_complexity": "densities",
     "lightning_callback": "callbacks",
@@ -157,18 +146,18 @@ _HOMES = {
     "local_complexity": "complexity",
     "measure_run": "sweeps",
     "open_run": "runs",
-    "part": "parts",
-    "partition": "enumerate",
+    "part": "regions.parts",
+    "partition": "regions.enumerate",
     "robust_accuracy": "robustness",
-    "sew": "seams",
+    "sew": "regions.sewing",
     "surface": "surfaces",
     "tidy": "tables",
-    "tiles": "tiles",
+    "tiles": "regions.tiles",
     "sweep": "sweeps",
     "tour": "tours",
     "trace": "tracing.trace",
-    "verify": "certificate",
-    "window_for": "estimates",
+    "verify": "regions.certificate",
+    "window_for": "regions.estimates",
 }
 """The room of every public name that is not a room itself."""
 

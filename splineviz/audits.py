@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import certificate, checkpoints, plans, weights
+from splineviz import checkpoints, plans, weights
 from splineviz.errors import CertificateError, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import COLUMNS, key_of, partition_numbers
+from splineviz.regions import certificate
 from splineviz.storage import files, provenance
 from splineviz.tracing.program import Program
 

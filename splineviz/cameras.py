@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from splineviz.enumerate import partition
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 from splineviz.tracing.program import Program
 
 DEEPEST = 2.0**14

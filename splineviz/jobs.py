@@ -34,14 +34,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz import certificate, checkpoints, churn, counterparts, measures, weights
+from splineviz import checkpoints, churn, counterparts, measures, weights
 from splineviz.complexity import local_complexities
-from splineviz.crossings import crossings
-from splineviz.enumerate import partition
 from splineviz.errors import CheckpointError, FloatArray, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.liveness import liveness
+from splineviz.regions import certificate
+from splineviz.regions.crossings import crossings
+from splineviz.regions.enumerate import partition
 from splineviz.samples import Array, Data
 from splineviz.storage import archives, files, locks, provenance
 from splineviz.tracing.program import Program

@@ -22,12 +22,12 @@ import numpy as np
 
 from splineviz import comparisons, plates, recipes, studies
 from splineviz.architectures import convnet, mlp
-from splineviz.enumerate import partition
 from splineviz.errors import DataError
 from splineviz.geometry.plane import Plane
 from splineviz.jobs import LCOptions
 from splineviz.recipes import PAPER_WIDTHS, RECIPES, Recipe
 from splineviz.recorder import schedule
+from splineviz.regions.enumerate import partition
 from splineviz.runs import Run, open_run
 from splineviz.storage import provenance
 from splineviz.storage.cache import Ledger

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from splineviz.enumerate import partition
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 from splineviz.runs import Run, open_run
 from splineviz.samples import Array
 from splineviz.tracing.program import Program

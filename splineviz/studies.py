@@ -31,12 +31,12 @@ from splineviz import curves, diamonds, measures, plates, runs, sweeps, weights
 from splineviz.complexity import local_complexities_at
 from splineviz.curves import Row
 from splineviz.deformations import deformation
-from splineviz.enumerate import partition as enumerated
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry import boundary
 from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
+from splineviz.regions.enumerate import partition as enumerated
 from splineviz.robustness import EPS, robust_accuracy
 from splineviz.storage import files, provenance
 from splineviz.storage.cache import Ledger

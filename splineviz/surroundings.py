@@ -176,8 +176,8 @@ def _slice() -> Finding:
         import torch
         from torch import nn
 
-        from splineviz.enumerate import partition
         from splineviz.geometry.plane import Plane
+        from splineviz.regions.enumerate import partition
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

@@ -25,11 +25,11 @@ from splineviz.cameras import View
 from splineviz.canvases import frame_size
 from splineviz.checkpoints import Checkpoint
 from splineviz.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
-from splineviz.enumerate import partition
 from splineviz.errors import DataError
 from splineviz.films import note
 from splineviz.geometry.partition import Partition
 from splineviz.measures import knot_lengths
+from splineviz.regions.enumerate import partition
 from splineviz.runs import Run
 from splineviz.storage import files
 

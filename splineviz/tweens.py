@@ -15,10 +15,10 @@ import torch
 
 from splineviz import checkpoints
 from splineviz.checkpoints import Checkpoint
-from splineviz.enumerate import partition
 from splineviz.errors import CheckpointError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 from splineviz.runs import Run
 from splineviz.tracing.program import Program
 

@@ -31,7 +31,7 @@ from splineviz import sources, weights
 from splineviz.__main__ import main
 from splineviz.errors import SplinevizError
 from splineviz.geometry.partition import Partition
-from splineviz.parts import Part
+from splineviz.regions.parts import Part
 
 Rng = np.random.Generator
 ODD = (

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from cases import FAMILIES, differences, module, random_case
 
-from splineviz.enumerate import partition
+from splineviz.regions.enumerate import partition
 
 
 def one(number: int, family: str | None, width: int, depth: int) -> tuple[int, str, int, int, list[str]]:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from networks import relu_network
 
-from splineviz import blocks, enumerate
 from splineviz._kernels import edges
-from splineviz.enumerate import partition
 from splineviz.errors import PartitionError
 from splineviz.geometry.invariants import ARRAYS
 from splineviz.geometry.plane import Plane
+from splineviz.regions import blocks, enumerate
+from splineviz.regions.enumerate import partition
 
 PLANE = Plane(np.zeros(2), np.eye(2))
 

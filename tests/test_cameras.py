@@ -7,9 +7,9 @@ import pytest
 from small_runs import network
 
 from splineviz import cameras
-from splineviz.enumerate import partition
 from splineviz.errors import DataError, PlaneError
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 from splineviz.tracing.trace import trace
 
 

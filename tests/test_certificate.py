@@ -11,11 +11,11 @@ import torch
 from cases import DEGENERATE, FAMILIES, Case, dense, lines, module, random_case
 from torch import nn
 
-from splineviz.certificate import CertificateReport, verify
-from splineviz.enumerate import partition
 from splineviz.errors import CertificateError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.regions.certificate import CertificateReport, verify
+from splineviz.regions.enumerate import partition
 from splineviz.tracing.trace import trace
 
 NETWORK = module(dense(41, 2, 8, 8, 3))

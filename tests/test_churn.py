@@ -11,11 +11,11 @@ import torch
 from small_runs import STEPS, write_run
 
 from splineviz import churn
-from splineviz.enumerate import partition
 from splineviz.errors import PartitionError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
 from splineviz.measures import pattern_churn
+from splineviz.regions.enumerate import partition
 from splineviz.runs import Run, open_run
 from splineviz.storage import files
 from splineviz.sweeps import measure_run

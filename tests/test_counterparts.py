@@ -12,9 +12,9 @@ from networks import TABLE, build, relu_network
 
 from splineviz import counterparts
 from splineviz.diamonds import exact_counts, spread
-from splineviz.enumerate import partition
 from splineviz.errors import DataError
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 from splineviz.tracing.trace import trace
 
 FLAT = Plane(np.zeros(2), np.eye(2))

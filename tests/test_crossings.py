@@ -7,10 +7,10 @@ from networks import build, relu_network
 from pools import TABLE as POOLS
 from torch import nn
 
-from splineviz.crossings import crossings
-from splineviz.enumerate import partition
 from splineviz.errors import DataError
 from splineviz.geometry.plane import Plane
+from splineviz.regions.crossings import crossings
+from splineviz.regions.enumerate import partition
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.trace import trace
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from splineviz import measures
 from splineviz.densities import boundary_density, gradient_complexity
-from splineviz.enumerate import partition
 from splineviz.errors import DataError, TraceError
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 GRID = np.stack(np.meshgrid(*[(np.arange(64) + 0.5) / 32 - 1] * 2), axis=-1).reshape(-1, 2)

@@ -11,9 +11,9 @@ from torch import nn
 
 from splineviz.complexity import local_complexity
 from splineviz.diamonds import complexities, exact_counts
-from splineviz.enumerate import partition
 from splineviz.errors import PartitionError
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 from splineviz.tracing.trace import trace
 
 FLAT = Plane(np.zeros(2), np.eye(2))

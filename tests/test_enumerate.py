@@ -26,10 +26,10 @@ from hypothesis import strategies as st
 from oracle import ABS, RELU, Layer, Region, regions
 from torch import nn
 
-from splineviz.enumerate import partition
 from splineviz.errors import BudgetError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 
 PLANE = Plane(np.zeros(2), np.eye(2))
 QUICK = settings(deadline=None, derandomize=True, max_examples=120, suppress_health_check=[HealthCheck.too_slow])

@@ -6,10 +6,10 @@ import torch
 from networks import relu_network
 from torch import nn
 
-from splineviz.enumerate import partition
 from splineviz.errors import BudgetError, PlaneError
-from splineviz.estimates import estimate, window_for
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
+from splineviz.regions.estimates import estimate, window_for
 
 PLANE = Plane(np.zeros(2), np.eye(2))
 

@@ -18,8 +18,8 @@ from pictures import compare, pixels
 from torch import nn
 
 from splineviz import diamonds, draw, fills
-from splineviz.enumerate import partition as cut
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition as cut
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
 DEFICIENT = {

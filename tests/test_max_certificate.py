@@ -13,10 +13,10 @@ from torch import nn
 
 from splineviz.complexity import local_complexity
 from splineviz.diamonds import exact_counts
-from splineviz.enumerate import partition
 from splineviz.errors import CertificateError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 
 NETWORK, SHAPE = build("max-pooling beside a skip connection", table=TABLE)
 

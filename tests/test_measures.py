@@ -12,11 +12,11 @@ from cases import Abs
 from torch import nn
 
 from splineviz import measures
-from splineviz.enumerate import partition
 from splineviz.errors import PartitionError
 from splineviz.geometry.boundary import distances
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 
 EXACT = 1e-12
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])

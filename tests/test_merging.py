@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from splineviz.enumerate import partition
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 
 PLANE = Plane(np.zeros(2), np.eye(2))
 

@@ -13,8 +13,8 @@ from networks import TABLE as PLAIN
 from networks import build
 from pools import TABLE as POOLS
 
-from splineviz.enumerate import partition
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import Double, trace
 

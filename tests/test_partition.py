@@ -14,11 +14,11 @@ from cases import dense, lines, module
 from oracle import regions
 from torch import nn
 
-from splineviz.enumerate import partition
 from splineviz.errors import PartitionError
 from splineviz.geometry.invariants import ARRAYS, polygon_area
 from splineviz.geometry.partition import Partition, Report
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 
 PLANE = Plane(np.zeros(2), np.eye(2), np.array([[0.5, 0.0], [0.0, 0.5], [-0.5, 0.0]]))
 LAYERS = dense(51, 2, 6, 6, 2)

@@ -14,9 +14,9 @@ from networks import relu_network
 from pictures import assert_nothing_collides, compare, pixels
 
 from splineviz import plates, studies
-from splineviz.enumerate import partition
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 from splineviz.robustness import EPS
 
 STEPS = [0, 1, 2, 5, 10, 30, 100, 300, 1000, 2668, 10000, 30000]

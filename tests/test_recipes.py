@@ -11,9 +11,9 @@ import torch
 
 from splineviz import recipes
 from splineviz.architectures import mlp
-from splineviz.enumerate import partition
 from splineviz.errors import CheckpointError, DataError, TraceError
 from splineviz.recorder import schedule
+from splineviz.regions.enumerate import partition
 from splineviz.runs import open_run
 
 

@@ -8,9 +8,9 @@ import torch
 from small_runs import network, samples, write_run
 
 from splineviz import recipes
-from splineviz.enumerate import partition
 from splineviz.errors import CheckpointError, DataError, PlaneError
 from splineviz.recorder import Recorder
+from splineviz.regions.enumerate import partition
 from splineviz.runs import open_run
 from splineviz.samples import Data
 from splineviz.sweeps import measure_run

@@ -12,10 +12,10 @@ from PIL import Image
 from small_runs import STEPS, write_run
 
 from splineviz import studies
-from splineviz.enumerate import partition
 from splineviz.errors import DataError
 from splineviz.geometry.boundary import distances
 from splineviz.jobs import LCOptions
+from splineviz.regions.enumerate import partition
 from splineviz.robustness import EPS
 from splineviz.runs import open_run
 

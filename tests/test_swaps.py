@@ -25,11 +25,11 @@ from splineviz.__main__ import main
 from splineviz.animate import animate
 from splineviz.audits import audit
 from splineviz.complexity import local_complexity
-from splineviz.enumerate import partition
 from splineviz.errors import CertificateError, PartitionError, TraceError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.jobs import LCOptions
+from splineviz.regions.enumerate import partition
 from splineviz.runs import open_run
 from splineviz.tracing.modules import ACTIVATIONS
 from splineviz.tracing.program import Program

@@ -15,10 +15,10 @@ from small_runs import STEPS, write_run
 from small_sweeps import QUICK, contents, exact
 
 from splineviz import counterparts, jobs, measures
-from splineviz.enumerate import partition
 from splineviz.errors import CheckpointError, DataError, PlaneError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
+from splineviz.regions.enumerate import partition
 from splineviz.runs import open_run
 from splineviz.samples import Data
 from splineviz.sweeps import measure_run

@@ -10,8 +10,8 @@ from networks import build
 from pools import TABLE, random_network
 
 from splineviz._kernels.bits import unit_hashes
-from splineviz.enumerate import partition
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.trace import trace
 

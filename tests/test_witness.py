@@ -7,10 +7,10 @@ import pytest
 from cases import dense, module
 from oracle import splitmix64
 
-from splineviz.enumerate import partition
 from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
+from splineviz.regions.witness import SAFETY, Witness, _ratio, _spans, _splitmix64, _strips
 from splineviz.tracing.trace import trace
-from splineviz.witness import SAFETY, Witness, _ratio, _spans, _splitmix64, _strips
 
 PLANE = Plane(np.zeros(2), np.eye(2))
 

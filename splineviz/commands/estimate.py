@@ -32,8 +32,8 @@ examples:
 
 def run(options: Namespace) -> None:
     """Predict what a slice holds and costs."""
-    from splineviz.estimates import estimate as predict
-    from splineviz.estimates import window_for
+    from splineviz.regions.estimates import estimate as predict
+    from splineviz.regions.estimates import window_for
 
     run = opened.open_run(options)
     checkpoint = opened.at_step(run, options.step)

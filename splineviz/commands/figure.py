@@ -54,7 +54,7 @@ examples:
 def run(options: Namespace) -> None:
     """Cut some checkpoints with one plane, and lay them out for print."""
     from splineviz import papers
-    from splineviz.enumerate import partition as cut
+    from splineviz.regions.enumerate import partition as cut
     from splineviz.storage import files, provenance
 
     run = opened.open_run(options)

@@ -57,7 +57,7 @@ examples:
 
 def run(options: Namespace) -> None:
     """Cut one checkpoint with one plane; write the partition, a picture of it, or both."""
-    from splineviz.enumerate import partition as cut
+    from splineviz.regions.enumerate import partition as cut
     from splineviz.workers import available
 
     run = opened.open_run(options)

@@ -39,7 +39,7 @@ from splineviz.geometry.plane import Plane
 from splineviz.storage import archives, files
 
 if TYPE_CHECKING:
-    from splineviz.certificate import CertificateReport
+    from splineviz.regions.certificate import CertificateReport
 
 FORMAT = 1
 ROUNDING = 2.0**-46
@@ -229,11 +229,11 @@ class Partition:
     # ---- certificate -------------------------------------------------------------------------------
 
     def verify(self, model: Any, **options: Any) -> CertificateReport:
-        """Prove the partition against the model, independently of the enumerator; see `splineviz.certificate.verify`.
+        """Prove the partition against the model, independently of the enumerator; see `splineviz.regions.certificate.verify`.
 
         Raises CertificateError naming the face and the check that failed.
         """
-        from splineviz import certificate  # a door upward: the certificate reads the model, this room knows no torch
+        from splineviz.regions import certificate  # a door upward: the certificate reads the model, this room knows no torch
 
         return certificate.verify(self, model, **options)
 

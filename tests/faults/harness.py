@@ -447,7 +447,7 @@ def work(job):
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 jobs.work = work
-import splineviz.enumerate, numpy
+import splineviz.regions.enumerate, numpy
 cut = jobs.partition
 def hungry(*words, **options):
     numpy.empty(2**24).fill(1.0)  # 128 MB more than the limit leaves

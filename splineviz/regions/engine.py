@@ -23,9 +23,9 @@ import torch
 from splineviz._kernels import bits, cutting, dissolving, lines
 from splineviz._kernels import edges as edge_kernels
 from splineviz._kernels import winners as winner_kernels
-from splineviz.blocks import Block, dissolve
 from splineviz.errors import FloatArray, IntArray
-from splineviz.stages import Stage, on_slice, stages
+from splineviz.regions.blocks import Block, dissolve
+from splineviz.regions.stages import Stage, on_slice, stages
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
 

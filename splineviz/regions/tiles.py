@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from splineviz.blocks import Block
-from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import FloatArray, IntArray, PlaneError
 from splineviz.geometry.plane import Plane
+from splineviz.regions.blocks import Block
+from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.tracing.trace import trace
 
 MOST = 1 << 16

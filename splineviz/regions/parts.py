@@ -24,14 +24,14 @@ import torch
 from torch import Tensor
 
 from splineviz._kernels.bits import unit_hashes
-from splineviz.blocks import KeyArray
-from splineviz.engine import TOLERANCE
-from splineviz.enumerate import BLOCK_BYTES, Progress, Slice
 from splineviz.errors import FloatArray, IntArray, PartitionError
 from splineviz.geometry.invariants import within
 from splineviz.geometry.partition import Partition
+from splineviz.regions.blocks import KeyArray
+from splineviz.regions.engine import TOLERANCE
+from splineviz.regions.enumerate import BLOCK_BYTES, Progress, Slice
+from splineviz.regions.tiles import MOST, Tile
 from splineviz.storage import archives, files
-from splineviz.tiles import MOST, Tile
 from splineviz.tracing.lowering import Layer
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap

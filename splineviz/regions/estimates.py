@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz.blocks import Block
-from splineviz.crossings import through
-from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import FloatArray, IntArray, PlaneError
 from splineviz.geometry.plane import Plane
+from splineviz.regions.blocks import Block
+from splineviz.regions.crossings import through
+from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from splineviz._kernels import collaring, merging
-from splineviz.blocks import KeyArray
 from splineviz.errors import FloatArray, IntArray, SeamError
-from splineviz.parts import Part
+from splineviz.regions.blocks import KeyArray
+from splineviz.regions.parts import Part
 
 APART = 1e-9
 """Largest distance of the two copies of a vertex, and of a vertex that goes from its line, of the window's diameter."""

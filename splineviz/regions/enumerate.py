@@ -24,13 +24,13 @@ import torch
 
 from splineviz._kernels import faces as _faces
 from splineviz._kernels.bits import unit_hashes
-from splineviz.blocks import Block, Complex, sew
-from splineviz.engine import TOLERANCE, Engine
 from splineviz.errors import BudgetError, FloatArray, SeamError
-from splineviz.estimates import shrink_to_fit
 from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.partition import Partition, Report
 from splineviz.geometry.plane import Plane
+from splineviz.regions.blocks import Block, Complex, sew
+from splineviz.regions.engine import TOLERANCE, Engine
+from splineviz.regions.estimates import shrink_to_fit
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace
@@ -80,9 +80,9 @@ def partition(
     SeamError when tiles do not fit together.
     """
     if tiles is not None:
-        from splineviz import seams  # a door upward: tiles are cut by this room and sewn by that one
+        from splineviz.regions import sewing  # a door upward: tiles are cut by this room and sewn by that one
 
-        return seams.tiled(
+        return sewing.tiled(
             model, plane, tiles, window=window, tolerance=tolerance, threads=threads, block_bytes=block_bytes,
             max_regions=max_regions, progress=progress, device=device, swap=swap, executor=executor,
         )  # fmt: skip

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from splineviz.blocks import Block
-from splineviz.engine import ENTRIES, TOLERANCE, Engine
 from splineviz.errors import DataError, FloatArray, IntArray, to_float_array
+from splineviz.regions.blocks import Block
+from splineviz.regions.engine import ENTRIES, TOLERANCE, Engine
 from splineviz.tracing.lowering import Layer
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace

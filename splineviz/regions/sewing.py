@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from splineviz.collars import Collar, Settled
-from splineviz.enumerate import Progress
 from splineviz.errors import BudgetError, SeamError
 from splineviz.geometry.partition import Partition, Report
 from splineviz.geometry.plane import Plane
-from splineviz.parts import Part, part
-from splineviz.tiles import Tile, tiles
+from splineviz.regions.enumerate import Progress
+from splineviz.regions.parts import Part, part
+from splineviz.regions.seam_faces import Collar, Settled
+from splineviz.regions.tiles import Tile, tiles
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace
 

@@ -26,8 +26,8 @@ import numpy as np
 
 from splineviz.errors import CertificateError, FloatArray
 from splineviz.geometry.partition import Partition
+from splineviz.regions.witness import Corners, Testimony, Witness
 from splineviz.tracing.trace import trace
-from splineviz.witness import Corners, Testimony, Witness
 
 SLACK = 64.0
 """Tolerances by which a stored number or sign may miss the model's: it was rounded more often than once, and values this
