@@ -35,9 +35,10 @@ import numpy as np
 from drawing import bare
 
 import splineviz as sv
-from splineviz import churn, counterparts, draw, figures, fills, jobs, recipes, reels
+from splineviz import churn, draw, figures, fills, jobs, recipes, reels
 from splineviz.__main__ import main as command
 from splineviz.geometry.partition import Partition
+from splineviz.metrics import slice_complexity
 
 LC = ["--lc-points", "1000", "4000", "1000", "--lc-vectors", "25"]
 seconds: dict[str, float] = defaultdict(float)
@@ -65,8 +66,8 @@ def watch() -> None:
     timed(jobs, "partition_numbers", "measures of the partition")
     timed(jobs, "crossings", "crossings")
     timed(jobs, "liveness", "live units")
-    timed(counterparts, "exact", "units on the slice, exact")
-    timed(counterparts, "sampled", "units on the slice, sampled")
+    timed(slice_complexity, "exact", "units on the slice, exact")
+    timed(slice_complexity, "sampled", "units on the slice, sampled")
     timed(Partition, "save", "partition to file")
     timed(churn, "between", "churn")
     timed(fills, "shared_limits", "shared colour scale")

@@ -23,18 +23,21 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from splineviz import complexity, diamonds, draw, errors, export, figures, measures, recipes, robustness, runs
+    from splineviz import draw, errors, export, figures, recipes, runs
     from splineviz.animate import animate
     from splineviz.callbacks import lightning_callback
-    from splineviz.complexity import LocalComplexity, local_complexity
-    from splineviz.deformations import Deformation, deformation
-    from splineviz.densities import KnotDensity, boundary_density, gradient_complexity
     from splineviz.explore import explore
     from splineviz.geometry import boundary
     from splineviz.geometry.partition import Partition
     from splineviz.geometry.plane import Plane
     from splineviz.jobs import LCOptions
-    from splineviz.liveness import liveness
+    from splineviz.metrics import complexity, diamonds, measures, robustness
+    from splineviz.metrics.columns import tidy
+    from splineviz.metrics.complexity import LocalComplexity, local_complexity
+    from splineviz.metrics.deformation import Deformation, deformation
+    from splineviz.metrics.knot_density import KnotDensity, boundary_density, gradient_complexity
+    from splineviz.metrics.liveness import liveness
+    from splineviz.metrics.robustness import robust_accuracy
     from splineviz.monitors import Monitor
     from splineviz.papers import figure
     from splineviz.parallels import compare
@@ -47,11 +50,9 @@ if TYPE_CHECKING:
     from splineviz.regions.parts import Part, part
     from splineviz.regions.sewing import sew
     from splineviz.regions.tiles import Tile, tiles
-    from splineviz.robustness import robust_accuracy
     from splineviz.runs import Run, open_run
     from splineviz.surfaces import surface
     from splineviz.sweeps import Sweep, measure_run, sweep
-    from splineviz.tables import tidy
     from splineviz.tours import tour
     from splineviz.tracing.program import Program
     from splineviz.tracing.trace import trace
@@ -118,11 +119,11 @@ __all__ = [
 _HOMES = {
     "CertificateReport": "regions.certificate",
     "Crossings": "regions.crossings",
-    "Deformation": "deformations",
+    "Deformation": "metrics.deformation",
     "Estimate": "regions.estimates",
-    "KnotDensity": "densities",
+    "KnotDensity": "metrics.knot_density",
     "LCOptions": "jobs",
-    "LocalComplexity": "complexity",
+    "LocalComplexity": "metrics.complexity",
     "Monitor": "monitors",
     "Part": "regions.parts",
     "Partition": "geometry.partition",
@@ -133,25 +134,25 @@ _HOMES = {
     "Sweep": "sweeps",
     "Tile": "regions.tiles",
     "animate": "animate",
-    "boundary_density": "densities",
+    "boundary_density": "metrics.knot_density",
     "compare": "parallels",
     "figure": "papers",
     "crossings": "regions.crossings",
-    "deformation": "deformations",
+    "deformation": "metrics.deformation",
     "estimate": "regions.estimates",
     "explore": "explore",
-    "gradient_complexity": "densities",
+    "gradient_complexity": "metrics.knot_density",
     "lightning_callback": "callbacks",
-    "liveness": "liveness",
-    "local_complexity": "complexity",
+    "liveness": "metrics.liveness",
+    "local_complexity": "metrics.complexity",
     "measure_run": "sweeps",
     "open_run": "runs",
     "part": "regions.parts",
     "partition": "regions.enumerate",
-    "robust_accuracy": "robustness",
+    "robust_accuracy": "metrics.robustness",
     "sew": "regions.sewing",
     "surface": "surfaces",
-    "tidy": "tables",
+    "tidy": "metrics.columns",
     "tiles": "regions.tiles",
     "sweep": "sweeps",
     "tour": "tours",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from splineviz.errors import SplinevizError
 from splineviz.geometry.partition import Partition
-from splineviz.measures import pattern_churn
+from splineviz.metrics.measures import pattern_churn
 from splineviz.storage import files
 
 FOLDER = "churn"

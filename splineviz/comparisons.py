@@ -16,8 +16,8 @@ import numpy.typing as npt
 from torch import nn
 
 from splineviz import recipes, weights
-from splineviz.complexity import local_complexities
 from splineviz.jobs import PLACES, LCOptions, choose_samples
+from splineviz.metrics.complexity import local_complexities
 from splineviz.recipes import Recipe
 from splineviz.runs import Run
 from splineviz.samples import Data

@@ -36,9 +36,9 @@ from matplotlib import colormaps
 from matplotlib import colors as mpl_colors
 from matplotlib.ticker import MaxNLocator
 
-from splineviz import diamonds
 from splineviz.errors import FloatArray, IntArray
 from splineviz.geometry.partition import Partition
+from splineviz.metrics import diamonds
 
 NAMES = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
 LOGARITHMIC = ("slope", "area", "margin")

@@ -34,12 +34,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz import checkpoints, churn, counterparts, measures, weights
-from splineviz.complexity import local_complexities
+from splineviz import checkpoints, churn, weights
 from splineviz.errors import CheckpointError, FloatArray, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
-from splineviz.liveness import liveness
+from splineviz.metrics import measures, slice_complexity
+from splineviz.metrics.complexity import local_complexities
+from splineviz.metrics.liveness import liveness
 from splineviz.regions import certificate
 from splineviz.regions.crossings import crossings
 from splineviz.regions.enumerate import partition
@@ -60,7 +61,7 @@ BATCH = 1000
 COLUMNS = (
     "step", "regions", "train_accuracy", "test_accuracy",
     *(f"lc_{place}{suffix}" for place in PLACES for suffix in ("", "_band", "_live")),
-    *counterparts.COLUMNS, "boundary_length", *measures.COLUMNS, "crossings", "units_live", "units_linear", "units_dead",
+    *slice_complexity.COLUMNS, "boundary_length", *measures.COLUMNS, "crossings", "units_live", "units_linear", "units_dead",
     "churn",
 )  # fmt: skip
 """The numbers of a row, in order; NaN where one is not available.
@@ -319,7 +320,7 @@ def _network_numbers(job: Job, program: Program) -> dict[str, float]:
     row["crossings"] = _crossings(program, job.plane)
     if job.lc is not None:
         row |= _complexities(trained, samples, job.lc, job.threads) | _liveness(program, samples)
-        row |= counterparts.sampled(program, job.plane, job.window, job.lc.radius, job.threads)
+        row |= slice_complexity.sampled(program, job.plane, job.window, job.lc.radius, job.threads)
     return row
 
 
@@ -368,7 +369,7 @@ def partition_numbers(result: Partition, radius: float | None) -> dict[str, floa
     """The columns of a row that follow from the partition; radius: of the local complexity, None leaves it out."""
     segments = result.decision_boundary()
     length = float(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum())
-    exact = counterparts.exact(result, radius)
+    exact = slice_complexity.exact(result, radius)
     return {"regions": float(result.num_regions), **exact, "boundary_length": length, **measures.summary(result)}
 
 

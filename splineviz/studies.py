@@ -27,17 +27,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from splineviz import curves, diamonds, measures, plates, runs, sweeps, weights
-from splineviz.complexity import local_complexities_at
+from splineviz import curves, plates, runs, sweeps, weights
 from splineviz.curves import Row
-from splineviz.deformations import deformation
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry import boundary
 from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
+from splineviz.metrics import diamonds, measures
+from splineviz.metrics.complexity import local_complexities_at
+from splineviz.metrics.deformation import deformation
+from splineviz.metrics.robustness import EPS, robust_accuracy
 from splineviz.regions.enumerate import partition as enumerated
-from splineviz.robustness import EPS, robust_accuracy
 from splineviz.storage import files, provenance
 from splineviz.storage.cache import Ledger
 

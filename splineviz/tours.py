@@ -28,7 +28,7 @@ from splineviz.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
 from splineviz.errors import DataError
 from splineviz.films import note
 from splineviz.geometry.partition import Partition
-from splineviz.measures import knot_lengths
+from splineviz.metrics.measures import knot_lengths
 from splineviz.regions.enumerate import partition
 from splineviz.runs import Run
 from splineviz.storage import files

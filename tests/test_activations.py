@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from splineviz.activations import NAMES, Watched
-from splineviz.complexity import local_complexity
-from splineviz.deformations import deformation
-from splineviz.directions import SMALL_GROUP, Directions
 from splineviz.errors import TraceError
+from splineviz.metrics.complexity import local_complexity
+from splineviz.metrics.deformation import deformation
+from splineviz.metrics.directions import SMALL_GROUP, Directions
+from splineviz.metrics.preactivations import NAMES, Watched
 from splineviz.tracing.trace import trace
 
 

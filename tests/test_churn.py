@@ -14,7 +14,7 @@ from splineviz import churn
 from splineviz.errors import PartitionError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
-from splineviz.measures import pattern_churn
+from splineviz.metrics.measures import pattern_churn
 from splineviz.regions.enumerate import partition
 from splineviz.runs import Run, open_run
 from splineviz.storage import files

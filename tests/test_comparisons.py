@@ -11,8 +11,8 @@ from small_runs import write_run
 
 from splineviz.architectures import mlp
 from splineviz.comparisons import followed, measured
-from splineviz.complexity import local_complexity
 from splineviz.jobs import LCOptions
+from splineviz.metrics.complexity import local_complexity
 from splineviz.recipes import RECIPES
 from splineviz.runs import open_run
 from splineviz.storage.cache import Ledger

@@ -10,11 +10,11 @@ import torch
 from parts import Forward
 from torch import nn
 
-from splineviz import directions as frames
-from splineviz import neighbourhoods
-from splineviz.complexity import LocalComplexity, local_complexities, local_complexities_at, local_complexity
-from splineviz.directions import GROUP, SMALL_GROUP, SPARE, Directions
 from splineviz.errors import DataError, TraceError
+from splineviz.metrics import directions as frames
+from splineviz.metrics import neighbourhoods
+from splineviz.metrics.complexity import LocalComplexity, local_complexities, local_complexities_at, local_complexity
+from splineviz.metrics.directions import GROUP, SMALL_GROUP, SPARE, Directions
 from splineviz.tracing.trace import trace
 
 

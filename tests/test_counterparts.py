@@ -10,10 +10,10 @@ import torch
 from cases import lines, module, square
 from networks import TABLE, build, relu_network
 
-from splineviz import counterparts
-from splineviz.diamonds import exact_counts, spread
 from splineviz.errors import DataError
 from splineviz.geometry.plane import Plane
+from splineviz.metrics import slice_complexity
+from splineviz.metrics.diamonds import exact_counts, spread
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.trace import trace
 
@@ -30,7 +30,7 @@ COINCIDING = (
 def both(model, plane, window, radius):
     part = partition(model, plane, window=window)
     program = trace(model, plane.input_shape)
-    return counterparts.exact(part, radius) | counterparts.sampled(program, plane, part.window, radius, None)
+    return slice_complexity.exact(part, radius) | slice_complexity.sampled(program, plane, part.window, radius, None)
 
 
 def test_one_line_through_the_window_is_met_as_often_as_it_must_be() -> None:
@@ -38,17 +38,17 @@ def test_one_line_through_the_window_is_met_as_often_as_it_must_be() -> None:
     radius = 0.1
     row = both(module(lines((1, 0, -0.3))), FLAT, 1.0, radius)
     share = 2 * radius / (2 - 4 * radius)
-    assert tuple(row) == counterparts.COLUMNS
+    assert tuple(row) == slice_complexity.COLUMNS
     assert row["slice_exact"] == row["slice_sampled"], "a straight knot cannot pass between the corners"
     assert abs(row["slice_exact"] - share) < row["slice_exact_band"]
-    spread_of_one = 2.576 * math.sqrt(share * (1 - share) / counterparts.POINTS)
+    spread_of_one = 2.576 * math.sqrt(share * (1 - share) / slice_complexity.POINTS)
     assert row["slice_exact_band"] == pytest.approx(spread_of_one, rel=0.2)
-    assert row["slice_exact"] == np.mean(np.abs(spread(square(), counterparts.POINTS, radius)[:, 0] - 0.3) < radius)
+    assert row["slice_exact"] == np.mean(np.abs(spread(square(), slice_complexity.POINTS, radius)[:, 0] - 0.3) < radius)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_exact_is_the_number_of_units_in_a_partition_of_each_diamond(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counterparts, "POINTS", 25)
+    monkeypatch.setattr(slice_complexity, "POINTS", 25)
     model = relu_network(seed, 2, 14, 14, 3)
     found = both(model, FLAT, 1.0, 0.2)
     points, counts = spread(square(), 25, 0.2), []
@@ -65,7 +65,7 @@ def test_sampled_is_the_number_of_units_with_both_signs_at_the_corners(seed: int
     rng = np.random.default_rng(seed)
     plane = Plane(0.1 * rng.standard_normal(5), np.linalg.qr(rng.standard_normal((5, 2)))[0].T)
     found = both(model, plane, 2.0, radius)
-    points = spread(square(2.0), counterparts.POINTS, radius)
+    points = spread(square(2.0), slice_complexity.POINTS, radius)
     corners = plane.embed((points[:, None] + radius * DIAMOND).reshape(-1, 2))
     values, _ = trace(model, (5,)).preactivations(torch.from_numpy(corners))
     signs = torch.cat(values, dim=1).reshape(len(points), 4, -1)
@@ -82,7 +82,7 @@ def test_of_every_network_no_more_is_sampled_than_there_is(name: str) -> None:
     basis = np.linalg.qr(rng.standard_normal((math.prod(shape), 2)))[0].T.reshape(2, *shape)
     plane = Plane(0.3 * rng.standard_normal(shape), basis)
     uv = rng.uniform(-1, 1, (20, 2))
-    on_plane = counterparts.on_plane(program, plane)(torch.from_numpy(uv))
+    on_plane = slice_complexity.on_plane(program, plane)(torch.from_numpy(uv))
     torch.testing.assert_close(on_plane, program(torch.from_numpy(plane.embed(uv))), rtol=1e-9, atol=1e-9)
     row = both(program, plane, 1.0, 0.1)
     assert (row["slice_sampled"] > row["slice_exact"]) == (name in COINCIDING)
@@ -91,7 +91,7 @@ def test_of_every_network_no_more_is_sampled_than_there_is(name: str) -> None:
 def test_nothing_is_counted_where_diamonds_do_not_fit_or_are_not_asked_for() -> None:
     model = relu_network(0, 2, 8, 2)
     assert all(math.isnan(value) for value in both(model, FLAT, 0.01, 0.005).values())
-    assert all(math.isnan(v) for v in counterparts.exact(partition(model, FLAT, window=1.0), None).values())
+    assert all(math.isnan(v) for v in slice_complexity.exact(partition(model, FLAT, window=1.0), None).values())
     assert not any(math.isnan(value) for value in both(model, FLAT, 0.0101, 0.005).values())
 
 

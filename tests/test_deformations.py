@@ -10,10 +10,10 @@ import torch
 from scipy.sparse.csgraph import shortest_path
 from torch import nn
 
-from splineviz.complexity import CHUNK
-from splineviz.deformations import deformation, shapes
-from splineviz.directions import Directions
 from splineviz.errors import DataError
+from splineviz.metrics.complexity import CHUNK
+from splineviz.metrics.deformation import deformation, shapes
+from splineviz.metrics.directions import Directions
 from splineviz.tracing.trace import trace
 
 RADII = (0.01, 0.1, 0.5)

@@ -10,10 +10,10 @@ import torch
 from cases import Abs
 from torch import nn
 
-from splineviz import measures
-from splineviz.densities import boundary_density, gradient_complexity
 from splineviz.errors import DataError, TraceError
 from splineviz.geometry.plane import Plane
+from splineviz.metrics import measures
+from splineviz.metrics.knot_density import boundary_density, gradient_complexity
 from splineviz.regions.enumerate import partition
 
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
@@ -124,7 +124,7 @@ def test_gradients_are_those_of_autograd() -> None:
 def test_blocks_of_points_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = random_network(0), np.random.default_rng(0).uniform(-1, 1, (30, 2))
     whole = boundary_density(model, x, scale=0.1, good=True, draws=3, seed=4)
-    monkeypatch.setattr("splineviz.densities.BLOCK_FLOATS", 2 * 14 * 7)
+    monkeypatch.setattr("splineviz.metrics.knot_density.BLOCK_FLOATS", 2 * 14 * 7)
     np.testing.assert_allclose(boundary_density(model, x, scale=0.1, good=True, draws=3, seed=4).densities, whole.densities)
 
 

@@ -9,10 +9,10 @@ from arrangement import lines_in_square
 from cases import lines, module
 from torch import nn
 
-from splineviz.complexity import local_complexity
-from splineviz.diamonds import complexities, exact_counts
 from splineviz.errors import PartitionError
 from splineviz.geometry.plane import Plane
+from splineviz.metrics.complexity import local_complexity
+from splineviz.metrics.diamonds import complexities, exact_counts
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.trace import trace
 

@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from pictures import compare, pixels
 from torch import nn
 
-from splineviz import diamonds, draw, fills
+from splineviz import draw, fills
 from splineviz.geometry.plane import Plane
+from splineviz.metrics import diamonds
 from splineviz.regions.enumerate import partition as cut
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from splineviz.errors import DataError
-from splineviz.liveness import liveness
+from splineviz.metrics.liveness import liveness
 
 
 def by_hand(activation: nn.Module, biases: list[float]) -> nn.Sequential:

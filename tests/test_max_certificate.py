@@ -11,11 +11,11 @@ from networks import build
 from pools import TABLE
 from torch import nn
 
-from splineviz.complexity import local_complexity
-from splineviz.diamonds import exact_counts
 from splineviz.errors import CertificateError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.metrics.complexity import local_complexity
+from splineviz.metrics.diamonds import exact_counts
 from splineviz.regions.enumerate import partition
 
 NETWORK, SHAPE = build("max-pooling beside a skip connection", table=TABLE)

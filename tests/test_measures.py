@@ -11,11 +11,11 @@ from arrangement import lines_in_square
 from cases import Abs
 from torch import nn
 
-from splineviz import measures
 from splineviz.errors import PartitionError
 from splineviz.geometry.boundary import distances
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.metrics import measures
 from splineviz.regions.enumerate import partition
 
 EXACT = 1e-12

@@ -16,8 +16,8 @@ from pictures import assert_nothing_collides, compare, pixels
 from splineviz import plates, studies
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.metrics.robustness import EPS
 from splineviz.regions.enumerate import partition
-from splineviz.robustness import EPS
 
 STEPS = [0, 1, 2, 5, 10, 30, 100, 300, 1000, 2668, 10000, 30000]
 PICTURE = [np.add.outer(np.arange(8), np.arange(8)) % 5 / 4.0] * 3

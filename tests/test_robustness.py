@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from splineviz.errors import DataError
-from splineviz.robustness import ALPHA, EPS, classes, pgd, robust_accuracy
+from splineviz.metrics.robustness import ALPHA, EPS, classes, pgd, robust_accuracy
 from splineviz.tracing.trace import trace
 
 

@@ -15,8 +15,8 @@ from splineviz import studies
 from splineviz.errors import DataError
 from splineviz.geometry.boundary import distances
 from splineviz.jobs import LCOptions
+from splineviz.metrics.robustness import EPS
 from splineviz.regions.enumerate import partition
-from splineviz.robustness import EPS
 from splineviz.runs import open_run
 
 LC = LCOptions(radius=0.05, num_vectors=2, points=6)

@@ -24,11 +24,11 @@ from splineviz import draw, export, figures, pages, papers, surfaces
 from splineviz.__main__ import main
 from splineviz.animate import animate
 from splineviz.audits import audit
-from splineviz.complexity import local_complexity
 from splineviz.errors import CertificateError, PartitionError, TraceError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.jobs import LCOptions
+from splineviz.metrics.complexity import local_complexity
 from splineviz.regions.enumerate import partition
 from splineviz.runs import open_run
 from splineviz.tracing.modules import ACTIVATIONS

@@ -14,10 +14,11 @@ import torch
 from small_runs import STEPS, write_run
 from small_sweeps import QUICK, contents, exact
 
-from splineviz import counterparts, jobs, measures
+from splineviz import jobs
 from splineviz.errors import CheckpointError, DataError, PlaneError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
+from splineviz.metrics import measures, slice_complexity
 from splineviz.regions.enumerate import partition
 from splineviz.runs import open_run
 from splineviz.samples import Data
@@ -58,10 +59,10 @@ def test_measures_of_a_run(run, tmp_path):
         assert result.row["boundary_length"] == pytest.approx(np.linalg.norm(segments[:, 0] - segments[:, 1], axis=1).sum())
         assert (result.row["train_accuracy"], result.row["test_accuracy"]) == (0.5, 0.25)
         assert tuple(result.row) == jobs.COLUMNS
-        slice_ = counterparts.exact(drawn, 0.005) | counterparts.sampled(
+        slice_ = slice_complexity.exact(drawn, 0.005) | slice_complexity.sampled(
             run.program(checkpoint), run.plane(), drawn.window, 0.005, None
         )
-        assert {name: result.row[name] for name in counterparts.COLUMNS} == pytest.approx(slice_)
+        assert {name: result.row[name] for name in slice_complexity.COLUMNS} == pytest.approx(slice_)
         assert all(math.isfinite(value) for name, value in result.row.items() if name not in (*measures.COLUMNS, "churn"))
         assert math.isfinite(result.row["knot_density"])  # others are undefined where there is no boundary
     with open(out / "measures.csv", newline="") as stream:

@@ -10,7 +10,7 @@ import pytest
 
 from splineviz import jobs
 from splineviz.errors import DataError
-from splineviz.tables import Meaning, meaning, tidy
+from splineviz.metrics.columns import Meaning, meaning, tidy
 
 PAGE = (Path(__file__).parents[1] / "docs" / "measures.md").read_text()
 

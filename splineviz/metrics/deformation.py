@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz.complexity import BLOCK_FLOATS, CHUNK, Sampling, as_points, check_radii, network_of
 from splineviz.errors import DataError, FloatArray
+from splineviz.metrics.complexity import BLOCK_FLOATS, CHUNK, Sampling, as_points, check_radii, network_of
 from splineviz.tracing.program import Program
 
 

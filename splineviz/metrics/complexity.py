@@ -32,10 +32,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from splineviz.activations import Watched
-from splineviz.directions import Directions, Given, kept_directions
 from splineviz.errors import DataError, FloatArray, TraceError, to_float_array
-from splineviz.neighbourhoods import Held, Pairs, Parts, Vertices, evaluator
+from splineviz.metrics.directions import Directions, Given, kept_directions
+from splineviz.metrics.neighbourhoods import Held, Pairs, Parts, Vertices, evaluator
+from splineviz.metrics.preactivations import Watched
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 from splineviz.workers import Stack, available

@@ -15,11 +15,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from splineviz import diamonds
-from splineviz.complexity import band, local_complexities
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.metrics import diamonds
+from splineviz.metrics.complexity import band, local_complexities
 from splineviz.tracing.program import Program, Step
 
 COLUMNS = ("slice_exact", "slice_exact_band", "slice_sampled", "slice_sampled_band")

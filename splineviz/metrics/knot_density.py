@@ -37,9 +37,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from splineviz.complexity import as_points, band
-from splineviz.directions import Given
 from splineviz.errors import DataError, FloatArray
+from splineviz.metrics.complexity import as_points, band
+from splineviz.metrics.directions import Given
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace

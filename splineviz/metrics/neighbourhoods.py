@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from splineviz._kernels import neighbourhoods as _neighbourhoods
-from splineviz.activations import Watched
 from splineviz.errors import FloatArray
+from splineviz.metrics.preactivations import Watched
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.program import Program
 
