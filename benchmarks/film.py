@@ -35,10 +35,11 @@ import numpy as np
 from drawing import bare
 
 import splineviz as sv
-from splineviz import churn, draw, figures, fills, jobs, recipes, reels
+from splineviz import churn, draw, figures, fills, jobs, reels
 from splineviz.__main__ import main as command
 from splineviz.geometry.partition import Partition
 from splineviz.metrics import slice_complexity
+from splineviz.training import recipes
 
 LC = ["--lc-points", "1000", "4000", "1000", "--lc-vectors", "25"]
 seconds: dict[str, float] = defaultdict(float)

@@ -33,7 +33,7 @@ import splineviz as sv
 from splineviz.films import save_video
 from splineviz.jobs import LCOptions
 from splineviz.metrics.directions import kept_directions
-from splineviz.weights import load_state
+from splineviz.training.state_files import load_state
 
 POINTS, HALF = 200, 4.0
 

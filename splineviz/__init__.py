@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from splineviz import draw, errors, export, figures, recipes, runs
+    from splineviz import draw, errors, export, figures
     from splineviz.animate import animate
     from splineviz.callbacks import lightning_callback
     from splineviz.explore import explore
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from splineviz.monitors import Monitor
     from splineviz.papers import figure
     from splineviz.parallels import compare
-    from splineviz.recorder import Recorder
     from splineviz.regions import certificate
     from splineviz.regions.certificate import CertificateReport, verify
     from splineviz.regions.crossings import Crossings, crossings
@@ -50,12 +49,14 @@ if TYPE_CHECKING:
     from splineviz.regions.parts import Part, part
     from splineviz.regions.sewing import sew
     from splineviz.regions.tiles import Tile, tiles
-    from splineviz.runs import Run, open_run
     from splineviz.surfaces import surface
     from splineviz.sweeps import Sweep, measure_run, sweep
     from splineviz.tours import tour
     from splineviz.tracing.program import Program
     from splineviz.tracing.trace import trace
+    from splineviz.training import recipes, runs
+    from splineviz.training.recorder import Recorder
+    from splineviz.training.runs import Run, open_run
 
 __version__ = "0.1.0"
 
@@ -129,8 +130,8 @@ _HOMES = {
     "Partition": "geometry.partition",
     "Plane": "geometry.plane",
     "Program": "tracing.program",
-    "Recorder": "recorder",
-    "Run": "runs",
+    "Recorder": "training.recorder",
+    "Run": "training.runs",
     "Sweep": "sweeps",
     "Tile": "regions.tiles",
     "animate": "animate",
@@ -146,7 +147,7 @@ _HOMES = {
     "liveness": "metrics.liveness",
     "local_complexity": "metrics.complexity",
     "measure_run": "sweeps",
-    "open_run": "runs",
+    "open_run": "training.runs",
     "part": "regions.parts",
     "partition": "regions.enumerate",
     "robust_accuracy": "metrics.robustness",

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from splineviz import captions, figures, fills, reels, runs, sweeps, tweens
+from splineviz import captions, figures, fills, reels, sweeps, tweens
 from splineviz.canvases import frame_size
 from splineviz.curves import PANELS, training
 from splineviz.errors import DataError
@@ -29,6 +29,7 @@ from splineviz.films import HOLD, KEY, note
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions, Result
 from splineviz.storage import files, provenance
+from splineviz.training import runs
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): half of `total` is measuring, half is drawing."""

@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import checkpoints, plans, weights
+from splineviz import plans
 from splineviz.errors import CertificateError, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import COLUMNS, key_of, partition_numbers
 from splineviz.regions import certificate
 from splineviz.storage import files, provenance
 from splineviz.tracing.program import Program
+from splineviz.training import checkpoints, state_files
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): called after each job."""
@@ -135,12 +136,12 @@ def _prove(
 ) -> None:  # fmt: skip
     path = Path(entry["weights"])
     try:
-        state = weights.load_state(path, raw=run["own"], trust=trust, key=run["weights_key"])
+        state = state_files.load_state(path, raw=run["own"], trust=trust, key=run["weights_key"])
         program = checkpoints.fit(Program.from_data(run["network"]), state, path)
     except SplinevizError as error:
         found.notes.append(f"{words}: not proved: {error}")
         return
-    if weights.digest(state) != made["weights"]:
+    if state_files.digest(state) != made["weights"]:
         found.notes.append(f"{words}: not proved: {path.name} holds other weights by now")
         return
     try:

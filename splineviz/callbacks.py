@@ -18,7 +18,7 @@ from torch import nn
 
 from splineviz.errors import CheckpointError
 from splineviz.monitors import Monitor
-from splineviz.recorder import Recorder
+from splineviz.training.recorder import Recorder
 
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 """Under which names Lightning is installed; one that is imported already goes first."""

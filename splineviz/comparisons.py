@@ -15,15 +15,15 @@ from typing import Any
 import numpy.typing as npt
 from torch import nn
 
-from splineviz import recipes, weights
 from splineviz.jobs import PLACES, LCOptions, choose_samples
 from splineviz.metrics.complexity import local_complexities
-from splineviz.recipes import Recipe
-from splineviz.runs import Run
-from splineviz.samples import Data
 from splineviz.storage import files
 from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
+from splineviz.training import recipes, state_files
+from splineviz.training.recipes import Recipe
+from splineviz.training.runs import Run
+from splineviz.training.samples import Data
 
 Progress = Callable[[int, int, str], None]
 Table = list[dict[str, float]]
@@ -36,7 +36,7 @@ def measured(run: Run, lc: LCOptions, ledger: Ledger, progress: Progress | None 
     table = []
     for i, checkpoint in enumerate(run.checkpoints):
         program = run.program(checkpoint).as_trained
-        key = f"{weights.digest(program.weights)} {settings}"
+        key = f"{state_files.digest(program.weights)} {settings}"
         numbers = ledger.numbers(key, lambda program=program: _complexities(program, points, lc))  # type: ignore[misc]
         table.append({"step": float(checkpoint.step), **checkpoint.metrics, **numbers})
         if progress is not None:

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz import checkpoints, churn, weights
+from splineviz import churn
 from splineviz.errors import CheckpointError, FloatArray, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
@@ -44,9 +44,10 @@ from splineviz.metrics.liveness import liveness
 from splineviz.regions import certificate
 from splineviz.regions.crossings import crossings
 from splineviz.regions.enumerate import partition
-from splineviz.samples import Array, Data
 from splineviz.storage import archives, files, locks, provenance
 from splineviz.tracing.program import Program
+from splineviz.training import checkpoints, state_files
+from splineviz.training.samples import Array, Data
 from splineviz.workers import available, one_torch_thread
 
 FORMAT = 5
@@ -191,8 +192,8 @@ class Job:
 
     def program(self) -> Program:
         """The network bound to the checkpoint's weights. Raises CheckpointError, also when they are not the job's."""
-        state = weights.load_state(self.weights, raw=self.own, trust=self.trust, key=self.weights_key)
-        if weights.digest(state) != self.weights_digest:
+        state = state_files.load_state(self.weights, raw=self.own, trust=self.trust, key=self.weights_key)
+        if state_files.digest(state) != self.weights_digest:
             raise CheckpointError(
                 f"{self.weights}: expected the weights that it held when the work began, got others; start again."
             )

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from splineviz import comparisons, fills, loggers, plans, runs, sweeps
+from splineviz import comparisons, fills, loggers, plans, sweeps
 from splineviz.canvases import frame_size
 from splineviz.curves import PANELS, training
 from splineviz.errors import DataError, FloatArray, JobError, TraceError
@@ -32,6 +32,7 @@ from splineviz.jobs import LCOptions, Result
 from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
+from splineviz.training import runs
 
 
 class Monitor:

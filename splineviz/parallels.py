@@ -27,9 +27,9 @@ from splineviz.errors import DataError
 from splineviz.films import note
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions, Result
-from splineviz.runs import Run
 from splineviz.storage import files
 from splineviz.strips import Picture
+from splineviz.training.runs import Run
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): half of `total` is measuring, half is drawing."""

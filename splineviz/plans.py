@@ -17,8 +17,8 @@ from typing import Any
 
 from splineviz.errors import JobError, SplinevizError
 from splineviz.jobs import Job
-from splineviz.runs import Run
 from splineviz.storage import files, locks
+from splineviz.training.runs import Run
 
 NAME = "jobs.json"
 FORMAT = 1

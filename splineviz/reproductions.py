@@ -20,17 +20,18 @@ from pathlib import Path
 
 import numpy as np
 
-from splineviz import comparisons, plates, recipes, studies
-from splineviz.architectures import convnet, mlp
+from splineviz import comparisons, plates, studies
 from splineviz.errors import DataError
 from splineviz.geometry.plane import Plane
 from splineviz.jobs import LCOptions
-from splineviz.recipes import PAPER_WIDTHS, RECIPES, Recipe
-from splineviz.recorder import schedule
 from splineviz.regions.enumerate import partition
-from splineviz.runs import Run, open_run
 from splineviz.storage import provenance
 from splineviz.storage.cache import Ledger
+from splineviz.training import recipes
+from splineviz.training.architectures import convnet, mlp
+from splineviz.training.recipes import PAPER_WIDTHS, RECIPES, Recipe
+from splineviz.training.recorder import schedule
+from splineviz.training.runs import Run, open_run
 
 Progress = Callable[[int, int, str], None]
 Table = list[dict[str, float]]

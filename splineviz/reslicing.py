@@ -22,10 +22,10 @@ from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.regions.enumerate import partition
-from splineviz.runs import Run, open_run
-from splineviz.samples import Array
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
+from splineviz.training.runs import Run, open_run
+from splineviz.training.samples import Array
 
 MAX_REGIONS = 2_000_000
 """A slice with more is refused: who drags an anchor waits for it."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from splineviz import curves, plates, runs, sweeps, weights
+from splineviz import curves, plates, sweeps
 from splineviz.curves import Row
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry import boundary
@@ -41,6 +41,7 @@ from splineviz.metrics.robustness import EPS, robust_accuracy
 from splineviz.regions.enumerate import partition as enumerated
 from splineviz.storage import files, provenance
 from splineviz.storage.cache import Ledger
+from splineviz.training import runs, state_files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,7 +145,7 @@ class Measured:
         """compute(index) for every checkpoint, or what was kept of it: the weights and the settings decide."""
         found = []
         for i, checkpoint in enumerate(self.run.checkpoints):
-            held = weights.digest(self.run.program(checkpoint).weights)
+            held = state_files.digest(self.run.program(checkpoint).weights)
             key = f"{what} {files.digest([settings], held)}"
             found.append(self.ledger.numbers(key, lambda i=i: compute(i)))  # type: ignore[misc]
             if self.progress is not None:

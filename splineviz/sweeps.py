@@ -24,17 +24,18 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import checkpoints, churn, engines, plans, weights
+from splineviz import churn, engines, plans
 from splineviz.errors import DataError, JobError, PlaneError, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import COLUMNS, Failure, Job, LCOptions, Result, choose_samples, samples_digest
 from splineviz.plans import Entry
-from splineviz.runs import Run
-from splineviz.samples import Array
 from splineviz.storage import archives, files, provenance
 from splineviz.storage.remote import Store
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
+from splineviz.training import checkpoints, state_files
+from splineviz.training.runs import Run
+from splineviz.training.samples import Array
 from splineviz.workers import one_torch_thread
 
 Progress = Callable[[int, int, str], None]
@@ -207,7 +208,7 @@ def _entries(
                 state = run.state(checkpoint)
                 # One that does not fit is refused before hours of work, not after.
                 checkpoints.fit(network, state, checkpoint.path)
-                held = weights.digest(state)
+                held = state_files.digest(state)
         except SplinevizError as error:
             entries += [Entry(label, step, anchors, said, None, error) for anchors, _, said, _ in slices]
             continue

@@ -20,18 +20,19 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import cameras, figures, fills, reels, weights
+from splineviz import cameras, figures, fills, reels
 from splineviz.cameras import View
 from splineviz.canvases import frame_size
-from splineviz.checkpoints import Checkpoint
 from splineviz.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
 from splineviz.errors import DataError
 from splineviz.films import note
 from splineviz.geometry.partition import Partition
 from splineviz.metrics.measures import knot_lengths
 from splineviz.regions.enumerate import partition
-from splineviz.runs import Run
 from splineviz.storage import files
+from splineviz.training import state_files
+from splineviz.training.checkpoints import Checkpoint
+from splineviz.training.runs import Run
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): half of `total` is cutting, half is drawing."""
@@ -165,7 +166,7 @@ def _partition_path(folder: Path, index: int) -> Path:
 
 def _keys(run: Run, checkpoint: Checkpoint, views: Sequence[View], fill: str) -> list[str]:
     """Digest of all that each view's partition and row depend on."""
-    held = [FORMAT, weights.digest(run.state(checkpoint)), fill, run.network]
+    held = [FORMAT, state_files.digest(run.state(checkpoint)), fill, run.network]
     return [
         files.digest(held, view.plane.origin, view.plane.basis, view.plane.anchors_uv, view.window, [view.place])
         for view in views

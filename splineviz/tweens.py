@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 
-from splineviz import checkpoints
-from splineviz.checkpoints import Checkpoint
 from splineviz.errors import CheckpointError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.regions.enumerate import partition
-from splineviz.runs import Run
 from splineviz.tracing.program import Program
+from splineviz.training import checkpoints
+from splineviz.training.checkpoints import Checkpoint
+from splineviz.training.runs import Run
 
 
 def between(run: Run, a: Checkpoint, b: Checkpoint, share: float) -> Program:

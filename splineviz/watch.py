@@ -19,7 +19,7 @@ from typing import Any
 
 from splineviz.animate import Animation, animate
 from splineviz.errors import CheckpointError, DataError
-from splineviz.runs import Run
+from splineviz.training.runs import Run
 
 Tell = Callable[[str], None]
 """tell(text): what is seen, when it changes."""

@@ -27,11 +27,11 @@ from small_runs import network, write_run
 from torch import nn
 
 import splineviz as sv
-from splineviz import sources, weights
 from splineviz.__main__ import main
 from splineviz.errors import SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.regions.parts import Part
+from splineviz.training import sources, state_files
 
 Rng = np.random.Generator
 ODD = (
@@ -355,7 +355,7 @@ def foreign_checkpoint(folder: Path, rng: Rng, seeds: Seeds) -> Callable[[], Any
     else:
         content = _checkpoint(seeds.run[[name for name in seeds.run if name.endswith(".pt")][0]], seeds.state, rng)
     path.write_bytes(content)
-    return lambda: weights.digest(weights.load_state(path))
+    return lambda: state_files.digest(state_files.load_state(path))
 
 
 def data_file(folder: Path, rng: Rng, seeds: Seeds) -> Callable[[], Any]:

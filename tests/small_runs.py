@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from splineviz.recorder import Recorder
+from splineviz.training.recorder import Recorder
 
 STEPS = (0, 1, 10)
 

@@ -21,8 +21,8 @@ from splineviz.fills import shared_limits
 from splineviz.films import comment_of, save_frame, save_video
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
-from splineviz.recorder import Recorder
-from splineviz.runs import open_run
+from splineviz.training.recorder import Recorder
+from splineviz.training.runs import open_run
 
 SIZE = (480, 270)
 STEPS = (0, 1, 4)

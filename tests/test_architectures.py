@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from splineviz.architectures import convnet, mlp
 from splineviz.tracing.trace import trace
+from splineviz.training.architectures import convnet, mlp
 
 
 def seeded(make, *args, **options):

@@ -15,8 +15,8 @@ from splineviz import sweeps
 from splineviz.audits import audit
 from splineviz.errors import CertificateError, JobError
 from splineviz.geometry.partition import Partition
-from splineviz.runs import open_run
 from splineviz.storage import files, provenance
+from splineviz.training.runs import open_run
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import torch
 from small_runs import network
 from torch import nn
 
-from splineviz.checkpoints import fit, list_checkpoints, mlp, step_of
 from splineviz.errors import CheckpointError
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
+from splineviz.training.checkpoints import fit, list_checkpoints, mlp, step_of
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
 from splineviz.metrics.measures import pattern_churn
 from splineviz.regions.enumerate import partition
-from splineviz.runs import Run, open_run
 from splineviz.storage import files
 from splineviz.sweeps import measure_run
+from splineviz.training.runs import Run, open_run
 
 QUICK = LCOptions(num_vectors=2, points=5)
 

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from splineviz.datasets import data_names, load_data
 from splineviz.errors import DataError
+from splineviz.training.datasets import data_names, load_data
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from splineviz import commands
 from splineviz.__main__ import main
 from splineviz.errors import SplinevizError
 from splineviz.jobs import COLUMNS
-from splineviz.weights import save_state
+from splineviz.training.state_files import save_state
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))

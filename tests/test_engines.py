@@ -19,9 +19,9 @@ from small_sweeps import QUICK
 from splineviz import engines, jobs, plans, sweeps
 from splineviz.errors import CheckpointError, DataError, JobError
 from splineviz.jobs import Failure, Result
-from splineviz.runs import open_run
-from splineviz.samples import Data
 from splineviz.storage import locks
+from splineviz.training.runs import open_run
+from splineviz.training.samples import Data
 
 TWO_PLANES = {"planes": [(0, 1, 2), (3, 4, 5)], "windows": [None, 2.0], "lc": QUICK}
 

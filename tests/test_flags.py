@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from splineviz import cameras, commands, curves, datasets, fills, flags, pages, papers, recipes, reproductions, studies
+from splineviz import cameras, commands, curves, fills, flags, pages, papers, reproductions, studies
 from splineviz.commands.animate import film_options
 from splineviz.jobs import LCOptions
+from splineviz.training import datasets, recipes
 
 SCREENS = Path(__file__).parent / "help"
 COMMANDS = ("", *commands.COMMANDS)

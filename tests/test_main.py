@@ -13,7 +13,7 @@ import torch
 from splineviz import commands
 from splineviz.__main__ import main
 from splineviz.geometry.partition import Partition
-from splineviz.runs import open_run
+from splineviz.training.runs import open_run
 
 ROOT = Path(__file__).parents[1]
 

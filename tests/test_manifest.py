@@ -9,7 +9,7 @@ import torch
 from small_runs import write_run
 
 from splineviz.errors import CheckpointError
-from splineviz.runs import open_run
+from splineviz.training.runs import open_run
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ sys.path.insert(0, {here!r})
 from small_runs import network, nudge, samples
 from splineviz import animate, open_run
 from splineviz.jobs import LCOptions
-from splineviz.recorder import Recorder
+from splineviz.training.recorder import Recorder
 
 folder = Path(sys.argv[1])
 model = network(hidden=24)

@@ -17,7 +17,7 @@ from splineviz import sweeps
 from splineviz.errors import DataError
 from splineviz.jobs import LCOptions, choose_samples
 from splineviz.monitors import Monitor
-from splineviz.recorder import Recorder
+from splineviz.training.recorder import Recorder
 
 LC = LCOptions(points=6, num_vectors=3)
 

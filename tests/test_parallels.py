@@ -22,7 +22,7 @@ from splineviz.films import read_frame
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
 from splineviz.parallels import Parallel, compare
-from splineviz.runs import Run, open_run
+from splineviz.training.runs import Run, open_run
 
 OPTIONS = {"size": (640, 360), "lc": LCOptions(points=5, num_vectors=2)}
 

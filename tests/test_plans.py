@@ -9,8 +9,8 @@ from small_sweeps import QUICK
 
 from splineviz import jobs, plans, sweeps
 from splineviz.errors import JobError
-from splineviz.runs import open_run
 from splineviz.storage import locks
+from splineviz.training.runs import open_run
 
 
 @pytest.fixture

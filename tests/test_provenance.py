@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from small_runs import write_run
 
-from splineviz import weights
 from splineviz.__main__ import main
-from splineviz.runs import open_run
 from splineviz.storage import files, provenance
+from splineviz.training import state_files
+from splineviz.training.runs import open_run
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def made(tmp_path_factory):
 
 
 def check(said, run, *steps):
-    assert said["weights"] == {str(c.step): weights.digest(run.state(c)) for c in run.checkpoints if c.step in steps}
+    assert said["weights"] == {str(c.step): state_files.digest(run.state(c)) for c in run.checkpoints if c.step in steps}
     assert said["samples"] == run.data.digest() and said["network"] == files.digest(run.network)
     assert said["splineviz"] == provenance.versions()["splineviz"] and {"torch", "numpy", "numba", "python"} <= set(said)
     assert said["anchors"] == [0, 1, 2] and len(said["window"]) == 4
@@ -44,7 +44,7 @@ def test_a_partition_and_its_pictures_say_what_they_are_made_of(made):
         with Image.open(made / f"{name}.png") as image:
             check(json.loads(image.text["splineviz"]), run, *steps)
         assert b"/Keywords" in (made / f"{name}.pdf").read_bytes()
-        assert weights.digest(run.state(run.checkpoints[1 if name == "slice" else 0])) in (made / f"{name}.svg").read_text()
+        assert state_files.digest(run.state(run.checkpoints[1 if name == "slice" else 0])) in (made / f"{name}.svg").read_text()
 
 
 def test_a_partition_file_that_lies_about_itself_is_refused(tmp_path):

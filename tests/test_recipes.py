@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from splineviz import recipes
-from splineviz.architectures import mlp
 from splineviz.errors import CheckpointError, DataError, TraceError
-from splineviz.recorder import schedule
 from splineviz.regions.enumerate import partition
-from splineviz.runs import open_run
+from splineviz.training import recipes
+from splineviz.training.architectures import mlp
+from splineviz.training.recorder import schedule
+from splineviz.training.runs import open_run
 
 
 @pytest.fixture(autouse=True)

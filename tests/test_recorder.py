@@ -12,9 +12,9 @@ from small_runs import STEPS, network, nudge, samples, write_run
 from torch import nn
 
 from splineviz.errors import CheckpointError, DataError, TraceError
-from splineviz.recorder import Recorder, schedule
-from splineviz.runs import open_run
 from splineviz.storage import files
+from splineviz.training.recorder import Recorder, schedule
+from splineviz.training.runs import open_run
 
 
 def test_the_schedule_is_logarithmic_dense_early_and_has_both_ends():

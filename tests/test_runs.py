@@ -7,13 +7,13 @@ import pytest
 import torch
 from small_runs import network, samples, write_run
 
-from splineviz import recipes
 from splineviz.errors import CheckpointError, DataError, PlaneError
-from splineviz.recorder import Recorder
 from splineviz.regions.enumerate import partition
-from splineviz.runs import open_run
-from splineviz.samples import Data
 from splineviz.sweeps import measure_run
+from splineviz.training import recipes
+from splineviz.training.recorder import Recorder
+from splineviz.training.runs import open_run
+from splineviz.training.samples import Data
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from splineviz.errors import DataError
-from splineviz.samples import Data
+from splineviz.training.samples import Data
 
 X = np.random.default_rng(0).normal(size=(6, 3))
 

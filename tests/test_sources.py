@@ -13,7 +13,7 @@ from PIL import Image
 from torch.utils.data import TensorDataset
 
 from splineviz.errors import DataError
-from splineviz.sources import load, sample
+from splineviz.training.sources import load, sample
 
 X = np.random.default_rng(0).uniform(0, 1, (6, 1, 3, 3)).astype(np.float32)
 Y = np.array([0, 1, 2, 0, 1, 2])

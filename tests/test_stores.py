@@ -15,10 +15,10 @@ from small_sweeps import QUICK
 from splineviz import jobs
 from splineviz.__main__ import main
 from splineviz.errors import JobError
-from splineviz.runs import Run, open_run
 from splineviz.storage import files
 from splineviz.storage.remote import Store
 from splineviz.sweeps import Sweep, sweep
+from splineviz.training.runs import Run, open_run
 
 fsspec = pytest.importorskip("fsspec", reason="the extra `cluster` is not installed")
 JOBS = 6

@@ -17,7 +17,7 @@ from splineviz.geometry.boundary import distances
 from splineviz.jobs import LCOptions
 from splineviz.metrics.robustness import EPS
 from splineviz.regions.enumerate import partition
-from splineviz.runs import open_run
+from splineviz.training.runs import open_run
 
 LC = LCOptions(radius=0.05, num_vectors=2, points=6)
 

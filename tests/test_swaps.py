@@ -30,13 +30,13 @@ from splineviz.geometry.plane import Plane
 from splineviz.jobs import LCOptions
 from splineviz.metrics.complexity import local_complexity
 from splineviz.regions.enumerate import partition
-from splineviz.runs import open_run
 from splineviz.tracing.modules import ACTIVATIONS
 from splineviz.tracing.program import Program
 from splineviz.tracing.refusals import SAME, SWAPS
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import TARGETS, read, swapped
 from splineviz.tracing.trace import trace
+from splineviz.training.runs import open_run
 
 MODULES: dict[str, tuple[nn.Module, nn.Module]] = {
     "gelu": (nn.GELU("tanh"), nn.ReLU()),

@@ -20,9 +20,9 @@ from splineviz.geometry.partition import Partition
 from splineviz.jobs import LCOptions
 from splineviz.metrics import measures, slice_complexity
 from splineviz.regions.enumerate import partition
-from splineviz.runs import open_run
-from splineviz.samples import Data
 from splineviz.sweeps import measure_run
+from splineviz.training.runs import open_run
+from splineviz.training.samples import Data
 
 
 @pytest.fixture

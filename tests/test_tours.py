@@ -19,8 +19,8 @@ from splineviz import cameras
 from splineviz.errors import CheckpointError, DataError
 from splineviz.films import read_frame
 from splineviz.geometry.partition import Partition
-from splineviz.runs import Run, open_run
 from splineviz.tours import Tour, tour
+from splineviz.training.runs import Run, open_run
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from small_runs import network, write_run
 
 from splineviz import tweens
 from splineviz.errors import CheckpointError
-from splineviz.runs import open_run
+from splineviz.training.runs import open_run
 
 
 def test_the_ends_are_the_checkpoints_and_the_middle_is_between(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from small_runs import network
 from torch import nn
 
 from splineviz.errors import CheckpointError
-from splineviz.weights import digest, load_state, save_state
+from splineviz.training.state_files import digest, load_state, save_state
 
 STATE = network().state_dict()
 WRAPPED = {f"module._orig_mod.{key}": value for key, value in STATE.items()}

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from splineviz.checkpoints import Checkpoint
-    from splineviz.runs import Run
+    from splineviz.training.checkpoints import Checkpoint
+    from splineviz.training.runs import Run
 
 
 def open_run(options: Namespace, path: Path | None = None) -> Run:
     """The run of the flags that `flags.run_flags` adds, or at another path; anchors become indices of training samples."""
-    from splineviz import runs
+    from splineviz.training import runs
 
     run = runs.open_run(
         options.run if path is None else path,

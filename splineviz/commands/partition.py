@@ -13,9 +13,9 @@ from splineviz import flags
 from splineviz.commands import opened, terminal
 
 if TYPE_CHECKING:
-    from splineviz.checkpoints import Checkpoint
     from splineviz.geometry.partition import Partition
-    from splineviz.runs import Run
+    from splineviz.training.checkpoints import Checkpoint
+    from splineviz.training.runs import Run
 
 
 def add(commands: Any) -> None:

@@ -53,7 +53,7 @@ examples:
 def run(options: Namespace) -> None:
     """Train, measure and draw the figures of the paper."""
     from splineviz import reproductions
-    from splineviz.runs import open_run
+    from splineviz.training.runs import open_run
 
     given = None if options.run is None else open_run(options.run)
     for name in dict.fromkeys(options.names):

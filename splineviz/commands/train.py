@@ -47,7 +47,7 @@ examples:
 
 def run(options: Namespace) -> None:
     """Train a recipe and write a run directory."""
-    from splineviz import recipes
+    from splineviz.training import recipes
 
     _new_run(options)
     with terminal.bar("training") as tick:

@@ -32,8 +32,8 @@ import torch
 from small_runs import nudge, samples
 
 from splineviz import plans
-from splineviz.recorder import Recorder
 from splineviz.storage import files
+from splineviz.training.recorder import Recorder
 
 LIMIT = 900.0
 """Seconds after which a start counts as hanging."""

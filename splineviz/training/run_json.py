@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from splineviz.checkpoints import Checkpoint
 from splineviz.errors import CheckpointError, DataError
-from splineviz.samples import Data
 from splineviz.storage import files
 from splineviz.tracing.program import Program
+from splineviz.training.checkpoints import Checkpoint
+from splineviz.training.samples import Data
 
 FORMAT = 1
 NAME = "run.json"

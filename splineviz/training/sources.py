@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz import datasets, factories, weights
 from splineviz.errors import DataError
-from splineviz.samples import ARRAYS, Array, Data
 from splineviz.storage import archives
+from splineviz.training import datasets, state_files, user_code
+from splineviz.training.samples import ARRAYS, Array, Data
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm")
 MOST = 10_000
@@ -35,7 +35,7 @@ def load(source: str, arguments: str | None = None) -> Data:
     Raises DataError when there is no such source, or what it holds are no samples.
     """
     if ":" in source and not Path(source).exists():
-        return _made(source, factories.make(source, arguments, error=DataError))
+        return _made(source, user_code.make(source, arguments, error=DataError))
     path = Path(source)
     if path.is_dir():
         return _image_folder(path)
@@ -91,7 +91,7 @@ def _file(path: Path) -> Mapping[str, Any]:
             return archives.read_npz(path)
         if path.suffix == ".npy":
             return {"x": archives.read_npy(path)}
-        weights.check_archive(path)
+        state_files.check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's unpickler raises many kinds; it has run nothing
         raise _no_samples(path, error) from error
@@ -105,7 +105,7 @@ def _file(path: Path) -> Mapping[str, Any]:
 
 
 def _no_samples(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: expected samples without code, got {type(error).__name__}: {weights.first_line(error)}.")
+    return DataError(f"{path}: expected samples without code, got {type(error).__name__}: {state_files.first_line(error)}.")
 
 
 def _named(arrays: Mapping[str, Any], path: Path) -> Data:

@@ -29,11 +29,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splineviz.architectures import convnet, mlp
-from splineviz.datasets import data_names, load_data
 from splineviz.errors import DataError
-from splineviz.recorder import Recorder, schedule
-from splineviz.samples import Data
+from splineviz.training.architectures import convnet, mlp
+from splineviz.training.datasets import data_names, load_data
+from splineviz.training.recorder import Recorder, schedule
+from splineviz.training.samples import Data
 
 __all__ = ["RECIPES", "Data", "Recipe", "data_names", "follow", "load_data", "recipe_names", "samples_of", "train"]
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from splineviz.errors import DataError
-from splineviz.samples import Array, Data
+from splineviz.training.samples import Array, Data
 
 SPLIT_SEED = 20240223
 """Seed of every split and toy: one for all, so that two people who name a data set mean the same samples."""

@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from splineviz import checkpoints, factories, manifest, sources, weights
-from splineviz.checkpoints import Checkpoint
 from splineviz.errors import CheckpointError, DataError, to_float_array
 from splineviz.geometry.partition import drawn_as
 from splineviz.geometry.plane import Plane
-from splineviz.manifest import Manifest
-from splineviz.samples import Array, Data
 from splineviz.storage import files, provenance
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap, swapped
 from splineviz.tracing.trace import trace
+from splineviz.training import checkpoints, run_json, sources, state_files, user_code
+from splineviz.training.checkpoints import Checkpoint
+from splineviz.training.run_json import Manifest
+from splineviz.training.samples import Array, Data
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +96,13 @@ class Run:
 
     def made(self, *chosen: Checkpoint) -> dict[str, Any]:
         """What results from these checkpoints are made of and by: digests of network, samples and weights, versions."""
-        held = {str(checkpoint.step): weights.digest(self.state(checkpoint)) for checkpoint in chosen}
+        held = {str(checkpoint.step): state_files.digest(self.state(checkpoint)) for checkpoint in chosen}
         source = {"network": files.digest(self.network), "samples": self.data.digest(), "weights": held}
         return source | provenance.versions()
 
-    def state(self, checkpoint: Checkpoint) -> weights.State:
+    def state(self, checkpoint: Checkpoint) -> state_files.State:
         """A checkpoint's weights as its file has them. Raises CheckpointError."""
-        return weights.load_state(checkpoint.path, raw=self.own, trust=self.trust, key=self.weights_key)
+        return state_files.load_state(checkpoint.path, raw=self.own, trust=self.trust, key=self.weights_key)
 
     def only(self, steps: Sequence[int]) -> Run:
         """The run with the checkpoints of these steps alone. Raises CheckpointError for a step without a checkpoint."""
@@ -218,7 +218,7 @@ def open_run(
     single = root.is_file() and root.suffix in checkpoints.SUFFIXES
     if not (root.is_dir() or single):
         raise CheckpointError(f"{root}: expected a run directory or a folder of checkpoints, got {_what(root)}.")
-    if (root / manifest.NAME).exists():
+    if (root / run_json.NAME).exists():
         if any(said is not None for said in (model, data, model_args, data_args, weights_key)):
             raise CheckpointError(
                 f"{root}: expected a bare call for a run that describes itself, got a model, data or key; leave them out."
@@ -227,7 +227,7 @@ def open_run(
     found, skipped = ([checkpoints.single(root)], {}) if single else checkpoints.list_checkpoints(root)
     if (model is None and not trust) or data is None:
         raise CheckpointError(
-            f"{root}: expected a run that describes itself ({manifest.NAME}, written by sv.Recorder), got "
+            f"{root}: expected a run that describes itself ({run_json.NAME}, written by sv.Recorder), got "
             f"{len(found)} checkpoint{'s' * (len(found) > 1)}; say what they are, for example --model mlp --data mnist "
             "(open_run(path, model='mlp', data='mnist'))."
         )
@@ -236,7 +236,7 @@ def open_run(
             raise CheckpointError(f"{name}_args: expected {name} to be package.module:function for them, got {given!r}.")
     samples = sources.load(data, data_args) if isinstance(data, str) else data
     if isinstance(model, str) and model == "mlp":
-        state = weights.load_state(found[0].path, trust=trust, key=weights_key)
+        state = state_files.load_state(found[0].path, trust=trust, key=weights_key)
         network = checkpoints.mlp(state, samples.train_x.shape[1:], found[0].path)
     else:
         network = _foreign_network(model, model_args, found[0], samples.train_x.shape[1:])
@@ -259,11 +259,11 @@ def _own(root: Path, swap: Swap | None) -> Run:
 
 def _foreign_network(model: Any, model_args: str | None, first: Checkpoint, input_shape: tuple[int, ...]) -> Program:
     if model is None:
-        model = weights.load_network(first.path)
+        model = state_files.load_network(first.path)
     if isinstance(model, str):
         if ":" not in model:
             raise CheckpointError(f"model: expected 'mlp', module:function, a module or a Program, got {model!r}.")
-        model = factories.make(model, model_args, error=CheckpointError)
+        model = user_code.make(model, model_args, error=CheckpointError)
     return trace(model, input_shape, smooth=True)
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from splineviz.errors import CheckpointError, TraceError
 from splineviz.tracing.program import Program, Step
-from splineviz.weights import INDEX
+from splineviz.training.state_files import INDEX
 
 TORCH_FILES = (".pt", ".pth", ".ckpt", ".bin")
 OWNERS = ("model.", "net.", "network.", "backbone.", "module.")

@@ -22,12 +22,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from torch import nn
 
-from splineviz import manifest, weights
-from splineviz.checkpoints import Checkpoint
 from splineviz.errors import CheckpointError, DataError
-from splineviz.manifest import Manifest
-from splineviz.samples import Data
 from splineviz.tracing.trace import trace
+from splineviz.training import run_json, state_files
+from splineviz.training.checkpoints import Checkpoint
+from splineviz.training.run_json import Manifest
+from splineviz.training.samples import Data
 
 
 class Observer(Protocol):
@@ -101,9 +101,9 @@ class Recorder:
         if gone:
             missing = ", ".join(gone)
             raise CheckpointError(f"step {step}: expected the weights the model was traced with, got none named {missing}.")
-        target = manifest.checkpoint_path(self.path, int(step))
+        target = run_json.checkpoint_path(self.path, int(step))
         numbers = _numbers(metrics)
-        weights.save_state(target, {key: state[key] for key in self._keys})
+        state_files.save_state(target, {key: state[key] for key in self._keys})
         self._manifest = self._manifest.adding(Checkpoint(int(step), target, numbers))
         self._manifest.save(self.path)
         if self._monitor is not None:
@@ -113,20 +113,20 @@ class Recorder:
     def _begin(self, data: Data, if_exists: str) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise CheckpointError(f"{self.path}: expected a directory for the run, got a file; choose another path.")
-        if (self.path / manifest.NAME).exists():
+        if (self.path / run_json.NAME).exists():
             if if_exists == "error":
                 raise CheckpointError(
-                    f"{self.path}: expected a directory without a run, got one that holds {manifest.NAME}; "
+                    f"{self.path}: expected a directory without a run, got one that holds {run_json.NAME}; "
                     "choose another path, or say what to do with it: if_exists='overwrite' or 'resume'."
                 )
             old = Manifest.load(self.path)
             if if_exists == "resume":
                 self._resume(old, data)
                 return
-            (self.path / manifest.NAME).unlink()  # first: without it the rest is no run that anybody would read
+            (self.path / run_json.NAME).unlink()  # first: without it the rest is no run that anybody would read
             for checkpoint in old.checkpoints:
                 checkpoint.path.unlink(missing_ok=True)
-        data.save(self.path / manifest.SAMPLES)
+        data.save(self.path / run_json.SAMPLES)
         self._manifest.save(self.path)
 
     def _resume(self, old: Manifest, data: Data) -> None:
