@@ -35,9 +35,10 @@ import numpy as np
 from drawing import bare
 
 import splineviz as sv
-from splineviz import churn, draw, figures, fills, jobs, reels
+from splineviz import draw, figures, fills, reels
 from splineviz.__main__ import main as command
 from splineviz.geometry.partition import Partition
+from splineviz.jobs import churn, job
 from splineviz.metrics import slice_complexity
 from splineviz.training import recipes
 
@@ -61,12 +62,12 @@ def timed(owner: Any, name: str, stage: str) -> None:
 
 
 def watch() -> None:
-    timed(jobs, "partition", "enumerate")
-    timed(jobs, "local_complexities", "local complexity")
+    timed(job, "partition", "enumerate")
+    timed(job, "local_complexities", "local complexity")
     timed(Partition, "decision_boundary", "  of these: boundary")
-    timed(jobs, "partition_numbers", "measures of the partition")
-    timed(jobs, "crossings", "crossings")
-    timed(jobs, "liveness", "live units")
+    timed(job, "partition_numbers", "measures of the partition")
+    timed(job, "crossings", "crossings")
+    timed(job, "liveness", "live units")
     timed(slice_complexity, "exact", "units on the slice, exact")
     timed(slice_complexity, "sampled", "units on the slice, sampled")
     timed(Partition, "save", "partition to file")

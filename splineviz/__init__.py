@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from splineviz.geometry import boundary
     from splineviz.geometry.partition import Partition
     from splineviz.geometry.plane import Plane
-    from splineviz.jobs import LCOptions
+    from splineviz.jobs.job import LCOptions
+    from splineviz.jobs.sweep import Sweep, measure_run, sweep
     from splineviz.metrics import complexity, diamonds, measures, robustness
     from splineviz.metrics.columns import tidy
     from splineviz.metrics.complexity import LocalComplexity, local_complexity
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from splineviz.regions.sewing import sew
     from splineviz.regions.tiles import Tile, tiles
     from splineviz.surfaces import surface
-    from splineviz.sweeps import Sweep, measure_run, sweep
     from splineviz.tours import tour
     from splineviz.tracing.program import Program
     from splineviz.tracing.trace import trace
@@ -123,7 +123,7 @@ _HOMES = {
     "Deformation": "metrics.deformation",
     "Estimate": "regions.estimates",
     "KnotDensity": "metrics.knot_density",
-    "LCOptions": "jobs",
+    "LCOptions": "jobs.job",
     "LocalComplexity": "metrics.complexity",
     "Monitor": "monitors",
     "Part": "regions.parts",
@@ -132,7 +132,7 @@ _HOMES = {
     "Program": "tracing.program",
     "Recorder": "training.recorder",
     "Run": "training.runs",
-    "Sweep": "sweeps",
+    "Sweep": "jobs.sweep",
     "Tile": "regions.tiles",
     "animate": "animate",
     "boundary_density": "metrics.knot_density",
@@ -146,7 +146,7 @@ _HOMES = {
     "lightning_callback": "callbacks",
     "liveness": "metrics.liveness",
     "local_complexity": "metrics.complexity",
-    "measure_run": "sweeps",
+    "measure_run": "jobs.sweep",
     "open_run": "training.runs",
     "part": "regions.parts",
     "partition": "regions.enumerate",
@@ -155,7 +155,7 @@ _HOMES = {
     "surface": "surfaces",
     "tidy": "metrics.columns",
     "tiles": "regions.tiles",
-    "sweep": "sweeps",
+    "sweep": "jobs.sweep",
     "tour": "tours",
     "trace": "tracing.trace",
     "verify": "regions.certificate",

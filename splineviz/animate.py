@@ -21,13 +21,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from splineviz import captions, figures, fills, reels, sweeps, tweens
+from splineviz import captions, figures, fills, reels, tweens
 from splineviz.canvases import frame_size
 from splineviz.curves import PANELS, training
 from splineviz.errors import DataError
 from splineviz.films import HOLD, KEY, note
 from splineviz.geometry.partition import Partition
-from splineviz.jobs import LCOptions, Result
+from splineviz.jobs import sweep
+from splineviz.jobs.job import LCOptions, Result
 from splineviz.storage import files, provenance
 from splineviz.training import runs
 
@@ -98,7 +99,7 @@ def animate(
     if tween < 0:
         raise DataError(f"tween: expected a number of frames from 0 up, got {tween}.")
     opened, chosen = opened.anchored(anchors)
-    results = sweeps.measure_run(
+    results = sweep.measure_run(
         opened, anchors=chosen, window=window, out=folder, lc=lc, jobs=jobs, threads=threads, progress=measuring
     )
     if limits is None and fill in fills.SCALED:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy.typing as npt
 from torch import nn
 
-from splineviz.jobs import PLACES, LCOptions, choose_samples
+from splineviz.jobs.job import PLACES, LCOptions, choose_samples
 from splineviz.metrics.complexity import local_complexities
 from splineviz.storage import files
 from splineviz.storage.cache import Ledger

@@ -22,13 +22,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from splineviz import comparisons, fills, loggers, plans, sweeps
+from splineviz import comparisons, fills, loggers
 from splineviz.canvases import frame_size
 from splineviz.curves import PANELS, training
 from splineviz.errors import DataError, FloatArray, JobError, TraceError
 from splineviz.figures import FramePainter
 from splineviz.geometry.partition import Partition
-from splineviz.jobs import LCOptions, Result
+from splineviz.jobs import plan, sweep
+from splineviz.jobs.job import LCOptions, Result
 from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
@@ -111,7 +112,7 @@ class Monitor:
         # Also what a training that is resumed had measured; not what lies beyond this step, of one that was left.
         asked = _asked(out)
         steps = [c.step for c in run.checkpoints if c.step < step and c.step in asked]
-        results = sweeps.measure_run(run.only([*steps, step]), anchors=anchors, out=out, **self._slice)
+        results = sweep.measure_run(run.only([*steps, step]), anchors=anchors, out=out, **self._slice)
         picture = self._picture(run, anchors, results) if self._frames else None
         return _available(results[-1].row), picture
 
@@ -143,7 +144,7 @@ def _is_smooth(run: runs.Run) -> bool:
 def _asked(out: Path) -> set[int]:
     """The steps whose measures were asked for in a directory so far."""
     try:
-        return {int(entry["step"]) for entry in plans.read(out)["jobs"]}
+        return {int(entry["step"]) for entry in plan.read(out)["jobs"]}
     except JobError:
         return set()
 

@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import figures, fills, reels, strips, sweeps
+from splineviz import figures, fills, reels, strips
 from splineviz.canvases import frame_size
 from splineviz.errors import DataError
 from splineviz.films import note
 from splineviz.geometry.partition import Partition
-from splineviz.jobs import LCOptions, Result
+from splineviz.jobs import sweep
+from splineviz.jobs.job import LCOptions, Result
 from splineviz.storage import files
 from splineviz.strips import Picture
 from splineviz.training.runs import Run
@@ -92,7 +93,7 @@ def compare(
     for number, run in enumerate(runs):
         folders.append(folder if layers else folder / f"{number + 1}-{called[number]}")
         results.append(
-            sweeps.measure_run(
+            sweep.measure_run(
                 run, anchors=anchors, window=window, steps=chosen, out=folders[-1], lc=lc, jobs=jobs,
                 progress=_share(progress, number, len(runs), called[number]),
             )
@@ -122,7 +123,7 @@ def compare(
         shots, folder, formats=formats, fps=fps,
         progress=progress and (lambda done, text: progress(frames + done, 2 * frames, text)),
     )  # fmt: skip
-    poster, measured = folder / "poster.png", tuple(where / sweeps.TABLE for where in folders)
+    poster, measured = folder / "poster.png", tuple(where / sweep.TABLE for where in folders)
     if note(poster) != shots[-1].key:
         files.write(poster, lambda stream: stream.write(shots[-1].path.read_bytes()))
     return Parallel(folder, tuple(shot.path for shot in shots), reel.videos, measured, poster, reel.drawn)

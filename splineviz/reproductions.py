@@ -23,7 +23,7 @@ import numpy as np
 from splineviz import comparisons, plates, studies
 from splineviz.errors import DataError
 from splineviz.geometry.plane import Plane
-from splineviz.jobs import LCOptions
+from splineviz.jobs.job import LCOptions
 from splineviz.regions.enumerate import partition
 from splineviz.storage import provenance
 from splineviz.storage.cache import Ledger

@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from splineviz import curves, plates, sweeps
+from splineviz import curves, plates
 from splineviz.curves import Row
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry import boundary
 from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.partition import Partition
-from splineviz.jobs import LCOptions
+from splineviz.jobs import sweep
+from splineviz.jobs.job import LCOptions
 from splineviz.metrics import diamonds, measures
 from splineviz.metrics.complexity import local_complexities_at
 from splineviz.metrics.deformation import deformation
@@ -96,7 +97,7 @@ def measure(
     points: on the slice, for exact counts. squares: near the decision boundary, and away from it.
     """
     only = run if steps is None else run.only(steps)
-    results = sweeps.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, progress=progress)
+    results = sweep.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, progress=progress)
     return Measured(
         only, [dict(result.row) for result in results], [result.partition_path for result in results], tuple(anchors), lc,
         attack_steps, points, squares, Ledger(Path(out) / "rows" / "studies.json"), progress,

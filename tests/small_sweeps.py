@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from splineviz.jobs import LCOptions
+from splineviz.jobs.job import LCOptions
 
 QUICK = LCOptions(num_vectors=2, points=5)
 

@@ -20,7 +20,7 @@ from splineviz.errors import DataError
 from splineviz.fills import shared_limits
 from splineviz.films import comment_of, save_frame, save_video
 from splineviz.geometry.partition import Partition
-from splineviz.jobs import LCOptions
+from splineviz.jobs.job import LCOptions
 from splineviz.training.recorder import Recorder
 from splineviz.training.runs import open_run
 

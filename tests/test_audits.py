@@ -11,10 +11,10 @@ import torch
 from small_runs import network, write_run
 from small_sweeps import QUICK
 
-from splineviz import sweeps
-from splineviz.audits import audit
 from splineviz.errors import CertificateError, JobError
 from splineviz.geometry.partition import Partition
+from splineviz.jobs import sweep
+from splineviz.jobs.audit import audit
 from splineviz.storage import files, provenance
 from splineviz.training.runs import open_run
 
@@ -23,8 +23,8 @@ from splineviz.training.runs import open_run
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("audits")
     write_run(folder / "run")
-    sweeps.sweep([open_run(folder / "run")], out=folder / "sweep", windows=[None, 2.0], lc=QUICK, prove=True)
-    sweeps.measure_run(open_run(folder / "run"), out=folder / "out", lc=QUICK)
+    sweep.sweep([open_run(folder / "run")], out=folder / "sweep", windows=[None, 2.0], lc=QUICK, prove=True)
+    sweep.measure_run(open_run(folder / "run"), out=folder / "out", lc=QUICK)
     return folder
 
 
@@ -116,7 +116,7 @@ def test_a_forged_partition_is_refuted_by_the_model(out: Path) -> None:
 def test_what_cannot_be_told_is_a_note(pristine: Path, tmp_path: Path) -> None:
     shutil.copytree(pristine / "run", tmp_path / "run")
     run = open_run(tmp_path / "run")
-    sweeps.measure_run(run, out=tmp_path / "out", lc=QUICK)
+    sweep.measure_run(run, out=tmp_path / "out", lc=QUICK)
     run.checkpoints[0].path.unlink()
     torch.save(network(9).state_dict(), run.checkpoints[1].path)
     (tmp_path / "out" / "rows" / "step-0000000010.json").unlink()

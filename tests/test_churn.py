@@ -10,14 +10,14 @@ import pytest
 import torch
 from small_runs import STEPS, write_run
 
-from splineviz import churn
 from splineviz.errors import PartitionError
 from splineviz.geometry.partition import Partition
-from splineviz.jobs import LCOptions
+from splineviz.jobs import churn
+from splineviz.jobs.job import LCOptions
+from splineviz.jobs.sweep import measure_run
 from splineviz.metrics.measures import pattern_churn
 from splineviz.regions.enumerate import partition
 from splineviz.storage import files
-from splineviz.sweeps import measure_run
 from splineviz.training.runs import Run, open_run
 
 QUICK = LCOptions(num_vectors=2, points=5)

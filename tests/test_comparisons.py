@@ -10,7 +10,7 @@ import numpy as np
 from small_runs import write_run
 
 from splineviz.comparisons import followed, measured
-from splineviz.jobs import LCOptions
+from splineviz.jobs.job import LCOptions
 from splineviz.metrics.complexity import local_complexity
 from splineviz.storage.cache import Ledger
 from splineviz.training.architectures import mlp

@@ -9,7 +9,7 @@ import pytest
 
 from splineviz import cameras, commands, curves, fills, flags, pages, papers, reproductions, studies
 from splineviz.commands.animate import film_options
-from splineviz.jobs import LCOptions
+from splineviz.jobs.job import LCOptions
 from splineviz.training import datasets, recipes
 
 SCREENS = Path(__file__).parent / "help"

@@ -13,9 +13,9 @@ from small_runs import network, nudge, samples
 from torch import nn
 
 import splineviz as sv
-from splineviz import sweeps
 from splineviz.errors import DataError
-from splineviz.jobs import LCOptions, choose_samples
+from splineviz.jobs import sweep
+from splineviz.jobs.job import LCOptions, choose_samples
 from splineviz.monitors import Monitor
 from splineviz.training.recorder import Recorder
 
@@ -59,7 +59,7 @@ def test_numbers_are_those_of_animate_and_slices_are_kept_for_it(tmp_path):
     train(tmp_path / "run", Monitor(taken, lc=LC, size=(640, 360)))
     run = sv.open_run(tmp_path / "run")
     assert [step for step, _, _ in taken] == [c.step for c in run.checkpoints] == [0, 1, 2, 3, 4, 5, 6, 8]
-    results = sweeps.measure_run(run, lc=LC, out=tmp_path / "again")
+    results = sweep.measure_run(run, lc=LC, out=tmp_path / "again")
     for (_, numbers, picture), result in zip(taken, results, strict=True):
         expected = {k: v for k, v in result.row.items() if k != "step" and np.isfinite(v)}
         assert numbers == expected
@@ -69,7 +69,7 @@ def test_numbers_are_those_of_animate_and_slices_are_kept_for_it(tmp_path):
     watched = tmp_path / "run" / "monitor"
     assert (watched / "measures.csv").read_bytes() == (tmp_path / "again" / "measures.csv").read_bytes()
     kept = {path: path.stat().st_mtime_ns for path in (watched / "partitions").iterdir()}
-    sweeps.measure_run(run, lc=LC, out=watched)
+    sweep.measure_run(run, lc=LC, out=watched)
     assert {path: path.stat().st_mtime_ns for path in (watched / "partitions").iterdir()} == kept
 
 

@@ -20,7 +20,7 @@ from splineviz import fills, strips
 from splineviz.errors import DataError
 from splineviz.films import read_frame
 from splineviz.geometry.partition import Partition
-from splineviz.jobs import LCOptions
+from splineviz.jobs.job import LCOptions
 from splineviz.parallels import Parallel, compare
 from splineviz.training.runs import Run, open_run
 

@@ -7,8 +7,9 @@ import torch
 from small_runs import write_run
 from small_sweeps import QUICK
 
-from splineviz import jobs, plans, sweeps
 from splineviz.errors import JobError
+from splineviz.jobs import job as jobs
+from splineviz.jobs import plan, sweep
 from splineviz.storage import locks
 from splineviz.training.runs import open_run
 
@@ -20,8 +21,8 @@ def run(tmp_path):
 
 
 def counts(out):
-    states = [state.state for state in plans.states(out)]
-    return {name: states.count(name) for name in plans.STATES if name in states}
+    states = [state.state for state in plan.states(out)]
+    return {name: states.count(name) for name in plan.STATES if name in states}
 
 
 def test_states_of_jobs_and_reasons(run, tmp_path, monkeypatch):
@@ -35,9 +36,9 @@ def test_states_of_jobs_and_reasons(run, tmp_path, monkeypatch):
             return original(job)
 
     monkeypatch.setattr(jobs, "work", work)
-    made = sweeps.sweep([run], out=out, lc=QUICK)
+    made = sweep.sweep([run], out=out, lc=QUICK)
     assert counts(out) == {"done": 1, "failed": 2}
-    reasons = {state.words.split(",")[0].split()[-1]: state.reason for state in plans.states(out)}
+    reasons = {state.words.split(",")[0].split()[-1]: state.reason for state in plan.states(out)}
     assert reasons["1"] == "MemoryError: no room" and "expected named tensors" in reasons["10"]
     assert len(made.failures) == 2 and len(made.results) == 1
     row = next((out / "rows").glob("*.json"))
@@ -46,29 +47,29 @@ def test_states_of_jobs_and_reasons(run, tmp_path, monkeypatch):
     with locks.claim(out / "running" / row.stem):
         assert counts(out) == {"running": 1, "failed": 2}
     monkeypatch.setattr(jobs, "work", original)
-    sweeps.sweep([run], out=out, lc=QUICK)
+    sweep.sweep([run], out=out, lc=QUICK)
     assert counts(out) == {"done": 2, "failed": 1}, "what failed is tried again"
 
 
 def test_two_calls_with_one_list_may_join_and_another_list_may_not(run, tmp_path):
-    asked = {"format": plans.FORMAT, "jobs": [1]}
-    with plans.joined(tmp_path / "out", asked), plans.joined(tmp_path / "out", asked):
-        assert plans.read(tmp_path / "out")["jobs"] == [1]
+    asked = {"format": plan.FORMAT, "jobs": [1]}
+    with plan.joined(tmp_path / "out", asked), plan.joined(tmp_path / "out", asked):
+        assert plan.read(tmp_path / "out")["jobs"] == [1]
         with pytest.raises(JobError, match="nobody works on other jobs, got one where another call does"):
-            with plans.joined(tmp_path / "out", asked | {"jobs": [2]}):
+            with plan.joined(tmp_path / "out", asked | {"jobs": [2]}):
                 pass
-    with plans.joined(tmp_path / "out", asked | {"jobs": [2]}):
-        assert plans.read(tmp_path / "out")["jobs"] == [2]
+    with plan.joined(tmp_path / "out", asked | {"jobs": [2]}):
+        assert plan.read(tmp_path / "out")["jobs"] == [2]
     assert not (tmp_path / "out" / "running").exists()
 
 
 def test_claims_of_the_dead_go_those_of_the_living_stay(tmp_path):
-    out, asked = tmp_path / "out", {"format": plans.FORMAT, "jobs": [1]}
+    out, asked = tmp_path / "out", {"format": plan.FORMAT, "jobs": [1]}
     (out / "running").mkdir(parents=True)
     (out / "running" / "killed").write_text("after its row was written, before it could remove this")
-    with plans.joined(out, asked):
+    with plan.joined(out, asked):
         assert [path.name for path in (out / "running").iterdir()] == ["plan"]
-        with plans.joined(out, asked):  # another process, which leaves first
+        with plan.joined(out, asked):  # another process, which leaves first
             (out / "running" / "killed").write_text("under way")
         assert (out / "running" / "killed").exists(), "by which we know that it was under way"
     assert not (out / "running").exists()
@@ -76,9 +77,9 @@ def test_claims_of_the_dead_go_those_of_the_living_stay(tmp_path):
 
 def test_what_is_no_directory_of_results_is_named(tmp_path):
     with pytest.raises(JobError, match="`splineviz sweep` or `animate` wrote, got none with jobs.json"):
-        plans.states(tmp_path)
+        plan.states(tmp_path)
     with pytest.raises(JobError, match="got none with jobs.json"):
-        plans.states(tmp_path / "nothing")
+        plan.states(tmp_path / "nothing")
     (tmp_path / "jobs.json").write_text('{"jobs": []}')
     with pytest.raises(JobError, match="got a damaged one; start the command again"):
-        plans.states(tmp_path)
+        plan.states(tmp_path)

@@ -8,8 +8,8 @@ import torch
 from small_runs import network, samples, write_run
 
 from splineviz.errors import CheckpointError, DataError, PlaneError
+from splineviz.jobs.sweep import measure_run
 from splineviz.regions.enumerate import partition
-from splineviz.sweeps import measure_run
 from splineviz.training import recipes
 from splineviz.training.recorder import Recorder
 from splineviz.training.runs import open_run

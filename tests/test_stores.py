@@ -12,12 +12,12 @@ import pytest
 from small_runs import write_run
 from small_sweeps import QUICK
 
-from splineviz import jobs
 from splineviz.__main__ import main
 from splineviz.errors import JobError
+from splineviz.jobs import job as jobs
+from splineviz.jobs.sweep import Sweep, sweep
 from splineviz.storage import files
 from splineviz.storage.remote import Store
-from splineviz.sweeps import Sweep, sweep
 from splineviz.training.runs import Run, open_run
 
 fsspec = pytest.importorskip("fsspec", reason="the extra `cluster` is not installed")

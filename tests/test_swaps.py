@@ -23,11 +23,11 @@ from torch import nn
 from splineviz import draw, export, figures, pages, papers, surfaces
 from splineviz.__main__ import main
 from splineviz.animate import animate
-from splineviz.audits import audit
 from splineviz.errors import CertificateError, PartitionError, TraceError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
-from splineviz.jobs import LCOptions
+from splineviz.jobs.audit import audit
+from splineviz.jobs.job import LCOptions
 from splineviz.metrics.complexity import local_complexity
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.modules import ACTIVATIONS

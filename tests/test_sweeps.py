@@ -14,13 +14,13 @@ import torch
 from small_runs import STEPS, write_run
 from small_sweeps import QUICK, contents, exact
 
-from splineviz import jobs
 from splineviz.errors import CheckpointError, DataError, PlaneError
 from splineviz.geometry.partition import Partition
-from splineviz.jobs import LCOptions
+from splineviz.jobs import job as jobs
+from splineviz.jobs.job import LCOptions
+from splineviz.jobs.sweep import measure_run
 from splineviz.metrics import measures, slice_complexity
 from splineviz.regions.enumerate import partition
-from splineviz.sweeps import measure_run
 from splineviz.training.runs import open_run
 from splineviz.training.samples import Data
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from splineviz import jobs
 from splineviz.errors import DataError
+from splineviz.jobs import job
 from splineviz.metrics.columns import Meaning, meaning, tidy
 
 PAGE = (Path(__file__).parents[1] / "docs" / "measures.md").read_text()
@@ -23,13 +23,13 @@ def described() -> dict[str, Meaning]:
 
 def test_every_column_is_described() -> None:
     found = described()
-    assert ["step", *found] == list(jobs.COLUMNS), "in the order of the table"
+    assert ["step", *found] == list(job.COLUMNS), "in the order of the table"
     for column, about in found.items():
         assert meaning(column) == about, column
 
 
 def test_no_two_columns_are_the_same_number() -> None:
-    found = [(m.set, m.measure) for m in map(meaning, jobs.COLUMNS[1:])]
+    found = [(m.set, m.measure) for m in map(meaning, job.COLUMNS[1:])]
     assert len(set(found)) == len(found)
 
 

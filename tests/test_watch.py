@@ -8,7 +8,7 @@ from small_runs import network, nudge, samples
 
 from splineviz import watch as watching
 from splineviz.errors import CheckpointError, DataError
-from splineviz.jobs import LCOptions
+from splineviz.jobs.job import LCOptions
 from splineviz.training.recorder import Recorder
 from splineviz.training.runs import open_run
 from splineviz.training.samples import Data

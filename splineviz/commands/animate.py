@@ -51,7 +51,7 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
 
 def film_options(options: Namespace) -> dict[str, Any]:
     """What `animate` is called with, but for the run, its steps and who works."""
-    from splineviz.jobs import LCOptions
+    from splineviz.jobs.job import LCOptions
 
     return {
         "anchors": options.anchors,

@@ -47,10 +47,10 @@ def engine(options: Namespace) -> Iterator[int | Executor]:
     if options.scheduler is None:
         yield options.jobs
         return
-    from splineviz import engines
+    from splineviz.jobs import executors
 
     options.threads = options.threads or 1  # a Dask worker has as many jobs at a time as it has threads
-    with engines.dask(options.scheduler) as executor:
+    with executors.dask(options.scheduler) as executor:
         yield executor
 
 

@@ -48,7 +48,7 @@ examples:
 def run(options: Namespace) -> None:
     """Measure a run and draw the paper's figures about it."""
     from splineviz import studies
-    from splineviz.jobs import LCOptions
+    from splineviz.jobs.job import LCOptions
 
     with terminal.bar("studying") as tick:
         written = studies.study(

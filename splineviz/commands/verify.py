@@ -44,7 +44,7 @@ def run(options: Namespace) -> None:
 
 
 def _directory(options: Namespace) -> None:
-    from splineviz.audits import audit
+    from splineviz.jobs.audit import audit
 
     with terminal.bar("verifying") as tick:
         found = audit(options.what, trust=options.trust, progress=tick)

@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import churn, engines, plans
 from splineviz.errors import DataError, JobError, PlaneError, SplinevizError
 from splineviz.geometry.partition import Partition
-from splineviz.jobs import COLUMNS, Failure, Job, LCOptions, Result, choose_samples, samples_digest
-from splineviz.plans import Entry
+from splineviz.jobs import churn, executors, plan
+from splineviz.jobs.job import COLUMNS, Failure, Job, LCOptions, Result, choose_samples, samples_digest
+from splineviz.jobs.plan import Entry
 from splineviz.storage import archives, files, provenance
 from splineviz.storage.remote import Store
 from splineviz.tracing.program import Program
@@ -95,7 +95,7 @@ def sweep(
         found, kept = _entries(run, planes, windows, target, lc, keep=partitions, prove=prove, by_step=False)
         entries += found
         samples |= kept
-    with plans.joined(target, plans.plan(chosen, entries, _options(lc), named="key")):
+    with plan.joined(target, plan.plan(chosen, entries, _options(lc), named="key")):
         for path, arrays in samples.items():
             _store(path, arrays)
         todo = {entry.job.name: entry.job for entry in entries if entry.job is not None}
@@ -139,7 +139,7 @@ def measure_run(
     for entry in entries:
         if entry.error is not None:
             raise entry.error
-    with plans.joined(target, plans.plan([chosen], entries, _options(lc), named="step")):
+    with plan.joined(target, plan.plan([chosen], entries, _options(lc), named="step")):
         for path, arrays in samples.items():
             _store(path, arrays)
         todo = [entry.job for entry in entries if entry.job is not None]
@@ -260,14 +260,14 @@ def _work_off(
 ) -> tuple[dict[str, Result], dict[str, Failure]]:
     results = _finished(todo)
     if store is not None:
-        store.put(plans.NAME)  # one that cannot be written is named before hours of work
+        store.put(plan.NAME)  # one that cannot be written is named before hours of work
         brought = store.fetch([job.name for job in todo], results)
         results |= _finished([job for job in todo if job.name in brought])
     failed: dict[str, Failure] = {}
     if progress is not None and results:
         progress(len(results), len(todo), f"{len(results)} of {len(todo)} were measured before")
     pending = [job for job in todo if job.name not in results]
-    with closing(engines.run(pending, engine, threads=threads)) as outcomes:
+    with closing(executors.run(pending, engine, threads=threads)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, Failure):
                 failed[outcome.name] = outcome

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import plans
 from splineviz.errors import CertificateError, SplinevizError
 from splineviz.geometry.partition import Partition
-from splineviz.jobs import COLUMNS, key_of, partition_numbers
+from splineviz.jobs import plan
+from splineviz.jobs.job import COLUMNS, key_of, partition_numbers
 from splineviz.regions import certificate
 from splineviz.storage import files, provenance
 from splineviz.tracing.program import Program
@@ -67,7 +67,7 @@ def audit(out: Path, *, trust: bool = False, raise_on_failure: bool = True, prog
     trust: unpickle checkpoints that need code, which RUNS IT; without it they are noted as not proved.
     Raises CertificateError with all findings (unless raise_on_failure=False), JobError when it is no such directory.
     """
-    said = plans.read(out)
+    said = plan.read(out)
     found = Audit(out)
     rows: dict[str, Mapping[str, Any]] = {}
     waiting = 0
@@ -75,7 +75,7 @@ def audit(out: Path, *, trust: bool = False, raise_on_failure: bool = True, prog
     for done, (name, entry) in enumerate(entries.items(), 1):
         path = out / "rows" / f"{name}.json"
         if path.exists():
-            words = plans.words(entry["run"], entry["step"], entry["anchors"], entry["window"])
+            words = plan.words(entry["run"], entry["step"], entry["anchors"], entry["window"])
             stored = _row(out, path, said, entry, words, found, trust)
             rows |= {} if stored is None else {name: stored["row"]}
         else:

@@ -34,10 +34,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz import churn
 from splineviz.errors import CheckpointError, FloatArray, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.jobs import churn
 from splineviz.metrics import measures, slice_complexity
 from splineviz.metrics.complexity import local_complexities
 from splineviz.metrics.liveness import liveness

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from splineviz.errors import DataError, JobError
-from splineviz.jobs import Busy, Failure, Job, Outcome, Result, attempt, failed
+from splineviz.jobs.job import Busy, Failure, Job, Outcome, Result, attempt, failed
 from splineviz.storage import locks
 from splineviz.workers import available
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from splineviz.errors import JobError, SplinevizError
-from splineviz.jobs import Job
+from splineviz.jobs.job import Job
 from splineviz.storage import files, locks
 from splineviz.training.runs import Run
 
