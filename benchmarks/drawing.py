@@ -29,8 +29,8 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from torch import nn
 
-from splineviz import draw, figures, fills
-from splineviz.films import save_frame
+from splineviz.drawing import draw, figures, fills
+from splineviz.drawing.video import save_frame
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.regions.enumerate import partition as cut

@@ -35,8 +35,8 @@ import numpy as np
 from drawing import bare
 
 import splineviz as sv
-from splineviz import draw, figures, fills, reels
 from splineviz.__main__ import main as command
+from splineviz.drawing import draw, figures, fills, film
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn, job
 from splineviz.metrics import slice_complexity
@@ -75,9 +75,9 @@ def watch() -> None:
     timed(fills, "shared_limits", "shared colour scale")
     timed(figures.FramePainter, "paint", "draw")
     timed(draw, "rasterize", "  of these: raster")
-    timed(reels, "save_frame", "frame to file")
-    timed(reels, "save_stream", "encode")
-    timed(reels, "save_video", "gif")
+    timed(film, "save_frame", "frame to file")
+    timed(film, "save_stream", "encode")
+    timed(film, "save_video", "gif")
 
 
 def bare_seconds(paths: list[Path], count: int, folder: Path) -> tuple[float, list[dict[str, float]]]:

@@ -30,7 +30,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 import splineviz as sv
-from splineviz.films import save_video
+from splineviz.drawing.video import save_video
 from splineviz.jobs.job import LCOptions
 from splineviz.metrics.directions import kept_directions
 from splineviz.training.state_files import load_state

@@ -23,9 +23,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from splineviz import draw, errors, export, figures
+    from splineviz import errors
     from splineviz.animate import animate
     from splineviz.callbacks import lightning_callback
+    from splineviz.drawing import draw, export, figures
+    from splineviz.drawing.print_figure import figure
+    from splineviz.drawing.surface import surface
     from splineviz.explore import explore
     from splineviz.geometry import boundary
     from splineviz.geometry.partition import Partition
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
     from splineviz.metrics.liveness import liveness
     from splineviz.metrics.robustness import robust_accuracy
     from splineviz.monitors import Monitor
-    from splineviz.papers import figure
     from splineviz.parallels import compare
     from splineviz.regions import certificate
     from splineviz.regions.certificate import CertificateReport, verify
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
     from splineviz.regions.parts import Part, part
     from splineviz.regions.sewing import sew
     from splineviz.regions.tiles import Tile, tiles
-    from splineviz.surfaces import surface
     from splineviz.tours import tour
     from splineviz.tracing.program import Program
     from splineviz.tracing.trace import trace
@@ -137,7 +138,7 @@ _HOMES = {
     "animate": "animate",
     "boundary_density": "metrics.knot_density",
     "compare": "parallels",
-    "figure": "papers",
+    "figure": "drawing.print_figure",
     "crossings": "regions.crossings",
     "deformation": "metrics.deformation",
     "estimate": "regions.estimates",
@@ -152,7 +153,7 @@ _HOMES = {
     "partition": "regions.enumerate",
     "robust_accuracy": "metrics.robustness",
     "sew": "regions.sewing",
-    "surface": "surfaces",
+    "surface": "drawing.surface",
     "tidy": "metrics.columns",
     "tiles": "regions.tiles",
     "sweep": "jobs.sweep",

@@ -21,11 +21,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from splineviz import captions, figures, fills, reels, tweens
-from splineviz.canvases import frame_size
-from splineviz.curves import PANELS, training
+from splineviz import tweens
+from splineviz.drawing import captions, figures, fills, film
+from splineviz.drawing.canvas import frame_size
+from splineviz.drawing.curves import PANELS, training
+from splineviz.drawing.video import HOLD, KEY, note
 from splineviz.errors import DataError
-from splineviz.films import HOLD, KEY, note
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import sweep
 from splineviz.jobs.job import LCOptions, Result
@@ -89,7 +90,7 @@ def animate(
     None leaves it out. jobs: processes, or an executor, that measure; threads: of each. progress: see `Progress`.
     Raises DataError on an unknown format, fps, step or panel, and whatever opening, slicing and measuring the run raise.
     """
-    formats, size = reels.known_formats(formats), frame_size(size)
+    formats, size = film.known_formats(formats), frame_size(size)
     if not 0 < fps <= 120:
         raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
     story = training(panels)
@@ -122,7 +123,7 @@ def animate(
     look = files.digest(code, rows, limits, shown, chosen, settings, opened.note)
     shots = _shots(opened, results, folder, tween, look, opened.plane(chosen), window)
     measured = len(results)
-    reel = reels.shoot(
+    reel = film.shoot(
         [shot.taken(painter) for shot in shots], folder, formats=formats, fps=fps * (tween + 1),
         progress=progress and (lambda done, text: progress(measured + done * measured // len(shots), 2 * measured, text)),
     )  # fmt: skip
@@ -148,9 +149,9 @@ class _Shot:
     tween: figures.Tween | None
     text: str
 
-    def taken(self, painter: figures.FramePainter) -> reels.Shot:
+    def taken(self, painter: figures.FramePainter) -> film.Shot:
         """The shot as a reel takes it."""
-        return reels.Shot(
+        return film.Shot(
             self.path, self.key, lambda: painter.paint(self.partition(), self.index, tween=self.tween), self.text
         )
 

@@ -22,11 +22,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from splineviz import comparisons, fills, loggers
-from splineviz.canvases import frame_size
-from splineviz.curves import PANELS, training
+from splineviz import comparisons, loggers
+from splineviz.drawing import fills
+from splineviz.drawing.canvas import frame_size
+from splineviz.drawing.curves import PANELS, training
+from splineviz.drawing.figures import FramePainter
 from splineviz.errors import DataError, FloatArray, JobError, TraceError
-from splineviz.figures import FramePainter
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import plan, sweep
 from splineviz.jobs.job import LCOptions, Result

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_hex
 
-from splineviz import curves, fills, packing
-from splineviz.anchors import thumbnail
+from splineviz import packing
+from splineviz.drawing import curves, fills
+from splineviz.drawing.anchors import thumbnail
 from splineviz.errors import DataError, PartitionError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane

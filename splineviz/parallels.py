@@ -21,15 +21,15 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import figures, fills, reels, strips
-from splineviz.canvases import frame_size
+from splineviz.drawing import figures, fills, film, side_by_side
+from splineviz.drawing.canvas import frame_size
+from splineviz.drawing.side_by_side import Picture
+from splineviz.drawing.video import note
 from splineviz.errors import DataError
-from splineviz.films import note
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import sweep
 from splineviz.jobs.job import LCOptions, Result
 from splineviz.storage import files
-from splineviz.strips import Picture
 from splineviz.training.runs import Run
 
 Progress = Callable[[int, int, str], None]
@@ -76,13 +76,13 @@ def compare(
     """
     if layers and len(runs) != 1:
         raise DataError(f"layers: expected one run to take apart, got {len(runs)}.")
-    if not layers and not 2 <= len(runs) <= strips.MOST:
-        raise DataError(f"runs: expected 2 to {strips.MOST} to compare, got {len(runs)}; layers=True (--layers) is for one.")
+    if not layers and not 2 <= len(runs) <= side_by_side.MOST:
+        raise DataError(f"runs: expected 2 to {side_by_side.MOST} to compare, got {len(runs)}; layers=True (--layers) is for one.")
     if len(names) not in (0, len(runs)):
         raise DataError(f"names: expected one for each of the {len(runs)} runs, got {len(names)}.")
     if not 0 < fps <= 120:
         raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
-    reels.known_formats(formats)
+    film.known_formats(formats)
     frame_size(size)
     folder, called = Path(out), _names(runs, names)
     common = sorted(set.intersection(*({c.step for c in run.checkpoints} for run in runs)))
@@ -104,12 +104,12 @@ def compare(
     count = fills.layer_count(Partition.load(results[0][0].partition_path)) if layers else len(runs)
     titles = [f"layer {k + 1}" for k in range(count)] if layers else called
     settings = {} if lc is None else lc.settings(max((run.train_x.shape[1:] for run in runs), key=math.prod))
-    painter = strips.StripPainter(
+    painter = side_by_side.StripPainter(
         tables, titles, limits=limits, size=size, fill=fill, cmap=cmap, edge_color=edge_color,
         thumbnails=runs[0].anchors(anchors), **settings,
     )  # fmt: skip
     look = files.digest(
-        figures.painters(), files.digest(Path(strips.__file__).read_bytes()), tables, titles, limits, list(size), fill,
+        figures.painters(), files.digest(Path(side_by_side.__file__).read_bytes()), tables, titles, limits, list(size), fill,
         str(cmap), str(edge_color), layers, settings,
     )  # fmt: skip
     shots = []
@@ -117,9 +117,9 @@ def compare(
         some = [found[index] for found in results]
         path = folder / "frames" / f"step-{step:010d}.png"
         key = files.digest(look, index, [result.key for result in some])
-        shots.append(reels.Shot(path, key, _paint(painter, some, index, layers), f"frame of step {step:,}"))
+        shots.append(film.Shot(path, key, _paint(painter, some, index, layers), f"frame of step {step:,}"))
     frames = len(shots)
-    reel = reels.shoot(
+    reel = film.shoot(
         shots, folder, formats=formats, fps=fps,
         progress=progress and (lambda done, text: progress(frames + done, 2 * frames, text)),
     )  # fmt: skip
@@ -153,7 +153,7 @@ def _share(progress: Progress | None, number: int, count: int, name: str) -> Pro
     return tell
 
 
-def _paint(painter: strips.StripPainter, results: Sequence[Result], index: int, layers: bool) -> Callable[[], Any]:
+def _paint(painter: side_by_side.StripPainter, results: Sequence[Result], index: int, layers: bool) -> Callable[[], Any]:
     def paint() -> Any:
         partitions = [Partition.load(result.partition_path) for result in results]
         if not layers:

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from splineviz import comparisons, plates, studies
+from splineviz import comparisons, studies
+from splineviz.drawing import study_plots
 from splineviz.errors import DataError
 from splineviz.geometry.plane import Plane
 from splineviz.jobs.job import LCOptions
@@ -194,7 +195,7 @@ def _of_several(name: str, root: Path, last: int, seed: int, quick: bool, progre
             found = comparisons.measured(_thinned(trained) if quick else trained, lc, ledger, progress)
         tables[_said(label, chosen)] = found
     rows = [{"run": float(i)} | row for i, table in enumerate(tables.values()) for row in table]
-    return studies.save(root / name, rows, plates.comparison(tables, radius=chosen.radius, about=chosen.labels))
+    return studies.save(root / name, rows, study_plots.comparison(tables, radius=chosen.radius, about=chosen.labels))
 
 
 def _folder(label: str, steps: int, seed: int) -> str:
@@ -260,4 +261,4 @@ def _relief(run: Run, target: Path) -> list[Path]:
         table.append({"step": float(checkpoint.step), "regions": float(part.num_regions), **checkpoint.metrics})
         if checkpoint in (run.checkpoints[0], run.checkpoints[-1]):
             slices[checkpoint.step] = part
-    return studies.save(target, table, plates.relief(slices))
+    return studies.save(target, table, study_plots.relief(slices))

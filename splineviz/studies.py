@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from splineviz import curves, plates
-from splineviz.curves import Row
+from splineviz.drawing import curves, study_plots
+from splineviz.drawing.curves import Row
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry import boundary
 from splineviz.geometry.invariants import polygon_area
@@ -194,7 +194,7 @@ def _dynamics(measured: Measured) -> Outcome:
     attacks = measured.kept("attack", settings, lambda i: attacked(measured.run, i, measured.attack_steps, samples))
     table = [row | found for row, found in zip(measured.rows, attacks, strict=True)]
     thumbnails = [x if x.ndim == 2 else None for x in measured.run.anchors(measured.anchors)]
-    figure = plates.dynamics(
+    figure = study_plots.dynamics(
         table, measured.slices(moments(table)), radius=measured.lc.radius, phases=phases(table), eps=EPS,
         thumbnails=thumbnails if all(x is not None for x in thumbnails) else (),
     )  # fmt: skip
@@ -211,7 +211,7 @@ def attacked(run: runs.Run, index: int, steps: int, samples: int) -> dict[str, f
 
 
 def _migration(measured: Measured) -> Outcome:
-    return measured.rows, plates.migration(measured.rows, phases(measured.rows), radius=measured.lc.radius)
+    return measured.rows, study_plots.migration(measured.rows, phases(measured.rows), radius=measured.lc.radius)
 
 
 def _windows(measured: Measured) -> Outcome:
@@ -237,7 +237,7 @@ def _windows(measured: Measured) -> Outcome:
     slices = {}
     for step, part in measured.slices(moments(measured.rows)).items():
         slices[step] = (part, *squares(part, measured.squares))
-    return table, plates.windows(table, slices)
+    return table, study_plots.windows(table, slices)
 
 
 def squares(partition: Partition, count: int) -> tuple[FloatArray, FloatArray, float]:
@@ -280,7 +280,7 @@ def _layers(measured: Measured) -> Outcome:
                 f"length_{layer + 1}": float(lengths[born == layer].sum()), f"units_{layer + 1}": float(units[layer])
             }  # fmt: skip
         table.append(found)
-    return table, plates.layers(measured.slices([0, peak(measured.rows), -1]))
+    return table, study_plots.layers(measured.slices([0, peak(measured.rows), -1]))
 
 
 def _exact(measured: Measured) -> Outcome:
@@ -290,7 +290,7 @@ def _exact(measured: Measured) -> Outcome:
     first = measured.partition(0)
     settings = [measured.points, list(RADII), files.digest(first.window, first.plane.origin, first.plane.basis)]
     found = measured.kept("exact", settings, count)
-    return found, plates.exact(found, RADII, 0.05)
+    return found, study_plots.exact(found, RADII, 0.05)
 
 
 def _counted(run: runs.Run, index: int, partition: Partition, points: int) -> dict[str, float]:
@@ -324,7 +324,7 @@ def _heat(measured: Measured, size: int = 48) -> Outcome:
         for (u, v), a, b, c in zip(uv, counts, found, dense.ravel(), strict=True)
     ]
     shape = (size, size)
-    figure = plates.heat(part, counts.reshape(shape), found.reshape(shape), dense, radius=reach, step=measured.step(-1))
+    figure = study_plots.heat(part, counts.reshape(shape), found.reshape(shape), dense, radius=reach, step=measured.step(-1))
     return table, figure
 
 
@@ -339,7 +339,7 @@ def _deformation(measured: Measured, points: int = 50) -> Outcome:
         for k, radius in enumerate(radii):
             row = {"step": float(measured.step(index)), "radius": radius}
             table.append(row | {f"{name}_{i + 1}": float(v) for name, a in both.items() for i, v in enumerate(a[k])})
-    return table, plates.deformation(table, radius=lc.radius)
+    return table, study_plots.deformation(table, radius=lc.radius)
 
 
 _STUDIES: dict[str, Callable[[Measured], Outcome]] = {

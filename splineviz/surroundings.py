@@ -158,7 +158,7 @@ def _cache() -> Finding:
 def _films() -> Finding:
     """Which films can be written; the encoders come with PyAV, no ffmpeg need be installed."""
     try:
-        from splineviz.films import CODECS
+        from splineviz.drawing.video import CODECS
 
         codec = importlib.import_module("av.codec")
         lacking = [kind for kind, (name, *_) in CODECS.items() if name not in codec.codecs_available]

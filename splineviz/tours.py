@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import cameras, figures, fills, reels
+from splineviz import cameras
 from splineviz.cameras import View
-from splineviz.canvases import frame_size
-from splineviz.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
+from splineviz.drawing import figures, fills, film
+from splineviz.drawing.canvas import frame_size
+from splineviz.drawing.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
+from splineviz.drawing.video import note
 from splineviz.errors import DataError
-from splineviz.films import note
 from splineviz.geometry.partition import Partition
 from splineviz.metrics.measures import knot_lengths
 from splineviz.regions.enumerate import partition
@@ -97,7 +98,7 @@ def tour(
         raise DataError(f"kind: expected one of {', '.join(cameras.KINDS)}, got {kind!r}.")
     if not 0 < fps <= 120:
         raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
-    reels.known_formats(formats)
+    film.known_formats(formats)
     frame_size(size)
     checkpoint = run.checkpoints[-1] if step is None else run.only([step]).checkpoints[0]
     folder = Path(out)
@@ -122,12 +123,12 @@ def tour(
         path = _partition_path(folder, index)
         key = files.digest(look, index, keys[index], view.header, view.note)
         shots.append(
-            reels.Shot(
+            film.Shot(
                 folder / "frames" / f"{path.stem}.png", key, _paint(painter, path, index, view, checkpoint.step), view.header
             )
         )
     count = len(views)
-    reel = reels.shoot(
+    reel = film.shoot(
         shots, folder, formats=formats, fps=fps,
         progress=progress and (lambda done, text: progress(count + done, 2 * count, text)),
     )  # fmt: skip

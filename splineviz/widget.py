@@ -22,7 +22,8 @@ import anywidget
 import numpy as np
 import traitlets
 
-from splineviz import export, pages
+from splineviz import pages
+from splineviz.drawing import export
 from splineviz.errors import DataError, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 
 from splineviz.animate import Animation, animate
-from splineviz.draw import color_limits
+from splineviz.drawing.draw import color_limits
+from splineviz.drawing.fills import shared_limits
+from splineviz.drawing.video import comment_of, save_frame, save_video
 from splineviz.errors import DataError
-from splineviz.fills import shared_limits
-from splineviz.films import comment_of, save_frame, save_video
 from splineviz.geometry.partition import Partition
 from splineviz.jobs.job import LCOptions
 from splineviz.training.recorder import Recorder

@@ -3,7 +3,7 @@
 import numpy as np
 from arrangement import rows
 
-from splineviz.captions import alternative, captions
+from splineviz.drawing.captions import alternative, captions
 
 
 def test_cues_follow_each_other_and_the_last_one_stays() -> None:

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from splineviz import curves
+from splineviz.drawing import curves
 
 ROWS = [{"step": 0.0, "regions": 5.0}, {"step": 10.0, "regions": 9.0, "lc_train": 2.0, "lc_train_band": 0.5}]
 

@@ -23,8 +23,8 @@ from matplotlib.offsetbox import AnnotationBbox
 from pictures import compare, pixels
 from PIL import Image
 
-from splineviz import draw, fills
 from splineviz._kernels import raster
+from splineviz.drawing import draw, fills
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 

@@ -10,7 +10,8 @@ import torch
 from explorers import NASTY, STEPS, go_to, model_at, partition_at, place, region_at, settle, shot
 
 import splineviz as sv
-from splineviz import draw, fills, pages
+from splineviz import pages
+from splineviz.drawing import draw, fills
 from splineviz.errors import DataError, PartitionError
 
 # ---- the page ----------------------------------------------------------------------------------------

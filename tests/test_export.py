@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import splineviz as sv
-from splineviz import export, fills
+from splineviz.drawing import export, fills
 from splineviz.errors import PartitionError
 from splineviz.geometry.partition import Partition
 

@@ -14,7 +14,7 @@ from arrangement import lines_in_square, rows
 from matplotlib.figure import Figure
 from pictures import assert_nothing_collides, compare, pixels, visible_texts
 
-from splineviz import curves, draw, figures, fills
+from splineviz.drawing import curves, draw, figures, fills
 from splineviz.errors import DataError
 
 STEPS = [0, 1, 2, 5, 10, 30, 100, 300, 1000, 2668, 10000, 30000]

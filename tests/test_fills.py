@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from pictures import compare, pixels
 from torch import nn
 
-from splineviz import draw, fills
+from splineviz.drawing import draw, fills
 from splineviz.geometry.plane import Plane
 from splineviz.metrics import diamonds
 from splineviz.regions.enumerate import partition as cut

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from splineviz import cameras, commands, curves, fills, flags, pages, papers, reproductions, studies
+from splineviz import cameras, commands, flags, pages, reproductions, studies
 from splineviz.commands.animate import film_options
+from splineviz.drawing import curves, fills, print_figure
 from splineviz.jobs.job import LCOptions
 from splineviz.training import datasets, recipes
 
@@ -109,7 +110,7 @@ def test_a_wrong_flag_says_what_was_expected(line: str, message: str, capsys: py
 def test_names_of_looks_are_those_of_the_rooms_that_own_them() -> None:
     assert flags.FILLS == fills.NAMES
     assert flags.PALETTES == tuple(fills.PALETTES)
-    assert (flags.STYLES, flags.WIDTHS) == (tuple(papers.STYLES), tuple(papers.WIDTHS))
+    assert (flags.STYLES, flags.WIDTHS) == (tuple(print_figure.STYLES), tuple(print_figure.WIDTHS))
 
 
 def test_values_arrive_checked() -> None:

@@ -96,7 +96,7 @@ def test_every_so_many_and_the_last(tmp_path):
 
 def test_colours_hold_all_slices_so_far(tmp_path):
     """The scale is the one that animate takes for the same checkpoints."""
-    from splineviz import fills
+    from splineviz.drawing import fills
 
     monitor = Monitor(lc=None, size=(640, 360))
     train(tmp_path / "run", monitor)

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 import splineviz as sv
-from splineviz import fills, packing
+from splineviz import packing
+from splineviz.drawing import fills
 from splineviz.geometry.partition import Partition
 
 

@@ -21,7 +21,7 @@ from pictures import compare, pixels
 from PIL import Image
 
 import splineviz as sv
-from splineviz import draw, fills, papers
+from splineviz.drawing import draw, fills, print_figure
 
 THUMBNAILS = [np.eye(8)] * 3
 
@@ -31,7 +31,7 @@ def layered(lines: int, seed: int = 5):
     return replace(lines_in_square(lines, seed=seed), unit_offsets=cuts)
 
 
-def shown_texts(figure: papers.Paper) -> list[tuple[str, object]]:
+def shown_texts(figure: print_figure.Paper) -> list[tuple[str, object]]:
     figure.draw_without_rendering()
     return [(t.get_text(), t.get_window_extent()) for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
 
@@ -40,7 +40,7 @@ def is_scale_bar(artist: object) -> bool:
     return isinstance(artist, Line2D) and artist.get_linewidth() == 1.6
 
 
-def written(figure: papers.Paper, kind: str, **options: object) -> bytes:
+def written(figure: print_figure.Paper, kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format=kind, **options)
     return stream.getvalue()
@@ -57,7 +57,7 @@ def streams(pdf: bytes) -> bytes:
     return b"\n".join(found)
 
 
-def assert_texts_stand_apart(figure: papers.Paper) -> None:
+def assert_texts_stand_apart(figure: print_figure.Paper) -> None:
     boxes = shown_texts(figure)
     for name, box in boxes:
         within = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= figure.bbox.width + 1 and box.y1 <= figure.bbox.height + 1
@@ -67,13 +67,13 @@ def assert_texts_stand_apart(figure: papers.Paper) -> None:
         assert apart, f"{a!r} and {b!r} overlap"
 
 
-@pytest.mark.parametrize("style", papers.STYLES)
+@pytest.mark.parametrize("style", print_figure.STYLES)
 @pytest.mark.parametrize("fill", ["slope", "class", "margin", "layer", "hash"])
 @pytest.mark.parametrize(("count", "width"), [(1, "column"), (2, "double"), (5, "double")])
 def test_nothing_is_cut_off_or_covered(style, fill, count, width):
     partitions = [layered(6 + k) for k in range(count)]
     titles = [f"step {10**k:,}" for k in range(count)]
-    figure = papers.figure(partitions, titles=titles, zooms=[(0.1, 0.1, 0.2)], style=style, fill=fill, width=width)
+    figure = print_figure.figure(partitions, titles=titles, zooms=[(0.1, 0.1, 0.2)], style=style, fill=fill, width=width)
     assert_texts_stand_apart(figure)
 
 
@@ -87,31 +87,31 @@ def test_texts_stand_apart_however_wide_and_many(across, width):
     styles = ("sans", "serif") if width == "column" else ("slides", "sans")
     two = [(0.1, 0.1, 0.2), (0.1, 0.1, 0.03)]
     for fill, style, zooms in (("margin", styles[0], []), (VALUES, styles[1], two), ("hash", styles[0], two[:1])):
-        figure = papers.figure(
+        figure = print_figure.figure(
             PARTITIONS, titles=[f"step {10**k:,}" for k in range(4)], across=across, width=width, fill=fill, zooms=zooms,
             style=style, classes=["rather long", "b", "c"], boundary=False,
         )  # fmt: skip
         assert_texts_stand_apart(figure)
-    assert_texts_stand_apart(papers.figure(layered(12), layers=True, across=across, width=width, fill="layer"))
+    assert_texts_stand_apart(print_figure.figure(layered(12), layers=True, across=across, width=width, fill="layer"))
 
 
 def test_a_text_without_room_is_refused_and_says_what_to_do():
     with pytest.raises(ValueError, match="room for .* in 4.5 points or more, got room for .*; take fewer panels a row"):
-        papers.figure([layered(5)] * 4, titles=["a rather long title of a panel"] * 4, across=4, width="column")
+        print_figure.figure([layered(5)] * 4, titles=["a rather long title of a panel"] * 4, across=4, width="column")
     with pytest.raises(ValueError, match="1 panel a row or more, got 0"):
-        papers.figure(layered(5), across=0)
+        print_figure.figure(layered(5), across=0)
 
 
 def test_several_arrays_share_a_scale():
-    figure = papers.figure(PARTITIONS, fill=VALUES, fill_label="active units", vector=False)
+    figure = print_figure.figure(PARTITIONS, fill=VALUES, fill_label="active units", vector=False)
     norms = {(a.norm.vmin, a.norm.vmax) for ax in figure.axes for a in ax.get_images() if isinstance(a, draw.PartitionImage)}
     assert norms == {fills.shared_limits(PARTITIONS, fill=VALUES)} and "active units" in dict(shown_texts(figure))
     with pytest.raises(ValueError, match="an array for each of the 4 panels, got 3"):
-        papers.figure(PARTITIONS, fill=VALUES[:3])
+        print_figure.figure(PARTITIONS, fill=VALUES[:3])
 
 
 def test_panels_are_equal_aligned_and_as_wide_as_the_column():
-    figure = papers.figure([layered(5), layered(7), layered(9)], width="double", zooms=[(0, 0, 0.3)])
+    figure = print_figure.figure([layered(5), layered(7), layered(9)], width="double", zooms=[(0, 0, 0.3)])
     assert figure.get_figwidth() == 6.75
     squares = [ax.get_window_extent() for ax in figure.axes if ax.get_images() or ax.collections]
     panels, zooms = squares[0:6:2], squares[1:6:2]
@@ -124,18 +124,18 @@ def test_panels_are_equal_aligned_and_as_wide_as_the_column():
 
 
 def test_rows_are_balanced():
-    assert [papers._balanced(n) for n in (1, 3, 4, 5, 6, 7, 8, 9)] == [1, 3, 4, 3, 3, 4, 4, 3]
+    assert [print_figure._balanced(n) for n in (1, 3, 4, 5, 6, 7, 8, 9)] == [1, 3, 4, 3, 3, 4, 4, 3]
 
 
 def test_all_panels_share_one_scale():
     partitions = [layered(5), layered(30)]
-    figure = papers.figure(partitions, vector=False)
+    figure = print_figure.figure(partitions, vector=False)
     norms = {(a.norm.vmin, a.norm.vmax) for ax in figure.axes for a in ax.get_images() if isinstance(a, draw.PartitionImage)}
     assert norms == {draw.shared_limits(partitions)}
 
 
 def test_a_scale_bar_has_the_length_that_it_says():
-    figure = papers.figure(layered(5), zooms=[(0.2, 0.1, 0.013)])
+    figure = print_figure.figure(layered(5), zooms=[(0.2, 0.1, 0.013)])
     panel, zoom = figure.axes[:2]
     numbers = [t.get_text() for t in figure.texts if re.fullmatch(r"[\d.e-]+", t.get_text())]
     assert numbers == ["0.5", "0.005"]
@@ -146,7 +146,7 @@ def test_a_scale_bar_has_the_length_that_it_says():
 
 
 def test_zooms_are_framed_where_they_lie_and_drawn_afresh():
-    figure = papers.figure(layered(12), zooms=[(0.1, -0.2, 0.3), (0.2, -0.1, 0.05)])
+    figure = print_figure.figure(layered(12), zooms=[(0.1, -0.2, 0.3), (0.2, -0.1, 0.05)])
     panel, first, second = figure.axes[:3]
     frames = [(p.get_x(), p.get_y(), p.get_width()) for p in panel.patches if isinstance(p, matplotlib.patches.Rectangle)]
     np.testing.assert_allclose(frames, [(-0.2, -0.5, 0.6), (0.15, -0.15, 0.1)])
@@ -155,24 +155,24 @@ def test_zooms_are_framed_where_they_lie_and_drawn_afresh():
 
 
 def test_a_zoom_too_small_to_be_seen_is_marked_all_the_same():
-    figure = papers.figure(layered(12), zooms=[(0.1, -0.2, 0.02), (0.1, -0.2, 1e-6)], width=4.0)
+    figure = print_figure.figure(layered(12), zooms=[(0.1, -0.2, 0.02), (0.1, -0.2, 1e-6)], width=4.0)
     for ax, side in zip(figure.axes[:2], (figure.axes[0].bbox.width, figure.axes[1].bbox.width), strict=True):
         last = [p for p in ax.patches if isinstance(p, matplotlib.patches.Rectangle)][-1]
         points = last.get_width() / np.ptp(ax.get_xlim()) * side / figure.dpi * 72
-        assert points == pytest.approx(papers.LEAST_FRAME)
+        assert points == pytest.approx(print_figure.LEAST_FRAME)
         assert (last.get_x() + last.get_width() / 2, last.get_y() + last.get_height() / 2) == pytest.approx((0.1, -0.2))
 
 
 def test_a_small_partition_is_vector_all_through():
     small, large = layered(8), jittered_grid(50)
     options = {"anchors": False}
-    assert written(papers.figure(small, fill="hash", **options), "pdf").count(b"/Subtype /Image") == 0
-    assert written(papers.figure(large, fill="hash", **options), "pdf").count(b"/Subtype /Image") >= 1
-    assert written(papers.figure(large, fill="hash", vector=True, **options), "pdf").count(b"/Subtype /Image") == 0
+    assert written(print_figure.figure(small, fill="hash", **options), "pdf").count(b"/Subtype /Image") == 0
+    assert written(print_figure.figure(large, fill="hash", **options), "pdf").count(b"/Subtype /Image") >= 1
+    assert written(print_figure.figure(large, fill="hash", vector=True, **options), "pdf").count(b"/Subtype /Image") == 0
 
 
 def test_pictures_in_a_pdf_have_the_resolution_asked_for():
-    figure = papers.figure(jittered_grid(50), fill="hash", anchors=False, width=3.0)
+    figure = print_figure.figure(jittered_grid(50), fill="hash", anchors=False, width=3.0)
     side = figure.axes[0].get_position().width * 3.0
     for dpi in (150, 300):
         widths = [int(w) for w in re.findall(rb"/Width (\d+)", written(figure, "pdf", dpi=dpi))]
@@ -183,7 +183,7 @@ def test_two_columns_of_fifty_thousand_regions_are_small_and_their_text_is_text(
     partition = jittered_grid(224, crowd=0.7)
     assert partition.num_regions > 50_000
     options = {"titles": ["step 30,000"], "zooms": [(0.3, 0.3, 0.1), (0.3, 0.3, 0.01)], "thumbnails": THUMBNAILS}
-    pdf = written(papers.figure(partition, width="double", **options), "pdf")
+    pdf = written(print_figure.figure(partition, width="double", **options), "pdf")
     assert len(pdf) < 2_000_000
     assert b"/Type42" in pdf or b"/CIDFontType2" in pdf  # TrueType, not outlines
     assert b"/Type3" not in pdf
@@ -192,7 +192,7 @@ def test_two_columns_of_fifty_thousand_regions_are_small_and_their_text_is_text(
     said = b"".join(re.findall(rb"\(((?:[^()\\]|\\.)*)\)", content))  # kerning splits texts: [(re) 10 (gions)] TJ
     for text in ("step 30,000", "50,176 regions", "slope norm"):
         assert text.encode() in said.replace(b"\0", b"")  # two bytes a sign, or one
-    svg = written(papers.figure(partition, width="column", titles=["step 30,000"]), "svg").decode()
+    svg = written(print_figure.figure(partition, width="column", titles=["step 30,000"]), "svg").decode()
     assert ">step 30,000</text>" in svg and ">50,176 regions</text>" in svg
     assert svg.count("<image") >= 1 and svg.count("<path") < 2_000  # the boundary's lines, not 50,000 polygons
 
@@ -209,22 +209,22 @@ def test_fewer_colors_stay_near_and_keep_transparency():
 
 
 def test_a_png_has_all_its_colors():
-    figure = papers.figure(jittered_grid(50), fill="hash", anchors=False, width=3.0)
+    figure = print_figure.figure(jittered_grid(50), fill="hash", anchors=False, width=3.0)
     assert len(np.unique(pixels(figure).reshape(-1, 3), axis=0)) > 1_000
 
 
 def test_layers_side_by_side():
     partition = layered(12)
-    figure = papers.figure(partition, layers=True, vector=False)
+    figure = print_figure.figure(partition, layers=True, vector=False)
     assert [ax.get_title(loc="left") for ax in figure.axes[:3]] == ["layer 1", "layer 2", "layer 3"]
     said = [name for name, _ in shown_texts(figure) if "unit" in name]
     assert said == ["4 units"] * 3
     with pytest.raises(ValueError, match="one partition to take apart, got 2"):
-        papers.figure([partition, partition], layers=True)
+        print_figure.figure([partition, partition], layers=True)
 
 
 def test_golden_paper():
-    figure = papers.figure(
+    figure = print_figure.figure(
         [layered(10), layered(25)], titles=["step 10", "step 10,000"], zooms=[(-0.05, 0.0, 0.25), (-0.06, -0.02, 0.06)],
         thumbnails=THUMBNAILS, style="serif",
     )  # fmt: skip
@@ -234,7 +234,7 @@ def test_golden_paper():
 
 
 def test_golden_column():
-    figure = papers.figure(
+    figure = print_figure.figure(
         [layered(10), layered(25)], titles=["step 10", "step 10,000"], width="column", fill="lc", cmap="cividis",
         labels=["a", "b", "c"], zooms=[(-0.05, 0.0, 0.2)],
     )  # fmt: skip
@@ -244,14 +244,14 @@ def test_golden_column():
 
 
 def test_golden_layers():
-    figure = papers.figure(layered(18), layers=True, fill="margin", edge_color="layer", classes=["cat", "dog", "bee"])
+    figure = print_figure.figure(layered(18), layers=True, fill="margin", edge_color="layer", classes=["cat", "dog", "bee"])
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110)
     compare("paper-layers", np.asarray(Image.open(stream).convert("RGB")))
 
 
 def test_round_lengths():
-    assert [papers.round_length(x) for x in (1.0, 4.9, 5.0, 0.021, 999)] == pytest.approx([1, 2, 5, 0.02, 500])
+    assert [print_figure.round_length(x) for x in (1.0, 4.9, 5.0, 0.021, 999)] == pytest.approx([1, 2, 5, 0.02, 500])
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from PIL import Image
 from small_runs import STEPS, network, write_run
 from torch import nn
 
-from splineviz import fills, strips
+from splineviz.drawing import fills, side_by_side
+from splineviz.drawing.video import read_frame
 from splineviz.errors import DataError
-from splineviz.films import read_frame
 from splineviz.geometry.partition import Partition
 from splineviz.jobs.job import LCOptions
 from splineviz.parallels import Parallel, compare
@@ -58,8 +58,8 @@ def test_the_panels_are_those_of_the_runs_and_share_their_colours(runs, tmp_path
     # Each panel moves to the other place, pixel by pixel: same size, same colours.
     a, b = read_frame(made.frames[0]), read_frame(swapped.frames[0])
     unit = 360 / 1080
-    side, gap = 600 * unit, strips.GAP * unit
-    left = (640 - 2 * side - gap - strips.BAR * unit) / 2
+    side, gap = 600 * unit, side_by_side.GAP * unit
+    left = (640 - 2 * side - gap - side_by_side.BAR * unit) / 2
     top, foot = 360 - 968 * unit, 360 - 368 * unit
     rows = slice(round(top) + 3, round(foot) - 3)
 

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from networks import relu_network
 from pictures import assert_nothing_collides, compare, pixels
 
-from splineviz import plates, studies
+from splineviz import studies
+from splineviz.drawing import study_plots
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.metrics.robustness import EPS
@@ -53,29 +54,29 @@ def deep(seed: int) -> Partition:
 
 
 def dynamics() -> Figure:
-    return plates.dynamics(table(), slices(), radius=0.05, phases=(5, 9), eps=EPS, thumbnails=PICTURE)
+    return study_plots.dynamics(table(), slices(), radius=0.05, phases=(5, 9), eps=EPS, thumbnails=PICTURE)
 
 
 def migration() -> Figure:
-    return plates.migration(table(), (5, 9), radius=0.05)
+    return study_plots.migration(table(), (5, 9), radius=0.05)
 
 
 def windows() -> Figure:
-    return plates.windows(table(), {step: (part, *studies.squares(part, 6)) for step, part in slices().items()})
+    return study_plots.windows(table(), {step: (part, *studies.squares(part, 6)) for step, part in slices().items()})
 
 
 def layers() -> Figure:
-    return plates.layers({0: deep(6), 30000: deep(23)})
+    return study_plots.layers({0: deep(6), 30000: deep(23)})
 
 
 def exact() -> Figure:
-    return plates.exact(table(), studies.RADII, 0.05)
+    return study_plots.exact(table(), studies.RADII, 0.05)
 
 
 def heat() -> Figure:
     u, v = np.meshgrid(*[np.linspace(-1, 1, 24)] * 2)
     counts = np.round(9 * np.exp(-2 * np.abs(u * u + v * v - 0.4)))
-    return plates.heat(
+    return study_plots.heat(
         lines_in_square(30, seed=5), counts, np.maximum(counts - (u > 0.5), 0), 4 * counts, radius=0.04, step=2668
     )
 
@@ -91,14 +92,14 @@ def deformation() -> Figure:
                 for i in range(4)
             }
             found.append({"step": float(step), "radius": r, **bent})
-    return plates.deformation(found, radius=0.05)
+    return study_plots.deformation(found, radius=0.05)
 
 
 def comparison() -> Figure:
     tables = {}
     for at, name in enumerate(("width 100", "width 200", "width 400")):
         tables[name] = [{k: v * (1 - 0.15 * at) if k != "step" else v for k, v in row.items()} for row in rows(STEPS)]
-    return plates.comparison(tables, radius=0.05, about="network")
+    return study_plots.comparison(tables, radius=0.05, about="network")
 
 
 def relief() -> Figure:
@@ -106,7 +107,7 @@ def relief() -> Figure:
         step: partition(relu_network(seed, 2, 12, 8, 1), Plane(np.zeros(2), np.eye(2)), window=2.0)
         for step, seed in ((0, 2), (3000, 3))
     }
-    return plates.relief(flat)
+    return study_plots.relief(flat)
 
 
 FIGURES = {f.__name__: f for f in (dynamics, migration, windows, layers, exact, heat, deformation, comparison, relief)}

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from splineviz import films, reels
+from splineviz.drawing import film, video
 from splineviz.errors import DataError
 
 
@@ -19,8 +19,8 @@ def picture(k: int) -> np.ndarray:
     return pixels
 
 
-def shots(folder: Path, count: int = 5, key: str = "a") -> list[reels.Shot]:
-    return [reels.Shot(folder / f"{k}.png", f"{key}{k}", lambda k=k: picture(k), f"picture {k}") for k in range(count)]  # type: ignore[misc]
+def shots(folder: Path, count: int = 5, key: str = "a") -> list[film.Shot]:
+    return [film.Shot(folder / f"{k}.png", f"{key}{k}", lambda k=k: picture(k), f"picture {k}") for k in range(count)]  # type: ignore[misc]
 
 
 def decoded(path: Path) -> list[np.ndarray]:
@@ -30,24 +30,24 @@ def decoded(path: Path) -> list[np.ndarray]:
 
 def test_pictures_and_films_come_out_in_order(tmp_path):
     said: list[tuple[int, str]] = []
-    reel = reels.shoot(shots(tmp_path), tmp_path, formats=["mp4", "gif", "mp4"], fps=2, progress=lambda *c: said.append(c))
+    reel = film.shoot(shots(tmp_path), tmp_path, formats=["mp4", "gif", "mp4"], fps=2, progress=lambda *c: said.append(c))
     assert reel.drawn == 5 and [path.name for path in reel.videos] == ["animation.mp4", "animation.gif"]
     assert said == [(k + 1, f"picture {k}") for k in range(5)]
     frames = decoded(reel.videos[0])
-    assert len(frames) == 4 + 2 * films.HOLD
+    assert len(frames) == 4 + 2 * video.HOLD
     for k, frame in enumerate(frames[:5]):
         assert np.abs(frame.astype(int) - picture(k)).mean() < 6
-        np.testing.assert_array_equal(films.read_frame(tmp_path / f"{k}.png"), picture(k))
+        np.testing.assert_array_equal(video.read_frame(tmp_path / f"{k}.png"), picture(k))
 
 
 def test_a_film_of_old_and_new_pictures(tmp_path):
-    reels.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2)
+    film.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2)
     (tmp_path / "2.png").unlink()
     (tmp_path / "animation.mp4").unlink()
-    reel = reels.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2)
-    assert reel.drawn == 1 and len(decoded(reel.videos[0])) == 4 + 2 * films.HOLD
+    reel = film.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2)
+    assert reel.drawn == 1 and len(decoded(reel.videos[0])) == 4 + 2 * video.HOLD
     before = reel.videos[0].stat().st_mtime_ns
-    assert reels.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2).drawn == 0
+    assert film.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2).drawn == 0
     assert reel.videos[0].stat().st_mtime_ns == before
 
 
@@ -58,18 +58,18 @@ def test_painting_that_fails_leaves_whole_pictures_and_no_film(tmp_path, error):
     def broken() -> np.ndarray:
         raise error("the brush")
 
-    some = [*shots(tmp_path, 4), reels.Shot(tmp_path / "4.png", "k", broken)]
+    some = [*shots(tmp_path, 4), film.Shot(tmp_path / "4.png", "k", broken)]
     with pytest.raises(error, match="the brush"):
-        reels.shoot(some, tmp_path, formats=["mp4", "webm"], fps=2)
+        film.shoot(some, tmp_path, formats=["mp4", "webm"], fps=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "1.png", "2.png", "3.png"]
     assert not [t for t in threading.enumerate() if t not in before]
 
 
 def test_an_encoder_that_fails_is_heard(tmp_path, monkeypatch):
     before = threading.enumerate()
-    monkeypatch.setitem(films.CODECS, "mp4", ("no-such-codec", "yuv420p", {}, {}))
+    monkeypatch.setitem(video.CODECS, "mp4", ("no-such-codec", "yuv420p", {}, {}))
     with pytest.raises(Exception, match="no-such-codec"):
-        reels.shoot(shots(tmp_path, 9), tmp_path, formats=["mp4"], fps=2)
+        film.shoot(shots(tmp_path, 9), tmp_path, formats=["mp4"], fps=2)
     assert not [t for t in threading.enumerate() if t not in before]
 
 
@@ -86,11 +86,11 @@ def test_few_pictures_wait_however_slow_the_encoder(tmp_path, monkeypatch):
         most[0] = max(most[0], waiting[0])
         return picture(1)
 
-    monkeypatch.setattr(reels, "save_stream", slow)
-    reels.shoot([reels.Shot(tmp_path / f"{k}.png", "k", paint) for k in range(12)], tmp_path, formats=["mp4"], fps=2)
-    assert most[0] <= reels.AHEAD + 3  # what waits, what is encoded, what waits for its place, what is painted
+    monkeypatch.setattr(film, "save_stream", slow)
+    film.shoot([film.Shot(tmp_path / f"{k}.png", "k", paint) for k in range(12)], tmp_path, formats=["mp4"], fps=2)
+    assert most[0] <= film.AHEAD + 3  # what waits, what is encoded, what waits for its place, what is painted
 
 
 def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(DataError, match="some of mp4, webm, webp, apng, gif, got avi"):
-        reels.shoot(shots(tmp_path), tmp_path, formats=["avi"], fps=2)
+        film.shoot(shots(tmp_path), tmp_path, formats=["avi"], fps=2)

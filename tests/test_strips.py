@@ -11,8 +11,8 @@ import pytest
 from arrangement import lines_in_square, rows
 from pictures import assert_nothing_collides, compare
 
+from splineviz.drawing.side_by_side import MOST, Picture, StripPainter
 from splineviz.errors import DataError
-from splineviz.strips import MOST, Picture, StripPainter
 
 STEPS = [0, 1, 2, 5, 10, 30, 100, 300, 1000, 2668, 10000, 30000]
 OPTIONS = {"thumbnails": [np.eye(8)] * 3, "radius": 0.005, "num_vectors": 25}

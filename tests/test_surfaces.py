@@ -12,8 +12,8 @@ from arrangement import jittered_grid, lines_in_square
 from matplotlib.figure import Figure
 from pictures import compare, pixels
 
+from splineviz.drawing.surface import surface
 from splineviz.errors import DataError
-from splineviz.surfaces import surface
 
 
 def axes() -> object:

@@ -20,9 +20,10 @@ from parts import Forward, lin
 from small_runs import write_run
 from torch import nn
 
-from splineviz import draw, export, figures, pages, papers, surfaces
+from splineviz import pages
 from splineviz.__main__ import main
 from splineviz.animate import animate
+from splineviz.drawing import draw, export, figures, print_figure, surface
 from splineviz.errors import CertificateError, PartitionError, TraceError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
@@ -234,10 +235,10 @@ def test_every_picture_says_what_was_swapped(smooth_run: Path) -> None:
     made = figures.frame(part, rows, 0, size=(640, 360))
     assert texts(made).count(NOTE) == 1
     assert NOTE in texts(figures.summary(rows, note=run.note))
-    assert texts(papers.figure([part, part], zooms=[(0.0, 0.0, 0.5)])).count(NOTE) == 1
+    assert texts(print_figure.figure([part, part], zooms=[(0.0, 0.0, 0.5)])).count(NOTE) == 1
     figure = Figure()
     draw.regions(part, ax=figure.add_subplot(121))
-    surfaces.surface(part, ax=figure.add_subplot(122, projection="3d"))
+    surface.surface(part, ax=figure.add_subplot(122, projection="3d"))
     assert texts(figure).count(NOTE) == 2
     assert export.to_svg(part).count(NOTE) == 2 and "<text" in export.to_svg(part)
     meta = pages.describe(pages.open_source(part), fill="slope")
@@ -245,7 +246,7 @@ def test_every_picture_says_what_was_swapped(smooth_run: Path) -> None:
     plain = replace(part, swaps={})
     figure = Figure()
     draw.regions(plain, ax=figure.add_subplot())
-    assert "drawn as" not in texts(figure) + texts(papers.figure(plain)) + export.to_svg(plain)
+    assert "drawn as" not in texts(figure) + texts(print_figure.figure(plain)) + export.to_svg(plain)
 
 
 def test_a_partition_file_cannot_say_anything_else(smooth_run: Path, tmp_path: Path) -> None:

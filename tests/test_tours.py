@@ -16,8 +16,8 @@ from PIL import Image
 from small_runs import network, write_run
 
 from splineviz import cameras
+from splineviz.drawing.video import read_frame
 from splineviz.errors import CheckpointError, DataError
-from splineviz.films import read_frame
 from splineviz.geometry.partition import Partition
 from splineviz.tours import Tour, tour
 from splineviz.training.runs import Run, open_run

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from explorers import STEPS, partition_at, place, settle, shot
 
-from splineviz import curves, fills
+from splineviz.drawing import curves, fills
 
 LAST = len(STEPS) - 1
 LASSO = np.array([[-0.6, -0.4], [0.1, -0.7], [0.8, 0.1], [0.2, 0.2], [-0.1, 0.8]])
@@ -29,7 +29,7 @@ def drawn(page: Any, corners: np.ndarray) -> set[int]:
 @pytest.mark.parametrize(("tool", "shape"), [("box", BOX), ("lasso", LASSO)])
 def test_box_and_lasso_select_the_regions_that_they_touch(page: Any, folder: Path, tool: str, shape: np.ndarray) -> None:
     shapely = pytest.importorskip("shapely")
-    from splineviz.export import to_shapely
+    from splineviz.drawing.export import to_shapely
 
     page.get_by_role("button", name=tool, exact=True).click()
     got = drawn(page, shape[[0, 2]] if tool == "box" else shape)

@@ -53,7 +53,7 @@ examples:
 
 def run(options: Namespace) -> None:
     """Cut some checkpoints with one plane, and lay them out for print."""
-    from splineviz import papers
+    from splineviz.drawing import print_figure
     from splineviz.regions.enumerate import partition as cut
     from splineviz.storage import files, provenance
 
@@ -69,7 +69,7 @@ def run(options: Namespace) -> None:
         for index, checkpoint in enumerate(checkpoints):
             partitions.append(cut(run.program(checkpoint), plane, window=options.window))
             tick(index + 1, len(checkpoints), f"step {checkpoint.step:,}")
-    made = papers.figure(
+    made = print_figure.figure(
         partitions,
         titles=() if options.layers else [f"step {checkpoint.step:,}" for checkpoint in checkpoints],
         zooms=options.zoom,

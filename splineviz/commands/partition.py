@@ -104,7 +104,7 @@ def _picture(
 ) -> None:
     from matplotlib.figure import Figure
 
-    from splineviz import draw, fills, surfaces
+    from splineviz.drawing import draw, fills, surface
     from splineviz.storage import files, provenance
 
     look = opened.look(options)
@@ -113,7 +113,7 @@ def _picture(
     if options.surface is not None:
         del look["edge_color"]
         ax = figure.add_subplot(projection="3d")
-        surfaces.surface(found, output=options.surface, ax=ax, **look)
+        surface.surface(found, output=options.surface, ax=ax, **look)
         ax.tick_params(axis="z", pad=7)
         ax.zaxis.labelpad = 18
     else:

@@ -240,12 +240,12 @@ class Partition:
     # ---- notebooks -----------------------------------------------------------------------------------
 
     def _repr_png_(self) -> bytes:
-        from splineviz import previews  # a door upward, like verify's: this room does not draw
+        from splineviz.drawing import previews  # a door upward, like verify's: this room does not draw
 
         return previews.partition_png(self)
 
     def _repr_html_(self) -> str:
-        from splineviz import previews  # the same door
+        from splineviz.drawing import previews  # the same door
 
         return previews.partition_html(self)
 

@@ -136,12 +136,12 @@ class Plane:
         return convex_polygon(window)
 
     def _repr_html_(self) -> str:
-        from splineviz import previews  # a door upward for notebooks: this room does not draw
+        from splineviz.drawing import previews  # a door upward for notebooks: this room does not draw
 
         return previews.plane_html(self)
 
     def _repr_png_(self) -> bytes:
-        from splineviz import previews  # the same door
+        from splineviz.drawing import previews  # the same door
 
         return previews.plane_png(self)
 

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import to_hex
 
-from splineviz import fills
+from splineviz.drawing import fills
 from splineviz.errors import PartitionError
 from splineviz.geometry.partition import Partition
 from splineviz.storage import files

@@ -36,9 +36,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from splineviz import draw
-from splineviz.canvases import FRAME_STYLE, Canvas, Panel, frame_size
-from splineviz.curves import (
+from splineviz.drawing import draw
+from splineviz.drawing.canvas import FRAME_STYLE, Canvas, Panel, frame_size
+from splineviz.drawing.curves import (
     CHARTS,
     DASHED,
     TRAINING,

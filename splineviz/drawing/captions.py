@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from splineviz.curves import Row, column
+from splineviz.drawing.curves import Row, column
 
 
 def captions(table: Sequence[Row], *, fps: float, hold: float, tweens: int = 0, note: str = "") -> str:

@@ -28,7 +28,7 @@ from av.video.reformatter import Colorspace
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from splineviz import curves, draw
+from splineviz.drawing import curves, draw
 from splineviz.errors import DataError
 from splineviz.storage import files
 

@@ -33,9 +33,8 @@ from matplotlib.transforms import Affine2D, Bbox
 from PIL import Image
 
 from splineviz._kernels import raster
-from splineviz.anchors import anchors, thumbnail
-from splineviz.errors import FloatArray, to_float_array
-from splineviz.fills import (
+from splineviz.drawing.anchors import anchors, thumbnail
+from splineviz.drawing.fills import (
     CMAP,
     PALETTES,
     color_limits,
@@ -48,6 +47,7 @@ from splineviz.fills import (
     padded,
     shared_limits,
 )
+from splineviz.errors import FloatArray, to_float_array
 from splineviz.geometry.partition import Partition
 
 __all__ = [

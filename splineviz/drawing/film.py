@@ -21,8 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Full, Queue
 
-from splineviz.errors import DataError
-from splineviz.films import (
+from splineviz.drawing.video import (
     CODECS,
     FORMATS,
     GIF_WIDTH,
@@ -35,6 +34,7 @@ from splineviz.films import (
     save_stream,
     save_video,
 )
+from splineviz.errors import DataError
 from splineviz.storage import files
 
 AHEAD = 2

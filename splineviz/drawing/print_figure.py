@@ -36,11 +36,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
-from splineviz import draw, fills
+from splineviz.drawing import draw, fills
+from splineviz.drawing.figures import PAPER_STYLE
+from splineviz.drawing.print_layout import Bar, Layout
 from splineviz.errors import DataError
-from splineviz.figures import PAPER_STYLE
 from splineviz.geometry.partition import Partition
-from splineviz.layouts import Bar, Layout
 
 WIDTHS = {"column": 3.25, "double": 6.75}
 """Width of a figure across one and two columns, in inches."""

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from splineviz import draw, fills
+from splineviz.drawing import draw, fills
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 

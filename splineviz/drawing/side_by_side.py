@@ -25,9 +25,9 @@ import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 
-from splineviz import draw
-from splineviz.canvases import FRAME_STYLE, Canvas, Panel, frame_size
-from splineviz.curves import (
+from splineviz.drawing import draw
+from splineviz.drawing.canvas import FRAME_STYLE, Canvas, Panel, frame_size
+from splineviz.drawing.curves import (
     ACCURACY,
     COMPLEXITY,
     REGIONS,

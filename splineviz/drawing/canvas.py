@@ -21,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from splineviz import draw, fills
+from splineviz.drawing import draw, fills
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 

@@ -30,10 +30,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from splineviz import curves, draw, fills, surfaces
-from splineviz.curves import RANDOM, TEST, TRAIN, Row
+from splineviz.drawing import curves, draw, fills, surface
+from splineviz.drawing.curves import RANDOM, TEST, TRAIN, Row
+from splineviz.drawing.figures import PAPER_STYLE
 from splineviz.errors import FloatArray
-from splineviz.figures import PAPER_STYLE
 from splineviz.geometry.partition import Partition
 
 WIDTH = 6.75
@@ -291,7 +291,7 @@ def relief(slices: Mapping[int, Partition]) -> Figure:
         for at, (step, part) in enumerate(slices.items()):
             place = (at / len(slices) - 0.02, -0.06, 1.0 / len(slices), 1.08)
             ax: Any = figure.add_axes(place, projection="3d")
-            surfaces.surface(part, ax=ax)
+            surface.surface(part, ax=ax)
             said = f"step {step:,}: {part.num_regions:,} regions"
             figure.text(at / len(slices) + 0.02, 0.97, said, va="top", weight="bold")
             ax.tick_params(labelsize=6.0, pad=-2)

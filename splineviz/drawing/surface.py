@@ -21,7 +21,7 @@ from matplotlib.colors import LightSource
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection  # type: ignore[import-untyped]
 
-from splineviz import fills
+from splineviz.drawing import fills
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.partition import Partition
 
