@@ -24,8 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from splineviz import errors
-    from splineviz.animate import animate
-    from splineviz.callbacks import lightning_callback
     from splineviz.drawing import draw, export, figures
     from splineviz.drawing.print_figure import figure
     from splineviz.drawing.surface import surface
@@ -42,8 +40,6 @@ if TYPE_CHECKING:
     from splineviz.metrics.knot_density import KnotDensity, boundary_density, gradient_complexity
     from splineviz.metrics.liveness import liveness
     from splineviz.metrics.robustness import robust_accuracy
-    from splineviz.monitors import Monitor
-    from splineviz.parallels import compare
     from splineviz.regions import certificate
     from splineviz.regions.certificate import CertificateReport, verify
     from splineviz.regions.crossings import Crossings, crossings
@@ -52,12 +48,16 @@ if TYPE_CHECKING:
     from splineviz.regions.parts import Part, part
     from splineviz.regions.sewing import sew
     from splineviz.regions.tiles import Tile, tiles
-    from splineviz.tours import tour
     from splineviz.tracing.program import Program
     from splineviz.tracing.trace import trace
     from splineviz.training import recipes, runs
     from splineviz.training.recorder import Recorder
     from splineviz.training.runs import Run, open_run
+    from splineviz.workflows.animate import animate
+    from splineviz.workflows.compare import compare
+    from splineviz.workflows.lightning import lightning_callback
+    from splineviz.workflows.monitor import Monitor
+    from splineviz.workflows.tour import tour
 
 __version__ = "0.1.0"
 
@@ -126,7 +126,7 @@ _HOMES = {
     "KnotDensity": "metrics.knot_density",
     "LCOptions": "jobs.job",
     "LocalComplexity": "metrics.complexity",
-    "Monitor": "monitors",
+    "Monitor": "workflows.monitor",
     "Part": "regions.parts",
     "Partition": "geometry.partition",
     "Plane": "geometry.plane",
@@ -135,16 +135,16 @@ _HOMES = {
     "Run": "training.runs",
     "Sweep": "jobs.sweep",
     "Tile": "regions.tiles",
-    "animate": "animate",
+    "animate": "workflows.animate",
     "boundary_density": "metrics.knot_density",
-    "compare": "parallels",
+    "compare": "workflows.compare",
     "figure": "drawing.print_figure",
     "crossings": "regions.crossings",
     "deformation": "metrics.deformation",
     "estimate": "regions.estimates",
     "explore": "explore",
     "gradient_complexity": "metrics.knot_density",
-    "lightning_callback": "callbacks",
+    "lightning_callback": "workflows.lightning",
     "liveness": "metrics.liveness",
     "local_complexity": "metrics.complexity",
     "measure_run": "jobs.sweep",
@@ -157,7 +157,7 @@ _HOMES = {
     "tidy": "metrics.columns",
     "tiles": "regions.tiles",
     "sweep": "jobs.sweep",
-    "tour": "tours",
+    "tour": "workflows.tour",
     "trace": "tracing.trace",
     "verify": "regions.certificate",
     "window_for": "regions.estimates",

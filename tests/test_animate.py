@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-from splineviz.animate import Animation, animate
 from splineviz.drawing.draw import color_limits
 from splineviz.drawing.fills import shared_limits
 from splineviz.drawing.video import comment_of, save_frame, save_video
@@ -23,6 +22,7 @@ from splineviz.geometry.partition import Partition
 from splineviz.jobs.job import LCOptions
 from splineviz.training.recorder import Recorder
 from splineviz.training.runs import open_run
+from splineviz.workflows.animate import Animation, animate
 
 SIZE = (480, 270)
 STEPS = (0, 1, 4)

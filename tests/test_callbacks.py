@@ -15,9 +15,9 @@ from test_loggers import read_events
 from torch import Tensor, nn
 
 import splineviz as sv
-from splineviz import callbacks
 from splineviz.errors import CheckpointError
-from splineviz.monitors import Monitor
+from splineviz.workflows import lightning
+from splineviz.workflows.monitor import Monitor
 
 pytorch_lightning = pytest.importorskip("pytorch_lightning")
 
@@ -89,7 +89,7 @@ def test_part_of_the_module_by_name_or_function(tmp_path):
 
 
 def test_without_lightning_it_says_what_to_install(tmp_path, monkeypatch):
-    for name in callbacks.PACKAGES:
+    for name in lightning.PACKAGES:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(builtins, "__import__", builtins.__import__)
     with pytest.raises(ImportError, match="pip install lightning"):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from small_runs import network
 
-from splineviz import cameras
 from splineviz.errors import DataError, PlaneError
 from splineviz.geometry.plane import Plane
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.trace import trace
+from splineviz.workflows import views as cameras
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from small_runs import write_run
 
-from splineviz.comparisons import followed, measured
 from splineviz.jobs.job import LCOptions
 from splineviz.metrics.complexity import local_complexity
 from splineviz.storage.cache import Ledger
 from splineviz.training.architectures import mlp
 from splineviz.training.recipes import RECIPES
 from splineviz.training.runs import open_run
+from splineviz.workflows.run_curves import followed, measured
 
 
 def test_a_gelu_network_is_followed_while_it_trains(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from splineviz import cameras, commands, flags, pages, reproductions, studies
+from splineviz import commands, flags, pages
 from splineviz.commands.animate import film_options
 from splineviz.drawing import curves, fills, print_figure
 from splineviz.jobs.job import LCOptions
 from splineviz.training import datasets, recipes
+from splineviz.workflows import reproduce, study, views
 
 SCREENS = Path(__file__).parent / "help"
 COMMANDS = ("", *commands.COMMANDS)
@@ -57,10 +58,10 @@ def test_names_and_defaults_are_those_of_the_rooms_that_own_them() -> None:
     assert list(flags.RECIPES) == recipes.recipe_names()
     assert sorted(flags.DATA) == datasets.data_names()
     assert flags.EXPLORED == pages.FILLS
-    assert flags.TOURS == cameras.KINDS
-    assert flags.STUDIES == studies.STUDIES
+    assert flags.TOURS == views.KINDS
+    assert flags.STUDIES == study.STUDIES
     assert flags.PANELS == tuple(curves.CHARTS) and flags.PANELS[:3] == curves.PANELS
-    assert flags.REPRODUCTIONS == tuple(reproductions.REPRODUCTIONS)
+    assert flags.REPRODUCTIONS == tuple(reproduce.REPRODUCTIONS)
     options = commands.parser().parse_args(["animate", "run"])
     paper = LCOptions()
     assert (options.lc_radius, options.lc_vectors, options.lc_points) == (paper.radius, paper.num_vectors, paper.points)

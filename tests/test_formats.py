@@ -11,13 +11,13 @@ import torch
 from makers import FORMATS, make_network
 from small_runs import network, samples
 
-from splineviz.animate import animate
 from splineviz.errors import CheckpointError, DataError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs.job import LCOptions
 from splineviz.training import user_code
 from splineviz.training.runs import open_run
 from splineviz.training.samples import Data
+from splineviz.workflows.animate import animate
 
 QUICK = LCOptions(points=5, num_vectors=2)
 DATA = Data.of(samples(0), domain=(0, 1))

@@ -13,7 +13,7 @@ import splineviz as sv
 ORDERS = {
     "function first": "import splineviz as sv; sv.partition; sv.animate; import splineviz.partition, splineviz.animate",
     "submodule first": "import splineviz.partition, splineviz.animate, splineviz as sv",
-    "submodule by name": "from splineviz.geometry.partition import Report; from splineviz.animate import KEY; import splineviz as sv",
+    "submodule by name": "from splineviz.geometry.partition import Report; from splineviz.workflows.animate import KEY; import splineviz as sv",
     "through a room above": "import splineviz.figures, splineviz.regions.enumerate, splineviz as sv",
     "importlib": "import importlib; importlib.import_module('splineviz.partition'); import splineviz as sv",
     "star": "from splineviz import *; import splineviz as sv; import splineviz.animate",

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from splineviz import loggers
 from splineviz.errors import DataError
+from splineviz.workflows import loggers
 
 PICTURE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 14
 STEPS = {0: (3.0, None), 5: (7.0, PICTURE)}

@@ -16,8 +16,8 @@ import splineviz as sv
 from splineviz.errors import DataError
 from splineviz.jobs import sweep
 from splineviz.jobs.job import LCOptions, choose_samples
-from splineviz.monitors import Monitor
 from splineviz.training.recorder import Recorder
+from splineviz.workflows.monitor import Monitor
 
 LC = LCOptions(points=6, num_vectors=3)
 

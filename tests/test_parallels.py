@@ -21,8 +21,8 @@ from splineviz.drawing.video import read_frame
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs.job import LCOptions
-from splineviz.parallels import Parallel, compare
 from splineviz.training.runs import Run, open_run
+from splineviz.workflows.compare import Parallel, compare
 
 OPTIONS = {"size": (640, 360), "lc": LCOptions(points=5, num_vectors=2)}
 

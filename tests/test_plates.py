@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from networks import relu_network
 from pictures import assert_nothing_collides, compare, pixels
 
-from splineviz import studies
 from splineviz.drawing import study_plots
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.metrics.robustness import EPS
 from splineviz.regions.enumerate import partition
+from splineviz.workflows import study
 
 STEPS = [0, 1, 2, 5, 10, 30, 100, 300, 1000, 2668, 10000, 30000]
 PICTURE = [np.add.outer(np.arange(8), np.arange(8)) % 5 / 4.0] * 3
@@ -37,8 +37,8 @@ def table() -> list[dict[str, float]]:
             "regions_away": 40.0 - 6 * t,
             "regions_away_band": 3.0,
         }
-        counts = {f"exact_{r:g}": 30 * r * (5 + t) for r in studies.RADII}
-        counts |= {f"sampled_{r:g}": 30 * r * (5 + t) * (1 - 0.2 * r * t) for r in studies.RADII}
+        counts = {f"exact_{r:g}": 30 * r * (5 + t) for r in study.RADII}
+        counts |= {f"sampled_{r:g}": 30 * r * (5 + t) * (1 - 0.2 * r * t) for r in study.RADII}
         found.append({**row, **robust, **dense, **near, **counts, "crossings": round(400 - 50 * t)})
     return found
 
@@ -62,7 +62,7 @@ def migration() -> Figure:
 
 
 def windows() -> Figure:
-    return study_plots.windows(table(), {step: (part, *studies.squares(part, 6)) for step, part in slices().items()})
+    return study_plots.windows(table(), {step: (part, *study.squares(part, 6)) for step, part in slices().items()})
 
 
 def layers() -> Figure:
@@ -70,7 +70,7 @@ def layers() -> Figure:
 
 
 def exact() -> Figure:
-    return study_plots.exact(table(), studies.RADII, 0.05)
+    return study_plots.exact(table(), study.RADII, 0.05)
 
 
 def heat() -> Figure:
@@ -126,4 +126,4 @@ def test_no_text_is_cut_off_or_covered(name: str) -> None:
 
 
 def test_every_study_has_a_golden_image() -> None:
-    assert set(studies.STUDIES) <= set(FIGURES)
+    assert set(study.STUDIES) <= set(FIGURES)

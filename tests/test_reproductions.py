@@ -13,12 +13,12 @@ import pytest
 import torch
 from small_runs import write_run
 
-from splineviz import reproductions
 from splineviz.errors import DataError
-from splineviz.reproductions import REPRODUCTIONS, Reproduction, reproduce
 from splineviz.training import recipes
 from splineviz.training.architectures import mlp
 from splineviz.training.runs import open_run
+from splineviz.workflows import reproduce as reproductions
+from splineviz.workflows.reproduce import REPRODUCTIONS, Reproduction, reproduce
 
 MOONS = recipes.RECIPES["two-moons"]
 SMALL = replace(MOONS, network=partial(mlp, (2, 6, 6, 2)))

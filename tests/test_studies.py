@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 from small_runs import STEPS, write_run
 
-from splineviz import studies
 from splineviz.errors import DataError
 from splineviz.geometry.boundary import distances
 from splineviz.jobs.job import LCOptions
 from splineviz.metrics.robustness import EPS
 from splineviz.regions.enumerate import partition
 from splineviz.training.runs import open_run
+from splineviz.workflows import study
 
 LC = LCOptions(radius=0.05, num_vectors=2, points=6)
 
@@ -30,8 +30,8 @@ def rows(path: Path) -> list[dict[str, float]]:
 def test_every_study_writes_its_table_and_its_picture(tmp_path: Path) -> None:
     write_run(tmp_path / "run")
     out = tmp_path / "out"
-    written = studies.study(open_run(tmp_path / "run"), out=out, window=1.0, lc=LC, points=40, squares=3, attack_steps=2)
-    assert [path.name for path in written] == [f"{name}.{end}" for name in studies.STUDIES for end in ("png", "csv")]
+    written = study.study(open_run(tmp_path / "run"), out=out, window=1.0, lc=LC, points=40, squares=3, attack_steps=2)
+    assert [path.name for path in written] == [f"{name}.{end}" for name in study.STUDIES for end in ("png", "csv")]
     for path in written[::2]:
         with Image.open(path) as picture:
             # one column a layer, so a network of one layer makes a narrow picture
@@ -42,7 +42,7 @@ def test_every_study_writes_its_table_and_its_picture(tmp_path: Path) -> None:
         attacks = [row[f"robust_{eps:g}"] for eps in EPS]
         assert attacks == sorted(attacks, reverse=True) and all(0 <= share <= 1 for share in attacks)
     for row in rows(out / "exact.csv"):
-        for radius in studies.RADII:
+        for radius in study.RADII:
             assert row[f"exact_{radius:g}"] >= row[f"sampled_{radius:g}"] >= 0
         assert row["exact_0.2"] >= row["exact_0.005"]
     for row in rows(out / "windows.csv"):
@@ -65,24 +65,24 @@ def test_the_peak_ends_the_ascent() -> None:
     def table(*values: float) -> list[dict[str, float]]:
         return [{"lc_train": value} for value in values]
 
-    assert studies.peak(table(4.9, 1.7, 3.0, 4.0, 2.0, 0.5)) == 3
-    assert studies.peak(table(0.1, 1.7, 3.0, 4.0, 2.0)) == 3
-    assert studies.peak(table(5.0, 4.0, 3.0)) == 0
-    assert studies.peak(table(np.nan, 1.0, 2.0)) == 0
+    assert study.peak(table(4.9, 1.7, 3.0, 4.0, 2.0, 0.5)) == 3
+    assert study.peak(table(0.1, 1.7, 3.0, 4.0, 2.0)) == 3
+    assert study.peak(table(5.0, 4.0, 3.0)) == 0
+    assert study.peak(table(np.nan, 1.0, 2.0)) == 0
 
 
 def test_two_moments_are_shown_even_where_training_stops_at_the_peak() -> None:
     def table(*values: float) -> list[dict[str, float]]:
         return [{"lc_train": value} for value in values]
 
-    assert studies.moments(table(4.9, 1.7, 3.0, 4.0, 2.0, 0.5)) == (3, 5)
-    assert studies.moments(table(4.9, 1.7, 3.0, 4.0)) == (1, 3)
-    assert studies.moments(table(5.0, 4.0, 3.0)) == (0, 2)
+    assert study.moments(table(4.9, 1.7, 3.0, 4.0, 2.0, 0.5)) == (3, 5)
+    assert study.moments(table(4.9, 1.7, 3.0, 4.0)) == (1, 3)
+    assert study.moments(table(5.0, 4.0, 3.0)) == (0, 2)
 
 
 def test_a_curve_without_rise_or_fall_has_no_phases() -> None:
-    assert studies.phases([{"lc_train": value} for value in (4.9, 1.7, 3.0, 4.0, 2.0, 0.5)]) == (1, 3)
-    assert studies.phases([{"lc_train": value} for value in (5.0, 4.0, 3.0)]) is None
+    assert study.phases([{"lc_train": value} for value in (4.9, 1.7, 3.0, 4.0, 2.0, 0.5)]) == (1, 3)
+    assert study.phases([{"lc_train": value} for value in (5.0, 4.0, 3.0)]) is None
 
 
 def test_squares_lie_at_the_boundary_and_away_from_it(tmp_path: Path) -> None:
@@ -91,14 +91,14 @@ def test_squares_lie_at_the_boundary_and_away_from_it(tmp_path: Path) -> None:
     part = partition(run.program(run.checkpoints[0]), run.plane(), window=4.0)
     line = part.decision_boundary()
     assert len(line)
-    near, away, side = studies.squares(part, 12)
+    near, away, side = study.squares(part, 12)
     assert side == pytest.approx(0.05 * 8.0) and len(near) == 12 and len(away) > 0
     assert distances(near, line).max() < 1e-9
     assert distances(away, line).min() >= 2 * side
     for centres in (near, away):
         assert (np.abs(centres - part.window.mean(axis=0)) <= 4.0 - side / 2).all(), "the window holds them"
     nothing = replace(part, outputs=0 * part.outputs + [1.0, 0, 0])
-    near, away, side = studies.squares(nothing, 12)
+    near, away, side = study.squares(nothing, 12)
     assert len(near) == len(away) == 0
 
 
@@ -106,11 +106,11 @@ def test_a_second_call_only_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write_run(tmp_path / "run")
     settings = {"out": tmp_path / "out", "window": 1.0, "lc": LC, "points": 10, "squares": 2, "attack_steps": 1}
     names = ["dynamics", "exact", "windows"]
-    studies.study(open_run(tmp_path / "run"), names, **settings)
+    study.study(open_run(tmp_path / "run"), names, **settings)
     before = [(tmp_path / "out" / f"{name}.csv").read_text() for name in names]
     for slow in ("attacked", "_counted", "enumerated"):
-        monkeypatch.setattr(studies, slow, lambda *a, **k: pytest.fail("measured again"))
-    studies.study(open_run(tmp_path / "run"), names, **settings)
+        monkeypatch.setattr(study, slow, lambda *a, **k: pytest.fail("measured again"))
+    study.study(open_run(tmp_path / "run"), names, **settings)
     assert before == [(tmp_path / "out" / f"{name}.csv").read_text() for name in names]
 
 
@@ -118,6 +118,6 @@ def test_refusals(tmp_path: Path) -> None:
     write_run(tmp_path / "run")
     run = open_run(tmp_path / "run")
     with pytest.raises(DataError, match="expected some of dynamics, migration, .*, deformation, got fig9"):
-        studies.study(run, ["fig9"], out=tmp_path / "out")
+        study.study(run, ["fig9"], out=tmp_path / "out")
     with pytest.raises(DataError, match=r"window: expected one wider than 0\.8"):
-        studies.study(run, ["exact"], out=tmp_path / "out", window=0.2, lc=LC)
+        study.study(run, ["exact"], out=tmp_path / "out", window=0.2, lc=LC)

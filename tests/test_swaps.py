@@ -22,7 +22,6 @@ from torch import nn
 
 from splineviz import pages
 from splineviz.__main__ import main
-from splineviz.animate import animate
 from splineviz.drawing import draw, export, figures, print_figure, surface
 from splineviz.errors import CertificateError, PartitionError, TraceError
 from splineviz.geometry.partition import Partition
@@ -38,6 +37,7 @@ from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import TARGETS, read, swapped
 from splineviz.tracing.trace import trace
 from splineviz.training.runs import open_run
+from splineviz.workflows.animate import animate
 
 MODULES: dict[str, tuple[nn.Module, nn.Module]] = {
     "gelu": (nn.GELU("tanh"), nn.ReLU()),

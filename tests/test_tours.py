@@ -15,12 +15,12 @@ from pictures import compare
 from PIL import Image
 from small_runs import network, write_run
 
-from splineviz import cameras
 from splineviz.drawing.video import read_frame
 from splineviz.errors import CheckpointError, DataError
 from splineviz.geometry.partition import Partition
-from splineviz.tours import Tour, tour
 from splineviz.training.runs import Run, open_run
+from splineviz.workflows import views
+from splineviz.workflows.tour import Tour, tour
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def make(run: Run, out: Path, kind: str, **options: object) -> Tour:
     return tour(run, kind, out=out, size=(480, 270), frames=3, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", cameras.KINDS)
+@pytest.mark.parametrize("kind", views.KINDS)
 def test_everything_is_written_and_a_second_call_changes_nothing(run, tmp_path, kind):
     way = {"to": (0.1, 0.0)} if kind == "zoom" else {}  # there is no decision boundary to find
     made = make(run, tmp_path, kind, formats=["mp4", "gif"], **way)

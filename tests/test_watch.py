@@ -6,13 +6,13 @@ import pytest
 import torch
 from small_runs import network, nudge, samples
 
-from splineviz import watch as watching
 from splineviz.errors import CheckpointError, DataError
 from splineviz.jobs.job import LCOptions
 from splineviz.training.recorder import Recorder
 from splineviz.training.runs import open_run
 from splineviz.training.samples import Data
-from splineviz.watch import watch
+from splineviz.workflows import watch as watching
+from splineviz.workflows.watch import watch
 
 SMALL = {"size": (320, 180), "formats": ("gif",), "lc": LCOptions(points=5, num_vectors=2)}
 

@@ -70,7 +70,7 @@ def film_options(options: Namespace) -> dict[str, Any]:
 
 def run(options: Namespace) -> None:
     """Measure and draw every checkpoint of a run, and make the film."""
-    from splineviz.animate import animate as make
+    from splineviz.workflows.animate import animate as make
 
     run = opened.open_run(options)
     with opened.engine(options) as jobs, terminal.bar("animating") as tick:

@@ -43,7 +43,7 @@ examples:
 def run(options: Namespace) -> None:
     """Film runs side by side at the same steps, or one run's layers."""
     from splineviz.jobs.job import LCOptions
-    from splineviz.parallels import compare
+    from splineviz.workflows.compare import compare
 
     pairs = [opened.open_run(options, path).anchored(options.anchors) for path in options.runs]
     runs = [run for run, _ in pairs]

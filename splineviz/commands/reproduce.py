@@ -52,13 +52,13 @@ examples:
 
 def run(options: Namespace) -> None:
     """Train, measure and draw the figures of the paper."""
-    from splineviz import reproductions
     from splineviz.training.runs import open_run
+    from splineviz.workflows import reproduce
 
     given = None if options.run is None else open_run(options.run)
     for name in dict.fromkeys(options.names):
         with terminal.bar(name) as tick:
-            written = reproductions.reproduce(
+            written = reproduce.reproduce(
                 name, out=options.out, quick=options.quick, run=given, steps=options.steps, seed=options.seed, progress=tick
             )
         for path in written:

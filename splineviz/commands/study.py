@@ -47,11 +47,11 @@ examples:
 
 def run(options: Namespace) -> None:
     """Measure a run and draw the paper's figures about it."""
-    from splineviz import studies
     from splineviz.jobs.job import LCOptions
+    from splineviz.workflows import study
 
     with terminal.bar("studying") as tick:
-        written = studies.study(
+        written = study.study(
             opened.open_run(options),
             options.names or None,
             anchors=options.anchors,

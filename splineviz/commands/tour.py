@@ -48,7 +48,7 @@ examples:
 
 def run(options: Namespace) -> None:
     """Film one checkpoint while the view moves."""
-    from splineviz.tours import tour
+    from splineviz.workflows.tour import tour
 
     with terminal.bar("touring") as tick:
         run = opened.open_run(options)

@@ -35,7 +35,7 @@ examples:
 
 def run(options: Namespace) -> None:
     """Follow a training run, and animate its checkpoints as they appear."""
-    from splineviz.watch import watch
+    from splineviz.workflows.watch import watch
 
     names = options.anchors
 

@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from splineviz import comparisons, loggers
 from splineviz.drawing import fills
 from splineviz.drawing.canvas import frame_size
 from splineviz.drawing.curves import PANELS, training
@@ -35,6 +34,7 @@ from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
 from splineviz.training import runs
+from splineviz.workflows import loggers, run_curves
 
 
 class Monitor:
@@ -108,7 +108,7 @@ class Monitor:
         if _is_smooth(run):
             if lc is None:
                 return _available(run.only([step]).checkpoints[0].metrics), None
-            rows = comparisons.measured(run.only([step]), lc, Ledger(out / "complexity.json"))
+            rows = run_curves.measured(run.only([step]), lc, Ledger(out / "complexity.json"))
             return _available(rows[-1]), None
         # Also what a training that is resumed had measured; not what lies beyond this step, of one that was left.
         asked = _asked(out)

@@ -17,8 +17,8 @@ from typing import Any
 from torch import nn
 
 from splineviz.errors import CheckpointError
-from splineviz.monitors import Monitor
 from splineviz.training.recorder import Recorder
+from splineviz.workflows.monitor import Monitor
 
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 """Under which names Lightning is installed; one that is imported already goes first."""

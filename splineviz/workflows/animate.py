@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from splineviz import tweens
 from splineviz.drawing import captions, figures, fills, film
 from splineviz.drawing.canvas import frame_size
 from splineviz.drawing.curves import PANELS, training
@@ -32,6 +31,7 @@ from splineviz.jobs import sweep
 from splineviz.jobs.job import LCOptions, Result
 from splineviz.storage import files, provenance
 from splineviz.training import runs
+from splineviz.workflows import interpolation
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): half of `total` is measuring, half is drawing."""
@@ -118,7 +118,7 @@ def animate(
         **settings,
     )
     rows = [{name: str(value) for name, value in r.row.items()} for r in results]
-    code = [figures.painters(), files.digest(Path(tweens.__file__).read_bytes())]
+    code = [figures.painters(), files.digest(Path(interpolation.__file__).read_bytes())]
     shown = [list(size), fill, str(cmap), str(edge_color), list(panels)]
     look = files.digest(code, rows, limits, shown, chosen, settings, opened.note)
     shots = _shots(opened, results, folder, tween, look, opened.plane(chosen), window)
@@ -184,7 +184,7 @@ def _loader(result: Result) -> Callable[[], Partition]:
 
 
 def _cutter(run: runs.Run, a: Any, b: Any, share: float, plane: Any, window: Any) -> Callable[[], Partition]:
-    return lambda: tweens.tween(run, a, b, share, plane=plane, window=window)
+    return lambda: interpolation.tween(run, a, b, share, plane=plane, window=window)
 
 
 def _stills(

@@ -20,8 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import cameras
-from splineviz.cameras import View
 from splineviz.drawing import figures, fills, film
 from splineviz.drawing.canvas import frame_size
 from splineviz.drawing.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
@@ -34,6 +32,8 @@ from splineviz.storage import files
 from splineviz.training import state_files
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.runs import Run
+from splineviz.workflows import views as cameras
+from splineviz.workflows.views import View
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): half of `total` is cutting, half is drawing."""

@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from splineviz.animate import Animation, animate
 from splineviz.errors import CheckpointError, DataError
 from splineviz.training.runs import Run
+from splineviz.workflows.animate import Animation, animate
 
 Tell = Callable[[str], None]
 """tell(text): what is seen, when it changes."""

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 
-from splineviz import comparisons, studies
 from splineviz.drawing import study_plots
 from splineviz.errors import DataError
 from splineviz.geometry.plane import Plane
@@ -33,6 +32,8 @@ from splineviz.training.architectures import convnet, mlp
 from splineviz.training.recipes import PAPER_WIDTHS, RECIPES, Recipe
 from splineviz.training.recorder import schedule
 from splineviz.training.runs import Run, open_run
+from splineviz.workflows import run_curves
+from splineviz.workflows import study as studies
 
 Progress = Callable[[int, int, str], None]
 Table = list[dict[str, float]]
@@ -189,10 +190,10 @@ def _of_several(name: str, root: Path, last: int, seed: int, quick: bool, progre
         ledger = Ledger(root / "measured" / where / "rows" / "comparison.json")
         if label in chosen.smooth:
             at = _few(schedule(last)) if quick else None
-            found = comparisons.followed(recipe, lc, ledger, steps=last, at=at, seed=seed, progress=progress)
+            found = run_curves.followed(recipe, lc, ledger, steps=last, at=at, seed=seed, progress=progress)
         else:
             trained = _trained(recipe, root / "runs" / where, last, seed, progress)
-            found = comparisons.measured(_thinned(trained) if quick else trained, lc, ledger, progress)
+            found = run_curves.measured(_thinned(trained) if quick else trained, lc, ledger, progress)
         tables[_said(label, chosen)] = found
     rows = [{"run": float(i)} | row for i, table in enumerate(tables.values()) for row in table]
     return studies.save(root / name, rows, study_plots.comparison(tables, radius=chosen.radius, about=chosen.labels))
