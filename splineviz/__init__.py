@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from splineviz.drawing import draw, export, figures
     from splineviz.drawing.print_figure import figure
     from splineviz.drawing.surface import surface
-    from splineviz.explore import explore
     from splineviz.geometry import boundary
     from splineviz.geometry.partition import Partition
     from splineviz.geometry.plane import Plane
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     from splineviz.training import recipes, runs
     from splineviz.training.recorder import Recorder
     from splineviz.training.runs import Run, open_run
+    from splineviz.viewer.explore import explore
     from splineviz.workflows.animate import animate
     from splineviz.workflows.compare import compare
     from splineviz.workflows.lightning import lightning_callback
@@ -142,7 +142,7 @@ _HOMES = {
     "crossings": "regions.crossings",
     "deformation": "metrics.deformation",
     "estimate": "regions.estimates",
-    "explore": "explore",
+    "explore": "viewer.explore",
     "gradient_complexity": "metrics.knot_density",
     "lightning_callback": "workflows.lightning",
     "liveness": "metrics.liveness",

@@ -10,9 +10,9 @@ import torch
 from explorers import NASTY, STEPS, go_to, model_at, partition_at, place, region_at, settle, shot
 
 import splineviz as sv
-from splineviz import pages
 from splineviz.drawing import draw, fills
 from splineviz.errors import DataError, PartitionError
+from splineviz.viewer import page as pages
 
 # ---- the page ----------------------------------------------------------------------------------------
 

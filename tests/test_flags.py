@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from splineviz import commands, flags, pages
+from splineviz import commands, flags
 from splineviz.commands.animate import film_options
 from splineviz.drawing import curves, fills, print_figure
 from splineviz.jobs.job import LCOptions
 from splineviz.training import datasets, recipes
+from splineviz.viewer import page
 from splineviz.workflows import reproduce, study, views
 
 SCREENS = Path(__file__).parent / "help"
@@ -57,7 +58,7 @@ def test_help_imports_nothing_slow() -> None:
 def test_names_and_defaults_are_those_of_the_rooms_that_own_them() -> None:
     assert list(flags.RECIPES) == recipes.recipe_names()
     assert sorted(flags.DATA) == datasets.data_names()
-    assert flags.EXPLORED == pages.FILLS
+    assert flags.EXPLORED == page.FILLS
     assert flags.TOURS == views.KINDS
     assert flags.STUDIES == study.STUDIES
     assert flags.PANELS == tuple(curves.CHARTS) and flags.PANELS[:3] == curves.PANELS

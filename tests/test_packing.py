@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 import splineviz as sv
-from splineviz import packing
 from splineviz.drawing import fills
 from splineviz.geometry.partition import Partition
+from splineviz.viewer import packing
 
 
 def sliced(outputs: int = 3, window: Any = 2.0) -> Partition:

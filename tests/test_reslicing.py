@@ -10,7 +10,7 @@ from small_runs import STEPS, network, samples, write_run
 import splineviz as sv
 from splineviz.errors import DataError, PlaneError
 from splineviz.geometry.partition import Partition
-from splineviz.reslicing import Slicer, moved
+from splineviz.viewer.reslicing import Slicer, moved
 
 X = samples()[0]
 

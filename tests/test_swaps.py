@@ -20,7 +20,6 @@ from parts import Forward, lin
 from small_runs import write_run
 from torch import nn
 
-from splineviz import pages
 from splineviz.__main__ import main
 from splineviz.drawing import draw, export, figures, print_figure, surface
 from splineviz.errors import CertificateError, PartitionError, TraceError
@@ -37,6 +36,7 @@ from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import TARGETS, read, swapped
 from splineviz.tracing.trace import trace
 from splineviz.training.runs import open_run
+from splineviz.viewer import page
 from splineviz.workflows.animate import animate
 
 MODULES: dict[str, tuple[nn.Module, nn.Module]] = {
@@ -241,7 +241,7 @@ def test_every_picture_says_what_was_swapped(smooth_run: Path) -> None:
     surface.surface(part, ax=figure.add_subplot(122, projection="3d"))
     assert texts(figure).count(NOTE) == 2
     assert export.to_svg(part).count(NOTE) == 2 and "<text" in export.to_svg(part)
-    meta = pages.describe(pages.open_source(part), fill="slope")
+    meta = page.describe(page.open_source(part), fill="slope")
     assert meta["note"] == NOTE
     plain = replace(part, swaps={})
     figure = Figure()

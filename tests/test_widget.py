@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 import splineviz as sv
-from splineviz import pages
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
+from splineviz.viewer import page as pages
 
 anywidget = pytest.importorskip("anywidget")
 

@@ -13,9 +13,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from splineviz import pages
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
+from splineviz.viewer import page
 
 
 def explore(
@@ -40,16 +40,16 @@ def explore(
     Raises DataError on an unknown fill or step, both model and run, or either with html (a file has no network),
     PartitionError on a folder or file without partitions, ImportError when a widget is asked for and anywidget is missing.
     """
-    if fill not in pages.FILLS:
-        raise DataError(f"fill: expected one of {', '.join(pages.FILLS)}, got {fill!r}.")
-    opened = pages.open_source(source, steps=steps, classes=classes)
+    if fill not in page.FILLS:
+        raise DataError(f"fill: expected one of {', '.join(page.FILLS)}, got {fill!r}.")
+    opened = page.open_source(source, steps=steps, classes=classes)
     live = model is not None or run is not None
     if html is not None and live:
         raise DataError("html: expected no model or run with a file, got one; only a notebook can slice again.")
     if samples is not None and not live:
         raise DataError("samples: expected a model or a run to slice with, got neither; pass model= or run=.")
     if html is not None:
-        return pages.write_html(opened, html, fill=fill, outputs=outputs)
+        return page.write_html(opened, html, fill=fill, outputs=outputs)
     try:
         import anywidget  # noqa: F401  # asked for here, so that the message is ours
     except ImportError as error:
@@ -57,8 +57,8 @@ def explore(
             f"explore: expected anywidget for a notebook, got {error}; "
             "pip install 'splineviz[viewer]', or pass html='view.html'."
         ) from error
-    from splineviz.reslicing import Slicer
-    from splineviz.widget import Explorer
+    from splineviz.viewer.reslicing import Slicer
+    from splineviz.viewer.widget import Explorer
 
     first = opened.read(len(opened.steps) - 1)
     slicer = Slicer.of(first, opened.steps, model=model, run=run, samples=samples) if live else None

@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_hex
 
-from splineviz import packing
 from splineviz.drawing import curves, fills
 from splineviz.drawing.anchors import thumbnail
 from splineviz.errors import DataError, PartitionError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.storage import files
+from splineviz.viewer import packing
 
 VIEWER = Path(__file__).parent / "viewer"
 MODULES = (

@@ -22,12 +22,12 @@ import anywidget
 import numpy as np
 import traitlets
 
-from splineviz import pages
 from splineviz.drawing import export
 from splineviz.errors import DataError, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
-from splineviz.reslicing import Slicer, moved
+from splineviz.viewer import page
+from splineviz.viewer.reslicing import Slicer, moved
 
 HELD_REGIONS = 4_000_000
 """Partitions of another slice are kept up to this many regions, of all steps together."""
@@ -36,8 +36,8 @@ HELD_REGIONS = 4_000_000
 class Explorer(anywidget.AnyWidget):
     """A view of a source. Made by `splineviz.explore`; traits: step, camera, fill, selected_ids, anchors, samples."""
 
-    _esm = traitlets.Unicode(pages.script()).tag(sync=True)
-    _css = traitlets.Unicode(pages.style()).tag(sync=True)
+    _esm = traitlets.Unicode(page.script()).tag(sync=True)
+    _css = traitlets.Unicode(page.style()).tag(sync=True)
     meta = traitlets.Dict().tag(sync=True)
     step = traitlets.Int().tag(sync=True)
     camera = traitlets.List(traitlets.Float(), maxlen=3).tag(sync=True)
@@ -47,20 +47,20 @@ class Explorer(anywidget.AnyWidget):
     """What the front end must know of another slice: its number, anchors, picture, and the samples it goes through."""
     anchors = traitlets.List(traitlets.List(traitlets.Float()))
     samples = traitlets.List(traitlets.Int())
-    _source: pages.Source
+    _source: page.Source
     _slicer: Slicer | None
 
     @classmethod
     def on(
-        cls, source: pages.Source, *, fill: str = "slope", outputs: bool | None = None, slicer: Slicer | None = None
+        cls, source: page.Source, *, fill: str = "slope", outputs: bool | None = None, slicer: Slicer | None = None
     ) -> Explorer:
         """A widget on a source; fill, outputs: as `splineviz.explore` takes them; slicer: cuts other slices, or None."""
-        meta = pages.describe(source, fill=fill)
+        meta = page.describe(source, fill=fill)
         if slicer is not None:
             meta |= {"live": True, "samples": slicer.count}
         view = cls(meta=meta, fill=fill, step=source.steps[-1])
         view._source, view._slicer = source, slicer
-        view._outputs = sum(meta["regions"]) <= pages.OUTPUTS_BUDGET if outputs is None else outputs
+        view._outputs = sum(meta["regions"]) <= page.OUTPUTS_BUDGET if outputs is None else outputs
         view._slice, view._ours = 0, True
         view.anchors = meta["anchors"]
         view._ours = False
@@ -78,8 +78,8 @@ class Explorer(anywidget.AnyWidget):
 
     @traitlets.validate("fill")
     def _known_fill(self, proposal: Any) -> str:
-        if proposal["value"] not in pages.FILLS:
-            raise DataError(f"fill: expected one of {', '.join(pages.FILLS)}, got {proposal['value']!r}.")
+        if proposal["value"] not in page.FILLS:
+            raise DataError(f"fill: expected one of {', '.join(page.FILLS)}, got {proposal['value']!r}.")
         return str(proposal["value"])
 
     @traitlets.validate("camera")
@@ -147,7 +147,7 @@ class Explorer(anywidget.AnyWidget):
         said = {"slice": self._slice, "anchors": plane.anchors_uv.tolist(), "samples": list(samples)}
         if not (np.array_equal(plane.origin, old.origin) and np.array_equal(plane.basis, old.basis)):
             # Else the inputs and the camera stay what they are.
-            said["picture"] = pages.picture(plane)
+            said["picture"] = page.picture(plane)
         self._ours = True
         try:
             self.samples, self.anchors = list(samples), said["anchors"]
@@ -175,7 +175,7 @@ class Explorer(anywidget.AnyWidget):
             return
         said = {"kind": "step", "index": index, "slice": sliced}
         try:
-            content = pages.pack_step(self._source.read(index), outputs=self._outputs)
+            content = page.pack_step(self._source.read(index), outputs=self._outputs)
         except (SplinevizError, OSError) as error:
             self.send({**said, "error": str(error)})
         else:
