@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from splineviz import commands, flags
+from splineviz import commands
+from splineviz.commands import flags
 from splineviz.commands.animate import film_options
 from splineviz.drawing import curves, fills, print_figure
 from splineviz.jobs.job import LCOptions

@@ -8,9 +8,9 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from splineviz import surroundings
 from splineviz.__main__ import main
-from splineviz.surroundings import Finding, examine
+from splineviz.commands import environment
+from splineviz.commands.environment import Finding, examine
 
 
 def test_these_surroundings_are_enough() -> None:
@@ -41,7 +41,7 @@ def test_what_is_missing_or_old_is_said_with_its_remedy(monkeypatch: pytest.Monk
     monkeypatch.setattr(
         metadata, "requires", lambda name: ["numpy>=1.26", "torch>=2.6", "rich>=13", 'shapely>=2.0; extra == "export"']
     )
-    found = {finding.topic: finding for finding in [*surroundings._required(), *surroundings._extras()]}
+    found = {finding.topic: finding for finding in [*environment._required(), *environment._extras()]}
     assert found["torch"] == Finding("torch", "2.6.0")
     assert found["numpy"] == Finding("numpy", "1.25.9, older than 1.26; pip install 'numpy>=1.26'", False)
     assert found["rich"] == Finding("rich", "missing; pip install 'rich>=13'", False)
@@ -51,18 +51,18 @@ def test_what_is_missing_or_old_is_said_with_its_remedy(monkeypatch: pytest.Monk
 def test_a_cache_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file" / "under"))
-    assert not surroundings._cache().fine
+    assert not environment._cache().fine
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "fresh"))
-    assert surroundings._cache().fine
+    assert environment._cache().fine
 
 
 def test_the_command_says_all_and_refuses_what_will_not_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(surroundings, "examine", lambda: iter([Finding("torch", "2.13.0")]))
+    monkeypatch.setattr(environment, "examine", lambda: iter([Finding("torch", "2.13.0")]))
     assert main(["doctor"]) == 0
     assert "2.13.0" in capsys.readouterr().out
-    monkeypatch.setattr(surroundings, "examine", lambda: iter([Finding("films", "none", False), Finding("torch", "2.13.0")]))
+    monkeypatch.setattr(environment, "examine", lambda: iter([Finding("films", "none", False), Finding("torch", "2.13.0")]))
     assert main(["doctor"]) == 2
     captured = capsys.readouterr()
     assert "none" in captured.out and "trouble with films" in captured.err

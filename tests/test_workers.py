@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from splineviz.workers import Stack
+from splineviz.threads import Stack
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -46,7 +46,7 @@ def test_ctrl_c_ends_the_process_in_order():
     # In a process of its own: threads left behind would abort it when the interpreter goes.
     code = """
 import _thread, threading, time
-from splineviz.workers import Stack
+from splineviz.threads import Stack
 def work(n):
     time.sleep(0.02)
     return [n + 1]

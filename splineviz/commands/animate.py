@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, opened, terminal
 
 
 def add(commands: Any) -> None:

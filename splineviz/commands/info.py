@@ -5,8 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, opened, terminal
 
 
 def add(commands: Any) -> None:

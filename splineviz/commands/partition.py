@@ -9,8 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, opened, terminal
 
 if TYPE_CHECKING:
     from splineviz.geometry.partition import Partition
@@ -58,7 +57,7 @@ examples:
 def run(options: Namespace) -> None:
     """Cut one checkpoint with one plane; write the partition, a picture of it, or both."""
     from splineviz.regions.enumerate import partition as cut
-    from splineviz.workers import available
+    from splineviz.threads import available
 
     run = opened.open_run(options)
     checkpoint = opened.at_step(run, options.step)

@@ -6,8 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import terminal
+from splineviz.commands import flags, terminal
 
 
 def add(commands: Any) -> None:

@@ -6,8 +6,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import animate, opened
+from splineviz.commands import animate, flags, opened
 
 
 def add(commands: Any) -> None:

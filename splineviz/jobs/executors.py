@@ -29,7 +29,7 @@ import torch
 from splineviz.errors import DataError, JobError
 from splineviz.jobs.job import Busy, Failure, Job, Outcome, Result, attempt, failed
 from splineviz.storage import locks
-from splineviz.workers import available
+from splineviz.threads import available
 
 IN_FLIGHT = 1024
 """Most jobs that an executor holds at a time: a list of any length costs it no more memory than these."""

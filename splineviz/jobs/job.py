@@ -45,10 +45,10 @@ from splineviz.regions import certificate
 from splineviz.regions.crossings import crossings
 from splineviz.regions.enumerate import partition
 from splineviz.storage import archives, files, locks, provenance
+from splineviz.threads import available, one_torch_thread
 from splineviz.tracing.program import Program
 from splineviz.training import checkpoints, state_files
 from splineviz.training.samples import Array, Data
-from splineviz.workers import available, one_torch_thread
 
 FORMAT = 5
 """Part of every key: raised when the same input gives other numbers, so that old rows are not taken for new ones."""

@@ -31,12 +31,12 @@ from splineviz.jobs.job import COLUMNS, Failure, Job, LCOptions, Result, choose_
 from splineviz.jobs.plan import Entry
 from splineviz.storage import archives, files, provenance
 from splineviz.storage.remote import Store
+from splineviz.threads import one_torch_thread
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
 from splineviz.training import checkpoints, state_files
 from splineviz.training.runs import Run
 from splineviz.training.samples import Array
-from splineviz.workers import one_torch_thread
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): called after each job."""

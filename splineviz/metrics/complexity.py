@@ -36,9 +36,9 @@ from splineviz.errors import DataError, FloatArray, TraceError, to_float_array
 from splineviz.metrics.directions import Directions, Given, kept_directions
 from splineviz.metrics.neighbourhoods import Held, Pairs, Parts, Vertices, evaluator
 from splineviz.metrics.preactivations import Watched
+from splineviz.threads import Stack, available
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
-from splineviz.workers import Stack, available
 
 CHUNK = 64
 """Points that one worker takes at a time; divides the groups of points that share a pool of directions."""

@@ -31,10 +31,10 @@ from splineviz.geometry.plane import Plane
 from splineviz.regions.blocks import Block, Complex, sew
 from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.regions.estimates import shrink_to_fit
+from splineviz.threads import Stack, available
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace
-from splineviz.workers import Stack, available
 
 BLOCK_BYTES = 8 << 20
 """Default size of a block's values; such a block stays in the cache."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from splineviz import workers
+from splineviz import threads
 
 WORKSHOP = ("dev", "docs", "bench")
 """Extras for work on splineviz itself."""
@@ -119,7 +119,7 @@ def _memory() -> str:
 
 
 def _threads() -> Iterator[Finding]:
-    text = f"{workers.available()} processors for the enumerator"
+    text = f"{threads.available()} processors for the enumerator"
     try:
         torch = importlib.import_module("torch")
         text += f", {torch.get_num_threads()} threads of torch"
