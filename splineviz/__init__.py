@@ -9,17 +9,12 @@
 This file only says where each public name lives. A name is imported when it is first asked for, so that
 `import splineviz` costs milliseconds and a figure drawn from a file needs no torch.
 
-Some names are a room and a function at once: `sv.partition`, `sv.animate`, `sv.explore`, `sv.tiles` are the functions. The
-import system sets a submodule as an attribute of its package whenever somebody imports it, which would hide the
-function; the package refuses exactly that (`_Package`). The rooms themselves are reached by
-`from splineviz.geometry.partition import ...`.
+A public name that is a module, such as `sv.draw`, lives in one of the packages; the rest are functions and classes.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -162,15 +157,31 @@ _HOMES = {
     "verify": "regions.certificate",
     "window_for": "regions.estimates",
 }
-"""The room of every public name that is not a room itself."""
+"""The module of every public function and class."""
+
+_MODULES = {
+    "boundary": "geometry.boundary",
+    "certificate": "regions.certificate",
+    "complexity": "metrics.complexity",
+    "diamonds": "metrics.diamonds",
+    "draw": "drawing.draw",
+    "errors": "errors",
+    "export": "drawing.export",
+    "figures": "drawing.figures",
+    "measures": "metrics.measures",
+    "recipes": "training.recipes",
+    "robustness": "metrics.robustness",
+    "runs": "training.runs",
+}
+"""The public modules."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for (PEP 562)."""
     if name in _HOMES:
         value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    elif name in __all__:
-        value = importlib.import_module(f"{__name__}.{name}")
+    elif name in _MODULES:
+        value = importlib.import_module(f"{__name__}.{_MODULES[name]}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
@@ -179,15 +190,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """The package itself: lets no room take the name of a public function."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _HOMES and isinstance(value, ModuleType):
-            return  # the import system announces a submodule; it stays reachable through sys.modules
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

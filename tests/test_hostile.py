@@ -1,6 +1,6 @@
 """Hostile and broken input of every kind: a result or a clear refusal, no code run, nothing outside touched.
 
-The long run of this, in a process of limited memory, is tests/soak_files.py.
+The long run of this, in a process of limited memory, is tests/soak/hostile_files.py.
 """
 
 import zipfile

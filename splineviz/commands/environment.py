@@ -1,4 +1,4 @@
-"""Surroundings: what splineviz runs on and whether it is enough, for `splineviz doctor` and for reports of defects.
+"""The environment: what splineviz runs on and whether it is enough, for `splineviz doctor` and for reports of defects.
 
 Each finding is (topic, what was found, whether it will do). Requirements are read from the installed package's own
 metadata, so they are said once. Nothing here raises for a thing that is missing: that is a finding. The only room that
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from splineviz import threads
 
+PACKAGE = Path(__file__).parents[1]
 WORKSHOP = ("dev", "docs", "bench")
 """Extras for work on splineviz itself."""
 
@@ -36,7 +37,7 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Every finding in order; the last one cuts a small slice and proves it, which compiles the kernels once (seconds)."""
-    yield Finding("splineviz", f"{_version('splineviz') or 'not installed as a package'}, {Path(__file__).parent}")
+    yield Finding("splineviz", f"{_version('splineviz') or 'not installed as a package'}, {PACKAGE}")
     yield Finding("Python", f"{platform.python_version()}, {sys.executable}")
     yield Finding("system", f"{platform.system()} {platform.release()}, {platform.machine()}, {_memory()}")
     yield from _required()
@@ -142,7 +143,7 @@ def _gpu() -> Finding:
 def _cache() -> Finding:
     """Where numba keeps compiled kernels; without such a place every process compiles anew."""
     named = os.environ.get("NUMBA_CACHE_DIR")
-    place = Path(named) if named else Path(__file__).parent / "_kernels" / "__pycache__"
+    place = Path(named) if named else PACKAGE / "_kernels" / "__pycache__"
     try:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from splineviz.commands import flags, opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -19,7 +19,7 @@ def run(options: Namespace) -> None:
     from splineviz.tracing.lowering import lower
     from splineviz.tracing.refusals import SWAPS
 
-    run = opened.open_run(options)
+    run = resolve.open_run(options)
     program = run.program(run.checkpoints[0])
     terminal.table(
         ("run", str(run.path)),

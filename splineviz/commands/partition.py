@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splineviz.commands import flags, opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 if TYPE_CHECKING:
     from splineviz.geometry.partition import Partition
@@ -59,8 +59,8 @@ def run(options: Namespace) -> None:
     from splineviz.regions.enumerate import partition as cut
     from splineviz.threads import available
 
-    run = opened.open_run(options)
-    checkpoint = opened.at_step(run, options.step)
+    run = resolve.open_run(options)
+    checkpoint = resolve.at_step(run, options.step)
     with terminal.bar("cutting") as tick, _workers(options) as executor:
         found = cut(
             run.program(checkpoint),
@@ -106,7 +106,7 @@ def _picture(
     from splineviz.drawing import draw, fills, surface
     from splineviz.storage import files, provenance
 
-    look = opened.look(options)
+    look = resolve.look(options)
     name = look["fill"]
     figure = Figure(figsize=(9, 8), layout="constrained")
     if options.surface is not None:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz.commands import flags, opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -51,7 +51,7 @@ def run(options: Namespace) -> None:
 
     with terminal.bar("studying") as tick:
         written = study.study(
-            opened.open_run(options),
+            resolve.open_run(options),
             options.names or None,
             anchors=options.anchors,
             window=options.window,

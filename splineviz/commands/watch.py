@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from splineviz.commands import animate, flags, opened
+from splineviz.commands import animate, flags, resolve
 
 
 def add(commands: Any) -> None:
@@ -40,12 +40,12 @@ def run(options: Namespace) -> None:
 
     def opening() -> Any:
         options.anchors = names
-        return opened.open_run(options)
+        return resolve.open_run(options)
 
     def tell(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    with opened.engine(options) as jobs:
+    with resolve.engine(options) as jobs:
         made = watch(
             opening,
             poll=options.poll,

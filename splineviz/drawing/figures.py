@@ -80,9 +80,10 @@ SUMMARY = ("accuracy", "complexity", "exact", "regions", "boundary", "migration"
 
 
 def painters() -> str:
-    """Digest of the code that draws: a picture drawn by an older version is not up to date."""
-    rooms = ("anchors.py", "canvases.py", "curves.py", "draw.py", "figures.py", "fills.py", "_kernels/raster.py")
-    return files.digest(*((Path(__file__).parent / room).read_bytes() for room in rooms))
+    """Digest of the code that draws, and of the geometry that it draws: a picture by an older version is not up to date."""
+    package = Path(__file__).parents[1]
+    code = sorted(path for room in ("_kernels", "geometry", "metrics", "drawing") for path in (package / room).glob("*.py"))
+    return files.digest(*(path.read_bytes() for path in code))
 
 
 # ---- a frame -----------------------------------------------------------------------------------------

@@ -229,7 +229,7 @@ class Partition:
     # ---- certificate -------------------------------------------------------------------------------
 
     def verify(self, model: Any, **options: Any) -> CertificateReport:
-        """Prove the partition against the model, independently of the enumerator; see `splineviz.regions.certificate.verify`.
+        """Prove the partition against the model, independently of the enumerator; see `sv.verify`.
 
         Raises CertificateError naming the face and the check that failed.
         """

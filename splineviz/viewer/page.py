@@ -32,7 +32,7 @@ from splineviz.geometry.plane import Plane
 from splineviz.storage import files
 from splineviz.viewer import packing
 
-VIEWER = Path(__file__).parent / "viewer"
+VIEWER = Path(__file__).parent
 MODULES = (
     "decode", "complex", "choose", "colours", "paint", "overlay", "legend", "curves", "asking", "hands",
     "explorer", "widget",

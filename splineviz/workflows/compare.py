@@ -77,7 +77,8 @@ def compare(
     if layers and len(runs) != 1:
         raise DataError(f"layers: expected one run to take apart, got {len(runs)}.")
     if not layers and not 2 <= len(runs) <= side_by_side.MOST:
-        raise DataError(f"runs: expected 2 to {side_by_side.MOST} to compare, got {len(runs)}; layers=True (--layers) is for one.")
+        raise DataError(f"runs: expected 2 to {side_by_side.MOST} to compare, got {len(runs)}; "
+                        "layers=True (--layers) is for one.")
     if len(names) not in (0, len(runs)):
         raise DataError(f"names: expected one for each of the {len(runs)} runs, got {len(names)}.")
     if not 0 < fps <= 120:

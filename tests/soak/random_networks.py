@@ -1,4 +1,4 @@
-"""Thousands of random networks against the exact oracle: `python tests/soak.py --networks 10000 --seed 0`.
+"""Thousands of random networks against the exact oracle: `python tests/soak/random_networks.py --networks 10000 --seed 0`.
 
 Every network is reproducible from its number (`--first N --networks 1`); one that differs is also written to
 `soak-<number>.npz` in --out. Exit code 1 when any network differs. Regions that double precision cannot decide
@@ -14,6 +14,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""A soak of hostile input: `python tests/soak_files.py --inputs 100000`.
+"""A soak of hostile input: `python tests/soak/hostile_files.py --inputs 100000`.
 
 Mutated partitions, tiles, run.json, samples, checkpoints, data files and command lines (`hostile`) in turn, in a process
 whose memory is limited to little more than it has. A failure is anything but a result or a SplinevizError, code of a file
@@ -18,6 +18,8 @@ import traceback
 import warnings
 from collections import Counter
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from hostile import KINDS, Seeds, attempt
 

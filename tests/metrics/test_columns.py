@@ -12,7 +12,7 @@ from splineviz.errors import DataError
 from splineviz.jobs import job
 from splineviz.metrics.columns import Meaning, meaning, tidy
 
-PAGE = (Path(__file__).parents[1] / "docs" / "measures.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "measures.md").read_text()
 
 
 def described() -> dict[str, Meaning]:

@@ -9,6 +9,7 @@ import pytest
 from explorers import STEPS, partition_at, place, settle, shot
 
 from splineviz.drawing import curves, fills
+from splineviz.viewer import page as pages
 
 LAST = len(STEPS) - 1
 LASSO = np.array([[-0.6, -0.4], [0.1, -0.7], [0.8, 0.1], [0.2, 0.2], [-0.1, 0.8]])
@@ -228,7 +229,7 @@ def test_text_has_the_contrast_of_wcag_aa(page: Any, folder: Path) -> None:
     assert weak == {}
     # What canvases write: the curves' names and ticks; and what must only be seen (3:1): the focus, the boundary, stars.
     inks = {color for group in (curves.ACCURACY, curves.COMPLEXITY, curves.REGIONS, curves.LENGTH) for *_, color in group}
-    text = (Path(curves.__file__).parent / "viewer" / "curves.js").read_text()
+    text = (pages.VIEWER / "curves.js").read_text()
     inks |= {f"#{''.join(2 * c for c in short)}" for short in re.findall(r'fillStyle = "#(\w{3})"', text)}
     assert {ink: contrast(ink, "#ffffff") for ink in inks if contrast(ink, "#ffffff") < 4.5} == {}
     assert contrast("#0050c8", "#ffffff") > 3 and contrast("#e8000b", "#ffffff") > 3

@@ -16,7 +16,7 @@ from splineviz.training import datasets, recipes
 from splineviz.viewer import page
 from splineviz.workflows import reproduce, study, views
 
-SCREENS = Path(__file__).parent / "help"
+SCREENS = Path(__file__).parents[1] / "help"
 COMMANDS = ("", *commands.COMMANDS)
 
 

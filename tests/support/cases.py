@@ -1,4 +1,4 @@
-"""The table of networks that test_enumerate.py and soak.py put against the oracle, and what they compare.
+"""The table of networks that test_enumerate.py and soak/random_networks.py put against the oracle, and what they compare.
 
 A Case is a small fully-connected network as exact numbers, a window and, where it is known in closed form, its
 number of regions. `undecidable` marks the few where double precision cannot tell whether a region exists: there

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 TOLERANCE = 6.0 if matplotlib.__version_info__ >= (3, 11) else 30.0
 """Largest root mean square difference, of 255. Older matplotlib sets text in another way, which moves what is beside it."""
 
