@@ -3,15 +3,18 @@ r"""Packing: a Partition as few bytes, for a browser that draws it and finds reg
     head | vertices  corners  counts  units  slope  margin  class  pattern  active  outputs  boundary   deflated, once
 
     vertices  (2, V) 48-bit fixed point of the window's larger half side, in bytes by significance
-    corners   (sum of counts,) vertex ids of the faces one after the other, uint32, by significance
+    corners   (sum of counts,) vertex ids of the faces one after the other, each less that before it, signs folded in
     counts    (F,) corners of each face, uint8 (uint16 if one has more)
     units     (E,) the unit of each edge + 1 (0: the window's border), in the order in which edges are first met
               walking round the faces: the browser finds edges and neighbours itself
     slope, margin (F,) uint16 on a logarithmic scale between `low` and `high` of the head; 0 is 0
-    class     (F,) uint8 or uint16;  pattern (F,) uint16, the top of its hash, for colours
+    class     (F,) uint8 or uint16
+    pattern   (F,) the top PATTERN bits of its hash; nothing where `seed` of the head, the whole hash of the first face,
+              tells all others: whoever crosses an edge flips its unit
     active    (L, F) units that are on in each layer, + 1 (0: not known), each less that of the face before; of all layers
               together (L = 1) where there are more than ACTIVE_LIMIT
-    outputs   (C, V) uint16 between the channel's least and largest; only when there is room for them
+    outputs   (C, V) uint16 between the channel's least and largest, less what `predicting` tells of them from corners met
+              before, signs folded in; only when there is room for them
     boundary  (4, M) segments (u0, v0, u1, v1), as vertices
 
 A number is split into its bytes and bytes of one significance stand together, since neighbours share the upper
@@ -28,10 +31,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from splineviz._kernels import bits, merging, predicting
 from splineviz.errors import FloatArray
 from splineviz.geometry.partition import Partition
 
 BITS = 48
+PATTERN = 48
+"""Bits of a hash by which the browser tells patterns apart; two sets of a million agree by chance once in 300 times."""
 OUTPUTS_LIMIT = 16
 """Most output channels whose values at the vertices travel along: two bytes each a vertex."""
 ACTIVE_LIMIT = 12
@@ -62,26 +68,29 @@ def pack(partition: Partition, classes: npt.NDArray[Any], margins: FloatArray, *
     margin, margin_scale = _logarithmic(margins)
     units = edge_units(partition)
     levels, low, high = _linear(taken)
+    fixed = _fixed(places.T)
+    patterns, seed = _patterns(partition)
+    corners = _folded(np.diff(partition.face_vertices.astype(np.int64), prepend=0))
     active = _active(partition)
     steps = np.diff(active, axis=1, prepend=0).astype(np.uint64)  # wraps round: the browser adds up the lower bytes
     columns: list[tuple[str, npt.NDArray[Any], int]] = [
-        ("vertices", _fixed(places.T), BITS // 8),
-        ("corners", partition.face_vertices.astype(np.uint64), _width(partition.face_vertices)),
+        ("vertices", fixed, BITS // 8),
+        ("corners", corners, _width(corners)),
         ("counts", counts.astype(np.uint64), _width(counts)),
         ("units", units, _width(units)),
         ("slope", slope, 2),
         ("margin", margin, 2),
         ("class", classes.astype(np.uint64), _width(classes)),
-        ("pattern", partition.pattern_hash >> np.uint64(48), 2),
+        ("pattern", patterns, PATTERN // 8),
         ("active", steps, _width(active)),
-        ("outputs", levels, 2),
+        ("outputs", _folded(_unpredicted(partition, fixed, levels)), 3),
         ("boundary", _fixed(segments.T), BITS // 8),
     ]
     head = {
         "vertices": len(partition.vertices), "edges": len(partition.edges), "faces": partition.num_regions,
         "corners": len(partition.face_vertices), "segments": len(segments), "channels": taken.shape[1],
         "layers": partition.unit_offsets.tolist(), "middle": (middle + partition.centre).tolist(), "half": half,
-        "active": len(active), "slope": slope_scale, "margin": margin_scale, "low": low, "high": high,
+        "active": len(active), "slope": slope_scale, "margin": margin_scale, "low": low, "high": high, "seed": seed,
         "columns": [[name, int(np.size(values)), width] for name, values, width in columns],
     }  # fmt: skip
     text = json.dumps(head).encode()
@@ -114,6 +123,30 @@ def _active(partition: Partition) -> npt.NDArray[np.int64]:
     return np.ascontiguousarray(active + 1)
 
 
+def _patterns(partition: Partition) -> tuple[npt.NDArray[np.uint64], list[int] | None]:
+    """(F,) tops of the patterns' hashes and None; or nothing and the first face's hash (upper, lower half), if it tells all.
+
+    It does unless knots of several units fall on one edge, or a layer of maxima changes more than the edge's unit.
+    """
+    keys, inner = partition.pattern_hash, (partition.edge_faces >= 0).all(axis=1)
+    word = bits.unit_hashes(0, int(partition.unit_offsets[-1]))
+    flipped = keys[partition.edge_faces[inner, 0]] ^ keys[partition.edge_faces[inner, 1]]
+    joined = merging.merge(len(keys), partition.edge_faces, inner)  # all faces are one by neighbours
+    if len(keys) and not joined.any() and (partition.edge_tag[inner] >= 0).all() and (word[partition.edge_tag[inner]] == flipped).all():
+        return np.empty(0, np.uint64), [int(keys[0]) >> 32, int(keys[0]) & 0xFFFFFFFF]
+    return keys >> np.uint64(64 - PATTERN), None
+
+
+def _unpredicted(partition: Partition, fixed: npt.NDArray[np.uint64], levels: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """(C, V) what is left of the outputs' levels (C, V) when all is taken away that corners met before tell of them."""
+    if not levels.size or not partition.num_regions:
+        return levels.astype(np.int64)
+    offsets, corners = partition.face_offsets.astype(np.int64), partition.face_vertices.astype(np.int64)
+    x, y = fixed.astype(np.float64) / 2.0 ** (BITS - 1) - 1.0
+    order = predicting.walk(offsets, predicting.across(offsets, corners, len(partition.vertices)))
+    return predicting.residuals(offsets, corners, order, x, y, np.ascontiguousarray(levels.T.astype(np.int64))).T
+
+
 # ---- numbers as bytes --------------------------------------------------------------------------------
 
 
@@ -139,6 +172,11 @@ def _logarithmic(values: FloatArray) -> tuple[npt.NDArray[np.uint64], list[float
     low, high = float(logs.min()), float(logs.max())
     levels = 1 + np.rint((logs - low) / (high - low if high > low else 1.0) * 65534.0)
     return np.where(positive, levels, 0).astype(np.uint64), [low, high]
+
+
+def _folded(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """0, -1, 1, -2, 2 ... as 0, 1, 2, 3, 4 ..., so that small numbers of either sign have small bytes."""
+    return np.where(values < 0, -2 * values - 1, 2 * values).astype(np.uint64)
 
 
 def _width(values: npt.NDArray[Any]) -> int:

@@ -131,7 +131,8 @@ def animate(
     _words(folder, painter.table, fps, tween, fill, opened.note)
     frames = tuple(shot.path for shot in shots if shot.tween is None)
     asked = {"formats": formats, "fps": fps, "size": size, "tween": tween, "fill": fill, "limits": limits, "look": look}
-    asked |= {"panels": list(panels)}
+    asked |= {"panels": list(panels), "anchors": chosen, "window": window, "classes": list(opened.classes or ())}
+    asked |= {"run": os.path.relpath(opened.path, folder)}  # what the explorer says of it, wherever both are moved together
     provenance.write_manifest(folder, "film", asked)
     return Animation(
         folder, frames, reel.videos, summary, folder / "measures.csv", poster, folder / "animation.vtt", reel.drawn
