@@ -58,7 +58,7 @@ def partition_html(partition: Partition) -> str:
 
 
 def counted(regions: int) -> str:
-    """ "1 region", "2,000 regions"."""
+    """How many, in words: one region, 2,000 regions."""
     return f"{regions:,} region{'' if regions == 1 else 's'}"
 
 

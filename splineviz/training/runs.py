@@ -52,6 +52,12 @@ class Run:
     extra: tuple[Array, ...] = ()
     last: int | None = None
 
+    def __repr__(self) -> str:
+        steps = [checkpoint.step for checkpoint in self.checkpoints]
+        span = f"{len(steps):,} checkpoints" + (f", steps {steps[0]:,} to {steps[-1]:,}" if steps else "")
+        skipped = f", {len(self.skipped):,} files skipped" if self.skipped else ""
+        return f"Run({str(self.path)!r}: {span}, {len(self.train_x):,} training samples{skipped})"
+
     @property
     def note(self) -> str:
         """What a picture of the run must say of its network, such as "gelu drawn as relu"; mostly nothing."""

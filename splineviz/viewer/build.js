@@ -93,15 +93,12 @@ function barOf(view) {
     title: "a unit as layer/unit, or a class by name or number (key /)",
     onchange: () => view.search(view.searchBox.value),
   });
-  const group = make("span", { class: "sv-group", role: "group", "aria-label": "mouse" }, ...view.tools);
+  const group = make("span", { class: "sv-group", role: "group", "aria-label": "mouse" }, ...view.tools),
+    fill = make("label", {}, "fill ", view.fills);
   return make(
     "div",
     { class: "sv-bar" },
-    make("label", {}, "fill ", view.fills),
-    group,
-    ...toggles,
-    layerMenu(view),
-    view.searchBox,
+    ...[fill, group, view.searchBox, ...toggles.slice(0, 2), layerMenu(view), ...toggles.slice(2)],
   );
 }
 

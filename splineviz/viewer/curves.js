@@ -115,6 +115,7 @@ export class Curves {
     pen.textBaseline = "middle";
     pen.textAlign = "right";
     for (let n = 0; n <= 2; n++) {
+      if (this.panel.stepped && n === 1) continue; // there is no half a class
       const at = this.panel.share ? n / 2 : low + gap + ((high - low - 2 * gap) * n) / 2,
         value = this.panel.logarithmic ? 10 ** at : at;
       pen.strokeStyle = rule;
@@ -148,6 +149,7 @@ export class Curves {
           down = false;
           return;
         }
+        if (down && this.panel.stepped) pen.lineTo(px(i), py(values[i - 1] ?? value));
         if (down) pen.lineTo(px(i), py(value));
         else pen.moveTo(px(i), py(value));
         down = true;

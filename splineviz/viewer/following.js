@@ -48,7 +48,7 @@ export function panelsOf(found, meta) {
     values: column((each) => each.outputs[c] ?? null),
   }));
   const panels = [
-    one("class at the pin", MEANINGS.class, (/** @type {Followed} */ each) => each.class),
+    { ...one("class at the pin", MEANINGS.class, (/** @type {Followed} */ each) => each.class), stepped: true },
     one("margin at the pin", MEANINGS.margin, (/** @type {Followed} */ each) => each.margin),
     { title: "outputs at the pin", note: "the network's outputs at the pinned input", curves: outputs },
     one("area of its region", MEANINGS.area, (/** @type {Followed} */ each) => each.area, true),

@@ -44,6 +44,7 @@ ACTIVE_LIMIT = 12
 """Most layers whose numbers of units that are on travel along one by one."""
 
 Bytes = npt.NDArray[np.uint8]
+Levels = npt.NDArray[np.uint64]
 
 
 def frame_of(partition: Partition) -> tuple[FloatArray, float]:
@@ -70,7 +71,7 @@ def pack(partition: Partition, classes: npt.NDArray[Any], margins: FloatArray, *
     levels, low, high = _linear(taken)
     fixed = _fixed(places.T)
     patterns, seed = _patterns(partition)
-    corners = _folded(np.diff(partition.face_vertices.astype(np.int64), prepend=0))
+    corners = _folded(np.diff(partition.face_vertices.astype(np.int64), prepend=np.int64(0)).astype(np.int64))
     active = _active(partition)
     steps = np.diff(active, axis=1, prepend=0).astype(np.uint64)  # wraps round: the browser adds up the lower bytes
     columns: list[tuple[str, npt.NDArray[Any], int]] = [
@@ -132,12 +133,13 @@ def _patterns(partition: Partition) -> tuple[npt.NDArray[np.uint64], list[int] |
     word = bits.unit_hashes(0, int(partition.unit_offsets[-1]))
     flipped = keys[partition.edge_faces[inner, 0]] ^ keys[partition.edge_faces[inner, 1]]
     joined = merging.merge(len(keys), partition.edge_faces, inner)  # all faces are one by neighbours
-    if len(keys) and not joined.any() and (partition.edge_tag[inner] >= 0).all() and (word[partition.edge_tag[inner]] == flipped).all():
+    tags = partition.edge_tag[inner]
+    if len(keys) and not joined.any() and (tags >= 0).all() and (word[tags] == flipped).all():
         return np.empty(0, np.uint64), [int(keys[0]) >> 32, int(keys[0]) & 0xFFFFFFFF]
     return keys >> np.uint64(64 - PATTERN), None
 
 
-def _unpredicted(partition: Partition, fixed: npt.NDArray[np.uint64], levels: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+def _unpredicted(partition: Partition, fixed: Levels, levels: Levels) -> npt.NDArray[np.int64]:
     """(C, V) what is left of the outputs' levels (C, V) when all is taken away that corners met before tell of them."""
     if not levels.size or not partition.num_regions:
         return levels.astype(np.int64)

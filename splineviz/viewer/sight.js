@@ -119,7 +119,7 @@ export class Sight extends Elements {
     this.setFill(FILLS[(FILLS.indexOf(this.fill) + 1) % FILLS.length]);
   }
 
-  /** Classes of the regions in view, those of the most regions first. @param {number} most */
+  /** All classes where they are few, else those of the regions in view, of the most regions. @param {number} most */
   classesInView(most) {
     const { part, stage, camera } = this;
     if (!part) return { classes: [], more: 0 };
@@ -132,6 +132,8 @@ export class Sight extends Elements {
       count = (/** @type {number} */ c) => counts.set(c, (counts.get(c) ?? 0) + 1);
     if (faces) for (const f of faces) count(part.classes[f]);
     else part.classes.forEach(count);
+    const all = part.channels || this.meta.class_names.length;
+    if (all > 1 && all <= most) return { classes: Array.from({ length: all }, (_, c) => c), more: 0 };
     const sorted = [...counts].sort((a, b) => b[1] - a[1]).map(([c]) => c);
     return { classes: sorted.slice(0, most).sort((a, b) => a - b), more: Math.max(0, sorted.length - most) };
   }

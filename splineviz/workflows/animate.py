@@ -14,6 +14,8 @@ This room knows no network. A run with one checkpoint makes a video of one pictu
 
 from __future__ import annotations
 
+import base64
+import html
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -37,6 +39,10 @@ Progress = Callable[[int, int, str], None]
 """progress(done, total, text): half of `total` is measuring, half is drawing."""
 
 
+INLINE = 40_000_000
+"""Bytes of a film above which a notebook does not hold it."""
+
+
 @dataclass(frozen=True)
 class Animation:
     """What `animate` wrote. frames: one picture a checkpoint, in order of steps; videos: one a format.
@@ -54,6 +60,22 @@ class Animation:
     captions: Path
     drawn: int
     """How many frames were drawn by this call; the others were up to date."""
+
+    def _repr_html_(self) -> str:
+        """The film itself, for a notebook: it plays where it stands, also in a saved one."""
+        words = f"{len(self.frames)} frames in {self.out}"
+        kinds = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif"}
+        films = {path.suffix: path for path in self.videos if path.suffix in kinds}
+        for suffix in kinds:
+            if suffix not in films or films[suffix].stat().st_size > INLINE:
+                continue
+            source = f"data:{kinds[suffix]};base64,{base64.b64encode(films[suffix].read_bytes()).decode()}"
+            if suffix == ".gif":
+                return f'<img alt="{html.escape(words)}" style="max-width: 100%" src="{source}">'
+            poster = f"data:image/png;base64,{base64.b64encode(self.poster.read_bytes()).decode()}"
+            look = 'controls loop muted style="max-width: 100%"'
+            return f'<video {look} aria-label="{html.escape(words)}" poster="{poster}" src="{source}"></video>'
+        return f"<p>{html.escape(words)}</p>"
 
 
 def animate(

@@ -43,6 +43,7 @@ interface Panel {
   share?: boolean;
   slice?: boolean;
   logarithmic?: boolean;
+  stepped?: boolean;
   curves: { label: string; color: string; values: (number | null)[] }[];
 }
 interface Picture {

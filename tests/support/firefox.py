@@ -24,8 +24,9 @@ from typing import Any
 import pytest
 
 PREFERENCES = {
-    "app.update.enabled": False, "browser.shell.checkDefaultBrowser": False, "datareporting.policy.dataSubmissionEnabled": False,
-    "toolkit.telemetry.enabled": False, "browser.startup.page": 0, "browser.aboutwelcome.enabled": False,
+    "app.update.enabled": False, "browser.shell.checkDefaultBrowser": False, "browser.startup.page": 0,
+    "datareporting.policy.dataSubmissionEnabled": False, "browser.aboutwelcome.enabled": False,
+    "toolkit.telemetry.enabled": False,
     "network.captive-portal-service.enabled": False, "network.connectivity-service.enabled": False,
     "webgl.force-enabled": True, "webgl.disable-fail-if-major-performance-caveat": True,
 }  # fmt: skip

@@ -206,12 +206,12 @@ def test_a_dragged_star_asks_for_a_slice_and_the_camera_stays(browser: Any, part
     page.mouse.up()
     slices = page.evaluate("asked.filter((one) => one.kind === 'anchors')")
     assert len(slices) == 1, "one at a time, however many moves there were"
-    page.evaluate("explorer.sliced({ slice: 1, anchors: explorer.meta.anchors, samples: [] })")
+    page.evaluate("explorer.slicing.sliced({ slice: 1, anchors: explorer.meta.anchors, samples: [] })")
     page.wait_for_function("asked.filter((one) => one.kind === 'anchors').length === 2")
     last = page.evaluate("asked.filter((one) => one.kind === 'anchors').at(-1).anchors")
     np.testing.assert_allclose(last, [target, *view.anchors[1:]], atol=2 / unit)
     np.testing.assert_allclose(page.evaluate("explorer.view()"), place, rtol=1e-9)
-    page.evaluate("explorer.refused('three on one line')")
+    page.evaluate("explorer.slicing.refused('three on one line')")
     assert page.locator(".sv-status").inner_text() == "three on one line"
     for box_, number in zip(page.locator(".sv-samples input").all(), "345", strict=True):
         box_.fill(number)
