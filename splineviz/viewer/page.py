@@ -287,7 +287,7 @@ OPENING = """\
 document.getElementById("said").textContent = "Opening ...";
 addEventListener("load", () => setTimeout(() => {
   const part = "Expected the whole file, got only a part of it: fetch it again. Until then, a picture.";
-  if (!window.explorer) document.getElementById("said").textContent = window.problem || part;
+  if (!window.explorer?.ready) document.getElementById("said").textContent = window.problem || part;
 }));
 addEventListener("error", (event) => { window.problem = "Expected a current browser, got: " + event.message; });
 </script>

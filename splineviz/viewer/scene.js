@@ -161,6 +161,11 @@ export function watch(stage, changed) {
     seen = new IntersectionObserver(changed),
     theme = new MutationObserver(changed);
   size.observe(stage);
+  try {
+    size.observe(stage, { box: "device-pixel-content-box" }); // and so another density of pixels
+  } catch {
+    size.observe(stage); // a browser that does not know this box tells by the query below
+  }
   seen.observe(stage);
   for (const element of [document.documentElement, document.body]) theme.observe(element, { attributes: true });
   const density = () => {
@@ -173,7 +178,7 @@ export function watch(stage, changed) {
   };
   density();
   document.addEventListener("visibilitychange", changed, { signal });
-  window.addEventListener("pageshow", changed, { signal });
+  for (const name of ["pageshow", "resize"]) window.addEventListener(name, changed, { signal });
   for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
     matchMedia(query).addEventListener("change", changed, { signal });
   }

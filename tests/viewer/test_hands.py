@@ -136,9 +136,12 @@ def test_it_is_laid_out_by_its_container(page: Any) -> None:
         page.wait_for_timeout(100)
         found = page.evaluate("getComputedStyle(document.querySelector('.sv-grid')).gridTemplateColumns.split(' ').length")
         assert found == columns
-        wide = page.evaluate("[...document.querySelectorAll('.sv-explorer *')].filter((e) => e.scrollWidth > e.clientWidth + 1 "
-                             "&& getComputedStyle(e).overflowX === 'visible' && getComputedStyle(e).display !== 'inline' "
-                             "&& e.clientWidth).map((e) => e.className)")  # fmt: skip
+        wide = page.evaluate(
+            """[...document.querySelectorAll('.sv-explorer *')]
+              .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1
+              && getComputedStyle(e).overflowX === 'visible' && getComputedStyle(e).display !== 'inline')
+              .map((e) => e.className)"""
+        )
         assert wide == []
     page.evaluate("explorer.root.style.width = ''")
     facts, curves = (page.locator(name).first.bounding_box()["y"] for name in (".sv-info", ".sv-measures"))
@@ -153,7 +156,7 @@ def crowded(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A page with 32,000 regions."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Linear(2, 280), nn.ReLU(), nn.Linear(280, 3))
+        model = nn.Sequential(nn.Linear(2, 300), nn.ReLU(), nn.Linear(300, 3))
     plane = sv.Plane.through([0.0, 0.0], [1.0, 0.0], [0.0, 1.0])
     partition = sv.partition(model, plane, window=3.0)
     assert partition.num_regions > 30_000

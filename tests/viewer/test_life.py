@@ -21,7 +21,7 @@ def coloured(page: Any) -> bool:
 def test_a_stage_of_no_size_is_painted_when_it_has_one_again(page: Any) -> None:
     page.evaluate("explorer.root.style.display = 'none'")
     page.wait_for_timeout(150)
-    page.evaluate("explorer.setFill('class')")
+    page.evaluate("explorer.setFill('area')")
     page.evaluate("explorer.root.style.display = ''")
     page.wait_for_function("explorer.canvas.width > 400")
     settle(page, LAST)
@@ -81,11 +81,11 @@ def test_highlights_follow_the_hand_also_when_painting_is_slow(page: Any, folder
         page.mouse.move(*place(page, partition.centroids[face]))
     assert page.evaluate("explorer.over.toDataURL()") != before
     waited = page.evaluate(
-        "new Promise((done) => { const began = explorer.scene.moved, check = () => explorer.canvas.style.transform === '' "
-        "? done(performance.now() - began) : setTimeout(check, 5); check(); })"
+        "new Promise((done) => { explorer.zoom(0.9); explorer.scene.paint(); const began = performance.now(), check = () => "
+        "explorer.canvas.style.transform === '' ? done(performance.now() - began) : setTimeout(check, 5); check(); })"
     )
     page.evaluate("delete explorer.scene.paintRegions")
-    assert waited < 1500, "the sharp picture follows; how soon is measured on a quiet machine"
+    assert 100 < waited < 1500, "a third of a second on a quiet machine"
 
 
 def test_views_share_a_context_and_free_it(page: Any) -> None:
