@@ -90,7 +90,8 @@ def _refuse(error: Exception, options: Namespace) -> int:
 def _of_system(error: OSError) -> str:
     """What the system refused, without its number: `out/measures.csv: permission denied`."""
     where = ", ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-    reason = f"{error.strerror[:1].lower()}{error.strerror[1:]}"
+    said = error.strerror or type(error).__name__
+    reason = f"{said[:1].lower()}{said[1:]}"
     return f"{where}: {reason}." if where else f"{reason}."
 
 
