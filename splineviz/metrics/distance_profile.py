@@ -68,7 +68,9 @@ def bins(window: FloatArray, count: int = BINS) -> FloatArray:
     return side * np.geomspace(*RANGE, count + 1)
 
 
-def profile(partition: Partition, sites: str = "boundary", *, distances: Sequence[float] | FloatArray | None = None) -> Profile:
+def profile(
+    partition: Partition, sites: str = "boundary", *, distances: Sequence[float] | FloatArray | None = None
+) -> Profile:
     """Area, length of knots and variation of the gradient in the window within each distance of the sites.
 
     sites: "boundary" (the decision boundary) or "anchors" (the samples that span the plane; the nearest counts).
