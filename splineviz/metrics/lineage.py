@@ -27,7 +27,7 @@ from splineviz.metrics.measures import knot_lengths, lengths_within
 
 FATES = ("stay", "vanish", "appear")
 PIECE = 1.0 / 256
-"""Longest piece of a knot over which a distance is integrated at once, as a share of the window's side (root of its area)."""
+"""Longest piece of a knot over which a distance is integrated at once, as a share of the root of the window's area."""
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(3)
 
 
