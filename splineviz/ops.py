@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from splineviz import files
-from splineviz.affine import AFFINE, JOINS, Attrs
+from splineviz.affine import AFFINE, JOINS, Attrs, viewed
 from splineviz.errors import TraceError
 from splineviz.kinks import KINKS, Kinks
 from splineviz.maxima import MAXES
@@ -175,6 +175,11 @@ class Program:
 
     def _params(self, step: Step) -> dict[str, Tensor]:
         return {role: self.weights[key] if key in self.weights else self.constants[key] for role, key in step.params.items()}
+
+    def read(self, step: Step) -> dict[str, Tensor]:
+        """The tensors of a step by role, as it reads them: weights or constants, reshaped or transposed where it says so."""
+        params = self._params(step)
+        return {role: viewed(params, step.attrs, role) for role in params}
 
     def __call__(self, x: Tensor) -> Tensor:
         """Outputs (n, C) of inputs (n, *input_shape), in the weights' precision."""
