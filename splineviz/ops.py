@@ -275,6 +275,20 @@ class Program:
             self.input_shape, steps, output, self.weights, constants=self.constants, depends=self.depends, spare=self.spare
         )
 
+    def picking(self, outputs: Sequence[int]) -> Program:
+        """The Program with some of its flattened outputs alone."""
+
+        def picked(steps: tuple[Step, ...], output: int) -> tuple[list[Step], int]:
+            fresh = 1 + max((step.output for step in steps), default=0)
+            flat = Step("reshape", (output,), fresh, {}, {"shape": [-1]}, "outputs")
+            return [*steps, flat, Step("getitem", (fresh,), fresh + 1, {}, {"key": [{"list": list(outputs)}]}, "outputs")], fresh + 1
+
+        steps, output = picked(self.steps, self.output)
+        return Program(
+            self.input_shape, steps, output, self.weights, constants=self.constants, depends=self.depends, spare=self.spare,
+            swaps=self.swaps, trained=None if self._trained is None else picked(*self._trained),
+        )  # fmt: skip
+
     # ---- as data -----------------------------------------------------------------------------------
 
     def to_data(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -141,3 +142,50 @@ def _constant_part(call: Call, some: Live, part: Tensor, batch: int) -> Live:
     zero = call.tape.emit("scale", call.tape.emit("getitem", some, key=[0] * (some.value.dim() - 1)), factor=0.0)
     zero = call.tape.emit("reshape", zero, shape=[1] * (part.dim() - 1))
     return call.tape.emit("shift", zero, params={"value": part}, alpha=1)
+
+
+def written_into(call: Call, batch: int) -> Live:
+    """x[:, index] = value: entries of both, picked into the place of x."""
+    x, key, value = call.args
+    entries = key if isinstance(key, tuple) else (key,)
+    first = entries[0] if entries else slice(None)
+    whole = first is Ellipsis or (isinstance(first, slice) and first == slice(None))
+    if not whole:
+        raise call.refused("writes into rows of the batch; start the index with a colon")
+    shape = tuple((x.value if isinstance(x, Live) else x).shape)
+    if shape[:1] != (batch,):
+        raise call.refused("writes what depends on the input into a tensor without a batch; keep the batch in front")
+    size = math.prod(shape[1:])
+    places = torch.arange(batch * size).reshape(shape)
+    picked = places[key]
+    if picked.shape[:1] != (batch,):
+        raise call.refused("mixes the batch dimension with others; keep it in front")
+    row = picked[0] % max(size, 1)
+    lives = [part for part in (x, value) if isinstance(part, Live)]
+    source = _row(call, lives[0], value, tuple(row.shape), batch)
+    target = _row(call, lives[0], x, shape[1:], batch)
+    both = call.tape.emit("cat", target, source, dim=1)
+    index = torch.arange(size)
+    index[row.flatten()] = size + torch.arange(row.numel())
+    found = call.tape.emit("getitem", both, key=[{"list": index.tolist()}])
+    return call.tape.emit("reshape", found, shape=list(shape[1:]))
+
+
+def _row(call: Call, some: Live, part: Any, shape: tuple[int, ...], batch: int) -> Live:
+    """A live tensor or a constant, broadcast to a shape and flattened."""
+    tape = call.tape
+    if isinstance(part, Live):
+        wide = part
+        if tuple(part.value.shape[1:]) != shape:
+            inner = [1] * (len(shape) + 1 - part.value.dim()) + list(part.value.shape[1:])
+            wide = tape.emit("expand", tape.emit("reshape", part, shape=inner), shape=list(shape))
+        return tape.emit("reshape", wide, shape=[math.prod(shape)])
+    constant = part if isinstance(part, Tensor) else torch.tensor(float(part), dtype=torch.float64)
+    if constant.dim() == len(shape) + 1:
+        if len(constant) > 1 and not bool((constant == constant[:1]).all()):
+            raise call.refused("gives every row of the batch a constant of its own")
+        constant = constant[0]
+    constant = constant.expand(shape).reshape(1, -1)
+    flat = tape.emit("reshape", some, shape=[math.prod(some.value.shape[1:])])
+    zero = tape.emit("scale", tape.emit("getitem", flat, key=[[0, 1, None]]), factor=0.0)
+    return tape.emit("shift", zero, params={"value": constant}, alpha=1)

@@ -183,7 +183,7 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "threshold": (nn.Sequential(nn.Linear(3, 4), nn.Threshold(0.1, 0.0)), "^1: Threshold jumps from 0 to 0.1"),
     "product of two tensors": (calling(lambda x: x * x.relu()), "mul combines two tensors that depend on the input"),
     "dropout that never stops": (calling(lambda x: F.dropout(x, 0.5)), "dropout drops at random, in evaluation mode too"),
-    "where": (calling(lambda x: torch.where(x > 0, x, 0.1 * x)), "gt jumps"),
+    "where": (calling(lambda x: torch.where(x > 0, x, 0.1 * x + 1.0)), "gt jumps"),
     "instance norm": (
         nn.Sequential(nn.Unflatten(1, (1, 3)), nn.InstanceNorm1d(1)),
         "^1: InstanceNorm1d expected running statistics",

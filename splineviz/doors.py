@@ -1,0 +1,97 @@
+"""Doors: what people hand over as a network -> the module that computes, or a refusal that says what it is.
+
+torch.compile, DataParallel, DistributedDataParallel and torch's moving averages wrap a module and change nothing of it:
+they are taken off. What computes outside Python's sight (TorchScript), holds a part of its weights alone (FSDP), none yet
+(lazy modules) or other numbers than real ones (quantised, complex) is refused.
+
+This room knows no operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from splineviz.errors import TraceError
+
+WRAPPED = {
+    "OptimizedModule": "_orig_mod",
+    "DistributedDataParallel": "module",
+    "DataParallel": "module",
+    "AveragedModel": "module",
+}
+"""Wrappers of torch's own, and the attribute that holds the module."""
+
+
+def unwrapped(model: Any) -> Any:
+    """The module inside torch's wrappers; anything else as it is."""
+    while isinstance(model, nn.Module) and (inner := wrapped(model)) is not None:
+        model = inner
+    return model
+
+
+def wrapped(model: nn.Module) -> nn.Module | None:
+    """The module that a wrapper of torch's own holds; None if it is none."""
+    kinds = type(model).__mro__
+    kind = next((k for k in kinds if k.__module__.startswith("torch.") and k.__name__ in WRAPPED), None)
+    return None if kind is None else getattr(model, WRAPPED[kind.__name__])
+
+
+def check(model: nn.Module) -> None:
+    """Raise TraceError for a module that cannot be read as a plain one, naming what it is and what to do."""
+    for path, module in model.named_modules():
+        kinds = {(k.__module__, k.__name__) for k in type(module).__mro__}
+        where = path or "network"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise TraceError(
+                f"{where}: expected a module in Python, got TorchScript (torch.jit), whose operations cannot be seen; "
+                "pass the module that it was made from, or torch.export.export of it."
+            )
+        if any(name in ("FullyShardedDataParallel", "FSDPModule") for _, name in kinds):
+            raise TraceError(
+                f"{where}: expected a module with all of its weights, got one sharded by FSDP; gather a full state dict "
+                "(torch.distributed.checkpoint.state_dict.get_model_state_dict with full_state_dict=True) and load it into "
+                "the plain module."
+            )
+        if any("quantized" in k.split(".") for k, _ in kinds):
+            raise TraceError(
+                f"{where}: expected real weights, got a quantised module, whose output jumps and has no linear regions; "
+                "pass the network from before the conversion."
+            )
+    for name, tensor in named_tensors(model):
+        _check_tensor(name, tensor)
+
+
+def _check_tensor(name: str, tensor: Tensor) -> None:
+    if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+        raise TraceError(
+            f"{name}: expected weights, got a lazy module that was never run, so it has none; run it once on a batch."
+        )
+    if any(kind.__name__ == "DTensor" for kind in type(tensor).__mro__):
+        raise TraceError(f"{name}: expected a whole tensor, got a DTensor, of which each process holds a part; gather it.")
+    if tensor.is_meta:
+        raise TraceError(f"{name}: expected weights with values, got a tensor on the meta device; load the weights first.")
+    if tensor.is_complex():
+        raise TraceError(
+            f"{name}: expected real weights, got {tensor.dtype}; write the network in real and imaginary parts."
+        )
+    if tensor.is_quantized:
+        raise TraceError(f"{name}: expected real weights, got {tensor.dtype}; pass the network from before the conversion.")
+
+
+def named_tensors(model: nn.Module, *, persistent: bool = False) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers by the names that a state dict has for them, tied ones under each of their names.
+
+    persistent: leave out buffers that no state dict has.
+    """
+    for path, module in model.named_modules(remove_duplicate=False):
+        front = f"{path}." if path else ""
+        for name, tensor in module._parameters.items():
+            if tensor is not None:
+                yield front + name, tensor
+        for name, tensor in module._buffers.items():
+            if tensor is not None and not (persistent and name in module._non_persistent_buffers_set):
+                yield front + name, tensor
