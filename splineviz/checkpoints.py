@@ -110,7 +110,18 @@ def fit(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Prog
 
     Raises CheckpointError with a table of all that is missing, misshapen or unexpected, or when a weight is not finite.
     """
-    state = _owned(program, state, name)
+    state = check(program, state, name)
+    real = {key for key, own in program.weights.items() if own.is_floating_point()}
+    numbers = {key: t.double() if key in real else t for key, t in state.items()}  # whole numbers may stand for real ones
+    try:
+        return program.bind(numbers).to(torch.float64)
+    except TraceError as error:
+        raise CheckpointError(f"{name}: {error}") from error
+
+
+def check(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Mapping[str, Tensor]:
+    """The network's own weights among a checkpoint's, if they have its names and shapes and are finite; raises as `fit`."""
+    state = owned(program, state, name)
     rows = []
     for key, own in program.weights.items():
         got = tuple(state[key].shape) if key in state else None
@@ -126,15 +137,10 @@ def fit(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Prog
     for key in program.weights:
         if not torch.isfinite(state[key]).all():
             raise CheckpointError(f"{name}: expected finite weights, got NaN or infinity in {key}; did training diverge?")
-    real = {key for key, own in program.weights.items() if own.is_floating_point()}
-    numbers = {key: t.double() if key in real else t for key, t in state.items()}  # whole numbers may stand for real ones
-    try:
-        return program.bind(numbers).to(torch.float64)
-    except TraceError as error:
-        raise CheckpointError(f"{name}: {error}") from error
+    return state
 
 
-def _owned(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Mapping[str, Tensor]:
+def owned(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Mapping[str, Tensor]:
     """The network's own weights, where a module around either of the two holds them under longer names."""
     wanted = program.weights.keys()
     if not wanted or wanted <= state.keys():

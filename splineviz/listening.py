@@ -62,6 +62,31 @@ class Double(TorchFunctionMode):
         return double(func, args, kwargs or {})
 
 
+class Logged(TorchFunctionMode):
+    """The same, and remembers what was called, with all arguments but the tensors' values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Any] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.calls.append((func, _shown(args), _shown(kwargs) if kwargs else None))
+        return double(func, args, kwargs or {})
+
+
+def _shown(value: Any) -> Any:
+    """Arguments as they are, with shapes in the place of tensors."""
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_shown, value))
+    if isinstance(value, dict):
+        return tuple((key, _shown(v)) for key, v in value.items())
+    if isinstance(value, float):
+        return repr(value)  # a NaN is itself
+    return value if isinstance(value, (bool, int, str, type(None), torch.dtype)) else repr(type(value))
+
+
 def double(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """A call of torch with all its floating-point numbers in double precision."""
     if func in CASTS:

@@ -275,6 +275,15 @@ class Program:
             self.input_shape, steps, output, self.weights, constants=self.constants, depends=self.depends, spare=self.spare
         )
 
+    def as_weights(self) -> Program:
+        """The Program with its constants among its weights, so that whoever keeps the weights keeps all of it."""
+        if not self.constants and not self.depends:
+            return self
+        return Program(
+            self.input_shape, self.steps, self.output, self.weights | self.constants,
+            spare=self.spare | (self.depends.keys() - self.weights.keys()), swaps=self.swaps, trained=self._trained,
+        )  # fmt: skip
+
     def picking(self, outputs: Sequence[int]) -> Program:
         """The Program with some of its flattened outputs alone."""
 

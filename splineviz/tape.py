@@ -6,6 +6,7 @@ tensor is a weight (it stands in the state dict), a view of one, or a constant. 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -78,7 +79,8 @@ class Tape:
                 key = name
                 break
         else:
-            key = f"constant.{len(self.constants)}"
+            numbers = itertools.count(len(self.constants))
+            key = next(key for i in numbers if (key := f"constant.{i}") not in self.tensors)
             self.constants[key] = tensor.detach().clone().contiguous().double()
         self.depends |= {source: fingerprint(self.tensors[source]) for source in sources}
         return key, None
