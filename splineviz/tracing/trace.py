@@ -1,0 +1,376 @@
+"""torch module -> Program, proven complete.
+
+A private copy of the module in evaluation mode (`twins`) is run once, and its calls of torch are listened to
+(`listening`). Every call is looked up (`calls`, `modules`) and written as steps on a tape; one that is not known is
+refused by module path, operation and remedy: nothing is approximated behind the user's back. What the network computes
+from shapes and weights alone is run once; what comes of it is a constant. Afterwards every step is tested: affine ones
+on random tensors, alone and row by row, and the whole Program against the module, so a wrong table entry cannot pass.
+
+Nothing of torch is patched, so that modules can be traced while others are trained in other threads.
+This room knows no geometry.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import math
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.fx
+from torch import Tensor, nn
+
+from splineviz.errors import TraceError
+from splineviz.tracing.program import Program
+from splineviz.tracing.smooth import SMOOTH
+from splineviz.tracing.swaps import Swap, piecewise, swapped
+from splineviz.tracing.tape import Live, Tape
+from splineviz.tracing.trace import doors, twins
+from splineviz.tracing.trace.listening import MINE, Double, Listener
+
+SAMPLES = 2
+"""Rows of the batch that the module is run on, unless an exported program has a batch of its own."""
+
+
+def trace(
+    model: Any, input_shape: Sequence[int], *, smooth: bool = False, swap: Swap | None = None,
+    output: str | int | None = None, outputs: Sequence[int] | None = None,
+) -> Program:  # fmt: skip
+    """Trace a network for inputs of shape (n, *input_shape) into a float64 Program of its evaluation mode.
+
+    model: a torch.nn.Module, also in torch's own wrappers (torch.compile, DataParallel, moving averages);
+    functools.partial of one, with its further inputs; a torch.export.ExportedProgram; or a Program, which is returned as
+    it is, in float64. A module is not changed, and its hooks are not run.
+    smooth: take GELU, tanh and their like, with which a Program can be run but has no regions. swap: draw others in their
+    place, such as {"gelu": "relu"} (see `swaps`).
+    output: which of several results of forward are the outputs, by name or position (by default those named logits).
+    outputs: numbers of the outputs to keep, of the flattened ones.
+    Raises TraceError when an operation is not known to be piecewise affine, when Program and
+    module differ on random inputs, or when there is nothing to swap.
+    """
+    program = _traced(model, input_shape, smooth or bool(swap), output)
+    program = swapped(program, swap) if swap else program
+    program = program if outputs is None else _kept(program, outputs)
+    return program if smooth else piecewise(program)
+
+
+def _traced(model: Any, input_shape: Sequence[int], smooth: bool, output: str | int | None = None) -> Program:
+    if isinstance(model, Program):
+        if model.input_shape != tuple(input_shape):
+            raise TraceError(
+                f"network: expected inputs of shape {model.input_shape}, got a plane of shape {tuple(input_shape)}."
+            )
+        return model.to(torch.float64)
+    module, prefix = twin(model)
+    return written(module, input_shape, smooth=smooth, output=output, prefix=prefix)
+
+
+def twin(model: Any) -> tuple[nn.Module, str]:
+    """A copy of the module in double precision and evaluation mode, and what stands in front of its weights' names.
+
+    model: as `trace` takes it, but no Program. Raises TraceError for what is no module or cannot be read as one.
+    """
+    if isinstance(model, torch.export.ExportedProgram):
+        model = model.module()
+    model = doors.unwrapped(model)
+    if isinstance(model, functools.partial) and isinstance(model.func, nn.Module):
+        return _Bound(twin(model.func)[0], model.args, model.keywords), "network."
+    if not isinstance(model, nn.Module):
+        raise TraceError(f"network: expected a torch.nn.Module or a Program, got {type(model).__name__}.")
+    if _exported(model):
+        return copy.deepcopy(model).to(device="cpu", dtype=torch.float64), ""
+    return twins.twin(model), ""
+
+
+def written(
+    module: nn.Module, input_shape: Sequence[int], *, smooth: bool, output: str | int | None = None, prefix: str = "",
+    proved: bool = False,
+) -> Program:  # fmt: skip
+    """The Program of a twin. proved: its steps were proved affine before, in a Program of the same structure."""
+    shape = tuple(int(n) for n in input_shape)
+    batch = _rows(module)
+    with undisturbed():
+        program, random_ = _listened(module, shape, prefix, batch, smooth, output)
+        if not proved:
+            _prove(program)
+        try:
+            compare(program, module, probes(shape, batch), output=output)
+        except TraceError as error:
+            if not random_:
+                raise
+            raise TraceError(
+                f"{random_}: expected the same output for the same input, got random numbers in evaluation mode; "
+                "draw them only while self.training."
+            ) from error
+    return program
+
+
+class _Bound(nn.Module):
+    """A module with some of its inputs fixed."""
+
+    def __init__(self, network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]):
+        super().__init__()
+        self.network = network
+        self.args = tuple(_double(a) for a in args)
+        self.kwargs = {name: _double(a) for name, a in kwargs.items()}
+        self.training = False
+
+    def forward(self, x: Tensor) -> Any:
+        return self.network(*self.args, x, **self.kwargs)
+
+
+def _double(value: Any) -> Any:
+    is_float = isinstance(value, Tensor) and value.is_floating_point()
+    return value.detach().to("cpu", torch.float64) if is_float else value
+
+
+def _exported(module: nn.Module) -> bool:
+    return isinstance(module, torch.fx.GraphModule) and any(
+        isinstance(n.target, torch._ops.OpOverload) for n in module.graph.nodes
+    )
+
+
+def _rows(module: nn.Module) -> int:
+    """The number of rows that a module can be run on."""
+    if not (isinstance(module, torch.fx.GraphModule) and _exported(module)):
+        return SAMPLES
+    inputs = [n for n in module.graph.nodes if n.op == "placeholder"]
+    if len(inputs) > 1:
+        raise _second_input(inputs[1].name)
+    rows = inputs[0].meta["val"].shape[0] if "val" in inputs[0].meta and inputs[0].meta["val"].dim() else SAMPLES
+    return rows if isinstance(rows, int) else SAMPLES
+
+
+def _second_input(name: str) -> TraceError:
+    return TraceError(f"forward: expected one input, got a second one {name!r}; bind it with functools.partial.")
+
+
+# ---- listening -------------------------------------------------------------------------------------------------------
+
+
+def _listened(
+    module: nn.Module, shape: tuple[int, ...], prefix: str, batch: int, smooth: bool, output: str | int | None
+) -> tuple[Program, str]:
+    """The Program that a module's calls make, and where it draws random numbers, if it does."""
+    tensors = {key.removeprefix(prefix): t for key, t in doors.named_tensors(module, persistent=True)}
+    tape = Tape(shape, tensors, smooth=smooth)
+    listener = Listener(tape, batch, module, prefix)
+    further = [] if _exported(module) else _further(module)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    for parameter in further:
+        if parameter.kind in positional and parameter.default is inspect.Parameter.empty:
+            raise _second_input(parameter.name)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(batch, *shape, dtype=torch.float64, generator=generator)
+    with torch.no_grad():
+        listener.know(x, Live(0, x.clone()))
+        try:
+            with listener:
+                result = _Nodes(module, listener).run(x) if _exported(module) else module(x)
+        except TraceError:
+            raise
+        except Exception as error:  # the user's own code, of which any may come
+            raise TraceError(
+                f"network: expected to run on inputs of shape (n, {', '.join(map(str, shape))}), "
+                f"got {error}{_at(error)}; do the samples fit the network?"
+            ) from error
+    one = result_of(result, output)
+    found = listener.live(one)
+    if isinstance(found, TraceError):
+        raise found
+    if not isinstance(found, Live):
+        raise TraceError("forward: expected one tensor that depends on the input as output; return the logits alone.")
+    return tape.program(found.register), listener.random
+
+
+def _further(module: nn.Module) -> list[inspect.Parameter]:
+    """What forward takes after its first input."""
+    try:
+        return list(inspect.signature(module.forward).parameters.values())[1:]
+    except (TypeError, ValueError):  # no Python function
+        return []
+
+
+class _Nodes(torch.fx.Interpreter):
+    """Runs an exported program node by node, so that the listener knows whose they are."""
+
+    def __init__(self, graph: nn.Module, listener: Listener):
+        super().__init__(graph, garbage_collect_values=False)  # type: ignore[arg-type]
+        self.extra_traceback = False  # our messages name the operation; fx would append its own trace
+        self.listener = listener
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        """Run a node as it is."""
+        if n.op == "call_module" and n.target == "_guards_fn":
+            return None  # an exported program's checks of its inputs' sizes
+        self.listener.path = _owner(n)
+        return super().run_node(n)
+
+
+def result_of(result: Any, output: str | int | None) -> Tensor:
+    """The one tensor among a forward's results that is the network's output. Raises TraceError."""
+    if output is None:
+        named = result.get("logits") if isinstance(result, Mapping) else getattr(result, "logits", None)
+        found = named if isinstance(named, Tensor) else result
+        if isinstance(found, (tuple, list)) and len(found) == 1:
+            found = found[0]
+        elif isinstance(found, Mapping) and len(found) == 1:
+            found = next(iter(found.values()))
+    else:
+        try:
+            found = result[output] if not isinstance(output, str) or isinstance(result, Mapping) else getattr(result, output)
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise TraceError(f"forward: expected an output {output!r}, got {_has(result)}.") from error
+    if not isinstance(found, Tensor):
+        raise TraceError(
+            "forward: expected one tensor that depends on the input as output; return the logits alone, or name one of "
+            f"{_has(found)} (output=...)."
+        )
+    return found
+
+
+def _has(result: Any) -> str:
+    if isinstance(result, Mapping):
+        return ", ".join(map(str, result))
+    if isinstance(result, (tuple, list)):
+        return f"0 to {len(result) - 1}"
+    return type(result).__name__
+
+
+def _kept(program: Program, outputs: Sequence[int]) -> Program:
+    """The Program with some of its outputs alone."""
+    wanted = [int(i) for i in outputs]
+    with torch.no_grad():
+        count = program(torch.zeros(1, *program.input_shape, dtype=torch.float64)).shape[1]
+    if not wanted or any(not 0 <= i < count for i in wanted):
+        raise TraceError(f"outputs: expected numbers from 0 to {count - 1}, got {wanted}.")
+    return program.picking(wanted)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leaves the random numbers of Python and numpy where they were; those of torch are looked after call by call."""
+    states = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        if random.getstate() != states[0]:
+            random.setstate(states[0])
+        now = np.random.get_state()
+        if now[2] != states[1][2] or not np.array_equal(now[1], states[1][1]):
+            np.random.set_state(states[1])
+
+
+def _at(error: BaseException) -> str:
+    """Where in the user's files an error came up."""
+    found, trace_ = "", error.__traceback__
+    while trace_ is not None:
+        file = trace_.tb_frame.f_code.co_filename
+        if not file.startswith((*MINE, "<")):
+            found = f" ({file.rpartition('/')[2]}, line {trace_.tb_lineno})"
+        trace_ = trace_.tb_next
+    return found
+
+
+def _owner(n: torch.fx.Node) -> str:
+    stack = n.meta.get("nn_module_stack")
+    return _dotted(str(stack[next(reversed(stack))][0] if stack else ""))  # its key is not always the path
+
+
+def _dotted(owner: str) -> str:
+    """A module's path from what torch.export writes: "net.0" as it is, also from 2.6's "getattr(L['self'].net, '0')"."""
+    if not re.search(r"\bL\['", owner):
+        return owner
+    inner = re.compile(r"getattr\(([^()]*), '([^']*)'\)")
+    while inner.search(owner):
+        owner = inner.sub(r"\1.\2", owner)
+    return re.sub(r"\['?([^]']*)'?\]", r".\1", owner).removeprefix("L.").partition(".")[2]
+
+
+# ---- proof -----------------------------------------------------------------------------------------------------------
+
+
+def _prove(program: Program) -> None:
+    """Every affine step is affine, its homogeneous form is its linear part, and no row of a batch sees another."""
+    generator = torch.Generator().manual_seed(2)
+    shapes: dict[int, tuple[int, ...]] = {0: program.input_shape}
+    for i, step in enumerate(program.steps):
+        a, b = (
+            {r: torch.randn(3, *shapes[r], dtype=torch.float64, generator=generator) for r in step.inputs} for _ in range(2)
+        )
+
+        def run(live: dict[int, Tensor], homogeneous: bool = False, i: int = i) -> Tensor:
+            return program.run(live, i, i + 1, homogeneous=homogeneous)[program.steps[i].output]
+
+        with torch.no_grad():
+            fa = run(a)
+            shapes[step.output] = tuple(fa.shape[1:])
+            if not torch.isfinite(fa).all():
+                return  # the comparison with the module says so, in words about weights
+            scale = 1e-9 * float(fa.abs().max().clamp_min(1e-300)) * 4.0
+            apart = torch.cat([run({r: t[k : k + 1] for r, t in a.items()}) for k in range(3)])
+            if not float((apart - fa).abs().max()) <= scale:
+                raise TraceError(f"{step.path}: {step.op} mixes the rows of a batch; keep the batch in front.")
+            if step.is_kink or step.is_max or step.op in SMOOTH:
+                continue
+            f0, fb = run({r: torch.zeros_like(t) for r, t in a.items()}), run(b)
+            both = {r: a[r] + b[r] for r in a}
+            scale += 4e-9 * float(max(fb.abs().max(), f0.abs().max()))
+            affine = float((fa + fb - f0 - run(both)).abs().max()) <= scale
+            linear = float((run(a, True) - (fa - f0)).abs().max()) <= scale
+        if not (affine and linear):
+            raise TraceError(
+                f"{step.path}: the traced program differs from the module's own kind: {step.op} is not affine; "
+                "please report the network."
+            )
+
+
+def probes(shape: Sequence[int], batch: int = 1) -> Tensor:
+    """(at least 8, *shape) random inputs of several scales, on which a Program is held against its module."""
+    generator = torch.Generator().manual_seed(1)
+    rows = batch * -(-8 // batch)
+    x = torch.randn(rows, *shape, dtype=torch.float64, generator=generator)
+    return x * torch.logspace(-2, 2, rows, dtype=torch.float64).reshape(-1, *[1] * len(shape))
+
+
+def outputs_of(module: nn.Module, x: Tensor, *, output: str | int | None = None) -> Tensor:
+    """The outputs (n, C) of a twin at inputs x (n, *input_shape), all in double precision."""
+    size = _rows(module) if _exported(module) else len(x)
+    with torch.no_grad(), Double():
+        parts = [result_of(module(part.clone()), output) for part in x.split(size)]
+    return torch.cat(parts).reshape(len(x), -1)
+
+
+def difference(program: Program, module: nn.Module, x: Tensor, *, output: str | int | None = None) -> float:
+    """The largest difference of Program and twin at inputs x, by the module's largest output; NaN where it has none."""
+    with torch.no_grad(), Double():
+        ours = program(x.clone())
+    theirs = outputs_of(module, x, output=output)
+    if ours.shape != theirs.shape:
+        return math.inf
+    return float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(torch.finfo(torch.float64).tiny))
+
+
+def tolerance(program: Program) -> float:
+    """The largest `difference` of the same network: rounding, which grows with the steps."""
+    return 1e-9 * math.sqrt(len(program.steps) + 1)
+
+
+def compare(program: Program, module: nn.Module, x: Tensor, *, output: str | int | None = None) -> None:
+    """Program and module agree at inputs x (n, *input_shape), or TraceError."""
+    worst = difference(program, module, x, output=output)
+    if not math.isfinite(worst) and not torch.isfinite(outputs_of(module, x, output=output)).all():
+        odd = [key for key, weight in program.weights.items() if not torch.isfinite(weight).all()]
+        where = f"there are NaN or infinite weights in {', '.join(odd[:8])}" if odd else "its weights are finite: too large?"
+        raise TraceError(f"network: expected finite outputs, got NaN or infinity; {where}.")
+    if not worst <= tolerance(program):
+        raise TraceError(
+            f"network: the traced program differs from the module by {worst:.3g} of its output; please report the network."
+        )
