@@ -114,7 +114,7 @@ def _row(
         partition = Partition.load(file)
         run = said["runs"][entry["run"]]
         key = key_of(
-            entry["step"], run["network"], said["lc"], entry["metrics"], made["samples"], made["weights"],
+            entry["step"], plan.network(said, entry), said["lc"], entry["metrics"], made["samples"], made["weights"],
             partition.plane, partition.window,
         )  # fmt: skip
         if key != entry["key"]:
@@ -123,7 +123,7 @@ def _row(
         for name, value in partition_numbers(partition, radius).items():
             if not _same(row[name], value):
                 found.findings.append(f"{words}: the row has {name} = {row[name]!r}, its partition {value!r}")
-        _prove(partition, run, entry, made, words, found, trust)
+        _prove(partition, run | {"network": plan.network(said, entry)}, entry, made, words, found, trust)
         return stored
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         found.findings.append(f"{words}: {type(error).__name__}: {error}")

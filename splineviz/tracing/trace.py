@@ -32,8 +32,8 @@ from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import Swap, piecewise, swapped
 from splineviz.tracing.tape import Live, Tape
-from splineviz.tracing.trace import doors, twins
-from splineviz.tracing.trace.listening import MINE, Double, Listener
+from splineviz.tracing import doors, twins
+from splineviz.tracing.listening import MINE, Double, Listener
 
 SAMPLES = 2
 """Rows of the batch that the module is run on, unless an exported program has a batch of its own."""

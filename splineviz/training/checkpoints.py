@@ -35,11 +35,15 @@ FOLDER_FILES = ("model.safetensors", f"model.safetensors{INDEX}", "pytorch_model
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint: its step, its file, and the numbers that were recorded beside it (accuracies, losses)."""
+    """One checkpoint: its step, its file, and the numbers that were recorded beside it (accuracies, losses).
+
+    network: digest of the traced network that its weights belong to, where it is another than the run's first.
+    """
 
     step: int
     path: Path
     metrics: Mapping[str, float] = field(default_factory=dict)
+    network: str | None = None
 
 
 # ---- the files of a folder -------------------------------------------------------------------------------

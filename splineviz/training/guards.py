@@ -164,6 +164,10 @@ class Loaded:
         self._prove_spare(program, held, missing, name)
         return program
 
+    def is_plain(self, program: Program) -> bool:
+        """Whether a Program is the first one with other weights."""
+        return not program.constants and not program.depends and program.steps == self.program.steps
+
     def _fresh(self) -> nn.Module:
         """The module as the user has it, to be run once."""
         return trace.twin(self.module)[0]
