@@ -31,7 +31,7 @@ from splineviz.tracing.masks import Mask
 from splineviz.tracing.modules import emitter
 from splineviz.tracing.program import operations
 from splineviz.tracing.refusals import refusal
-from splineviz.tracing.reshaping import written_into
+from splineviz.tracing.reshaping import overlaid, written_into
 from splineviz.tracing.tape import Live, Tape
 
 CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double)
@@ -302,7 +302,10 @@ class Listener(TorchFunctionMode):
             if other is tensor or not isinstance(old, Live) or other.untyped_storage().data_ptr() != memory:
                 continue
             same = other.data_ptr() == tensor.data_ptr() and other.shape == tensor.shape and other.stride() == tensor.stride()
-            self.know(other, found if same else stale)
+            seen: Live | None = found if same and isinstance(found, Live) else None
+            if not same and isinstance(found, Live):
+                seen = overlaid(self.tape, old, found, other, tensor)
+            self.know(other, seen or stale)
         for key, weight in self.tape.tensors.items():
             if memory and weight.untyped_storage().data_ptr() == memory:
                 raise TraceError(f"{key}: expected weights that forward leaves alone, got one that it writes the input's into.")

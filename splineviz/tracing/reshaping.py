@@ -10,7 +10,7 @@ from torch import Tensor
 
 from splineviz.tracing.affine import PLAIN
 from splineviz.tracing.call import Call, Emitter, Result
-from splineviz.tracing.tape import Live
+from splineviz.tracing.tape import Live, Tape
 
 
 def reshaped(call: Call) -> Live:
@@ -169,6 +169,27 @@ def written_into(call: Call, batch: int) -> Live:
     index[row.flatten()] = size + torch.arange(row.numel())
     found = call.tape.emit("getitem", both, key=[{"list": index.tolist()}])
     return call.tape.emit("reshape", found, shape=list(shape[1:]))
+
+
+def overlaid(tape: Tape, old: Live, new: Live, theirs: Tensor, view: Tensor) -> Live | None:
+    """What a tensor is after a view that shares its memory was written into; None where the view mixes the batch.
+
+    theirs, view: the tensors themselves, of which `old` is what the first was and `new` what the second is.
+    """
+    memory = torch.arange(theirs.untyped_storage().nbytes() // theirs.element_size())
+    a, b = (memory.as_strided(t.shape, t.stride(), t.storage_offset()).reshape(len(t), -1) for t in (theirs, view))
+    size, row = a.shape[1], a[0]
+    index = torch.arange(size)
+    places = {int(place): i for i, place in enumerate(b[0].tolist())}
+    hit = torch.tensor([places.get(int(place), -1) for place in row.tolist()], dtype=torch.int64)
+    index[hit >= 0] = size + hit[hit >= 0]
+    for i in range(1, len(a)):  # every row alike
+        rows = {int(place): j for j, place in enumerate(b[i].tolist())} if i < len(b) else {}
+        if [rows.get(int(place), -1) for place in a[i].tolist()] != hit.tolist():
+            return None
+    flat = [tape.emit("reshape", x, shape=[math.prod(x.value.shape[1:])]) for x in (old, new)]
+    found = tape.emit("getitem", tape.emit("cat", *flat, dim=1), key=[{"list": index.tolist()}])
+    return tape.emit("reshape", found, shape=list(old.value.shape[1:]))
 
 
 def _row(call: Call, some: Live, part: Any, shape: tuple[int, ...], batch: int) -> Live:

@@ -183,7 +183,7 @@ class _Copier:
         if isinstance(value, (*PLAIN, Tensor, nn.Module)) or id(value) in self.memo or depth > DEEP:
             return
         if isinstance(value, LOCKS):
-            self.memo[id(value)] = type(value)() if isinstance(value, LOCKS[0]) else threading.RLock()
+            self.memo[id(value)] = threading.Lock() if isinstance(value, LOCKS[0]) else threading.RLock()
         elif isinstance(value, SHARED):
             self.memo[id(value)] = value
         elif isinstance(value, dict):
