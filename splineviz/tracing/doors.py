@@ -9,6 +9,7 @@ This room knows no operations.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from splineviz.errors import TraceError
 
+REAL = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64)
 WRAPPED = {
     "OptimizedModule": "_orig_mod",
     "DistributedDataParallel": "module",
@@ -35,37 +37,51 @@ def unwrapped(model: Any) -> Any:
 
 def wrapped(model: nn.Module) -> nn.Module | None:
     """The module that a wrapper of torch's own holds; None if it is none."""
-    kinds = type(model).__mro__
-    kind = next((k for k in kinds if k.__module__.startswith("torch.") and k.__name__ in WRAPPED), None)
-    return None if kind is None else getattr(model, WRAPPED[kind.__name__])
+    attribute = _wrapping(type(model))
+    return None if attribute is None else getattr(model, attribute)
+
+
+@functools.lru_cache(maxsize=4096)
+def _wrapping(kind: type[nn.Module]) -> str | None:
+    own = (k for k in kind.__mro__ if k.__module__.startswith("torch."))
+    return next((WRAPPED[k.__name__] for k in own if k.__name__ in WRAPPED), None)
 
 
 def check(model: nn.Module) -> None:
     """Raise TraceError for a module that cannot be read as a plain one, naming what it is and what to do."""
     for path, module in model.named_modules():
-        kinds = {(k.__module__, k.__name__) for k in type(module).__mro__}
-        where = path or "network"
-        if isinstance(module, torch.jit.ScriptModule):
-            raise TraceError(
-                f"{where}: expected a module in Python, got TorchScript (torch.jit), whose operations cannot be seen; "
-                "pass the module that it was made from, or torch.export.export of it."
-            )
-        if any(name in ("FullyShardedDataParallel", "FSDPModule") for _, name in kinds):
-            raise TraceError(
-                f"{where}: expected a module with all of its weights, got one sharded by FSDP; gather a full state dict "
-                "(torch.distributed.checkpoint.state_dict.get_model_state_dict with full_state_dict=True) and load it into "
-                "the plain module."
-            )
-        if any("quantized" in k.split(".") for k, _ in kinds):
-            raise TraceError(
-                f"{where}: expected real weights, got a quantised module, whose output jumps and has no linear regions; "
-                "pass the network from before the conversion."
-            )
+        if why := _refused(type(module)):
+            raise TraceError(f"{path or 'network'}: {why}")
     for name, tensor in named_tensors(model):
         _check_tensor(name, tensor)
 
 
+@functools.lru_cache(maxsize=4096)
+def _refused(kind: type[nn.Module]) -> str:
+    """Why modules of a class cannot be read; empty if they can."""
+    kinds = {(k.__module__, k.__name__) for k in kind.__mro__}
+    if issubclass(kind, torch.jit.ScriptModule):
+        return (
+            "expected a module in Python, got TorchScript (torch.jit), whose operations cannot be seen; "
+            "pass the module that it was made from, or torch.export.export of it."
+        )
+    if any(name in ("FullyShardedDataParallel", "FSDPModule") for _, name in kinds):
+        return (
+            "expected a module with all of its weights, got one sharded by FSDP; gather a full state dict "
+            "(torch.distributed.checkpoint.state_dict.get_model_state_dict with full_state_dict=True) and load it into "
+            "the plain module."
+        )
+    if any("quantized" in name.split(".") for name, _ in kinds):
+        return (
+            "expected real weights, got a quantised module, whose output jumps and has no linear regions; "
+            "pass the network from before the conversion."
+        )
+    return ""
+
+
 def _check_tensor(name: str, tensor: Tensor) -> None:
+    if type(tensor) in (Tensor, nn.Parameter) and tensor.device.type == "cpu" and tensor.dtype in REAL:
+        return
     if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
         raise TraceError(
             f"{name}: expected weights, got a lazy module that was never run, so it has none; run it once on a batch."

@@ -72,21 +72,21 @@ def _traced(model: Any, input_shape: Sequence[int], smooth: bool, output: str | 
     return written(module, input_shape, smooth=smooth, output=output, prefix=prefix)
 
 
-def twin(model: Any) -> tuple[nn.Module, str]:
+def twin(model: Any, taken: dict[int, Tensor] | None = None) -> tuple[nn.Module, str]:
     """A copy of the module in double precision and evaluation mode, and what stands in front of its weights' names.
 
-    model: as `trace` takes it, but no Program. Raises TraceError for what is no module or cannot be read as one.
+    model: as `trace` takes it, but no Program. taken: see `twins.twin`. Raises TraceError for what is no module or cannot be read as one.
     """
     if isinstance(model, torch.export.ExportedProgram):
         model = model.module()
     model = doors.unwrapped(model)
     if isinstance(model, functools.partial) and isinstance(model.func, nn.Module):
-        return _Bound(twin(model.func)[0], model.args, model.keywords), "network."
+        return _Bound(twin(model.func, taken)[0], model.args, model.keywords), "network."
     if not isinstance(model, nn.Module):
         raise TraceError(f"network: expected a torch.nn.Module or a Program, got {type(model).__name__}.")
     if _exported(model):
         return copy.deepcopy(model).to(device="cpu", dtype=torch.float64), ""
-    return twins.twin(model), ""
+    return twins.twin(model, taken), ""
 
 
 def written(
@@ -264,7 +264,7 @@ def undisturbed() -> Iterator[None]:
         if random.getstate() != states[0]:
             random.setstate(states[0])
         now = np.random.get_state()
-        if now[2] != states[1][2] or not np.array_equal(now[1], states[1][1]):
+        if now[2] != states[1][2] or now[1].tobytes() != states[1][1].tobytes():
             np.random.set_state(states[1])
 
 

@@ -28,9 +28,11 @@ from splineviz.errors import TraceError
 from splineviz.tracing import doors
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size)
+SCALARS = frozenset((bool, int, float, str, type(None)))
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
 SHARED = (types.ModuleType, types.GeneratorType, io.IOBase, threading.Thread)
 """What cannot be copied and computes nothing: the twin has the original's."""
+EMPTY = (list, tuple, dict, set, OrderedDict)
 BACKWARD = ("_backward_hooks", "_backward_pre_hooks")
 FORWARD = ("_forward_pre_hooks", "_forward_hooks")
 TRAINERS = ("_trainer", "_fabric", "trainer")
@@ -39,15 +41,19 @@ DEEP = 6
 """How far attributes are searched for what cannot be copied."""
 
 
-def twin(model: nn.Module) -> nn.Module:
-    """A copy of a module in double precision on the CPU, in evaluation mode. Raises TraceError, see `doors.check`."""
+def twin(model: nn.Module, taken: dict[int, Tensor] | None = None) -> nn.Module:
+    """A copy of a module in double precision on the CPU, in evaluation mode. Raises TraceError, see `doors.check`.
+
+    taken: filled with the values of its tensors in their own precision, by the identity of the module's.
+    """
     doors.check(model)
     memo: dict[int, Any] = {}
     keep: list[Any] = []  # an identity is a name only as long as its owner lives
     with torch.no_grad(), _Copying():
         for _, tensor in doors.named_tensors(model):
             if id(tensor) not in memo:
-                memo[id(tensor)] = _double(tensor)
+                value = tensor if taken is None else taken.setdefault(id(tensor), tensor.detach().to("cpu", copy=True))
+                memo[id(tensor)] = _double(value, isinstance(tensor, nn.Parameter))
         made: list[tuple[nn.Module, nn.Module]] = []
         for module in model.modules():
             inner = doors.wrapped(module) if type(module).__name__ == "OptimizedModule" else None
@@ -92,18 +98,22 @@ def call(module: nn.Module, *args: Any, forward: Any = None, **kwargs: Any) -> A
 
 def _copies_itself(module: nn.Module) -> bool:
     """Whether a class has its own way to be copied, which is then the right one."""
-    kind = type(module)
+    return _kind_copies_itself(type(module))
+
+
+@functools.lru_cache(maxsize=4096)
+def _kind_copies_itself(kind: type[nn.Module]) -> bool:
     if kind.__module__ == "torch.nn.utils.parametrize" and kind.__name__.startswith("Parametrized"):
         kind = kind.__mro__[1]  # it refuses to be pickled, no more
     names = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__new__")
     return any(getattr(kind, name, None) is not getattr(nn.Module, name, None) for name in names)
 
 
-def _double(tensor: Tensor) -> Tensor:
+def _double(tensor: Tensor, is_parameter: bool) -> Tensor:
     """A tensor's values in double precision on the CPU, in memory of their own."""
     dtype = torch.float64 if tensor.is_floating_point() else tensor.dtype
     value = tensor.detach().to(device="cpu", dtype=dtype, copy=True)
-    return nn.Parameter(value, requires_grad=False) if isinstance(tensor, nn.Parameter) else value
+    return nn.Parameter(value, requires_grad=False) if is_parameter else value
 
 
 class _Copying(TorchFunctionMode):
@@ -113,7 +123,7 @@ class _Copying(TorchFunctionMode):
         if func is Tensor.__deepcopy__:
             tensor, memo = args
             if id(tensor) not in memo:
-                memo[id(tensor)] = _double(tensor)
+                memo[id(tensor)] = _double(tensor, isinstance(tensor, nn.Parameter))
             return memo[id(tensor)]
         value = func(*args, **(kwargs or {}))
         if func is Tensor.clone and value.is_floating_point():  # a parameter outside its module copies itself
@@ -128,14 +138,14 @@ class _Copier:
         self.memo, self.keep = memo, keep
 
     def __call__(self, value: Any, where: str) -> Any:
-        if isinstance(value, PLAIN):
+        if type(value) in SCALARS or isinstance(value, PLAIN):
             return value
         if id(value) in self.memo:
             return self.memo[id(value)]
         if isinstance(value, (types.FunctionType, types.MethodType, functools.partial)):
             return self.function(value, where)
-        if isinstance(value, (list, tuple, dict)) and len(value) == 0:
-            return copy.copy(value)
+        if type(value) in EMPTY and not value:
+            return type(value)()
         self.keep.append(value)
         try:
             return copy.deepcopy(value, self.memo)
@@ -228,7 +238,7 @@ def _fill(module: nn.Module, new: nn.Module, copier: _Copier) -> None:
     for name, value in module.__dict__.items():
         if name in ("_parameters", "_buffers", "_modules"):
             held[name] = type(value)((key, v if v is None else copier.memo[id(v)]) for key, v in value.items())
-        elif name in FORWARD:
+        elif name in FORWARD and value:
             held[name] = OrderedDict((key, copier(hook, _called(hook))) for key, hook in value.items() if not is_silent(hook))
         elif name in BACKWARD or name == "_is_hf_initialized":
             held[name] = OrderedDict() if name in BACKWARD else value

@@ -84,11 +84,12 @@ class Live:
 
         Raises TraceError when it cannot be traced any more.
         """
-        module, prefix = trace.twin(self.model)
+        taken: dict[int, Tensor] = {}
+        module, prefix = trace.twin(self.model, taken)
         tensors = _named(module, prefix)
         program = self.program
         if not ON:
-            return program, self._narrow(program.weights | {k: t for k, t in tensors.items() if k in program.weights})
+            return program, program.weights | {k: t for k, t in tensors.items() if k in program.weights}
         computed = program.weights.keys() - tensors.keys()  # constants; or weights that are gone
         if not computed and all(tensors[key].shape == own.shape for key, own in program.weights.items()):
             bound = program.bind(tensors)
@@ -96,7 +97,8 @@ class Live:
             # A training that diverged is recorded as it is: the network is the same, its numbers are none.
             broken = not bool(torch.isfinite(y).all())
             if calls == self.seen.calls and (broken or _agrees(bound, y, self.x)):
-                return program, self._narrow(bound.weights)
+                own = self._own()
+                return program, {key: taken[id(own[key])] for key in program.weights}
             module, prefix = trace.twin(self.model)  # the first one may remember that it was run
         self.seen = self._traced(module, prefix)
         return self.program, self._narrow(self.program.weights)
@@ -114,10 +116,15 @@ class Live:
 
     def _narrow(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights in the precision that they have in the module, which holds their values exactly."""
-        model = doors.unwrapped(self.model)
-        prefix = "" if isinstance(model, nn.Module) else "network."
-        own = {key.replace("_orig_mod.", ""): t for key, t in doors.named_tensors(model if not prefix else model.func)}
+        own = self._own()
         return {key: t.to(own[key].dtype) if key in own else t for key, t in weights.items()}
+
+    def _own(self) -> dict[str, Tensor]:
+        """The module's own tensors by name."""
+        model = doors.unwrapped(self.model)
+        while not isinstance(model, nn.Module):  # functools.partial of one
+            model = doors.unwrapped(model.func)
+        return {key.replace("_orig_mod.", ""): t for key, t in doors.named_tensors(model)}
 
 
 def _named(module: nn.Module, prefix: str) -> dict[str, Tensor]:
