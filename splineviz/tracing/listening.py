@@ -14,7 +14,7 @@ import functools
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ def double(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     if func in TO:
         args = tuple(map(_wide, args))
     name = getattr(func, "__name__", "")
-    with _undisturbed(name):
+    with _undisturbed() if _is_random(name) else nullcontext():
         value = func(*map(_doubled, args), **{key: _doubled(v) if key != "out" else v for key, v in kwargs.items()})
     if isinstance(value, Tensor) and value.is_floating_point() and value.dtype != torch.float64 and not name == "__get__":
         value = value if any(value is a for a in (*args, *kwargs.values())) else value.double()
@@ -116,12 +116,14 @@ def _doubled(value: Any) -> Any:
     return value
 
 
+@functools.lru_cache(maxsize=4096)
+def _is_random(name: str) -> bool:
+    return any(word in name for word in RANDOM)
+
+
 @contextmanager
-def _undisturbed(name: str) -> Iterator[None]:
-    """Leaves torch's random numbers where they were, if a call may draw some."""
-    if not any(word in name for word in RANDOM):
-        yield
-        return
+def _undisturbed() -> Iterator[None]:
+    """Leaves torch's random numbers where they were."""
     state = torch.random.get_rng_state()
     try:
         yield
@@ -214,7 +216,7 @@ class Listener(TorchFunctionMode):
         lives = [] if self.quiet else list(self._lives((args, kwargs)))
         if self.tainted and not self.quiet:
             self._check_memory(name, (args, kwargs))
-        if any(word in name for word in RANDOM):
+        if _is_random(name):
             self.random = self.random or self._place(name)
         if not lives or self._only_a_shape(name, args):
             return self._constant(func, args, kwargs)

@@ -32,7 +32,7 @@ SCALARS = frozenset((bool, int, float, str, type(None)))
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
 SHARED = (types.ModuleType, types.GeneratorType, io.IOBase, threading.Thread)
 """What cannot be copied and computes nothing: the twin has the original's."""
-EMPTY = (list, tuple, dict, set, OrderedDict)
+EMPTY = frozenset((list, tuple, dict, set, OrderedDict))
 BACKWARD = ("_backward_hooks", "_backward_pre_hooks")
 FORWARD = ("_forward_pre_hooks", "_forward_hooks")
 TRAINERS = ("_trainer", "_fabric", "trainer")
@@ -114,6 +114,35 @@ def _double(tensor: Tensor, is_parameter: bool) -> Tensor:
     dtype = torch.float64 if tensor.is_floating_point() else tensor.dtype
     value = tensor.detach().to(device="cpu", dtype=dtype, copy=True)
     return nn.Parameter(value, requires_grad=False) if is_parameter else value
+
+
+def signature(model: nn.Module) -> tuple[Any, ...] | None:
+    """All that a module is besides the values of its tensors; None where it holds more than plain values, which may change.
+
+    Two equal ones of one module: the same classes, modules, tied tensors and attributes.
+    """
+    found: list[Any] = []
+    for module in model.modules():
+        found.append((id(module), type(module)))
+        for name, value in module.__dict__.items():
+            kind = type(value)
+            if name == "_compiled_call_impl":
+                continue
+            if kind in SCALARS:
+                found.append((name, value))
+            elif kind in EMPTY and not value:
+                found.append((name, kind))
+            elif name in ("_parameters", "_buffers"):
+                found.append((name, *((k, id(t), None if t is None else (t.shape, t.dtype)) for k, t in value.items())))
+            elif name == "_modules":
+                found.append((name, *((k, id(m)) for k, m in value.items())))
+            elif kind in (tuple, set, list) and all(type(one) in SCALARS for one in value):
+                found.append((name, kind, frozenset(value) if kind is set else tuple(value)))
+            elif kind in (torch.dtype, torch.device):
+                found.append((name, value))
+            else:
+                return None
+    return tuple(found)
 
 
 class _Copying(TorchFunctionMode):
