@@ -268,13 +268,16 @@ class Listener(TorchFunctionMode):
         """A call that reads no live tensor: from which weights its result was computed."""
         value = double(func, args, kwargs)
         results = [one for one in _flat(value) if isinstance(one, Tensor)]
-        if results:
+        reads = not results and getattr(func, "__name__", "") in (*READING, "data_ptr", "untyped_storage", "storage")
+        if results or reads:
             sources: set[str] = set()
             for tensor in _flat((args, kwargs)):
                 if isinstance(tensor, Tensor):
                     sources |= self.tape.sources.get(id(tensor), set())
             for one in results:
                 self.tape.computed(one, sources)
+            if reads:  # what Python makes of the values, a number perhaps, goes with these weights alone
+                self.tape.bound_to(sources)
         return value
 
     def _written(self, call: Call, found: Any, value: Any, error: TraceError, changed: Sequence[Any]) -> None:

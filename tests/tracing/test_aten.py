@@ -14,7 +14,8 @@ from torch import nn
 
 from splineviz.errors import TraceError
 from splineviz.tracing.aten import ATEN
-from splineviz.tracing.trace import _dotted, listening, trace
+from splineviz.tracing import listening
+from splineviz.tracing.trace import _dotted, trace
 
 
 def resized(m: Any, x: Any) -> Any:
