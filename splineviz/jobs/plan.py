@@ -66,7 +66,7 @@ def plan(runs: Sequence[Run], entries: Sequence[Entry], options: Mapping[str, An
         "networks": others,
         **options,
         "runs": {str(run.path): {"path": str(run.path.resolve()), "own": run.own, "weights_key": run.weights_key,
-                                 "network": run.network} for run in runs},
+                                 "network": run.network, "judge": run.judge} for run in runs},
         "jobs": [
             {
                 "run": e.run,

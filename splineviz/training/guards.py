@@ -192,6 +192,13 @@ class Loaded:
         self._prove_spare(program, held, missing, name)
         return program
 
+    def outputs(self, state: Mapping[str, Tensor], x: Any, name: Any) -> Tensor:
+        """The module's outputs (n, C) with a file's weights, at inputs x (n, *input_shape)."""
+        module = self._fresh()
+        self._load(module, checkpoints.owned(self.program, state, name), name)
+        with trace.undisturbed():
+            return trace.outputs_of(module, torch.from_numpy(np.asarray(x, dtype=np.float64)))
+
     def is_plain(self, program: Program) -> bool:
         """Whether a Program is the first one with other weights."""
         return not program.constants and not program.depends and program.steps == self.program.steps

@@ -82,7 +82,7 @@ class Recorder:
         self._monitor = monitor
         data = Data.of(train, test, domain=domain, classes=classes)
         self._guard = guards.Live(model, data.train_x)
-        self._manifest = Manifest(self._guard.program.to_data(), data.domain, data.classes, loss, self.steps)
+        self._manifest = Manifest(self._guard.program.to_data(), data.domain, data.classes, loss, self.steps, held=True)
         self._present: tuple[Program, str | None] = (self._guard.program, None)
         self._last: tuple[int, dict[str, Tensor], dict[str, float]] | None = None
         self._begin(data, if_exists)
@@ -174,7 +174,7 @@ class Recorder:
             )
         if old.network != self._manifest.network:
             self._present = (self._guard.program, digest)
-        self._manifest = replace(self._manifest, network=old.network)
+        self._manifest = replace(self._manifest, network=old.network, held=old.held)
         for checkpoint in old.checkpoints:
             self._manifest = self._manifest.adding(checkpoint)
         self._manifest.save(self.path)

@@ -42,7 +42,8 @@ LONGEST_NAME = 255
 class Manifest:
     """What run.json says. `network` is Program.to_data(); paths of checkpoints are absolute here, relative in the file.
 
-    last: the step at which the training will end, where the loop said so.
+    last: the step at which the training will end, where the loop said so. held: whether every checkpoint was held against
+    the module that was trained.
     """
 
     network: Mapping[str, Any]
@@ -51,6 +52,7 @@ class Manifest:
     loss: str | None = None
     last: int | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
+    held: bool = False
 
     def adding(self, checkpoint: Checkpoint) -> Manifest:
         """The manifest with one more checkpoint, in order of steps; one of the same step gives way."""
@@ -66,6 +68,7 @@ class Manifest:
             "classes": None if self.classes is None else list(self.classes),
             "loss": self.loss,
             "last": self.last,
+            "held": self.held,
             "checkpoints": [
                 {"step": c.step, "file": c.path.relative_to(root).as_posix(), "metrics": dict(c.metrics)}
                 | ({"network": c.network} if c.network else {})
@@ -101,7 +104,7 @@ class Manifest:
             low, high = (float(bound) for bound in data["domain"])
             classes = None if data["classes"] is None else tuple(str(name) for name in data["classes"])
             last = None if data.get("last") is None else int(data["last"])
-            return cls(data["network"], (low, high), classes, data["loss"], last, tuple(checkpoints))
+            return cls(data["network"], (low, high), classes, data["loss"], last, tuple(checkpoints), data.get("held") is True)
         except FileNotFoundError as error:
             raise CheckpointError(f"{root}: expected a run with {NAME}, got none; was it written by sv.Recorder?") from error
         except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:

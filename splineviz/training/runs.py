@@ -40,7 +40,7 @@ class Run:
     own: written by the Recorder. trust: its pickles may run code. weights_key: which weights of a file, see `weights`.
     extra: samples from elsewhere that may be anchors, numbered after the training samples.
     last: the step at which the training ends, where it is known. swap: functions drawn in the place of smooth ones.
-    guard: the user's module, which Programs are held against, of a foreign folder that was opened with one.
+    held: whether what was recorded was held against the module. guard: the user's module, which Programs are held against, of a foreign folder that was opened with one.
     """
 
     path: Path
@@ -56,7 +56,23 @@ class Run:
     last: int | None = None
     swap: Swap | None = None
     guard: Loaded | None = None
+    held: bool = False
     found: dict[Any, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def judge(self) -> str:
+        """What the networks of the run were held against, for those who prove its pictures."""
+        if self.guard is not None:
+            return "your module, with the weights of each file loaded"
+        if self.own and self.held:
+            return "the network as it was recorded; the Recorder held it against your module at every step"
+        if self.own:
+            return "the network as it was recorded, before splineviz 0.2: it was not held against your module"
+        return "the network as it was given or rebuilt from the shapes of its weights; your module was not seen"
+
+    def outputs(self, checkpoint: Checkpoint, x: Any) -> Any:
+        """The outputs (n, C) of the user's module with a checkpoint's weights at x (n, *input_shape), where there is one."""
+        return None if self.guard is None else self.guard.outputs(self.state(checkpoint), x, checkpoint.path)
 
     @property
     def note(self) -> str:
@@ -289,7 +305,7 @@ def _own(root: Path, swap: Swap | None) -> Run:
     if not said.checkpoints:
         raise CheckpointError(f"{root}: expected a run with checkpoints, got none so far; does the loop call recorder.save?")
     network = said.network if swap is None else swapped(Program.from_data(said.network), swap).to_data()
-    return Run(root, said.checkpoints, said.data(root), network, said.loss, last=said.last, swap=swap)
+    return Run(root, said.checkpoints, said.data(root), network, said.loss, last=said.last, swap=swap, held=said.held)
 
 
 def _foreign_network(model: Any, model_args: str | None, first: Checkpoint) -> Any:
