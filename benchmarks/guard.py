@@ -1,4 +1,4 @@
-"""What it costs to hold a Program against the user's module: `Recorder.save` with and without, and a foreign film's share."""
+"""What it costs to hold a Program against the user's module: `Recorder.save` with and without."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def main() -> None:
                 times[name].append(time.perf_counter() - begin)
     for how, taken in (("median", statistics.median), ("least", min)):
         ms = {name: 1e3 * taken(values) for name, values in times.items()}
-        print(how, "  ".join(f"{name} {value:.2f} ms" for name, value in ms.items()), f" ratio {ms['with'] / ms['without']:.2f}")
+        said = "  ".join(f"{name} {value:.2f} ms" for name, value in ms.items())
+        print(how, said, f" ratio {ms['with'] / ms['without']:.2f}")
 
 
 if __name__ == "__main__":

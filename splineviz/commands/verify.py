@@ -54,6 +54,7 @@ def _file(options: Namespace) -> None:
     from splineviz.errors import PartitionError
     from splineviz.geometry.partition import Partition
     from splineviz.storage import provenance
+    from splineviz.training.doubts import doubts
 
     if not options.what.is_file():
         raise PartitionError(f"{options.what}: expected a partition file (.npz), got nothing there; name one or a folder.")
@@ -70,6 +71,8 @@ def _file(options: Namespace) -> None:
     print(f"  compared with {run.judge}")
     for line in _by_the_module(partition, run, checkpoint):
         print(f"  {line}")
+    for line in doubts(run, checkpoint):
+        print(f"  warning: {line}")
     if made:
         print(f"  made by splineviz {made.get('splineviz')} with torch {made.get('torch')} and numpy {made.get('numpy')}")
 
@@ -86,10 +89,11 @@ def _by_the_module(partition: Any, run: Any, checkpoint: Any) -> list[str]:
     outputs = run.outputs(checkpoint, x)
     if outputs is None:
         return []
-    worst = float(np.abs(outputs.numpy() - partition.outputs).max(initial=0.0) / max(np.abs(partition.outputs).max(initial=0.0), 1e-300))
+    largest = max(np.abs(partition.outputs).max(initial=0.0), 1e-300)
+    worst = float(np.abs(outputs.numpy() - partition.outputs).max(initial=0.0) / largest)
     if not worst <= 1e-6:
         raise CertificateError(
-            f"verify: expected the outputs of your module at the {len(x)} vertices, got others by {worst:.2g} of the largest; "
-            "is it the module that the files were saved from?"
+            f"verify: expected the outputs of your module at the {len(x)} vertices, got others by {worst:.2g} of the "
+            "largest; is it the module that the files were saved from?"
         )
     return [f"your module gives the outputs at all {len(x)} vertices, to {worst:.1e} of the largest"]

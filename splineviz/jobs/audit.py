@@ -61,7 +61,8 @@ class Audit:
         verdict = "as it should be" if self.ok else f"FAILED ({len(self.findings)} findings)"
         head = f"{self.out} {verdict}: {self.jobs} jobs, {self.proved} partitions proved, {self.files} files as listed"
         against = [f"  partitions against: {line}" for line in sorted(self.against)]
-        return "\n".join([head, *against, *(f"  {line}" for line in self.findings), *(f"  note: {line}" for line in self.notes)])
+        lines = [*(f"  {line}" for line in self.findings), *(f"  note: {line}" for line in self.notes)]
+        return "\n".join([head, *against, *lines])
 
 
 def audit(out: Path, *, trust: bool = False, raise_on_failure: bool = True, progress: Progress | None = None) -> Audit:

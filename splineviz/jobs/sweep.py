@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
@@ -35,6 +36,7 @@ from splineviz.threads import one_torch_thread
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
 from splineviz.training import checkpoints, state_files
+from splineviz.training.doubts import doubts
 from splineviz.training.runs import Run
 from splineviz.training.samples import Array
 
@@ -219,6 +221,9 @@ def _entries(
                 prove=prove, weights_key=run.weights_key,
             )  # fmt: skip
             entries.append(Entry(label, step, anchors, said, job if by_step else replace(job, name=job.key[:32])))
+    if entries and entries[-1].error is None:
+        for line in doubts(run, run.checkpoints[-1]):
+            warnings.warn(line, stacklevel=2)
     return _linked(entries), {path: arrays}
 
 

@@ -51,7 +51,8 @@ def _conv(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
 def _conv_transpose(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
     convolve: Callable[..., Tensor] = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[a["dims"] - 1]
     bias = None if homogeneous else _bias(p, a)
-    return convolve(x, viewed(p, a, "weight"), bias, a["stride"], a["padding"], a["output_padding"], a["groups"], a["dilation"])
+    weight = viewed(p, a, "weight")
+    return convolve(x, weight, bias, a["stride"], a["padding"], a["output_padding"], a["groups"], a["dilation"])
 
 
 def _batch_norm(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:

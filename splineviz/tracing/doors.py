@@ -37,12 +37,13 @@ def unwrapped(model: Any) -> Any:
 
 def wrapped(model: nn.Module) -> nn.Module | None:
     """The module that a wrapper of torch's own holds; None if it is none."""
-    attribute = _wrapping(type(model))
+    kind: Any = type(model)
+    attribute = _wrapping(kind)
     return None if attribute is None else getattr(model, attribute)
 
 
 @functools.lru_cache(maxsize=4096)
-def _wrapping(kind: type[nn.Module]) -> str | None:
+def _wrapping(kind: Any) -> str | None:
     own = (k for k in kind.__mro__ if k.__module__.startswith("torch."))
     return next((WRAPPED[k.__name__] for k in own if k.__name__ in WRAPPED), None)
 
@@ -50,14 +51,15 @@ def _wrapping(kind: type[nn.Module]) -> str | None:
 def check(model: nn.Module) -> None:
     """Raise TraceError for a module that cannot be read as a plain one, naming what it is and what to do."""
     for path, module in model.named_modules():
-        if why := _refused(type(module)):
+        kind: Any = type(module)
+        if why := _refused(kind):
             raise TraceError(f"{path or 'network'}: {why}")
     for name, tensor in named_tensors(model):
         _check_tensor(name, tensor)
 
 
 @functools.lru_cache(maxsize=4096)
-def _refused(kind: type[nn.Module]) -> str:
+def _refused(kind: Any) -> str:
     """Why modules of a class cannot be read; empty if they can."""
     kinds = {(k.__module__, k.__name__) for k in kind.__mro__}
     if issubclass(kind, torch.jit.ScriptModule):
@@ -82,7 +84,7 @@ def _refused(kind: type[nn.Module]) -> str:
 def _check_tensor(name: str, tensor: Tensor) -> None:
     if type(tensor) in (Tensor, nn.Parameter) and tensor.device.type == "cpu" and tensor.dtype in REAL:
         return
-    if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+    if isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer)):
         raise TraceError(
             f"{name}: expected weights, got a lazy module that was never run, so it has none; run it once on a batch."
         )

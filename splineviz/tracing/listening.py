@@ -14,7 +14,7 @@ import functools
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,12 @@ from splineviz.tracing.call import Call
 from splineviz.tracing.functions import CALLS
 from splineviz.tracing.masks import Mask
 from splineviz.tracing.modules import emitter
+from splineviz.tracing.precision import double, doubled, is_random
 from splineviz.tracing.program import operations
 from splineviz.tracing.refusals import refusal
 from splineviz.tracing.reshaping import overlaid, written_into
 from splineviz.tracing.tape import Live, Tape
 
-CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double)
-TO = (Tensor.to, Tensor.type)
 OTHERS_SHAPE = ("expand_as", "view_as", "reshape_as", "type_as")
 """Calls that read nothing but the shape or type of their second argument."""
 SHAPES_ALONE = (
@@ -50,85 +49,8 @@ READING = (
 REVERSED = {"rsub": ("sub", True), "rdiv": ("div", True), "radd": ("add", True),
             "rmul": ("mul", True), "rmatmul": ("matmul", True)}  # fmt: skip
 SAME = {"floordiv": "floor_divide", "rpow": "pow", "and": "bitwise_and", "or": "bitwise_or"}
-RANDOM = ("rand", "normal", "bernoulli", "dropout", "uniform", "exponential", "multinomial", "poisson", "rrelu", "gumbel")
 MINE = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
 """Where frames are not the user's."""
-
-
-class Double(TorchFunctionMode):
-    """Everything is in double precision here: casts between floating-point types do nothing, and new tensors are double."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return double(func, args, kwargs or {})
-
-
-class Logged(TorchFunctionMode):
-    """The same, and remembers what was called, with all arguments but the tensors' values."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[Any] = []
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.calls.append((func, _shown(args), _shown(kwargs) if kwargs else None))
-        return double(func, args, kwargs or {})
-
-
-def _shown(value: Any) -> Any:
-    """Arguments as they are, with shapes in the place of tensors."""
-    if isinstance(value, Tensor):
-        return tuple(value.shape)
-    if isinstance(value, (list, tuple)):
-        return tuple(map(_shown, value))
-    if isinstance(value, dict):
-        return tuple((key, _shown(v)) for key, v in value.items())
-    if isinstance(value, float):
-        return repr(value)  # a NaN is itself
-    return value if isinstance(value, (bool, int, str, type(None), torch.dtype)) else repr(type(value))
-
-
-def double(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """A call of torch with all its floating-point numbers in double precision."""
-    if func in CASTS:
-        return args[0] if args[0].is_floating_point() else args[0].double()
-    kwargs = {name: _wide(value) for name, value in kwargs.items()}
-    if func in TO:
-        args = tuple(map(_wide, args))
-    name = getattr(func, "__name__", "")
-    with _undisturbed() if _is_random(name) else nullcontext():
-        value = func(*map(_doubled, args), **{key: _doubled(v) if key != "out" else v for key, v in kwargs.items()})
-    if isinstance(value, Tensor) and value.is_floating_point() and value.dtype != torch.float64 and not name == "__get__":
-        value = value if any(value is a for a in (*args, *kwargs.values())) else value.double()
-    return value
-
-
-def _wide(value: Any) -> Any:
-    return torch.float64 if isinstance(value, torch.dtype) and value.is_floating_point else value
-
-
-def _doubled(value: Any) -> Any:
-    """A constant of the user's that no module holds, in double precision."""
-    if isinstance(value, Tensor):
-        single = value.is_floating_point() and value.dtype != torch.float64
-        return value.double() if single else value
-    if type(value) in (list, tuple):
-        return type(value)(map(_doubled, value))
-    return value
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_random(name: str) -> bool:
-    return any(word in name for word in RANDOM)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Leaves torch's random numbers where they were."""
-    state = torch.random.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.random.set_rng_state(state)
 
 
 class Listener(TorchFunctionMode):
@@ -151,13 +73,13 @@ class Listener(TorchFunctionMode):
     def __enter__(self) -> Any:
         """Hear the calls of the twin's modules too: bound on them, not on their classes."""
         for m in self.module.modules():
-            m._compiled_call_impl = lambda *args, _m=m, **kwargs: self.call(_m, args, kwargs)  # type: ignore[assignment]
+            m._compiled_call_impl = lambda *args, _m=m, **kwargs: self.call(_m, args, kwargs)
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
         """Leave the twin as it was."""
         for m in self.module.modules():
-            m._compiled_call_impl = functools.partial(twins.call, m)  # type: ignore[assignment]
+            m._compiled_call_impl = functools.partial(twins.call, m)
         super().__exit__(*error)
 
     def live(self, tensor: Tensor) -> Live | Mask | TraceError | None:
@@ -216,7 +138,7 @@ class Listener(TorchFunctionMode):
         lives = [] if self.quiet else list(self._lives((args, kwargs)))
         if self.tainted and not self.quiet:
             self._check_memory(name, (args, kwargs))
-        if _is_random(name):
+        if is_random(name):
             self.random = self.random or self._place(name)
         if not lives or self._only_a_shape(name, args):
             return self._constant(func, args, kwargs)
@@ -237,7 +159,7 @@ class Listener(TorchFunctionMode):
             return value
         told = self._told(args)
         if before and before[0] is not None:  # as it was before the call wrote into it
-            told = (_doubled(before[0]), *told[1:])
+            told = (doubled(before[0]), *told[1:])
         call = Call(self.tape, self._place(name), name, told[::-1] if swap else told, self._told(kwargs), value)
         if name == "getattr":
             call = Call(self.tape, call.path, name, (told[0], func.__self__.__name__), {}, value)
@@ -288,7 +210,8 @@ class Listener(TorchFunctionMode):
             pairs: list[tuple[Any, Any]] = [(one, found or located) for one in results]
         else:
             lives = list(found) if isinstance(found, tuple) else [found]
-            indices = TraceError(refusal(call.path, "indices", operations(), "jump, so the network is not continuous; use values"))
+            why = "jump, so the network is not continuous; use values"
+            indices = TraceError(refusal(call.path, "indices", operations(), why))
             pairs = list(zip(results, [*lives, *[indices] * (len(results) - len(lives))], strict=False))
             self._check(pairs, call.path)
         for tensor in changed:
@@ -306,19 +229,19 @@ class Listener(TorchFunctionMode):
         for other, old in list(self._known.values()):
             if other is tensor or not isinstance(old, Live) or other.untyped_storage().data_ptr() != memory:
                 continue
-            same = other.data_ptr() == tensor.data_ptr() and other.shape == tensor.shape and other.stride() == tensor.stride()
+            same = (other.data_ptr(), other.shape, other.stride()) == (tensor.data_ptr(), tensor.shape, tensor.stride())
             seen: Live | None = found if same and isinstance(found, Live) else None
             if not same and isinstance(found, Live):
                 seen = overlaid(self.tape, old, found, other, tensor)
             self.know(other, seen or stale)
         for key, weight in self.tape.tensors.items():
             if memory and weight.untyped_storage().data_ptr() == memory:
-                raise TraceError(f"{key}: expected weights that forward leaves alone, got one that it writes the input's into.")
+                raise TraceError(f"{key}: expected weights that forward leaves alone, got one into which it writes.")
 
     def _stale(self) -> TraceError:
         return self._located(TraceError(
-            f"{self._place('view')}: the traced program differs from the module: an operation writes into a view of a tensor "
-            "that is used elsewhere; write into a copy, or return a new tensor."
+            f"{self._place('view')}: the traced program differs from the module: an operation writes into a view of a "
+            "tensor that is used elsewhere; write into a copy, or return a new tensor."
         ))  # fmt: skip
 
     def _check_memory(self, name: str, values: Any) -> None:
@@ -355,9 +278,11 @@ class Listener(TorchFunctionMode):
         """Arguments with what is known of live tensors in their place."""
         if isinstance(values, Tensor):
             found = self.live(values)
-            return _doubled(values) if found is None else found
-        if type(values) in (list, tuple):
-            return type(values)(map(self._told, values))
+            return doubled(values) if found is None else found
+        if isinstance(values, list):
+            return [self._told(value) for value in values]
+        if type(values) is tuple:
+            return tuple(map(self._told, values))
         if isinstance(values, dict):
             return {key: self._told(value) for key, value in values.items()}
         return values
@@ -374,9 +299,9 @@ class Listener(TorchFunctionMode):
 
     def _control_flow(self, name: str) -> TraceError:
         return self._located(TraceError(
-            f"{self._place(name.strip('_'))}: the forward reads values that depend on the input, so it may go another way at "
-            "other inputs. Control flow that depends on the data cannot be traced; rewrite it, or slice the piecewise-affine "
-            "part alone."
+            f"{self._place(name.strip('_'))}: the forward reads values that depend on the input, so it may go another way "
+            "at other inputs. Control flow that depends on the data cannot be traced; rewrite it, or slice the "
+            "piecewise-affine part alone."
         ))  # fmt: skip
 
     def _located(self, error: TraceError) -> TraceError:

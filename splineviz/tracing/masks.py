@@ -82,13 +82,13 @@ def chosen(call: Call) -> Live | Mask | None:
 def _where(tape: Tape, mask: Mask, yes: Any, no: Any) -> Live | None:
     """`yes` where the mask holds, else `no`; None unless both meet where it changes."""
     upper, lower = (yes, no) if mask.above else (no, yes)
-    replays = [_linear_in(tape, part, mask) for part in (upper, lower)]
-    if replays[0] is None or replays[1] is None:
+    above, below = _linear_in(tape, upper, mask), _linear_in(tape, lower, mask)
+    if above is None or below is None:
         return None
     z = tape.shifted(mask.z, -mask.at)
     positive = tape.emit("relu", z)
     negative = tape.emit("add", z, positive, alpha=-1)
-    parts = [part for replay, sign in zip(replays, (positive, negative), strict=True) if (part := replay(sign)) is not None]
+    parts = [part for part in (above(positive), below(negative)) if part is not None]
     if not parts:
         parts = [tape.scaled(z, 0.0)]
     total = parts[0] if len(parts) == 1 else tape.emit("add", parts[0], parts[1], alpha=1)

@@ -290,7 +290,8 @@ class Program:
         def picked(steps: tuple[Step, ...], output: int) -> tuple[list[Step], int]:
             fresh = 1 + max((step.output for step in steps), default=0)
             flat = Step("reshape", (output,), fresh, {}, {"shape": [-1]}, "outputs")
-            return [*steps, flat, Step("getitem", (fresh,), fresh + 1, {}, {"key": [{"list": list(outputs)}]}, "outputs")], fresh + 1
+            chosen = Step("getitem", (fresh,), fresh + 1, {}, {"key": [{"list": list(outputs)}]}, "outputs")
+            return [*steps, flat, chosen], fresh + 1
 
         steps, output = picked(self.steps, self.output)
         return Program(

@@ -16,24 +16,22 @@ import copy
 import functools
 import inspect
 import math
-import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.fx
 from torch import Tensor, nn
 
 from splineviz.errors import TraceError
+from splineviz.tracing import doors, twins
+from splineviz.tracing.listening import MINE, Listener
+from splineviz.tracing.precision import Double, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import Swap, piecewise, swapped
 from splineviz.tracing.tape import Live, Tape
-from splineviz.tracing import doors, twins
-from splineviz.tracing.listening import MINE, Double, Listener
 
 SAMPLES = 2
 """Rows of the batch that the module is run on, unless an exported program has a batch of its own."""
@@ -75,7 +73,8 @@ def _traced(model: Any, input_shape: Sequence[int], smooth: bool, output: str | 
 def twin(model: Any, taken: dict[int, Tensor] | None = None) -> tuple[nn.Module, str]:
     """A copy of the module in double precision and evaluation mode, and what stands in front of its weights' names.
 
-    model: as `trace` takes it, but no Program. taken: see `twins.twin`. Raises TraceError for what is no module or cannot be read as one.
+    model: as `trace` takes it, but no Program. taken: see `twins.twin`. Raises TraceError for what is no module or cannot
+    be read as one.
     """
     if isinstance(model, torch.export.ExportedProgram):
         model = model.module()
@@ -202,7 +201,7 @@ class _Nodes(torch.fx.Interpreter):
     """Runs an exported program node by node, so that the listener knows whose they are."""
 
     def __init__(self, graph: nn.Module, listener: Listener):
-        super().__init__(graph, garbage_collect_values=False)  # type: ignore[arg-type]
+        super().__init__(graph, garbage_collect_values=False)
         self.extra_traceback = False  # our messages name the operation; fx would append its own trace
         self.listener = listener
 
@@ -252,20 +251,6 @@ def _kept(program: Program, outputs: Sequence[int]) -> Program:
     if not wanted or any(not 0 <= i < count for i in wanted):
         raise TraceError(f"outputs: expected numbers from 0 to {count - 1}, got {wanted}.")
     return program.picking(wanted)
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Leaves the random numbers of Python and numpy where they were; those of torch are looked after call by call."""
-    states = random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        if random.getstate() != states[0]:
-            random.setstate(states[0])
-        now = np.random.get_state()
-        if now[2] != states[1][2] or now[1].tobytes() != states[1][1].tobytes():
-            np.random.set_state(states[1])
 
 
 def _at(error: BaseException) -> str:

@@ -71,7 +71,7 @@ def twin(model: nn.Module, taken: dict[int, Tensor] | None = None) -> nn.Module:
     result: nn.Module = memo[id(model)]
     for module in result.modules():
         module.training = False
-        module._compiled_call_impl = functools.partial(call, module)  # type: ignore[assignment]
+        module._compiled_call_impl = functools.partial(call, module)
     return result
 
 
@@ -98,11 +98,12 @@ def call(module: nn.Module, *args: Any, forward: Any = None, **kwargs: Any) -> A
 
 def _copies_itself(module: nn.Module) -> bool:
     """Whether a class has its own way to be copied, which is then the right one."""
-    return _kind_copies_itself(type(module))
+    kind: Any = type(module)
+    return bool(_kind_copies_itself(kind))
 
 
 @functools.lru_cache(maxsize=4096)
-def _kind_copies_itself(kind: type[nn.Module]) -> bool:
+def _kind_copies_itself(kind: Any) -> bool:
     if kind.__module__ == "torch.nn.utils.parametrize" and kind.__name__.startswith("Parametrized"):
         kind = kind.__mro__[1]  # it refuses to be pickled, no more
     names = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__new__")
@@ -248,6 +249,7 @@ class StandIn:
         raise self._refusal()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Say that it is not there."""
         raise self._refusal()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -268,7 +270,8 @@ def _fill(module: nn.Module, new: nn.Module, copier: _Copier) -> None:
         if name in ("_parameters", "_buffers", "_modules"):
             held[name] = type(value)((key, v if v is None else copier.memo[id(v)]) for key, v in value.items())
         elif name in FORWARD and value:
-            held[name] = OrderedDict((key, copier(hook, _called(hook))) for key, hook in value.items() if not is_silent(hook))
+            heard = ((key, hook) for key, hook in value.items() if not is_silent(hook))
+            held[name] = OrderedDict((key, copier(hook, _called(hook))) for key, hook in heard)
         elif name in BACKWARD or name == "_is_hf_initialized":
             held[name] = OrderedDict() if name in BACKWARD else value
         elif name in TRAINERS or name == "_compiled_call_impl":
@@ -319,7 +322,9 @@ RECORDING = frozenset(
     "observe record items keys values get format join".split()
 )
 """Methods of what keeps records, on which a hook may call."""
-BUILTINS = frozenset("print len float int str bool list tuple dict set range enumerate zip isinstance min max sum abs repr torch".split())
+BUILTINS = frozenset(
+    "print len float int str bool list tuple dict set range enumerate zip isinstance min max sum abs repr torch".split()
+)
 
 
 def is_silent(hook: Any) -> bool:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from splineviz.errors import CheckpointError, TraceError
 from splineviz.tracing import doors, trace, twins
-from splineviz.tracing.listening import Logged
+from splineviz.tracing.precision import Logged, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.training import checkpoints
 
@@ -52,7 +52,7 @@ class Seen:
 def _run(module: nn.Module, x: Tensor) -> tuple[Tensor, list[Any]]:
     """The outputs (n, C) of a twin, and its calls of torch."""
     theirs = any(not type(m).__module__.startswith("torch.nn.") for m in module.modules())
-    with trace.undisturbed() if theirs else nullcontext(), torch.no_grad(), Logged() as log:
+    with undisturbed() if theirs else nullcontext(), torch.no_grad(), Logged() as log:
         value = trace.result_of(module(x.clone()), None)
     return value.reshape(len(x), -1), log.calls
 
@@ -113,8 +113,8 @@ class Live:
         if kept is not None and sign is not None and kept[0] == sign and twins.signature(kept[1]) == kept[2]:
             module = kept[1]
             with torch.no_grad():
-                own = doors.named_tensors(doors.unwrapped(self.model))
-                for (_, live), (_, ours) in zip(own, doors.named_tensors(module), strict=True):
+                live_tensors = doors.named_tensors(doors.unwrapped(self.model))
+                for (_, live), (_, ours) in zip(live_tensors, doors.named_tensors(module), strict=True):
                     if id(live) not in taken:
                         ours.copy_(taken.setdefault(id(live), live.detach().to("cpu", copy=True)))
             self._kept = kept
@@ -196,7 +196,7 @@ class Loaded:
         """The module's outputs (n, C) with a file's weights, at inputs x (n, *input_shape)."""
         module = self._fresh()
         self._load(module, checkpoints.owned(self.program, state, name), name)
-        with trace.undisturbed():
+        with undisturbed():
             return trace.outputs_of(module, torch.from_numpy(np.asarray(x, dtype=np.float64)))
 
     def is_plain(self, program: Program) -> bool:

@@ -104,7 +104,8 @@ class Manifest:
             low, high = (float(bound) for bound in data["domain"])
             classes = None if data["classes"] is None else tuple(str(name) for name in data["classes"])
             last = None if data.get("last") is None else int(data["last"])
-            return cls(data["network"], (low, high), classes, data["loss"], last, tuple(checkpoints), data.get("held") is True)
+            held = data.get("held") is True
+            return cls(data["network"], (low, high), classes, data["loss"], last, tuple(checkpoints), held)
         except FileNotFoundError as error:
             raise CheckpointError(f"{root}: expected a run with {NAME}, got none; was it written by sv.Recorder?") from error
         except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:

@@ -36,11 +36,13 @@ from splineviz.training.samples import Array, Data
 class Run:
     """A training run: its checkpoints in order of steps, its samples, and its network's structure.
 
-    network: Program.to_data() of the first checkpoint; see `network_of`. skipped: files that were passed over, each with its reason.
+    network: Program.to_data() of the first checkpoint; see `network_of`. skipped: files that were passed over, each with
+    its reason.
     own: written by the Recorder. trust: its pickles may run code. weights_key: which weights of a file, see `weights`.
     extra: samples from elsewhere that may be anchors, numbered after the training samples.
     last: the step at which the training ends, where it is known. swap: functions drawn in the place of smooth ones.
-    held: whether what was recorded was held against the module. guard: the user's module, which Programs are held against, of a foreign folder that was opened with one.
+    held: whether what was recorded was held against the module. guard: the user's module, which Programs are held against,
+    of a foreign folder that was opened with one.
     """
 
     path: Path

@@ -67,7 +67,9 @@ class Net(nn.Module):
 
 def inner(weight: Callable[[Any], Tensor], **held: Any) -> Callable[[], nn.Module]:
     """A network whose middle weight is computed in forward."""
-    return lambda: Net(lambda m, x: m.out(F.relu(F.linear(F.relu(m.a(x)), weight(m), m.b))), **{k: v() for k, v in held.items()})
+    return lambda: Net(
+        lambda m, x: m.out(F.relu(F.linear(F.relu(m.a(x)), weight(m), m.b))), **{k: v() for k, v in held.items()}
+    )
 
 
 def attribute(name: str, values: list[Any], where: str = "") -> Change:
@@ -201,7 +203,12 @@ class Frozen(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.a, self.out = nn.Linear(2, 8), nn.Linear(8, 3)
-        for name, value in (("weight", torch.rand(8) + 0.5), ("bias", torch.randn(8)), ("mean", torch.randn(8)), ("var", torch.rand(8) + 0.5)):
+        for name, value in (
+            ("weight", torch.rand(8) + 0.5),
+            ("bias", torch.randn(8)),
+            ("mean", torch.randn(8)),
+            ("var", torch.rand(8) + 0.5),
+        ):
             self.register_buffer(name, value)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -282,80 +289,154 @@ LOOPS: dict[str, Loop] = {
     "clamped weights": Loop(inner(lambda m: m.w.clamp(-0.2, 0.2))),
     "softplus weights": Loop(inner(lambda m: F.softplus(m.w))),
     "quantised by hand": Loop(inner(lambda m: m.w + (torch.round(m.w * 8) / 8 - m.w).detach())),
-    "hypernetwork": Loop(inner(lambda m: m.h(m.code).view(8, 8), h=lambda: nn.Linear(4, 64), code=lambda: (torch.randn(4), True))),
+    "hypernetwork": Loop(
+        inner(lambda m: m.h(m.code).view(8, 8), h=lambda: nn.Linear(4, 64), code=lambda: (torch.randn(4), True))
+    ),
     "positions embedded": Loop(inner(lambda m: m.w + m.h(torch.arange(8)), h=lambda: nn.Embedding(8, 8))),
     "logit scale": Loop(lambda: Net(lambda m, x: m.out(F.relu(m.a(x))) * m.s.exp(), s=nn.Parameter(torch.tensor(0.3)))),
-    "logit scale by item": Loop(lambda: Net(lambda m, x: m.out(F.relu(m.a(x))) * m.s.exp().item(), s=nn.Parameter(torch.tensor(0.3)))),
-    "temperature buffer": Loop(lambda: Net(lambda m, x: m.out(F.relu(m.a(x))) / m.t, t=(torch.tensor(2.0), True)), buffers, silent=False),
-    "temperature by float": Loop(lambda: Net(lambda m, x: m.out(F.relu(m.a(x))) / float(m.t), t=(torch.tensor(2.0), True)), buffers),
+    "logit scale by item": Loop(
+        lambda: Net(lambda m, x: m.out(F.relu(m.a(x))) * m.s.exp().item(), s=nn.Parameter(torch.tensor(0.3)))
+    ),
+    "temperature buffer": Loop(
+        lambda: Net(lambda m, x: m.out(F.relu(m.a(x))) / m.t, t=(torch.tensor(2.0), True)), buffers, silent=False
+    ),
+    "temperature by float": Loop(
+        lambda: Net(lambda m, x: m.out(F.relu(m.a(x))) / float(m.t), t=(torch.tensor(2.0), True)), buffers
+    ),
     "frozen batch norm": Loop(Frozen, buffers),
     "mixture": Loop(Mixture),
-    "gated residual": Loop(lambda: Net(lambda m, x: (lambda h: m.out(h + m.s * F.relu(F.linear(h, m.w))))(F.relu(m.a(x))), s=nn.Parameter(torch.tensor(0.0))), silent=False),
-    "first weight computed": Loop(lambda: Net(lambda m, x: m.out(F.relu(F.linear(x, m.f * 0.7, m.b))), f=nn.Parameter(torch.randn(8, 2)))),
-    "square transposed first": Loop(lambda: Net(lambda m, x: m.out(F.relu(m.a(F.relu(F.linear(x, m.f.t(), m.g))))), f=nn.Parameter(torch.randn(2, 2)), g=nn.Parameter(torch.randn(2))), silent=False),
+    "gated residual": Loop(
+        lambda: Net(
+            lambda m, x: (lambda h: m.out(h + m.s * F.relu(F.linear(h, m.w))))(F.relu(m.a(x))),
+            s=nn.Parameter(torch.tensor(0.0)),
+        ),
+        silent=False,
+    ),
+    "first weight computed": Loop(
+        lambda: Net(lambda m, x: m.out(F.relu(F.linear(x, m.f * 0.7, m.b))), f=nn.Parameter(torch.randn(8, 2)))
+    ),
+    "square transposed first": Loop(
+        lambda: Net(
+            lambda m, x: m.out(F.relu(m.a(F.relu(F.linear(x, m.f.t(), m.g))))),
+            f=nn.Parameter(torch.randn(2, 2)),
+            g=nn.Parameter(torch.randn(2)),
+        ),
+        silent=False,
+    ),
     # parametrisations
     "weight norm": Loop(parametrised(parametrizations.weight_norm)),
     "spectral norm": Loop(parametrised(parametrizations.spectral_norm)),
     "orthogonal": Loop(parametrised(parametrizations.orthogonal)),
     "symmetric": Loop(parametrised(lambda m: parametrize.register_parametrization(m, "weight", Symmetric()))),
     "old spectral norm": Loop(parametrised(torch.nn.utils.spectral_norm)),
-    "two parametrisations": Loop(parametrised(lambda m: [parametrize.register_parametrization(m, "weight", Symmetric()) for _ in "ab"])),
+    "two parametrisations": Loop(
+        parametrised(lambda m: [parametrize.register_parametrization(m, "weight", Symmetric()) for _ in "ab"])
+    ),
     "parametrised later": Loop(mlp, at(1, lambda m: parametrizations.weight_norm(m[2]))),
-    "parametrisation removed": Loop(parametrised(parametrizations.weight_norm), at(1, lambda m: parametrize.remove_parametrizations(m[2], "weight"))),
+    "parametrisation removed": Loop(
+        parametrised(parametrizations.weight_norm), at(1, lambda m: parametrize.remove_parametrizations(m[2], "weight"))
+    ),
     # state outside the state dict
     "leaky annealed": Loop(lambda: mlp(lambda: nn.LeakyReLU(0.3)), attribute("negative_slope", [0.2, 0.1, 0.05], "1")),
     "hardtanh bounds": Loop(lambda: mlp(nn.Hardtanh), attribute("max_val", [1.5, 0.7, 0.4], "3")),
     "hardtanh bounds far away": Loop(lambda: mlp(nn.Hardtanh), attribute("max_val", [300.0, 2000.0, 5000.0], "1")),
     "temperature": Loop(lambda: Net(lambda m, x: m.out(F.relu(m.a(x))) / m.t, t=1.0), attribute("t", [2.0, 3.0, 5.0])),
-    "skip flag": Loop(lambda: Net(lambda m, x: m.out(F.relu(m.a(x)) + (0.0 if m.skip else F.relu(m.a(x) + 0.3))), skip=False), attribute("skip", [True, False, True])),
+    "skip flag": Loop(
+        lambda: Net(lambda m, x: m.out(F.relu(m.a(x)) + (0.0 if m.skip else F.relu(m.a(x) + 0.3))), skip=False),
+        attribute("skip", [True, False, True]),
+    ),
     "progressive depth": Loop(Depth, attribute("depth", [1, 2, 3])),
-    "plain tensor": Loop(inner(lambda m: m.w * m.gate, gate=lambda: torch.ones(8)), lambda m, s: (moved(m, s), setattr(m, "gate", torch.rand(8)))),
+    "plain tensor": Loop(
+        inner(lambda m: m.w * m.gate, gate=lambda: torch.ones(8)),
+        lambda m, s: (moved(m, s), setattr(m, "gate", torch.rand(8))),
+    ),
     "non-persistent buffer": Loop(inner(lambda m: m.w * m.gate, gate=lambda: (torch.ones(8), False)), buffers),
     "non-persistent shift": Loop(lambda: Net(lambda m, x: m.out(F.relu(m.a(x) + m.s)), s=(torch.ones(8), False)), buffers),
-    "list of tensors": Loop(lambda: Net(lambda m, x: m.out(F.relu(m.a(x)) * m.g[0]), g=[torch.ones(8)]), lambda m, s: (moved(m, s), m.g[0].mul_(1.5))),
-    "dropout rate": Loop(lambda: nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 3)), attribute("p", [0.1, 0.2, 0.3], "1"), silent=False),
+    "list of tensors": Loop(
+        lambda: Net(lambda m, x: m.out(F.relu(m.a(x)) * m.g[0]), g=[torch.ones(8)]),
+        lambda m, s: (moved(m, s), m.g[0].mul_(1.5)),
+    ),
+    "dropout rate": Loop(
+        lambda: nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 3)),
+        attribute("p", [0.1, 0.2, 0.3], "1"),
+        silent=False,
+    ),
     "epsilon of batch norm": Loop(Batched, both(trained, attribute("eps", [0.1, 0.5, 1.0], "body.1"))),
     "activation replaced": Loop(mlp, at(1, lambda m: m.__setitem__(1, nn.LeakyReLU(0.4)))),
     "activation removed": Loop(mlp, at(1, lambda m: m.__setitem__(3, nn.Identity()))),
     "activation made smooth": Loop(mlp, at(1, lambda m: m.__setitem__(1, nn.LayerNorm(8))), refused="divides by the spread"),
-    "branch on data": Loop(lambda: Net(lambda m, x: m.out(F.relu(m.a(x))) * (1 if not m.f or x.sum() > 0 else 2), f=False), attribute("f", [True]), refused="Control flow"),
+    "branch on data": Loop(
+        lambda: Net(lambda m, x: m.out(F.relu(m.a(x))) * (1 if not m.f or x.sum() > 0 else 2), f=False),
+        attribute("f", [True]),
+        refused="Control flow",
+    ),
     # structure
     "pruned": Loop(mlp, pruned),
-    "pruned for good": Loop(mlp, at(1, lambda m: (prune.random_unstructured(m[2], "weight", amount=0.5), prune.remove(m[2], "weight"))), silent=False),
+    "pruned for good": Loop(
+        mlp,
+        at(1, lambda m: (prune.random_unstructured(m[2], "weight", amount=0.5), prune.remove(m[2], "weight"))),
+        silent=False,
+    ),
     "grown": Loop(mlp, at(1, grown)),
     "deeper": Loop(mlp, at(1, deeper)),
     "outputs added": Loop(mlp, at(1, lambda m: m.__setitem__(4, nn.Linear(8, 5)))),
     "untied": Loop(tied, at(1, untied)),
     "tied": Loop(tied, silent=False),
     "head swapped": Loop(mlp, at(1, lambda m: m.__setitem__(4, nn.Linear(8, 3))), silent=False),
-    "merged in evaluation": Loop(lambda: nn.Sequential(nn.Linear(2, 8), nn.ReLU(), Lora(), nn.ReLU(), nn.Linear(8, 3)), lambda m, s: (m.train(), moved(m, s))),
+    "merged in evaluation": Loop(
+        lambda: nn.Sequential(nn.Linear(2, 8), nn.ReLU(), Lora(), nn.ReLU(), nn.Linear(8, 3)),
+        lambda m, s: (m.train(), moved(m, s)),
+    ),
     # hooks and replaced methods
     "hook halves": Loop(mlp, hooked(lambda o: 0.5 * o)),
     "hook in place": Loop(mlp, hooked(lambda o: o.mul_(0.5)), silent=True),
     "hook on input": Loop(mlp, at(1, lambda m: m[2].register_forward_pre_hook(lambda _m, i: (i[0] * 2.0,)))),
-    "hook lesions a neuron": Loop(mlp, at(1, lambda m: m[1].register_forward_hook(lambda _m, _i, o: o * torch.tensor([0.0] + [1.0] * 7)))),
-    "hook records": Loop(mlp, at(1, lambda m: m[1].register_forward_hook(lambda _m, _i, o, seen=[]: seen.append(o))), silent=False),
+    "hook lesions a neuron": Loop(
+        mlp, at(1, lambda m: m[1].register_forward_hook(lambda _m, _i, o: o * torch.tensor([0.0] + [1.0] * 7)))
+    ),
+    "hook records": Loop(
+        mlp, at(1, lambda m: m[1].register_forward_hook(lambda _m, _i, o, seen=[]: seen.append(o))), silent=False
+    ),
     "forward replaced": Loop(mlp, at(1, replaced_forward)),
     "forward replaced by a method": Loop(mlp, at(1, method_forward)),
     # copying
     "keeps activations and a lock": Loop(Kept, kept, silent=False),
     "compiled": Loop(lambda: torch.compile(mlp(), backend="eager"), silent=False),
-    "compiled inside": Loop(lambda: nn.Sequential(nn.Linear(2, 8), torch.compile(nn.Sequential(nn.ReLU(), nn.Linear(8, 8)), backend="eager"), nn.ReLU(), nn.Linear(8, 3)), silent=False),
+    "compiled inside": Loop(
+        lambda: nn.Sequential(
+            nn.Linear(2, 8),
+            torch.compile(nn.Sequential(nn.ReLU(), nn.Linear(8, 8)), backend="eager"),
+            nn.ReLU(),
+            nn.Linear(8, 3),
+        ),
+        silent=False,
+    ),
     "data parallel": Loop(lambda: nn.DataParallel(mlp()), silent=False),
     "moving average": Loop(lambda: torch.optim.swa_utils.AveragedModel(mlp()), silent=False),
     # forwards
     "asserts and lengths": Loop(lambda: Net(lambda m, x: _asserting(m, x)), silent=False),
-    "zeros of the batch": Loop(lambda: Net(lambda m, x: m.out(F.relu(torch.cat([m.a(x)[:, :6], torch.zeros(x.size(0), 2)], dim=1)))), silent=False),
+    "zeros of the batch": Loop(
+        lambda: Net(lambda m, x: m.out(F.relu(torch.cat([m.a(x)[:, :6], torch.zeros(x.size(0), 2)], dim=1)))), silent=False
+    ),
     "index assignment": Loop(lambda: Net(lambda m, x: _assigning(m, x)), silent=False),
     "times a comparison": Loop(lambda: Net(lambda m, x: (lambda z: m.out(z * (z > 0)))(m.a(x))), silent=False),
-    "where": Loop(lambda: Net(lambda m, x: (lambda z: m.out(torch.where(z > 0, z, torch.zeros_like(z))))(m.a(x))), silent=False),
-    "where leaky": Loop(lambda: Net(lambda m, x: (lambda z: m.out(torch.where(z > 0, z, m.s * z)))(m.a(x)), s=0.1), attribute("s", [0.2, 0.3, 0.4])),
+    "where": Loop(
+        lambda: Net(lambda m, x: (lambda z: m.out(torch.where(z > 0, z, torch.zeros_like(z))))(m.a(x))), silent=False
+    ),
+    "where leaky": Loop(
+        lambda: Net(lambda m, x: (lambda z: m.out(torch.where(z > 0, z, m.s * z)))(m.a(x)), s=0.1),
+        attribute("s", [0.2, 0.3, 0.4]),
+    ),
     "masked fill": Loop(lambda: Net(lambda m, x: (lambda z: m.out(z.masked_fill(z < 0, 0.0)))(m.a(x))), silent=False),
-    "maximum with zeros": Loop(lambda: Net(lambda m, x: (lambda z: m.out(torch.max(z, torch.zeros_like(z))))(m.a(x))), silent=False),
-    "maximum with zero": Loop(lambda: Net(lambda m, x: (lambda z: m.out(torch.maximum(z, torch.tensor(0.0))))(m.a(x))), silent=False),
+    "maximum with zeros": Loop(
+        lambda: Net(lambda m, x: (lambda z: m.out(torch.max(z, torch.zeros_like(z))))(m.a(x))), silent=False
+    ),
+    "maximum with zero": Loop(
+        lambda: Net(lambda m, x: (lambda z: m.out(torch.maximum(z, torch.tensor(0.0))))(m.a(x))), silent=False
+    ),
     "assigned by a comparison": Loop(lambda: Net(lambda m, x: _clipping(m, x)), silent=False),
     "dictionary": Loop(lambda: Net(lambda m, x: {"features": m.a(x), "logits": m.out(F.relu(m.a(x)))}), silent=False),
-}  # fmt: skip
+}
 
 
 def _asserting(m: Any, x: Tensor) -> Tensor:

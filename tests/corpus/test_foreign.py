@@ -16,7 +16,9 @@ from splineviz.errors import CheckpointError
 from splineviz.training import guards
 from splineviz.training.samples import Data
 
-NAMES = [name for name, loop in LOOPS.items() if loop.change in (moved, buffers, trained) and name != "non-persistent buffer"]
+NAMES = [
+    name for name, loop in LOOPS.items() if loop.change in (moved, buffers, trained) and name != "non-persistent buffer"
+]
 NAMES.remove("non-persistent shift")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 

@@ -40,7 +40,12 @@ def said(model: nn.Module, x: Tensor) -> Tensor:
 
 def state_of(model: nn.Module) -> list[Any]:
     held = [(k, t.detach().clone()) for k, t in [*model.named_parameters(), *model.named_buffers()]]
-    return [held, [m.training for m in model.modules()], [len(m._forward_hooks) for m in model.modules()], torch.get_rng_state()]
+    return [
+        held,
+        [m.training for m in model.modules()],
+        [len(m._forward_hooks) for m in model.modules()],
+        torch.get_rng_state(),
+    ]
 
 
 def same(a: list[Any], b: list[Any]) -> bool:
@@ -107,4 +112,6 @@ def test_the_judge_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         if not loop.refused:
             _, truth, refusal = record(loop, tmp_path / name)
             found[name] = bool(refusal) or wrong_steps(tmp_path / name, truth) > 0
-    assert {name for name, loop in LOOPS.items() if loop.silent and not loop.refused} == {n for n, bad in found.items() if bad}
+    assert {name for name, loop in LOOPS.items() if loop.silent and not loop.refused} == {
+        n for n, bad in found.items() if bad
+    }

@@ -13,8 +13,8 @@ from parts import Forward, conv, lin
 from torch import nn
 
 from splineviz.errors import TraceError
-from splineviz.tracing.aten import ATEN
 from splineviz.tracing import listening
+from splineviz.tracing.aten import ATEN
 from splineviz.tracing.trace import _dotted, trace
 
 

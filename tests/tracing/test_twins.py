@@ -41,18 +41,19 @@ class Wild(nn.Module):
         self.kept = y
         if self.training:
             y = y + self.noise * torch.randn_like(y)
-        random.random(), np.random.rand(), torch.rand(3)
+        random.random(), np.random.rand(), torch.rand(3)  # noqa: NPY002  # as people do
         return y
 
 
 def test_the_module_and_all_random_numbers_are_left_as_they_were() -> None:
     network = Wild().train()
     network(torch.zeros(3, 2))
-    before = [list(network.calls), network.kept, torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()]
+    numpys = np.random.get_state()[1].copy()  # noqa: NPY002
+    before = [list(network.calls), network.kept, torch.get_rng_state(), random.getstate(), numpys]
     found = trace(network, (2,))
     assert network.calls == before[0] and network.kept is before[1] and network.training
     assert torch.equal(torch.get_rng_state(), before[2]) and random.getstate() == before[3]
-    assert np.array_equal(np.random.get_state()[1], before[4])
+    assert np.array_equal(np.random.get_state()[1], before[4])  # noqa: NPY002
     x = torch.randn(4, 2)
     torch.testing.assert_close(found(x.double()), network.eval()(x).double(), rtol=1e-5, atol=1e-5)
     network.file.close()
@@ -93,7 +94,10 @@ def in_place_by_argument(module: Any, inputs: Any, output: Tensor) -> None:
     torch.relu_(output)
 
 
-@pytest.mark.parametrize("hook", [in_place, through_a_function, in_place_by_argument, lambda m, i, o: [o.mul_(2.0)] and None])
+HOOKS = [in_place, through_a_function, in_place_by_argument, lambda m, i, o: [o.mul_(2.0)] and None]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
 def test_a_hook_that_writes_into_what_passes_is_no_watcher(hook: Any) -> None:
     assert not twins.is_silent(hook)
     network = mlp()
@@ -152,7 +156,8 @@ def test_a_training_loop_never_sees_a_trace_in_another_thread() -> None:
             y = network(torch.ones(4, 2))
             y.sum().backward()
             optimiser.step()
-            if calls != (nn.Module.__call__, torch.relu, nn.functional.linear, nn.Module.__getattr__) or type(y) is not Tensor:
+            now = nn.Module.__call__, torch.relu, nn.functional.linear, nn.Module.__getattr__
+            if now != calls or type(y) is not Tensor:
                 patched.append("torch was patched")
     finally:
         done.set()
