@@ -53,13 +53,13 @@ def trace(
     Raises TraceError when an operation is not known to be piecewise affine, when Program and
     module differ on random inputs, or when there is nothing to swap.
     """
-    program = _traced(model, input_shape, smooth or bool(swap), output)
+    program = _traced(model, input_shape, output)  # smooth functions too: one at the end may be left out
     program = swapped(program, swap) if swap else program
     program = program if outputs is None else _kept(program, outputs)
     return program if smooth else piecewise(program)
 
 
-def _traced(model: Any, input_shape: Sequence[int], smooth: bool, output: str | int | None = None) -> Program:
+def _traced(model: Any, input_shape: Sequence[int], output: str | int | None = None) -> Program:
     if isinstance(model, Program):
         if model.input_shape != tuple(input_shape):
             raise TraceError(
@@ -67,7 +67,7 @@ def _traced(model: Any, input_shape: Sequence[int], smooth: bool, output: str | 
             )
         return model.to(torch.float64)
     module, prefix = twin(model)
-    return written(module, input_shape, smooth=smooth, output=output, prefix=prefix)
+    return written(module, input_shape, smooth=True, output=output, prefix=prefix)
 
 
 def twin(model: Any, taken: dict[int, Tensor] | None = None) -> tuple[nn.Module, str]:
