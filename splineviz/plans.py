@@ -129,7 +129,7 @@ def joined(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
     for _ in range(TRIES):
         with locks.claim(gate) as alone:
             if alone:
-                _tidy(out)
+                _tidy(out, asked)
                 if _sealed(path) != files.plain(asked):
                     files.write_sealed(path, dict(asked))
         with locks.claim(gate, "plan", shared=True) as mine:
@@ -145,7 +145,7 @@ def joined(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
         raise JobError(f"{gate}: expected a lock that is free again in seconds, got one that is held; who holds it?")
     with locks.claim(gate) as alone:
         if alone:  # the last one to leave; others would miss the claims by which they know of their dead
-            _tidy(out)
+            _tidy(out, asked)
         else:
             files.tidy(out)
     for folder in ("running", "failures"):
@@ -155,11 +155,20 @@ def joined(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
             pass  # absent, or not empty: others work, or some jobs failed
 
 
-def _tidy(out: Path) -> None:
-    """Remove what killed processes left: half-written files, and claims, also of jobs that they had just finished."""
+def _tidy(out: Path, asked: Mapping[str, Any]) -> None:
+    """Remove what killed processes left: half-written files, and claims on jobs of this list or the one before it.
+
+    A claim is known by its job's name. Anything else, and a folder `running` that is a link, is nobody's business here.
+    """
     files.tidy(out)
-    for path in (out / "running").glob("*"):
-        locks.remove_abandoned(path)
+    if not files.is_folder(out / "running"):
+        return
+    said = (asked, _sealed(out / NAME) or {})
+    listed = [entry for one in said if isinstance(one.get("jobs"), list) for entry in one["jobs"]]
+    known = {entry.get("name") for entry in listed if isinstance(entry, Mapping)}
+    for path in files.entries(out / "running"):
+        if path.name in known:
+            locks.remove_abandoned(path)
 
 
 def _sealed(path: Path) -> dict[str, Any] | None:
