@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from splineviz import captions, figures, files, fills, provenance, reels, runs, sweeps, tweens
+from splineviz import captions, figures, files, fills, outputs, provenance, reels, runs, sweeps, tweens
 from splineviz.canvases import frame_size
 from splineviz.curves import PANELS, training
 from splineviz.errors import DataError
@@ -29,6 +29,8 @@ from splineviz.films import HOLD, KEY, note
 from splineviz.jobs import LCOptions, Result
 from splineviz.partition import Partition
 
+STILLS = ("summary.png", "animation.vtt", "animation.txt")
+"""What is written beside the film."""
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): half of `total` is measuring, half is drawing."""
 
@@ -84,7 +86,8 @@ def animate(
     them; by default the limits hold the middle 98% of the slices of all checkpoints. panels: one to four of `curves.CHARTS`,
     beside the slice from top to bottom; one without values is left out. lc: settings of the local complexity,
     None leaves it out. jobs: processes, or an executor, that measure; threads: of each. progress: see `Progress`.
-    Raises DataError on an unknown format, fps, step or panel, and whatever opening, slicing and measuring the run raise.
+    Raises DataError on an unknown format, fps, step or panel, OutputError when `out` holds what splineviz did not write or
+    the film of another run, and whatever opening, slicing and measuring the run raise.
     """
     formats, size = reels.known_formats(formats), frame_size(size)
     if not 0 < fps <= 120:
@@ -97,8 +100,9 @@ def animate(
         raise DataError(f"tween: expected a number of frames from 0 up, got {tween}.")
     opened, chosen = opened.anchored(anchors)
     results = sweeps.measure_run(
-        opened, anchors=chosen, window=window, out=folder, lc=lc, jobs=jobs, threads=threads, progress=measuring
-    )
+        opened, anchors=chosen, window=window, out=folder, lc=lc, jobs=jobs, threads=threads, progress=measuring,
+        also=(*outputs.film(formats), "tweens", *STILLS),
+    )  # fmt: skip
     if limits is None and fill in fills.SCALED:
         limits = fills.shared_limits((Partition.load(result.partition_path) for result in results), fill=fill)
     settings = {} if lc is None else lc.settings(opened.train_x.shape[1:])
@@ -126,6 +130,8 @@ def animate(
     summary, poster = _stills(folder, painter.table, shots[-1], look, opened.note, settings)
     _words(folder, painter.table, fps, tween, fill, opened.note)
     frames = tuple(shot.path for shot in shots if shot.tween is None)
+    for name in ("frames", "tweens"):  # of steps that are no longer asked for
+        outputs.remove_pictures(folder / name, keep=[shot.path for shot in shots])
     asked = {"formats": formats, "fps": fps, "size": size, "tween": tween, "fill": fill, "limits": limits, "look": look}
     asked |= {"panels": list(panels)}
     provenance.write_manifest(folder, "film", asked)

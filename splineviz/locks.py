@@ -139,8 +139,8 @@ def _leave(path: Path, descriptor: int, shared: bool) -> None:
 
 
 def _no_lock(path: Path) -> OSError:
-    return OSError(errno.EEXIST, "expected a lock or nothing, got a link or another thing; remove it, or choose another --out",
-                   str(path))  # fmt: skip
+    said = "expected a lock or nothing, got a link or another thing; remove it, or choose another --out"
+    return OSError(errno.EEXIST, said, str(path))
 
 
 def _is_plain(path: Path) -> bool:

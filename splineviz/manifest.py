@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -119,6 +120,28 @@ class Manifest:
 def checkpoint_path(root: Path, step: int) -> Path:
     """Where the checkpoint of a step lies."""
     return root / FOLDER / f"step-{step:010d}.pt"
+
+
+def refuse_strangers(root: Path) -> None:
+    """Raises CheckpointError when a directory without run.json holds anything under the names that a run is written to."""
+    taken = [f"{name}/" if (root / name).is_dir() else name for name in (SAMPLES, FOLDER, NAME) if not _is_free(root / name)]
+    if taken:
+        raise CheckpointError(
+            f"{root}: expected a directory without {', '.join(taken)} for a new run, got one that holds what no recorder "
+            "wrote; choose another path, or move it away."
+        )
+
+
+def remove_checkpoints(root: Path, old: Manifest) -> None:
+    """Remove the checkpoints that a run's manifest lists, of those that are named as `checkpoint_path` names them."""
+    if files.is_folder(root / FOLDER):
+        for checkpoint in old.checkpoints:
+            if checkpoint.path == checkpoint_path(root, checkpoint.step) and files.is_file(checkpoint.path):
+                checkpoint.path.unlink()
+
+
+def _is_free(path: Path) -> bool:
+    return not os.path.lexists(path) or (files.is_folder(path) and not files.entries(path))
 
 
 def inside(root: Path, name: Any) -> Path:

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from splineviz import comparisons, fills, loggers, plans, runs, sweeps
+from splineviz import comparisons, fills, loggers, outputs, plans, runs, sweeps
 from splineviz.canvases import frame_size
 from splineviz.curves import PANELS, training
 from splineviz.errors import DataError, FloatArray, JobError, TraceError
@@ -105,6 +105,7 @@ class Monitor:
         if _is_smooth(run):
             if lc is None:
                 return _available(run.only([step]).checkpoints[0].metrics), None
+            outputs.enter(out, "run", [str(path.resolve())], (*outputs.MEASURES, "complexity.json"))
             rows = comparisons.measured(run.only([step]), lc, Ledger(out / "complexity.json"))
             return _available(rows[-1]), None
         # Also what a training that is resumed had measured; not what lies beyond this step, of one that was left.

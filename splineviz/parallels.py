@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import figures, files, fills, reels, strips, sweeps
+from splineviz import figures, files, fills, outputs, provenance, reels, strips, sweeps
 from splineviz.canvases import frame_size
 from splineviz.errors import DataError
 from splineviz.films import note
@@ -70,7 +71,8 @@ def compare(
 
     names: of the runs, by default those of their directories. layers: one run, each panel with the knots of one kink layer.
     anchors: training samples by index, of each run's own data. The rest as `animate` takes it.
-    Raises DataError for too few or too many runs or layers, or runs without a step in common, and what measuring raises.
+    Raises DataError for too few or too many runs or layers, or runs without a step in common, OutputError when `out` holds
+    what splineviz did not write or a comparison of other runs, and what measuring raises.
     """
     if layers and len(runs) != 1:
         raise DataError(f"layers: expected one run to take apart, got {len(runs)}.")
@@ -87,13 +89,18 @@ def compare(
     if not common:
         raise DataError("runs: expected a step that all of them have, got none; see splineviz info.")
     chosen = common if steps is None else sorted(set(steps))
-    results, folders = [], []
+    called = [re.sub(r"[/\\\x00]", "-", name) for name in called] if not layers else called
+    written = outputs.film(formats)
+    folders = [folder] if layers else [folder / f"{number + 1}-{name}" for number, name in enumerate(called)]
+    if not layers:
+        paths = [str(run.path.resolve()) for run in runs]
+        outputs.enter(folder, "comparison", paths, (*written, *(where.name for where in folders)))
+    results = []
     for number, run in enumerate(runs):
-        folders.append(folder if layers else folder / f"{number + 1}-{called[number]}")
         results.append(
             sweeps.measure_run(
-                run, anchors=anchors, window=window, steps=chosen, out=folders[-1], lc=lc, jobs=jobs,
-                progress=_share(progress, number, len(runs), called[number]),
+                run, anchors=anchors, window=window, steps=chosen, out=folders[number], lc=lc, jobs=jobs,
+                progress=_share(progress, number, len(runs), called[number]), also=written if layers else (),
             )
         )  # fmt: skip
     if limits is None and fill in fills.SCALED:
@@ -124,6 +131,9 @@ def compare(
     poster, measured = folder / "poster.png", tuple(where / sweeps.TABLE for where in folders)
     if note(poster) != shots[-1].key:
         files.write(poster, lambda stream: stream.write(shots[-1].path.read_bytes()))
+    outputs.remove_pictures(folder / "frames", keep=[shot.path for shot in shots])
+    asked = {"formats": list(formats), "fps": fps, "size": list(size), "fill": fill, "layers": layers, "look": look}
+    provenance.write_manifest(folder, "comparison", asked)
     return Parallel(folder, tuple(shot.path for shot in shots), reel.videos, measured, poster, reel.drawn)
 
 

@@ -51,7 +51,7 @@ class Recorder:
     monitor: told of every checkpoint once it is saved; a `Monitor` measures it while the training waits.
 
     Raises TraceError for a model that is not piecewise affine, DataError for samples that do not fit, CheckpointError
-    for a directory that already holds a run.
+    for a directory that already holds a run, or samples and checkpoints of somebody else under the names of ours.
     """
 
     def __init__(
@@ -123,11 +123,12 @@ class Recorder:
             if if_exists == "resume":
                 self._resume(old, data)
                 return
-            (self.path / manifest.NAME).unlink()  # first: without it the rest is no run that anybody would read
-            for checkpoint in old.checkpoints:
-                checkpoint.path.unlink(missing_ok=True)
+            self._manifest.save(self.path)  # first: a run without checkpoints is none that anybody would read
+            manifest.remove_checkpoints(self.path, old)
+        else:
+            manifest.refuse_strangers(self.path)
+            self._manifest.save(self.path)  # first: it says that what follows is ours
         data.save(self.path / manifest.SAMPLES)
-        self._manifest.save(self.path)
 
     def _resume(self, old: Manifest, data: Data) -> None:
         if old.network != self._manifest.network:

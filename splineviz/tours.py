@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from splineviz import cameras, figures, files, fills, reels, weights
+from splineviz import cameras, figures, files, fills, outputs, provenance, reels, weights
 from splineviz.cameras import View
 from splineviz.canvases import frame_size
 from splineviz.checkpoints import Checkpoint
@@ -89,7 +89,8 @@ def tour(
 
     kind: "zoom" (to, depth: as `cameras.zoom` takes them), "turn" or "slide" (toward: the fourth sample, by index, by
     default the first that is no anchor). step: of the checkpoint, by default the last. The rest as `animate` takes it.
-    Raises DataError on unknown words, CheckpointError on an unknown step, and what cutting raises.
+    Raises DataError on unknown words, CheckpointError on an unknown step, OutputError when `out` holds what splineviz did
+    not write or the tour of another run, and what cutting raises.
     """
     if kind not in cameras.KINDS:
         raise DataError(f"kind: expected one of {', '.join(cameras.KINDS)}, got {kind!r}.")
@@ -99,6 +100,7 @@ def tour(
     frame_size(size)
     checkpoint = run.checkpoints[-1] if step is None else run.only([step]).checkpoints[0]
     folder = Path(out)
+    outputs.enter(folder, "tour", [str(run.path.resolve())], (*outputs.TOUR, *outputs.film(formats)))
     views = _views(run, checkpoint, kind, anchors, toward, to=to, depth=depth, window=window, frames=frames)
     keys = _keys(run, checkpoint, views, fill)
     table = _measured(run, checkpoint, views, keys, folder, fill, progress)
@@ -132,6 +134,9 @@ def tour(
     poster, best = folder / "poster.png", shots[0 if kind == "zoom" else -1]
     if note(poster) != best.key:
         files.write(poster, lambda stream: stream.write(best.path.read_bytes()))
+    _clear(folder, len(views))
+    asked = {"kind": kind, "step": checkpoint.step, "formats": list(formats), "fps": fps, "size": list(size), "look": look}
+    provenance.write_manifest(folder, "tour", asked)
     return Tour(folder, tuple(shot.path for shot in shots), reel.videos, folder / "measures.csv", poster, reel.drawn)
 
 
@@ -160,6 +165,14 @@ def _paint(painter: figures.FramePainter, path: Path, index: int, view: View, st
 
 def _partition_path(folder: Path, index: int) -> Path:
     return folder / "partitions" / f"view-{index:05d}.npz"
+
+
+def _clear(folder: Path, count: int) -> None:
+    """Remove the views of a longer tour that was made here before."""
+    kept = {_partition_path(folder, index).stem for index in range(count)}
+    for path in files.entries(folder / "rows"):
+        if path.stem.startswith("view-") and path.stem not in kept:
+            outputs.remove_results(folder, path.stem)
 
 
 def _keys(run: Run, checkpoint: Checkpoint, views: Sequence[View], fill: str) -> list[str]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from splineviz.runs import Run
 
 
+DEFAULT = [Path("slice.png")]
+
+
 def add(commands: Any) -> None:
     """Its flags and its help."""
     one = flags.command(
@@ -52,7 +55,7 @@ examples:
     )
     flag("--surface", type=flags.at_least(0), metavar="OUTPUT", help="draw the graph of an output over the slice, in 3D")
     flag("--jobs", type=flags.at_least(1), default=1, metavar="N", help="processes that enumerate tiles (default: 1)")
-    flag("--out", type=flags.target, nargs="+", default=[Path("slice.png")], metavar="FILE", help="(default: slice.png)")
+    flag("--out", type=flags.target, nargs="+", default=DEFAULT, metavar="FILE", help="(default: slice.png)")
 
 
 def run(options: Namespace) -> None:
@@ -60,6 +63,7 @@ def run(options: Namespace) -> None:
     from splineviz.enumerate import partition as cut
     from splineviz.workers import available
 
+    opened.may_replace(options.out, DEFAULT)
     run = opened.open_run(options)
     checkpoint = opened.at_step(run, options.step)
     with terminal.bar("cutting") as tick, _workers(options) as executor:
