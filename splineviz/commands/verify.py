@@ -7,12 +7,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 if TYPE_CHECKING:
-    from splineviz.checkpoints import Checkpoint
-    from splineviz.runs import Run
+    from splineviz.training.checkpoints import Checkpoint
+    from splineviz.training.runs import Run
 
 
 def add(commands: Any) -> None:
@@ -50,8 +49,8 @@ def run(options: Namespace) -> None:
 
 
 def _directory(options: Namespace) -> None:
-    from splineviz.audits import audit
     from splineviz.errors import CertificateError
+    from splineviz.jobs.audit import audit
 
     with terminal.bar("verifying") as tick:
         found = audit(options.what, trust=options.trust, progress=tick)
@@ -64,15 +63,15 @@ def _directory(options: Namespace) -> None:
 
 
 def _file(options: Namespace) -> None:
-    from splineviz import provenance
     from splineviz.errors import CertificateError, PartitionError
-    from splineviz.partition import Partition
+    from splineviz.geometry.partition import Partition
+    from splineviz.storage import provenance
 
     if not options.what.is_file():
         raise PartitionError(f"{options.what}: expected a partition file (.npz), got nothing there; name one or a folder.")
     if options.run is None:
         raise PartitionError(f"{options.what}: expected the run that it was made from as well, got none; name it.")
-    run = opened.open_run(options)
+    run = resolve.open_run(options)
     partition, made = Partition.load(options.what), provenance.of_partition(options.what)
     checkpoint, why = _checkpoint(run, options, made.get("weights"))
     try:
@@ -87,24 +86,24 @@ def _file(options: Namespace) -> None:
 
 def _checkpoint(run: Run, options: Namespace, held: Any) -> tuple[Checkpoint, str]:
     """The checkpoint to hold a file against, and how it was chosen. held: digest of weights, or by step, or None."""
-    from splineviz import weights
     from splineviz.errors import PartitionError
+    from splineviz.training import state_files
 
     if options.step is not None:
-        return opened.at_step(run, options.step), "the step that was asked for"
+        return resolve.at_step(run, options.step), "the step that was asked for"
     named = re.fullmatch(r"step-(\d{1,19})", options.what.stem)
-    digests = {str(digest) for digest in held.values()} if isinstance(held, dict) else {held} if held else set()
-    steps = {int(named[1])} if named else set()
-    steps |= {int(step) for step in held if str(step).isdecimal()} if isinstance(held, dict) else set()
+    by_step = held if isinstance(held, dict) else {}
+    digests = {held} if isinstance(held, str) else {str(digest) for digest in by_step.values()}
+    steps = {int(word) for word in (*([named[1]] if named else ()), *map(str, by_step)) if word.isdecimal()}
     if digests:
         likely = sorted(run.checkpoints, key=lambda checkpoint: checkpoint.step not in steps)
         for checkpoint in likely:
-            if weights.digest(run.state(checkpoint)) in digests:
+            if state_files.digest(run.state(checkpoint)) in digests:
                 return checkpoint, "whose weights the file names"
         raise PartitionError(
             f"{options.what}: expected a partition of one of the {len(likely)} checkpoints of {run.path}, got one that "
             "names the weights of none of them; name its own run, or say which step to hold it against (--step)."
         )
     if named:
-        return opened.at_step(run, int(named[1])), "the step in the file's name; the file names no weights"
+        return resolve.at_step(run, int(named[1])), "the step in the file's name; the file names no weights"
     return run.checkpoints[-1], "the last one; the file names no weights (--step chooses another)"
