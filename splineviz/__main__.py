@@ -113,7 +113,9 @@ def _of_system(error: OSError) -> str:
 
 
 def _complain(message: str) -> None:
-    print(f"splineviz: {message}", file=sys.stderr)
+    from splineviz.commands.terminal import plain
+
+    print(plain(f"splineviz: {message}"), file=sys.stderr)
 
 
 if __name__ == "__main__":

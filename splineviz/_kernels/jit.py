@@ -56,7 +56,7 @@ def _cache_of(function: Any) -> _Cache | None:
         numba.config.CACHE_DIR = str(place)  # numba asks for it now and never again
         try:
             cache = _Cache(function)
-            _tell(f"kernels are kept in {place}, since no lasting folder can be written (set NUMBA_CACHE_DIR to one that can)")
+            _tell(f"kernels are kept in {place}, as no lasting folder can be written (set NUMBA_CACHE_DIR to one that can)")
             return cache
         except (RuntimeError, OSError):
             pass

@@ -54,7 +54,7 @@ def _directory(options: Namespace) -> None:
 
     with terminal.bar("verifying") as tick:
         found = audit(options.what, trust=options.trust, progress=tick)
-    print(found)
+    print(terminal.plain(str(found)))
     if not found.proved:
         raise CertificateError(
             f"{options.what}: expected partitions that can be proved against the network, got none of {found.jobs} finished "
@@ -81,7 +81,8 @@ def _file(options: Namespace) -> None:
     print(f"{options.what} against step {checkpoint.step:,} of {run.path}, {why}:")
     print(report)
     if made:
-        print(f"  made by splineviz {made.get('splineviz')} with torch {made.get('torch')} and numpy {made.get('numpy')}")
+        versions = (made.get(name) for name in ("splineviz", "torch", "numpy"))
+        terminal.say("  made by splineviz {} with torch {} and numpy {}".format(*versions))
 
 
 def _checkpoint(run: Run, options: Namespace, held: Any) -> tuple[Checkpoint, str]:

@@ -94,6 +94,8 @@ class Manifest:
             low, high = (float(bound) for bound in data["domain"])
             classes = None if data["classes"] is None else tuple(str(name) for name in data["classes"])
             last = None if data.get("last") is None else int(data["last"])
+            if not (data["loss"] is None or isinstance(data["loss"], str)):
+                raise TypeError(f"loss: expected text or null, got {type(data['loss']).__name__}")
             return cls(data["network"], (low, high), classes, data["loss"], last, tuple(checkpoints))
         except FileNotFoundError as error:
             raise CheckpointError(f"{root}: expected a run with {NAME}, got none; was it written by sv.Recorder?") from error
