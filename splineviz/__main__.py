@@ -24,6 +24,7 @@ commands themselves stand in `commands/`, one a file.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
@@ -48,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 parser.print_help()
                 return 0
             options = parser.parse_args(argv)
+            # A notebook's terminal inherits a backend that draws into the notebook; the command line writes files.
+            os.environ["MPLBACKEND"] = "agg"
             try:
                 commands.COMMANDS[options.command].run(options)
             except Exception as error:

@@ -1,5 +1,6 @@
 """The command line end to end on a tiny run, and its refusals: one clear line, exit code 2, no traceback."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -223,3 +224,12 @@ def test_a_log_gets_lines_and_no_bar(run: Path, tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr().err
     assert "\x1b" not in said and "━" not in said
     assert all(" of 1,000, " in line for line in said.splitlines()) and said.count("\n") <= 3
+
+
+def test_the_backend_of_a_notebook_does_not_stop_the_command_line(run: Path, tmp_path: Path) -> None:
+    """Where matplotlib-inline is not installed for this interpreter, naming it is an error."""
+    words = [sys.executable, "-m", "splineviz", "partition", str(run), "--out", str(tmp_path / "slice.png")]
+    environment = {**os.environ, "MPLBACKEND": "module://no_such_backend"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "slice.png").exists()
