@@ -126,6 +126,7 @@ def measure_run(
     threads: int | None = None,
     progress: Progress | None = None,
     also: Sequence[str] = (),
+    unread: dict[int, str] | None = None,
 ) -> list[Result]:
     """Partition and measure every checkpoint of a run on the plane through three of its training samples.
 
@@ -134,7 +135,9 @@ def measure_run(
 
     Writes out/partitions, out/rows (see `jobs`) and out/measures.csv. What a former call with the same weights, plane
     and options has finished is left as it is. Results come in order of steps.
-    also: names at the top of the directory that the caller will write there beside these.
+    also: names at the top of the directory that the caller will write there beside these. unread: takes the reasons, by
+    step, of checkpoints that cannot be read (weights that are not finite, say), and the others are measured; None: they
+    are raised.
     Raises what `Run.plane`, `Run.program` and `sv.partition` raise, the former two before any work, the last after all
     other checkpoints are done; OutputError when the directory holds what splineviz did not write, or results of another run
     (see `outputs`); JobError when a call with other options works in the directory.
@@ -142,9 +145,11 @@ def measure_run(
     target = Path(out).resolve()
     chosen = run if steps is None else run.only(steps)
     entries, samples = _entries(chosen, [anchors], [window], target, lc, keep=True, prove=False, by_step=True)
-    for entry in entries:
-        if entry.error is not None:
-            raise entry.error
+    bad = {entry.step: entry.error for entry in entries if entry.error is not None}
+    if bad and (unread is None or len(bad) == len(entries)):
+        raise next(iter(bad.values()))
+    if unread is not None:
+        unread |= {step: str(error) for step, error in bad.items()}
     asked = plan.plan([chosen], entries, _options(lc), named="step")
     outputs.enter(target, "run", _paths([run]), (*outputs.MEASURES, *also), same=plan.is_of_same_results(target, asked))
     with plan.joined(target, asked):

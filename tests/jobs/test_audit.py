@@ -181,8 +181,8 @@ def test_what_each_thing_was_held_against_is_said(pristine: Path) -> None:
     "change",
     [
         {"name": "../../x"}, {"name": "/etc/passwd"}, {"name": "step-1"}, {"name": 3}, {"step": "x"}, {"step": -1},
-        {"step": True}, {"anchors": 3}, {"anchors": ["a"]}, {"window": None}, {"key": 3}, {"weights": None}, {"metrics": [1]}, {"run": "none"},
-        {"run": [1]}, {"metrics": {"a": "b"}}, {"reason": {}},
+        {"step": True}, {"anchors": 3}, {"anchors": ["a"]}, {"window": None}, {"key": 3}, {"weights": None},
+        {"metrics": [1]}, {"run": "none"}, {"run": [1]}, {"metrics": {"a": "b"}}, {"reason": {}},
     ],
     ids=str,
 )  # fmt: skip
