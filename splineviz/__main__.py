@@ -24,13 +24,16 @@ commands themselves stand in `commands/`, one a file.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
+from typing import Any
 
 from splineviz import commands
 
@@ -38,11 +41,16 @@ from splineviz import commands
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; argv as in sys.argv[1:]. On --help and wrong flags argparse exits itself."""
     try:
-        with _noted() as heard:
+        with _noted() as heard, _in_one_line():
             parser = commands.parser()
             if any("\0" in word for word in (sys.argv[1:] if argv is None else argv)):
                 parser.error("expected words that a file or a sample may be called, got one with a zero byte; leave it out.")
+            if not (sys.argv[1:] if argv is None else argv):
+                parser.print_help()
+                return 0
             options = parser.parse_args(argv)
+            # A notebook's terminal inherits a backend that draws into the notebook; the command line writes files.
+            os.environ["MPLBACKEND"] = "agg"
             try:
                 commands.COMMANDS[options.command].run(options)
             except Exception as error:
@@ -53,6 +61,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("stopped by Ctrl-C; every file that was finished is whole.")
         return 130
     return 0
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Our own warnings as one line, without the place in the code that Python names."""
+    before = warnings.formatwarning
+
+    def shown(message: Warning | str, *place: Any, **more: Any) -> str:
+        return f"{message}\n" if str(message).startswith("splineviz: ") else before(message, *place, **more)
+
+    warnings.formatwarning = shown
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 @contextmanager
@@ -80,12 +103,22 @@ def _refuse(error: Exception, options: Namespace) -> int:
 
     if options.debug or not isinstance(error, (SplinevizError, OSError, ImportError)):
         raise error
-    _complain(str(error))
+    _complain(_of_system(error) if isinstance(error, OSError) and error.strerror else str(error))
     return 1 if isinstance(error, CertificateError) else 3 if isinstance(error, JobError) else 2
 
 
+def _of_system(error: OSError) -> str:
+    """What the system refused, without its number: `out/measures.csv: permission denied`."""
+    where = ", ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    said = error.strerror or type(error).__name__
+    reason = f"{said[:1].lower()}{said[1:]}"
+    return f"{where}: {reason}." if where else f"{reason}."
+
+
 def _complain(message: str) -> None:
-    print(f"splineviz: {message}", file=sys.stderr)
+    from splineviz.commands.terminal import plain
+
+    print(plain(f"splineviz: {message}"), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import sys
+import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Tick = Callable[..., None]
 """What long work calls with (done, total) or (done, total, text)."""
+QUIET = 10.0
+"""Seconds between two lines of a log."""
 
 
 @contextmanager
 def bar(text: str) -> Iterator[Tick]:
-    """A progress bar on stderr; yields what moves it."""
+    """A progress bar on stderr, or a line now and then where that is no terminal; yields what moves it."""
+    if not sys.stderr.isatty():
+        yield _logged(text)
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -25,9 +34,37 @@ def bar(text: str) -> Iterator[Tick]:
         def tick(done: int, total: int, note: str = "") -> None:
             bars.update(task, completed=done, total=total)
             if note:  # a silent tick keeps the last note: recipes speak only when they write a checkpoint
-                bars.update(task, note=note[:room])
+                bars.update(task, note=plain(note)[:room])
 
         yield tick
+
+
+def _logged(text: str) -> Tick:
+    """What tells of progress where nobody watches, in a log or a pipe: a line every so often while it moves, and the end."""
+    told = -math.inf
+
+    def tick(done: int, total: int, note: str = "") -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= QUIET or done == total:
+            told = now
+            print(f"{text}: {done:,} of {total:,}{f', {plain(note)}' if note else ''}", file=sys.stderr, flush=True)
+
+    return tick
+
+
+def plain(text: str) -> str:
+    """Text that may come from somebody's file, as a terminal may show it: what would steer it is written out."""
+    return "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) in STEERING and c not in "\n\t" else c for c in text)
+
+
+def say(text: str) -> None:
+    """Print text of which some may come from a file."""
+    print(plain(text))
+
+
+STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Characters that move the cursor, change colours or the direction of writing, or are none."""
 
 
 def table(*rows: tuple[str, str]) -> None:
@@ -39,5 +76,5 @@ def table(*rows: tuple[str, str]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, value)
+        table.add_row(plain(name), plain(value))
     Console(markup=False, highlight=False).print(table)

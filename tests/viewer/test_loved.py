@@ -1,4 +1,4 @@
-"""What the explorer is loved for: an input and a unit followed through training, two steps compared, views that are shared."""
+"""Why one loves the explorer: an input and a unit followed through training, two steps compared, views that are shared."""
 
 from __future__ import annotations
 
