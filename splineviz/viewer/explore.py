@@ -15,7 +15,6 @@ from typing import Any
 
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
-from splineviz.training.runs import Run, open_run
 from splineviz.viewer import page
 
 
@@ -45,6 +44,8 @@ def explore(
     if fill not in page.FILLS:
         raise DataError(f"fill: expected one of {', '.join(page.FILLS)}, got {fill!r}.")
     if run is not None and not classes:
+        from splineviz.training.runs import Run, open_run
+
         run = run if isinstance(run, Run) else open_run(os.fspath(run))
         classes = run.classes or ()
     opened = page.open_source(source, steps=steps, classes=classes)

@@ -101,6 +101,10 @@ class Fox:
         """Input sources with their actions, as WebDriver has them."""
         self._said("WebDriver:PerformActions", {"actions": list(actions)})
 
+    def close(self) -> None:
+        """Of the connection; the browser stays."""
+        self._socket.close()
+
     def shot(self) -> bytes:
         """The window as PNG."""
         return base64.b64decode(self._said("WebDriver:TakeScreenshot", {"full": False}))
@@ -123,9 +127,13 @@ def firefox(folder: Path) -> Iterator[Fox]:
     environment = {**os.environ, "HOME": str(folder), "MOZ_HEADLESS": "1"}
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    opened = None
     try:
-        yield Fox(port)
+        opened = Fox(port)
+        yield opened
     finally:
+        if opened is not None:
+            opened.close()
         process.terminate()
         try:
             process.wait(20)

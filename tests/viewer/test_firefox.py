@@ -54,8 +54,8 @@ def test_steps_pins_and_the_rest_work(fox: Fox, folder: Path) -> None:
 
 def test_a_click_and_a_key_reach_it(fox: Fox) -> None:
     fox.run("explorer.forget(); explorer.home()")
-    x, y, wide, tall = fox.run("const box = explorer.stage.getBoundingClientRect(); return [box.x, box.y, box.width, box.height]")
-    x, y = x + wide / 2, y + tall / 2
+    box = fox.run("return explorer.stage.getBoundingClientRect().toJSON()")
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     fox.act(
         {
             "type": "pointer", "id": "mouse", "actions": [

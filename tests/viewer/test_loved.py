@@ -107,7 +107,10 @@ def test_the_address_holds_the_view(page: Any, browser: Any) -> None:
     second.goto(url)
     second.wait_for_function("window.explorer && explorer.index === 5")
     second.evaluate("explorer.ready")
-    assert second.evaluate("[explorer.view(), explorer.pin, explorer.fill, explorer.index]") == pytest.approx(seen, rel=1e-9)
+    again = second.evaluate("[explorer.view(), explorer.pin, explorer.fill, explorer.index]")
+    for got, expected in zip(again[:2], seen[:2], strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
+    assert again[2:] == seen[2:]
     assert not second.get_by_label("knots", exact=True).is_checked()
     second.close()
 
@@ -128,7 +131,7 @@ def test_pictures_are_saved_with_scale_and_legend(page: Any, folder: Path, tmp_p
     taken.value.save_as(tmp_path / "view.png")
     picture = Image.open(tmp_path / "view.png")
     width, height = page.evaluate("[explorer.canvas.width, explorer.canvas.height]")
-    assert picture.size == (width, height + 64) and len(set(picture.convert("RGB").getdata())) > 100
+    assert picture.size == (width, height + 64) and len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 100
     with page.expect_download() as taken:
         page.get_by_role("button", name="save SVG").click()
     taken.value.save_as(tmp_path / "view.svg")
