@@ -127,6 +127,7 @@ export class Explorer extends Sight {
       counted(part.faces, "region"),
       this.meta.note,
     ];
+    if (this.slicing.partial) words.push("the middle of the window, while you drag");
     this.title.textContent = words.filter(Boolean).join(" · ");
     this.slider.setAttribute("aria-valuetext", sliderText(this));
     this.say("");

@@ -12,7 +12,7 @@ export class Slicing {
   constructor(view, demand) {
     this.view = view;
     this.demand = demand;
-    this.cutting = false;
+    this.cutting = this.partial = false;
     /** @type {any} */
     this.next = null;
   }
@@ -41,11 +41,12 @@ export class Slicing {
   /**
    * Python has cut another slice; what it says of it: anchors, samples, and a picture where the plane is another.
    * @param {{slice: number, anchors: [number, number][], samples: number[],
-   *   picture?: Picture | null, regions?: number[]}} said
+   *   picture?: Picture | null, partial?: boolean}} said
    */
-  async sliced({ slice, anchors, samples, picture }) {
+  async sliced({ slice, anchors, samples, picture, partial = false }) {
     const { view } = this,
       { meta } = view;
+    this.partial = partial;
     Object.assign(meta, { anchors, ...(picture === undefined ? {} : { picture }) });
     if (picture !== undefined) {
       view.elsewhere = true;

@@ -74,7 +74,7 @@ class Explorer(anywidget.AnyWidget):
         view = cls(meta=meta, fill=fill, step=source.steps[-1], height=height, name=uuid.uuid4().hex[:12])
         view._source, view._slicer = source, slicer
         view._outputs = sum(meta["regions"]) <= page.OUTPUTS_BUDGET if outputs is None else outputs
-        view._slice, view._ours = 0, True
+        view._slice, view._ours, view._quick = 0, True, False
         view.anchors = meta["anchors"]
         view._ours = False
         view.on_msg(view._answer)
@@ -181,13 +181,13 @@ class Explorer(anywidget.AnyWidget):
     def _cut(self, plane: Plane, samples: list[int]) -> None:
         """Show all steps on another plane; the present step is cut at once, the others when they are asked for."""
         slicer, steps = self._live(), self._source.steps
-        here = steps.index(self.step)
+        here, quick = steps.index(self.step), self._quick
         old = self.partition.plane
-        held = {here: slicer.cut(self.step, plane)}
+        held = {here: slicer.cut(self.step, plane, quick=quick)}
 
         def read(index: int) -> Partition:
             if index not in held:
-                held[index] = slicer.cut(steps[index], plane)
+                held[index] = slicer.cut(steps[index], plane, quick=quick)
                 while len(held) > 1 and sum(part.num_regions for part in held.values()) > HELD_REGIONS:
                     held.pop(next(iter(held)))
             return held[index]
@@ -195,7 +195,7 @@ class Explorer(anywidget.AnyWidget):
         self._source = replace(self._source, read=read, table=())
         self._slice += 1
         self.selected_ids = []
-        said = {"slice": self._slice, "anchors": plane.anchors_uv.tolist(), "samples": list(samples)}
+        said = {"slice": self._slice, "anchors": plane.anchors_uv.tolist(), "samples": list(samples), "partial": quick}
         if not (np.array_equal(plane.origin, old.origin) and np.array_equal(plane.basis, old.basis)):
             # Else the inputs and the camera stay what they are.
             said["picture"] = page.picture(plane)
@@ -215,7 +215,11 @@ class Explorer(anywidget.AnyWidget):
             if kind == "step":
                 self._send_step(message.get("index"), message.get("slice", 0), text=bool(message.get("base64")))
             elif kind == "anchors":
-                self.anchors = message.get("anchors")
+                self._quick = message.get("whole") is False  # the hand still moves: a part of the window will do
+                try:
+                    self.anchors = message.get("anchors")
+                finally:
+                    self._quick = False
             elif kind == "samples":
                 self.samples = message.get("samples")
         except (SplinevizError, traitlets.TraitError, OSError) as error:

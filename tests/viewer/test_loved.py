@@ -131,7 +131,8 @@ def test_pictures_are_saved_with_scale_and_legend(page: Any, folder: Path, tmp_p
     taken.value.save_as(tmp_path / "view.png")
     picture = Image.open(tmp_path / "view.png")
     width, height = page.evaluate("[explorer.canvas.width, explorer.canvas.height]")
-    assert picture.size == (width, height + 64) and len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 100
+    assert picture.size == (width, height + 64)
+    assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 100
     with page.expect_download() as taken:
         page.get_by_role("button", name="save SVG").click()
     taken.value.save_as(tmp_path / "view.svg")
