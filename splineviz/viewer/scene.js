@@ -161,22 +161,15 @@ export function watch(stage, changed) {
     seen = new IntersectionObserver(changed),
     theme = new MutationObserver(changed);
   size.observe(stage);
-  try {
-    size.observe(stage, { box: "device-pixel-content-box" }); // and so another density of pixels
-  } catch {
-    size.observe(stage); // a browser that does not know this box tells by the query below
-  }
   seen.observe(stage);
   for (const element of [document.documentElement, document.body]) theme.observe(element, { attributes: true });
-  const density = () => {
-    const query = matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`);
-    const again = () => {
-      changed();
-      if (!signal.aborted) density();
-    };
-    query.addEventListener("change", again, { once: true, signal });
-  };
-  density();
+  // No event tells of another density of pixels in every browser and way to get there: a screen, a zoom, a tool.
+  let density = window.devicePixelRatio;
+  const look = setInterval(() => {
+    if (density === window.devicePixelRatio) return;
+    density = window.devicePixelRatio;
+    changed();
+  }, 400);
   document.addEventListener("visibilitychange", changed, { signal });
   for (const name of ["pageshow", "resize"]) window.addEventListener(name, changed, { signal });
   for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
@@ -184,6 +177,7 @@ export function watch(stage, changed) {
   }
   return () => {
     end.abort();
+    clearInterval(look);
     for (const observer of [size, seen, theme]) observer.disconnect();
   };
 }

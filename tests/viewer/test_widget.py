@@ -279,7 +279,8 @@ def test_a_notebook_keeps_a_picture(partitions: dict[int, Partition], monkeypatc
 def test_lost_buffers_second_views_and_selections_from_python(browser: Any, partitions: dict[int, Partition]) -> None:
     """A notebook that drops buffers; then another view of the same widget; then re-run cells."""
     view = sv.explore(partitions)
-    html = hosted(view, partitions).replace('<script type="module">', "<script>window.lossy = true</script><script type=module>")
+    lossy = "<script>window.lossy = true</script>\n<script type=module>"
+    html = hosted(view, partitions).replace('<script type="module">', lossy)
     page = browser.new_page(viewport={"width": 1100, "height": 800})
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
