@@ -293,7 +293,7 @@ def test_lost_buffers_second_views_and_selections_from_python(browser: Any, part
     page.wait_for_function(f"{explorer}.pinned === 5")
     page.evaluate("model.python('fill', 'area')")
     page.evaluate("window.second = document.createElement('div'); document.body.append(second)")
-    page.evaluate("window.stop2 = widget.render({ model, el: second })")
+    page.evaluate("void (window.stop2 = widget.render({ model, el: second }))")
     page.wait_for_function("second.querySelector('.sv-explorer')?.explorer?.index === 2")
     assert page.evaluate("second.querySelector('.sv-explorer').explorer.fill") == "area", "as the first"
     page.evaluate("stop2(); stop()")
