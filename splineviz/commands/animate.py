@@ -50,7 +50,7 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
 
 def film_options(options: Namespace) -> dict[str, Any]:
     """What `animate` is called with, but for the run, its steps and who works."""
-    from splineviz.jobs.job import LCOptions
+    from splineviz.metrics.options import LCOptions
 
     return {
         "anchors": options.anchors,

@@ -41,7 +41,7 @@ examples:
 
 def run(options: Namespace) -> None:
     """Film runs side by side at the same steps, or one run's layers."""
-    from splineviz.jobs.job import LCOptions
+    from splineviz.metrics.options import LCOptions
     from splineviz.workflows.compare import compare
 
     pairs = [resolve.open_run(options, path).anchored(options.anchors) for path in options.runs]

@@ -62,7 +62,7 @@ def run(options: Namespace) -> None:
         steps = [checkpoint.step for checkpoint in run.checkpoints]
     if options.layers:
         steps = steps[-1:]
-    checkpoints, plane = [resolve.at_step(run, step) for step in steps], run.plane(options.anchors)
+    checkpoints, plane = [run.at(step) for step in steps], run.plane(options.anchors)
     with terminal.bar("cutting") as tick:
         partitions = []
         for index, checkpoint in enumerate(checkpoints):

@@ -60,7 +60,7 @@ def run(options: Namespace) -> None:
     from splineviz.threads import available
 
     run = resolve.open_run(options)
-    checkpoint = resolve.at_step(run, options.step)
+    checkpoint = run.at(options.step)
     with terminal.bar("cutting") as tick, _workers(options) as executor:
         found = cut(
             run.program(checkpoint),

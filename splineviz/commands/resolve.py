@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from splineviz.training.checkpoints import Checkpoint
     from splineviz.training.runs import Run
 
 
@@ -52,18 +51,3 @@ def engine(options: Namespace) -> Iterator[int | Executor]:
     options.threads = options.threads or 1  # a Dask worker has as many jobs at a time as it has threads
     with executors.dask(options.scheduler) as executor:
         yield executor
-
-
-def at_step(run: Run, step: int | None) -> Checkpoint:
-    """The checkpoint of a step, the last one for None."""
-    from splineviz.errors import CheckpointError
-
-    if step is None:
-        return run.checkpoints[-1]
-    for checkpoint in run.checkpoints:
-        if checkpoint.step == step:
-            return checkpoint
-    near = min((checkpoint.step for checkpoint in run.checkpoints), key=lambda other: abs(other - step))
-    raise CheckpointError(
-        f"--step: expected the step of a checkpoint, got {step}; the nearest is {near}, see splineviz info."
-    )

@@ -46,7 +46,7 @@ examples:
 
 def run(options: Namespace) -> None:
     """Measure a run and draw the paper's figures about it."""
-    from splineviz.jobs.job import LCOptions
+    from splineviz.metrics.options import LCOptions
     from splineviz.workflows import study
 
     with terminal.bar("studying") as tick:

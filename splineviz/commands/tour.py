@@ -54,7 +54,7 @@ def run(options: Namespace) -> None:
         made = tour(
             run,
             options.kind,
-            step=resolve.at_step(run, options.step).step,
+            step=options.step,
             anchors=options.anchors,
             toward=options.toward,
             to=options.to,

@@ -61,7 +61,7 @@ def _file(options: Namespace) -> None:
         raise PartitionError(f"{options.what}: expected the run that it was made from as well, got none; name it.")
     run = resolve.open_run(options)
     named = re.fullmatch(r"step-(\d+)", options.what.stem)
-    checkpoint = resolve.at_step(run, int(named[1]) if named and options.step is None else options.step)
+    checkpoint = run.at(int(named[1]) if named and options.step is None else options.step)
     report = Partition.load(options.what).verify(run.program(checkpoint))
     made = provenance.of_partition(options.what)
     print(f"{options.what} against step {checkpoint.step:,} of {run.path}:")

@@ -27,6 +27,7 @@ from matplotlib.colors import to_hex
 from splineviz.drawing import fills
 from splineviz.errors import PartitionError
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import longer_side
 from splineviz.storage import files
 
 SVG_SIDE = 1000.0
@@ -170,7 +171,7 @@ def to_svg(partition: Partition, *, fill: str = "slope") -> str:
     data attributes. v points up, as in the figures; about 150 bytes a region.
     """
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
-    scale = SVG_SIDE / float((high - low).max())
+    scale = SVG_SIDE / longer_side(partition.window)
     places = (partition.local_vertices - (low - partition.centre)) * scale
     width, height = ((high - low) * scale).tolist()
     lines = [

@@ -41,6 +41,7 @@ from splineviz.drawing.figures import PAPER_STYLE
 from splineviz.drawing.print_layout import Bar, Layout
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import bounding_square
 
 WIDTHS = {"column": 3.25, "double": 6.75}
 """Width of a figure across one and two columns, in inches."""
@@ -154,7 +155,8 @@ def figure(
             small = partition.num_regions <= VECTOR_REGIONS if vector is None else vector
             options = {**look, "fill": each[index], "vector": small, "edges": mask, "compact": compact}
             place = layout.panel(index)
-            ax, image = _square(paper, layout, (*place, layout.side), partition, _view(partition), options, boundary)
+            view = bounding_square(partition.window).view
+            ax, image = _square(paper, layout, (*place, layout.side), partition, view, options, boundary)
             if titles:
                 ax.set_title(titles[index], pad=3.0, fontsize=layout.sizes["title"])
             x, y = (place[0] + layout.side) / wide, (place[1] - (1.2 * layout.feet - 0.85) * layout.text) / layout.height
@@ -204,7 +206,7 @@ def _layout(
     said: Sequence[str], bar: Bar | None, note: str,
 ) -> Layout:  # fmt: skip
     """Places for the style that is set."""
-    sides = [_view(partition) for partition in panels]
+    sides = [bounding_square(partition.window).view for partition in panels]
     text, small, title = (
         FontProperties(size=size).get_size_in_points()  # may be a word: "medium"
         for size in (
@@ -257,13 +259,6 @@ def _by_layer(panels: list[Partition], titles: Sequence[str]) -> tuple[list[Part
     partition, count = panels[0], fills.layer_count(panels[0])
     layer = partition.edge_unit[:, 0]
     return [partition] * count, [layer == k for k in range(count)], titles or [f"layer {k + 1}" for k in range(count)]
-
-
-def _view(partition: Partition) -> tuple[float, float, float, float]:
-    """The smallest square that holds the window: (u0, u1, v0, v1)."""
-    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
-    centre, half = (low + high) / 2, (high - low).max() / 2
-    return centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half
 
 
 def _square(

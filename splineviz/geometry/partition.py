@@ -34,8 +34,9 @@ from splineviz._kernels import bits, merging, patterns
 from splineviz._kernels import faces as _faces
 from splineviz.errors import FloatArray, IntArray, PartitionError
 from splineviz.geometry import boundary
-from splineviz.geometry.invariants import ARRAYS, misshapen, polygon_area
+from splineviz.geometry.invariants import ARRAYS, misshapen
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import polygon_area
 from splineviz.storage import archives, files
 
 if TYPE_CHECKING:

@@ -32,8 +32,8 @@ from splineviz._kernels import shapes as _shapes
 from splineviz._kernels import tubes as _tubes
 from splineviz.errors import FloatArray, PartitionError
 from splineviz.geometry import boundary
-from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import polygon_area
 
 NEAR = 0.025
 """Default of `near`, as a share of the square root of the window's area."""

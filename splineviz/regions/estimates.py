@@ -22,6 +22,7 @@ import torch
 
 from splineviz.errors import FloatArray, IntArray, PlaneError
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import polygon_area
 from splineviz.regions.blocks import Block
 from splineviz.regions.crossings import through
 from splineviz.regions.engine import TOLERANCE, Engine
@@ -134,7 +135,7 @@ def estimate(model: Any, plane: Plane, window: Any = None, *, chords: int | None
     ends = np.concatenate([lines, _twins(lines, TWIN * diameter), np.stack([local, np.roll(local, -1, axis=0)], axis=1)])
     engine = Engine(program, plane.embed(local + centre), TOLERANCE)
     chain, position, unit = _cut(engine, plane, centre, ends, max(1, len(ends) * MANY_UNITS // (4 * max(units, 1))))
-    area = 0.5 * float(np.sum(local[:, 0] * np.roll(local[:, 1], -1) - np.roll(local[:, 0], -1) * local[:, 1]))
+    area = polygon_area(local)
     made = unit[:, 0] >= 0
     border = int((made & (chain >= 2 * chords)).sum())
     key = unit[:, 0].astype(np.int64) * (1 << 32) + unit[:, 1]

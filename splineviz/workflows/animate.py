@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,14 @@ from splineviz.drawing import captions, figures, fills, film
 from splineviz.drawing.canvas import frame_size
 from splineviz.drawing.curves import PANELS, training
 from splineviz.drawing.video import HOLD, KEY, note
-from splineviz.errors import DataError
+from splineviz.errors import DataError, Progress
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import sweep
-from splineviz.jobs.job import LCOptions, Result
+from splineviz.jobs.job import Result
+from splineviz.metrics.options import LCOptions
 from splineviz.storage import files, provenance
 from splineviz.training import runs
 from splineviz.workflows import interpolation
-
-Progress = Callable[[int, int, str], None]
-"""progress(done, total, text): half of `total` is measuring, half is drawing."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def animate(
         raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
     story = training(panels)
     opened = run if isinstance(run, runs.Run) else runs.open_run(run)
-    opened, folder = _at(opened, steps), Path(out)
+    opened, folder = opened if steps is None else opened.only(steps), Path(out)
     measuring = None if progress is None else lambda done, total, text="": progress(done, 2 * total, text)
     if tween < 0:
         raise DataError(f"tween: expected a number of frames from 0 up, got {tween}.")
@@ -210,15 +208,3 @@ def _words(folder: Path, table: Sequence[Any], fps: float, tween: int, fill: str
         path = folder / name
         if not (path.is_file() and path.read_text() == text):
             files.write_text(path, text)
-
-
-def _at(run: runs.Run, steps: Sequence[int] | None) -> runs.Run:
-    """The run with the checkpoints of the given steps only. Raises DataError for a step that it does not have."""
-    if steps is None:
-        return run
-    present = {checkpoint.step: checkpoint for checkpoint in run.checkpoints}
-    if missing := sorted(set(steps) - set(present)):
-        known = ", ".join(map(str, present))
-        raise DataError(f"steps: expected steps of checkpoints ({known}), got {', '.join(map(str, missing))}.")
-    return replace(run, checkpoints=tuple(present[step] for step in sorted(set(steps))))
-

@@ -25,15 +25,13 @@ from splineviz.drawing import figures, fills, film, side_by_side
 from splineviz.drawing.canvas import frame_size
 from splineviz.drawing.side_by_side import Picture
 from splineviz.drawing.video import note
-from splineviz.errors import DataError
+from splineviz.errors import DataError, Progress
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import sweep
-from splineviz.jobs.job import LCOptions, Result
+from splineviz.jobs.job import Result
+from splineviz.metrics.options import LCOptions
 from splineviz.storage import files
 from splineviz.training.runs import Run
-
-Progress = Callable[[int, int, str], None]
-"""progress(done, total, text): half of `total` is measuring, half is drawing."""
 
 
 @dataclass(frozen=True)

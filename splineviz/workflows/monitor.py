@@ -29,7 +29,8 @@ from splineviz.drawing.figures import FramePainter
 from splineviz.errors import DataError, FloatArray, JobError, TraceError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import plan, sweep
-from splineviz.jobs.job import LCOptions, Result
+from splineviz.jobs.job import Result
+from splineviz.metrics.options import LCOptions
 from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
@@ -107,7 +108,7 @@ class Monitor:
         out, lc = path / "monitor" if self._out is None else self._out, self._slice["lc"]
         if _is_smooth(run):
             if lc is None:
-                return _available(run.only([step]).checkpoints[0].metrics), None
+                return _available(run.at(step).metrics), None
             rows = run_curves.measured(run.only([step]), lc, Ledger(out / "complexity.json"))
             return _available(rows[-1]), None
         # Also what a training that is resumed had measured; not what lies beyond this step, of one that was left.

@@ -24,8 +24,9 @@ from splineviz.drawing import figures, fills, film
 from splineviz.drawing.canvas import frame_size
 from splineviz.drawing.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
 from splineviz.drawing.video import note
-from splineviz.errors import DataError
+from splineviz.errors import DataError, Progress
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import longer_side
 from splineviz.metrics.measures import knot_lengths
 from splineviz.regions.enumerate import partition
 from splineviz.storage import files
@@ -34,9 +35,6 @@ from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.runs import Run
 from splineviz.workflows import views as cameras
 from splineviz.workflows.views import View
-
-Progress = Callable[[int, int, str], None]
-"""progress(done, total, text): half of `total` is cutting, half is drawing."""
 
 FORMAT = 1
 """Part of every key: raised when the same view gives other numbers."""
@@ -100,7 +98,7 @@ def tour(
         raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
     film.known_formats(formats)
     frame_size(size)
-    checkpoint = run.checkpoints[-1] if step is None else run.only([step]).checkpoints[0]
+    checkpoint = run.at(step)
     folder = Path(out)
     views = _views(run, checkpoint, kind, anchors, toward, to=to, depth=depth, window=window, frames=frames)
     keys = _keys(run, checkpoint, views, fill)
@@ -214,7 +212,7 @@ def _numbers(found: Partition, fill: str) -> dict[str, float]:
     return {
         "regions": float(found.num_regions),
         "boundary_length": float(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum()),
-        "knot_length": float(knot_lengths(found).sum() / np.ptp(found.window, axis=0).max()),
+        "knot_length": float(knot_lengths(found).sum() / longer_side(found.window)),
         "low": float(low),
         "high": float(high),
     }

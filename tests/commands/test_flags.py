@@ -11,7 +11,7 @@ from splineviz import commands
 from splineviz.commands import flags
 from splineviz.commands.animate import film_options
 from splineviz.drawing import curves, fills, print_figure
-from splineviz.jobs.job import LCOptions
+from splineviz.metrics.options import LCOptions
 from splineviz.training import datasets, recipes
 from splineviz.viewer import page
 from splineviz.workflows import reproduce, study, views

@@ -26,8 +26,8 @@ from splineviz.errors import CertificateError, PartitionError, TraceError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.jobs.audit import audit
-from splineviz.jobs.job import LCOptions
 from splineviz.metrics.complexity import local_complexity
+from splineviz.metrics.options import LCOptions
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.modules import ACTIVATIONS
 from splineviz.tracing.program import Program

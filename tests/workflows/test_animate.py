@@ -17,9 +17,9 @@ from PIL import Image
 from splineviz.drawing.draw import color_limits
 from splineviz.drawing.fills import shared_limits
 from splineviz.drawing.video import comment_of, save_frame, save_video
-from splineviz.errors import DataError
+from splineviz.errors import CheckpointError, DataError
 from splineviz.geometry.partition import Partition
-from splineviz.jobs.job import LCOptions
+from splineviz.metrics.options import LCOptions
 from splineviz.training.recorder import Recorder
 from splineviz.training.runs import open_run
 from splineviz.workflows.animate import Animation, animate
@@ -188,7 +188,7 @@ def test_other_panels_are_other_frames(run, tmp_path):
 def test_chosen_steps_only(run, tmp_path):
     result = make(run, tmp_path, formats=(), steps=[4, 0])
     assert [path.stem for path in result.frames] == ["step-0000000000", "step-0000000004"]
-    with pytest.raises(DataError, match=r"steps of checkpoints \(0, 1, 4\), got 7"):
+    with pytest.raises(CheckpointError, match="step of a checkpoint, got 7; the nearest is 4"):
         make(run, tmp_path, steps=[7])
 
 

@@ -20,7 +20,7 @@ from splineviz.drawing import fills, side_by_side
 from splineviz.drawing.video import read_frame
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
-from splineviz.jobs.job import LCOptions
+from splineviz.metrics.options import LCOptions
 from splineviz.training.runs import Run, open_run
 from splineviz.workflows.compare import Parallel, compare
 
