@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from splineviz import choices
 from splineviz.commands import flags, resolve, terminal
 
 
@@ -33,7 +34,7 @@ examples:
   splineviz study ckpts/ migration --anchors 5 17 40 --out figures/""",
     )
     flags.run_flags(one)
-    one.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(flags.STUDIES)}")
+    one.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(choices.STUDIES)}")
     flags.slice_flags(one)
     flag = one.add_argument
     flag("--out", type=Path, default=Path("study"), metavar="DIR", help="where everything goes (default: study)")

@@ -36,11 +36,12 @@ from matplotlib import colormaps
 from matplotlib import colors as mpl_colors
 from matplotlib.ticker import MaxNLocator
 
+from splineviz import choices
 from splineviz.errors import FloatArray, IntArray
 from splineviz.geometry.partition import Partition
 from splineviz.metrics import diamonds
 
-NAMES = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
+NAMES = choices.FILLS
 LOGARITHMIC = ("slope", "area", "margin")
 """Fills with a logarithmic scale."""
 SCALED = (*LOGARITHMIC, "active", "lc")

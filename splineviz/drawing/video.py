@@ -28,6 +28,7 @@ from av.video.reformatter import Colorspace
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from splineviz import choices
 from splineviz.drawing import curves, draw
 from splineviz.errors import DataError
 from splineviz.storage import files
@@ -49,7 +50,7 @@ CODECS: dict[str, tuple[str, str, dict[str, str], dict[str, str]]] = {
     "webp": ("libwebp_anim", "yuv420p", {"quality": "88", "compression_level": "4"}, {"loop": "0"}),
     "apng": ("apng", "rgb24", {"pred": "mixed"}, {"plays": "0"}),
 }
-FORMATS = (*CODECS, "gif")
+FORMATS = choices.FORMATS
 GIF_WIDTH = 960
 """Most pixels across a gif: it has no compression worth the name for such pictures."""
 EXACT = ("white", "black", curves.TRAIN, curves.TEST, curves.RANDOM, curves.EXACT, draw.BOUNDARY_COLOR)

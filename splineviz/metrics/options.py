@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from splineviz import choices
+
 if TYPE_CHECKING:
     from splineviz.metrics.complexity import LocalComplexity
 
-PLACES = ("train", "test", "random")
+PLACES = choices.PLACES
 """Where the local complexity is sampled."""
 
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from splineviz import choices
 from splineviz.drawing import curves, study_plots
 from splineviz.drawing.curves import Row
 from splineviz.errors import DataError, FloatArray, Progress
@@ -351,7 +352,7 @@ _STUDIES: dict[str, Callable[[Measured], Outcome]] = {
     "deformation": _deformation,
 }
 
-STUDIES = tuple(_STUDIES)
+STUDIES = choices.STUDIES
 """Names of the studies."""
 
 

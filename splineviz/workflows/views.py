@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from splineviz import choices
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import bounding_square
@@ -32,7 +33,7 @@ DEEPEST = 2.0**14
 
 SUPERSCRIPTS = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 
-KINDS = ("zoom", "turn", "slide")
+KINDS = choices.TOURS
 
 
 @dataclass(frozen=True, eq=False)
