@@ -92,13 +92,14 @@ def slice_flags(one: argparse.ArgumentParser) -> None:
 
 
 def look_flags(one: argparse.ArgumentParser) -> Callable[..., Any]:
-    """What colours the regions and their knots; returns what adds a flag to them."""
+    """What colours the regions and their knots, each named as a field of `Look`; returns what adds a flag to them."""
     flag = one.add_argument_group("look").add_argument
     flag("--fill", choices=choices.FILLS, default="slope", metavar="F",
          help=f"of {', '.join(choices.FILLS)} (default: slope)")  # fmt: skip
-    flag("--palette", choices=choices.PALETTES, metavar="P",
+    flag("--palette", dest="cmap", choices=choices.PALETTES, metavar="P",
          help=f"{', '.join(choices.PALETTES)} (default: viridis; for classes colours that stay apart)")  # fmt: skip
-    flag("--color-knots", action="store_true", help="knots in the colour of their layer, the first the darkest")
+    flag("--color-knots", dest="edge_color", action="store_const", const="layer", default="black",
+         help="knots in the colour of their layer, the first the darkest")  # fmt: skip
     return flag
 
 

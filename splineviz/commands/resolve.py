@@ -36,8 +36,12 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
 
 
 def look(options: Namespace) -> dict[str, Any]:
-    """How regions and knots are drawn, of the flags that `flags.look_flags` adds."""
-    return {"fill": options.fill, "cmap": options.palette, "edge_color": "layer" if options.color_knots else "black"}
+    """How pictures look: all flags that are named as a field of `Look`."""
+    from dataclasses import fields
+
+    from splineviz.drawing.look import Look
+
+    return {field.name: getattr(options, field.name) for field in fields(Look) if hasattr(options, field.name)}
 
 
 @contextmanager

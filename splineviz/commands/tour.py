@@ -65,7 +65,6 @@ def run(options: Namespace) -> None:
             out=options.out,
             formats=options.format,
             fps=options.fps,
-            size=options.size,
             progress=tick,
             **resolve.look(options),
         )

@@ -166,7 +166,7 @@ class Panel:
         """The colour bar, of the scale that all frames share; none where colours have no scale."""
         fill = self._look["fill"]
         named = fill if isinstance(fill, str) else "value"
-        if named in ("random", "hash") or self._image is None:
+        if (named in fills.FILLS and not fills.FILLS[named].has_bar) or self._image is None:
             place.remove()
             return
         figure = self.ax.get_figure()
@@ -174,7 +174,7 @@ class Panel:
         bar = figure.colorbar(self._image, cax=place, extend="neither")
         bar.outline.set(linewidth=1.0, edgecolor="#444444")
         # Above the bar, where it cannot be taken for the name of the panel beside it.
-        said = label or ("class, margin" if named == "margin" else fills.LABELS.get(named, named))  # no room for more
+        said = label or fills.label(named, short=True)
         place.set_title(said, fontsize=15.5, fontweight="normal", color="#444444", loc="left", pad=10)
         place.grid(False)
         place.yaxis.set_minor_locator(NullLocator())

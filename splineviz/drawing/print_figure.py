@@ -65,8 +65,6 @@ ZOOM_COLORS = ("#0077bb", "#aa3377", "#117733", "#000000")
 LEAST_FRAME = 5.0
 """Side of the smallest frame that marks a zoom on a panel, in points: one drawn to scale could be too small to be seen."""
 
-SCALELESS = ("hash", "random")
-
 
 @dataclass(frozen=True)
 class Zoom:
@@ -116,6 +114,7 @@ def figure(
     anchors: bool = True,
     vector: bool | None = None,
     compact: bool = True,
+    **more: Any,
 ) -> Paper:
     """Partitions side by side with one colour scale, ready for a paper; returns the figure, whose savefig keeps the style.
 
@@ -128,6 +127,7 @@ def figure(
     By default the limits hold the middle 98% of all partitions' areas. thumbnails, labels: as `draw.anchors` takes them.
     classes: names for the bar of fill="class" and "margin". vector: None decides by VECTOR_REGIONS.
     compact: embed pictures in PDF and SVG with 250 colours (see `draw.few_colors`), which keeps them small.
+    more: further options of `draw.regions`.
     Texts that find no room are set smaller. Raises DataError without partitions, for titles or arrays that do not fit, a
     width or style that is unknown, and where a text would be smaller than `layouts.SMALLEST`.
     """
@@ -149,7 +149,7 @@ def figure(
             panels, views, wide, across, titles, said, _bar(panels[0], each[0], limits, fill_label, classes), note
         )
         paper = Paper(chosen, figsize=(wide, layout.height))
-        look = {"cmap": cmap, "limits": limits, "edge_color": edge_color, "line_width": line_width}
+        look = {"cmap": cmap, "limits": limits, "edge_color": edge_color, "line_width": line_width, **more}
         image: Any = None
         for index, (partition, mask) in enumerate(zip(panels, masks, strict=True)):
             small = partition.num_regions <= VECTOR_REGIONS if vector is None else vector
@@ -190,14 +190,14 @@ def _fills(panels: list[Partition], fill: Any, limits: Any, layers: bool) -> tup
 
 def _bar(partition: Partition, fill: Any, limits: Any, label: str | None, classes: Sequence[str]) -> Bar | None:
     """What the colour bar says; None where colours have no scale."""
-    if (isinstance(fill, str) and fill in SCALELESS) or np.ndim(fill) == 2:
+    if (isinstance(fill, str) and not fills.named(fill).has_bar) or np.ndim(fill) == 2:
         return None
     norm = fills.scale(partition, fill, limits)
     marks, texts = fills.ticks(fill, norm, names=classes)
     places = np.asarray(norm(marks), dtype=float)
     if isinstance(norm, BoundaryNorm):  # equal steps
         places = (np.arange(len(marks)) + 0.5) / max(len(marks), 1)
-    own = fills.LABELS.get(fill, fill) if isinstance(fill, str) else "value"
+    own = fills.label(fill) if isinstance(fill, str) else "value"
     return Bar(tuple(marks), tuple(places.tolist()), tuple(texts), label or own, "" if label else own.split(" (")[0])
 
 

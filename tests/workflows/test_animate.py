@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import LinearSegmentedColormap
 from PIL import Image
 
 from splineviz.drawing.draw import color_limits
@@ -183,6 +184,15 @@ def test_other_panels_are_other_frames(run, tmp_path):
     assert chosen.drawn == 3
     assert make(run, tmp_path, formats=(), panels=("accuracy", "churn")).drawn == 0
     assert make(run, tmp_path, formats=(), panels=["churn", "accuracy"]).drawn == 3, "in their order"
+
+
+def test_a_colour_map_made_again_draws_nothing_anew(run, tmp_path):
+    def cmap():
+        return LinearSegmentedColormap.from_list("mine", ["#000000", "#ff8800", "#ffffff"])
+
+    assert make(run, tmp_path, formats=("gif",), cmap=cmap()).drawn == 3
+    assert make(run, tmp_path, formats=("gif",), cmap=cmap()).drawn == 0
+    assert make(run, tmp_path, formats=("gif",), cmap=cmap().reversed()).drawn == 3
 
 
 def test_chosen_steps_only(run, tmp_path):
