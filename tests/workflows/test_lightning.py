@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from events import read_events
 from small_runs import network, samples
-from test_loggers import read_events
 from torch import Tensor, nn
 
 import splineviz as sv

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from events import read_events
 
 from splineviz.errors import DataError
 from splineviz.workflows import loggers
@@ -19,22 +20,6 @@ def hand_over(target: object) -> None:
     sink = loggers.sink(target)
     for step, (regions, picture) in STEPS.items():
         sink(step, {"regions": regions}, picture)
-
-
-def read_events(folder: Path) -> tuple[dict[int, float], dict[int, np.ndarray]]:
-    """Numbers and pictures by step that TensorBoard's own reader finds."""
-    import io
-
-    from PIL import Image
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    found = EventAccumulator(str(folder))
-    found.Reload()
-    pictures = {
-        event.step: np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
-        for event in found.Images("splineviz/slice")
-    }
-    return {event.step: event.value for event in found.Scalars("splineviz/regions")}, pictures
 
 
 def test_tensorboard_has_the_numbers_and_the_very_pixels(tmp_path):
