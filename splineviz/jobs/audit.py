@@ -23,7 +23,8 @@ import numpy as np
 from splineviz.errors import CertificateError, Progress, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import plan
-from splineviz.jobs.job import COLUMNS, key_of, partition_numbers
+from splineviz.jobs.job import key_of, partition_numbers
+from splineviz.metrics.columns import COLUMNS
 from splineviz.regions import certificate
 from splineviz.storage import files, provenance
 from splineviz.tracing.program import Program

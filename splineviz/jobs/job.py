@@ -37,9 +37,10 @@ from splineviz.errors import CheckpointError, FloatArray, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.jobs import churn
-from splineviz.metrics import measures, slice_complexity
+from splineviz.metrics import columns, measures, slice_complexity
+from splineviz.metrics.columns import COLUMNS
 from splineviz.metrics.liveness import liveness
-from splineviz.metrics.options import PLACES, LCOptions, columns_of
+from splineviz.metrics.options import LCOptions, columns_of
 from splineviz.regions import certificate
 from splineviz.regions.crossings import crossings
 from splineviz.regions.enumerate import partition
@@ -50,28 +51,14 @@ from splineviz.training import checkpoints, state_files
 from splineviz.training.samples import Array, Data
 
 FORMAT = 5
-"""Part of every key: raised when the same input gives other numbers, so that old rows are not taken for new ones."""
+"""Part of every key: raised when the same input gives other numbers, so that old rows are not taken for new ones.
+
+tests/jobs/test_job.py holds the numbers of each format and says when to. A new column needs no other: a row that lacks it is
+measured again.
+"""
 
 BATCH = 1000
 """Samples in one forward pass."""
-
-COLUMNS = (
-    "step", "regions", "train_accuracy", "test_accuracy",
-    *(f"lc_{place}{suffix}" for place in PLACES for suffix in ("", "_band", "_live")),
-    *slice_complexity.COLUMNS, "boundary_length", *measures.COLUMNS, "crossings", "units_live", "units_linear", "units_dead",
-    "churn",
-)  # fmt: skip
-"""The numbers of a row, in order; NaN where one is not available.
-
-regions: activation regions on the window. accuracies: shares in [0, 1]. lc_*: sampled local complexity (mean over points),
-its 99% band (half-width), and its mean with each layer's count scaled by units / live units. slice_*: exact and sampled
-number of units in neighbourhoods on the slice, see `counterparts`. boundary_length: of the decision boundary, in input-space
-length. Then knots near anchors and boundary, margins and shapes of regions, as in
-`measures.COLUMNS`. crossings: knots that the polyline through the anchors and back to the first meets. units_live,
-units_linear, units_dead: over the training points of the local complexity, see `liveness`. churn: share of the window that
-went to other patterns since the checkpoint before, see `churn`; `sweeps` adds it. No number depends on the clock or on the
-machine's load, so a table made again is the same to the byte.
-"""
 
 
 @dataclass(frozen=True)
@@ -342,10 +329,7 @@ def accuracy(program: Program, samples: Mapping[str, Array], name: str) -> float
 
 def partition_numbers(result: Partition, radius: float | None) -> dict[str, float]:
     """The columns of a row that follow from the partition; radius: of the local complexity, None leaves it out."""
-    segments = result.decision_boundary()
-    length = float(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum())
-    exact = slice_complexity.exact(result, radius)
-    return {"regions": float(result.num_regions), **exact, "boundary_length": length, **measures.summary(result)}
+    return {**columns.computed(result), **slice_complexity.exact(result, radius), **measures.summary(result)}
 
 
 def _crossings(program: Program, plane: Plane) -> float:

@@ -27,8 +27,9 @@ import numpy as np
 from splineviz.errors import DataError, JobError, PlaneError, Progress, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn, executors, plan
-from splineviz.jobs.job import COLUMNS, Failure, Job, Result, choose_samples, samples_digest
+from splineviz.jobs.job import Failure, Job, Result, choose_samples, samples_digest
 from splineviz.jobs.plan import Entry
+from splineviz.metrics.columns import COLUMNS
 from splineviz.metrics.options import LCOptions
 from splineviz.storage import archives, files, provenance
 from splineviz.storage.remote import Store
