@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import Colorspace
@@ -111,7 +112,7 @@ def note(path: Path) -> str | None:
 
 def read_frame(path: Path) -> Pixels:
     """A frame (H, W, 3) that `save_frame` wrote."""
-    return np.asarray(_read(path))
+    return np.asarray(iio.imread(path, plugin="pillow", mode="RGB"))
 
 
 def _read(path: Path) -> Image.Image:
@@ -138,6 +139,7 @@ def save_video(path: Path, frames: Sequence[Path], *, fps: float, comment: str =
 def save_stream(path: Path, frames: Iterable[Pixels], *, fps: float, comment: str = "") -> None:
     """Encode frames (H, W, 3) of one size as they come, as one of CODECS; at least one must come.
 
+    By PyAV itself: imageio's writer on top of it has no quality and preset of a codec, and no matrix of colours.
     Even size where colour is halved; the digest in the film's comment, or in a chunk of its own.
     """
     pictures = iter(frames)
@@ -262,7 +264,6 @@ def comment_of(path: Path) -> str | None:
             mark = CHUNK if path.suffix == ".webp" else KEY.encode() + b"\0"
             start = tail.rindex(mark) + (8 if path.suffix == ".webp" else len(mark))
             return tail[start : start + 64].split(b"\0")[0].decode()
-        with av.open(str(path)) as container:
-            tags = {name.lower(): text for name, text in container.metadata.items()}
-            return tags.get("comment")
+        tags = {name.lower(): text for name, text in iio.immeta(path, plugin="pyav", exclude_applied=False).items()}
+        return tags.get("comment")
     return None
