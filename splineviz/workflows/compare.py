@@ -23,6 +23,7 @@ import numpy as np
 
 from splineviz import choices
 from splineviz.drawing import captions, fills, film, side_by_side
+from splineviz.drawing.curves import Row
 from splineviz.drawing.look import SET_BY_FILMS, Look
 from splineviz.drawing.side_by_side import Picture
 from splineviz.errors import DataError, Progress
@@ -72,13 +73,7 @@ def compare(
     by default accuracy, local complexity and regions.
     Raises DataError for too few or too many runs or layers, or runs without a step in common, and what measuring raises.
     """
-    if layers and len(runs) != 1:
-        raise DataError(f"layers: expected one run to take apart, got {len(runs)}.")
-    if not layers and not 2 <= len(runs) <= side_by_side.MOST:
-        raise DataError(f"runs: expected 2 to {side_by_side.MOST} to compare, got {len(runs)}; "
-                        "layers=True (--layers) is for one.")
-    if len(names) not in (0, len(runs)):
-        raise DataError(f"names: expected one for each of the {len(runs)} runs, got {len(names)}.")
+    _check(runs, names, layers)
     appearance = Look.of(look, without=SET_BY_FILMS, panels=choices.COMPARED_PANELS)
     asked = film.Film("comparison", Path(out), formats, fps)
     folder, called = asked.folder, _names(runs, names)
@@ -86,15 +81,14 @@ def compare(
     if not common:
         raise DataError("runs: expected a step that all of them have, got none; see splineviz info.")
     chosen = common if steps is None else sorted(set(steps))
-    results, folders = [], []
-    for number, run in enumerate(runs):
-        folders.append(folder if layers else folder / f"{number + 1}-{called[number]}")
-        results.append(
-            sweep.measure_run(
-                run, anchors=anchors, window=window, steps=chosen, out=folders[-1], lc=lc, jobs=jobs,
-                progress=film.first_half(progress, number, len(runs), called[number]),
-            )
-        )  # fmt: skip
+    folders = [folder] if layers else [folder / f"{number + 1}-{name}" for number, name in enumerate(called)]
+    results = [
+        sweep.measure_run(
+            run, anchors=anchors, window=window, steps=chosen, out=where, lc=lc, jobs=jobs,
+            progress=film.first_half(progress, number, len(runs), called[number]),
+        )
+        for number, (run, where) in enumerate(zip(runs, folders, strict=True))
+    ]  # fmt: skip
     tables = [[result.row for result in some] for some in results]
     count = fills.layer_count(Partition.load(results[0][0].partition_path)) if layers else len(runs)
     titles = [f"layer {k + 1}" for k in range(count)] if layers else called
@@ -104,16 +98,14 @@ def compare(
     painter = side_by_side.StripPainter(tables, titles, look=appearance)
     told, notes = [[{name: str(n) for name, n in row.items()} for row in table] for table in tables], [r.note for r in runs]
     shown = files.digest(appearance.digest, told, titles, layers, notes)
-    shots = []
-    for index, step in enumerate(chosen):
-        some, rows = [found[index] for found in results], [table[index] for table in tables]
-        caption = captions.of_row(rows[0], notes[0]) if layers else captions.of_rows(rows, titles, notes)
-        shots.append(
-            film.Shot(
-                folder / "frames" / f"step-{step:010d}.png", files.digest(shown, index, [result.key for result in some]),
-                _paint(painter, some, index, layers), f"frame of step {step:,}", caption,
-            )
-        )  # fmt: skip
+    shots = [
+        film.Shot(
+            folder / "frames" / f"step-{step:010d}.png", files.digest(shown, index, [found[index].key for found in results]),
+            _paint(painter, [found[index] for found in results], index, layers), f"frame of step {step:,}",
+            _caption([table[index] for table in tables], called, notes),
+        )
+        for index, step in enumerate(chosen)
+    ]  # fmt: skip
     made = film.make(
         asked, shots, alternative=captions.alternative_of_runs(tables, titles, fill=appearance.fill, layers=layers),
         said={**appearance.said, "look": shown, "layers": layers, "titles": titles}, progress=progress,
@@ -121,6 +113,20 @@ def compare(
     measured = tuple(where / sweep.TABLE for where in folders)
     frames = tuple(shot.path for shot in shots)
     return Parallel(folder, frames, made.videos, measured, made.poster, made.captions, made.drawn)
+
+
+def _check(runs: Sequence[Run], names: Sequence[str], layers: bool) -> None:
+    if layers and len(runs) != 1:
+        raise DataError(f"layers: expected one run to take apart, got {len(runs)}.")
+    if not layers and not 2 <= len(runs) <= side_by_side.MOST:
+        raise DataError(f"runs: expected 2 to {side_by_side.MOST} to compare, got {len(runs)}; "
+                        "layers=True (--layers) is for one.")
+    if len(names) not in (0, len(runs)):
+        raise DataError(f"names: expected one for each of the {len(runs)} runs, got {len(names)}.")
+
+
+def _caption(rows: Sequence[Row], called: Sequence[str], notes: Sequence[str]) -> str:
+    return captions.of_row(rows[0], notes[0]) if len(rows) == 1 else captions.of_rows(rows, called, notes)
 
 
 def _names(runs: Sequence[Run], names: Sequence[str]) -> list[str]:

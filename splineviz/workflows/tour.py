@@ -101,14 +101,7 @@ def tour(
     keys = _keys(run, checkpoint, views, fill)
     table = _measured(run, checkpoint, views, keys, folder, fill, progress)
     _write_table(folder / "measures.csv", table)
-    if appearance.limits is None and fill in fills.SCALED:
-        ends = np.array([(row["low"], row["high"]) for row in table])[: 1 if kind == "zoom" else None]
-        ends = ends[np.isfinite(ends).all(axis=1)]
-        appearance = replace(appearance, limits=fills.padded(*np.median(ends, axis=0)) if len(ends) else None)
-    samples = run.anchors(anchors)
-    # A mixture of samples has no picture.
-    stars: dict[str, list[Any]] = {"zoom": samples, "turn": [*samples[:2], None], "slide": []}
-    appearance = replace(appearance, thumbnails=stars[kind])
+    appearance = replace(appearance, limits=_limits(appearance, table, kind), thumbnails=_stars(run.anchors(anchors), kind))
     painter = figures.FramePainter(table, look=appearance, story=STORIES[kind])
     told = [{name: str(value) for name, value in row.items()} for row in table]
     shown, shots = files.digest(appearance.digest, told, kind), []
@@ -129,6 +122,20 @@ def tour(
     )  # fmt: skip
     pictures = tuple(shot.path for shot in shots)
     return Tour(folder, pictures, made.videos, folder / "measures.csv", made.poster, made.captions, made.drawn)
+
+
+def _limits(look: Look, table: Sequence[dict[str, float]], kind: str) -> tuple[float, float] | None:
+    """One colour scale for all views; that of the first for a zoom, whose last views hold a few regions."""
+    if look.limits is not None or look.fill not in fills.SCALED:
+        return look.limits
+    ends = np.array([(row["low"], row["high"]) for row in table])[: 1 if kind == "zoom" else None]
+    ends = ends[np.isfinite(ends).all(axis=1)]
+    return fills.padded(*np.median(ends, axis=0)) if len(ends) else None
+
+
+def _stars(samples: list[Any], kind: str) -> list[Any]:
+    """Pictures of the anchors on the plane; a mixture of samples has none."""
+    return {"zoom": samples, "turn": [*samples[:2], None], "slide": []}[kind]
 
 
 def _views(
