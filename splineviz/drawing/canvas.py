@@ -178,4 +178,4 @@ class Panel:
         place.set_title(said, fontsize=15.5, fontweight="normal", color="#444444", loc="left", pad=10)
         place.grid(False)
         place.yaxis.set_minor_locator(NullLocator())
-        place.set_yticks(*fills.ticks(named, self._image.norm))
+        place.set_yticks(*fills.ticks(fill, self._image.norm))
