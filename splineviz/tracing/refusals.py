@@ -38,14 +38,14 @@ def refusal(path: str, name: str, operations: list[str], why: str = "") -> str:
         return f"{path}: {name} {why}."
     if plain in SWAPS:
         return (
-            f"{path}: {plain} is {_curved(plain)}, so the network has no linear regions; draw it with another function in its place "
-            f"(--swap {plain}={SWAPS[plain]}, swap={{{plain!r}: {SWAPS[plain]!r}}}), which every picture then says, or "
-            "measure its sampled local complexity, which needs no regions."
+            f"{path}: {plain} is {_curved(plain)}, so the network has no linear regions; draw it with another function "
+            f"in its place (--swap {plain}={SWAPS[plain]}, swap={{{plain!r}: {SWAPS[plain]!r}}}), which every picture then "
+            "says, or measure its sampled local complexity, which needs no regions."
         )
     if plain in SMOOTH:
         return (
-            f"{path}: {plain} is {_curved(plain)}, so the network has no linear regions; replace it, or measure the network's sampled "
-            "local complexity, which needs no regions."
+            f"{path}: {plain} is {_curved(plain)}, so the network has no linear regions; replace it, or measure the "
+            "network's sampled local complexity, which needs no regions."
         )
     if plain in JUMPS:
         return (
