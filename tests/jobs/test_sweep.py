@@ -14,6 +14,7 @@ import torch
 from small_runs import STEPS, write_run
 from small_sweeps import QUICK, contents, exact
 
+from splineviz import choices
 from splineviz.errors import CheckpointError, DataError, PlaneError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import job as jobs
@@ -157,7 +158,7 @@ def test_points_of_the_local_complexity():
         jobs.choose_samples(data, LCOptions(points=30, seed=1), with_labels=True)
     )
     three = jobs.choose_samples(data, LCOptions(points=(7, 3, 9)), with_labels=True)
-    assert [len(three[f"lc_{place}"]) for place in jobs.PLACES] == [7, 3, 9]
+    assert [len(three[f"lc_{place}"]) for place in choices.PLACES] == [7, 3, 9]
 
 
 def test_some_steps_only(run, tmp_path):
