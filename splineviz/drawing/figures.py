@@ -44,6 +44,7 @@ from splineviz.drawing.curves import (
     Story,
     column,
     mark_level,
+    mark_missing,
     name_curves,
     plot_curves,
     step_axis,
@@ -100,6 +101,7 @@ class FramePainter:
 
     table: rows of all checkpoints. look: a Look, or its fields as options (limits, thumbnails, size, fill, cmap, ...).
     story: what the table's rows follow, and its panels; by default the steps of training, with the look's panels.
+    missing: steps of checkpoints that could not be measured, which are marked.
     Raises ValueError when the table is empty, DataError when the look is none.
     """
 
@@ -109,13 +111,14 @@ class FramePainter:
         *,
         look: Look | None = None,
         story: Story | None = None,
+        missing: Sequence[float] = (),
         **options: Any,
     ) -> None:
         if not len(table):
             raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
         look = Look.of(options) if look is None else replace(look, **options)
         self.table, self.size = list(table), look.size
-        self._story = look.story if story is None else story
+        self._story, self._missing = look.story if story is None else story, tuple(missing)
         self._complexity = (look.radius, look.num_vectors)
         self._moving: list[Artist] = []  # change with the frame, drawn over the rest
         self._canvas = canvas = Canvas(self.size)
@@ -137,7 +140,8 @@ class FramePainter:
         for index, chart in enumerate(charts):
             ax = self._canvas.axes(left, top - high - index * (high + gap), right - left, high)
             ax.set_title(chart.title, color="#222222")
-            self._story.axis(ax, self.table)
+            self._story.axis(ax, [*self.table, *({self._story.along: place} for place in self._missing)])
+            mark_missing(ax, self._missing)
             value_axis(ax, self.table, chart.curves)
             mark_level(ax, chart.level)
             self._draw_curves(ax, chart.curves)
@@ -228,11 +232,12 @@ def summary(
     style: Any = None,
     width: float = 6.9,
     note: str = "",
+    missing: Sequence[float] = (),
 ) -> Figure:
     """The curves of a run over its steps: accuracy, local complexity, units on the slice, regions, boundary, knots near it.
 
     style: rcParams, by default PAPER_STYLE; width: of the figure, in inches. Panels without any value are left out.
-    note: what must be said of the network, see `Partition.note`.
+    note: what must be said of the network, see `Partition.note`. missing: steps without measures, which are marked.
     Raises ValueError when the table is empty.
     """
     if not len(table):
@@ -249,7 +254,8 @@ def summary(
         for ax, chart in zip(axes, charts, strict=False):
             ax.set_title(chart.title)
             ax.set_ylabel(chart.said(radius, num_vectors))
-            step_axis(ax, column(table, "step"))
+            step_axis(ax, np.union1d(column(table, "step"), missing))
+            mark_missing(ax, missing)
             value_axis(ax, table, chart.curves)
             mark_level(ax, chart.level)
             plot_curves(ax, table, chart.curves)

@@ -42,7 +42,7 @@ from splineviz.drawing.video import (
 )
 from splineviz.drawing.video import note as picture_note
 from splineviz.errors import DataError, Progress
-from splineviz.storage import files, provenance
+from splineviz.storage import files, outputs, provenance
 
 AHEAD = 2
 """Most frames that wait for an encoder."""
@@ -115,6 +115,7 @@ def make(
 ) -> Reel:
     """Draw, encode, caption and seal a film; what is up to date is not touched.
 
+    Pictures of ours that the film has no more are removed.
     poster: the shot that stands where the film does not play. alternative: the whole in words. note: a remark at the head of
     the captions. said: what the manifest says of it, beside formats and fps. progress: its first half
     is over. Raises what painting raises.
@@ -130,6 +131,8 @@ def make(
     cues = film.folder / "animation.vtt"
     _say(cues, captions.captions([shot.caption for shot in shots], rate=film.rate, hold=HOLD, note=note))
     _say(film.folder / "animation.txt", alternative)
+    for inside in ("frames", "tweens"):  # pictures of steps that are no longer asked for
+        outputs.remove_pictures(film.folder / inside, keep=[shot.path for shot in shots])
     told = {"formats": list(dict.fromkeys(film.formats)), "fps": film.fps, "tween": film.between, **said}
     provenance.write_manifest(film.folder, film.kind, told)
     return Reel(videos, still, cues, drawn)

@@ -15,9 +15,10 @@ This room knows no network. A run with one checkpoint makes a video of one pictu
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from splineviz.geometry.partition import Partition
 from splineviz.jobs import sweep
 from splineviz.jobs.job import Result
 from splineviz.metrics.options import LCOptions
-from splineviz.storage import files
+from splineviz.storage import files, outputs
 from splineviz.training import runs
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.workflows import interpolation
@@ -53,6 +54,8 @@ class Animation:
     captions: Path
     drawn: int
     """How many frames were drawn by this call; the others were up to date."""
+    unread: Mapping[int, str] = field(default_factory=dict)
+    """Why checkpoints are not in the film, by step: they cannot be read, or their weights are not finite."""
 
 
 def animate(
@@ -69,6 +72,7 @@ def animate(
     jobs: int | Executor = 1,
     threads: int | None = None,
     progress: Progress | None = None,
+    strict: bool = False,
     **look: Any,
 ) -> Animation:
     """Measure and draw every checkpoint of a run, and write video, frames, partitions, measures and summary to `out`.
@@ -80,36 +84,44 @@ def animate(
     (`interpolation`), marked as such on the frame; they are drawn here, one after the other.
     steps: draw these checkpoints only. lc: settings of the local complexity, None leaves it out. jobs: processes, or an
     executor, that measure; threads: of each. progress: half of its total is measuring, half is drawing.
+    strict: raise for a checkpoint that cannot be read, such as one of a training that diverged; by default the film is of
+    the others, a warning names it, and the curves are marked at its step.
     look: size, fill, cmap, limits, edge_color, line_width, panels, as `Look` says; by default the limits hold the middle 98%
     of the slices of all checkpoints.
-    Raises DataError on an unknown format, fps, fill or panel, CheckpointError on a step without a checkpoint, and whatever
-    opening, slicing and measuring the run raise.
+    Raises DataError on an unknown format, fps, fill or panel, CheckpointError on a step without a checkpoint, OutputError
+    when `out` holds what splineviz did not write or the film of another run, and whatever opening, slicing and measuring the
+    run raise.
     """
     appearance, asked = Look.of(look, without=SET_BY_FILMS), film.Film("film", Path(out), formats, fps, tween)
     opened = run if isinstance(run, runs.Run) else runs.open_run(run)
     opened, folder = opened if steps is None else opened.only(steps), asked.folder
     opened, chosen = opened.anchored(anchors)
+    unread: dict[int, str] = {}
     results = sweep.measure_run(
         opened, anchors=chosen, window=window, out=folder, lc=lc, jobs=jobs, threads=threads,
-        progress=film.first_half(progress),
+        progress=film.first_half(progress), also=(*outputs.film(formats), "tweens", "summary.png"),
+        unread=None if strict else unread,
     )  # fmt: skip
+    opened = _readable(opened, unread)
     settings = {} if lc is None else lc.settings(opened.train_x.shape[1:])
     appearance = replace(appearance, thumbnails=opened.anchors(chosen), **settings)
     appearance = appearance.with_limits(Partition.load(result.partition_path) for result in results)
     table = [result.row for result in results]
-    painter = figures.FramePainter(table, look=appearance)
+    painter = figures.FramePainter(table, look=appearance, missing=tuple(unread))
     told = [{name: str(value) for name, value in row.items()} for row in table]
-    shown = files.digest(appearance.digest, told, chosen, opened.note)
+    shown = files.digest(appearance.digest, told, chosen, opened.note, sorted(unread))
     shots = list(_shots(opened, results, asked, shown, painter, lambda a, b, share: interpolation.tween(
         opened, a, b, share, plane=opened.plane(chosen), window=window)))  # fmt: skip
-    summary = _summary(folder, table, shown, opened.note, settings)
+    summary = _summary(folder, table, shown, opened.note, {**settings, "missing": tuple(unread)})
     made = film.make(
         asked, shots, alternative=captions.alternative(table, fill=appearance.fill, note=opened.note),
         note=f"{tween} frames after each step show networks with interpolated weights." if tween else "",
         said={**appearance.said, "look": shown}, progress=progress,
     )  # fmt: skip
     frames = tuple(shot.path for shot in shots if shot.caption is not None)
-    return Animation(folder, frames, made.videos, summary, folder / "measures.csv", made.poster, made.captions, made.drawn)
+    return Animation(
+        folder, frames, made.videos, summary, folder / "measures.csv", made.poster, made.captions, made.drawn, unread
+    )
 
 
 def _shots(
@@ -151,3 +163,15 @@ def _summary(folder: Path, table: Sequence[Any], look: str, said: str, settings:
         figure = figures.summary(table, note=said, **settings)
         files.write(summary, lambda stream: figure.savefig(stream, format="png", metadata={KEY: look}))
     return summary
+
+
+def _readable(run: runs.Run, unread: Mapping[int, str]) -> runs.Run:
+    """The run without checkpoints that cannot be read, of which a warning tells."""
+    if not unread:
+        return run
+    kept = tuple(checkpoint for checkpoint in run.checkpoints if checkpoint.step not in unread)
+    step, why = next(iter(unread.items()))
+    more = f", nor can {len(unread) - 1} more" if len(unread) > 1 else ""
+    text = f"splineviz: step {step:,} cannot be drawn{more}; the film is of the other {len(kept)} checkpoints: "
+    warnings.warn(text + why.splitlines()[0], RuntimeWarning, stacklevel=3)
+    return replace(run, checkpoints=kept)

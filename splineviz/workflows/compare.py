@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -31,8 +32,11 @@ from splineviz.geometry.partition import Partition
 from splineviz.jobs import sweep
 from splineviz.jobs.job import Result
 from splineviz.metrics.options import LCOptions
-from splineviz.storage import files
+from splineviz.storage import files, outputs
 from splineviz.training.runs import Run
+
+WITH_SLASH = r"[/\\\x00]"
+"""What a name may hold and a file's name may not."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ def compare(
     names: of the runs, by default those of their directories. layers: one run, each panel with the knots of one kink layer.
     anchors: training samples by index, of each run's own data. The rest as `animate` takes it; panels stand below,
     by default accuracy, local complexity and regions.
-    Raises DataError for too few or too many runs or layers, or runs without a step in common, and what measuring raises.
+    Raises DataError for too few or too many runs or layers, or runs without a step in common, OutputError when `out` holds
+    what splineviz did not write or a comparison of other runs, and what measuring raises.
     """
     _check(runs, names, layers)
     appearance = Look.of(look, without=SET_BY_FILMS, panels=choices.COMPARED_PANELS)
@@ -81,11 +86,11 @@ def compare(
     if not common:
         raise DataError("runs: expected a step that all of them have, got none; see splineviz info.")
     chosen = common if steps is None else sorted(set(steps))
-    folders = [folder] if layers else [folder / f"{number + 1}-{name}" for number, name in enumerate(called)]
+    folders, also = ([folder], outputs.film(formats)) if layers else (_folders(folder, runs, called, formats), [])
     results = [
         sweep.measure_run(
             run, anchors=anchors, window=window, steps=chosen, out=where, lc=lc, jobs=jobs,
-            progress=film.first_half(progress, number, len(runs), called[number]),
+            progress=film.first_half(progress, number, len(runs), called[number]), also=also,
         )
         for number, (run, where) in enumerate(zip(runs, folders, strict=True))
     ]  # fmt: skip
@@ -127,6 +132,14 @@ def _check(runs: Sequence[Run], names: Sequence[str], layers: bool) -> None:
 
 def _caption(rows: Sequence[Row], called: Sequence[str], notes: Sequence[str]) -> str:
     return captions.of_row(rows[0], notes[0]) if len(rows) == 1 else captions.of_rows(rows, called, notes)
+
+
+def _folders(folder: Path, runs: Sequence[Run], names: Sequence[str], formats: Sequence[str]) -> list[Path]:
+    """Where each run is measured: a folder of its own, called by its number and name, in one that is ours."""
+    found = [folder / f"{number}-{re.sub(WITH_SLASH, '-', name)}" for number, name in enumerate(names, 1)]
+    paths = [str(run.path.resolve()) for run in runs]
+    outputs.enter(folder, "comparison", paths, (*outputs.film(formats), *(where.name for where in found)))
+    return found
 
 
 def _names(runs: Sequence[Run], names: Sequence[str]) -> list[str]:

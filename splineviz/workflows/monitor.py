@@ -30,6 +30,7 @@ from splineviz.geometry.partition import Partition
 from splineviz.jobs import plan, sweep
 from splineviz.jobs.job import Result
 from splineviz.metrics.options import LCOptions
+from splineviz.storage import outputs
 from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
@@ -105,6 +106,7 @@ class Monitor:
         if _is_smooth(run):
             if lc is None:
                 return _available(run.at(step).metrics), None
+            outputs.enter(out, "run", [str(path.resolve())], (*outputs.MEASURES, "complexity.json"))
             rows = run_curves.measured(run.only([step]), lc, Ledger(out / "complexity.json"))
             return _available(rows[-1]), None
         # Also what a training that is resumed had measured; not what lies beyond this step, of one that was left.

@@ -28,7 +28,7 @@ from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import longer_side
 from splineviz.metrics.measures import knot_lengths
 from splineviz.regions.enumerate import partition
-from splineviz.storage import files
+from splineviz.storage import files, outputs
 from splineviz.training import state_files
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.runs import Run
@@ -89,7 +89,8 @@ def tour(
     kind: "zoom" (to, depth: as `cameras.zoom` takes them), "turn" or "slide" (toward: the fourth sample, by index, by
     default the first that is no anchor). step: of the checkpoint, by default the last.
     The rest as `animate` takes it, but for panels: which curves stand beside the view follows from the kind.
-    Raises DataError on unknown words, CheckpointError on an unknown step, and what cutting raises.
+    Raises DataError on unknown words, CheckpointError on an unknown step, OutputError when `out` holds
+    what splineviz did not write or the tour of another run, and what cutting raises.
     """
     if kind not in cameras.KINDS:
         raise DataError(f"kind: expected one of {', '.join(cameras.KINDS)}, got {kind!r}.")
@@ -97,6 +98,7 @@ def tour(
     asked = film.Film("tour", Path(out), formats, fps)
     checkpoint = run.at(step)
     folder, fill = asked.folder, appearance.fill
+    outputs.enter(folder, "tour", [str(run.path.resolve())], (*outputs.TOUR, *outputs.film(formats)))
     views = _views(run, checkpoint, kind, anchors, toward, to=to, depth=depth, window=window, frames=frames)
     keys = _keys(run, checkpoint, views, fill)
     table = _measured(run, checkpoint, views, keys, folder, fill, progress)
@@ -114,6 +116,7 @@ def tour(
                 f"{view.header}: {row['regions']:,.0f} regions, {view.note}.",
             )
         )  # fmt: skip
+    _clear(folder, len(views))
     way = (views[0].header, views[-1].header)
     made = film.make(
         asked, shots, poster=0 if kind == "zoom" else -1,
@@ -163,6 +166,14 @@ def _paint(painter: figures.FramePainter, path: Path, index: int, view: View, st
 
 def _partition_path(folder: Path, index: int) -> Path:
     return folder / "partitions" / f"view-{index:05d}.npz"
+
+
+def _clear(folder: Path, count: int) -> None:
+    """Remove the views of a longer tour that was made here before."""
+    kept = {_partition_path(folder, index).stem for index in range(count)}
+    for path in files.entries(folder / "rows"):
+        if path.stem.startswith("view-") and path.stem not in kept:
+            outputs.remove_results(folder, path.stem)
 
 
 def _keys(run: Run, checkpoint: Checkpoint, views: Sequence[View], fill: str) -> list[str]:
