@@ -12,7 +12,7 @@ from splineviz.tracing import trace
 
 @pytest.mark.parametrize("block_bytes", [1 << 12, 8 << 20], ids=["small blocks", "one block"])
 def test_every_batch_of_vertices_is_filled_up_to_groups_of_sixteen(monkeypatch, block_bytes):
-    program = trace(relu_network(1, 2, 12, 12, 2), (2,))
+    program = trace(relu_network(1, 2, 40, 40, 2), (2,))
     sizes, run = [], Program.run
 
     def watched(self, live, start, stop, **options):
