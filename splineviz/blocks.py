@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from splineviz._kernels import dissolving, merging, sewing
+from splineviz._kernels import dissolving, merging, ordering, sewing
 from splineviz.errors import FloatArray, IntArray, PartitionError, SeamError
 
 KeyArray = npt.NDArray[np.uint64]
@@ -171,6 +171,31 @@ class Complex:
             open_keys=self.open_keys[np.searchsorted(self.open_edges, one.old_edge[opened])],
         )
         return whole, one.stray
+
+    def in_order(self) -> Complex:
+        """The complex in an order that no blocks play a part in (`_kernels.ordering`)."""
+        halves, corner = ordering.half_edges(self.face_offsets, self.face_vertices, self.edges, self.edge_faces)
+        if (halves < 0).any():
+            raise PartitionError("blocks: expected every side of a face to be an edge, got others; please report the network.")
+        order, entered = ordering.visit(self.face_offsets, halves, corner, self.edge_faces, self.face_hash)
+        fixed = np.zeros(len(self.edges), bool)
+        fixed[self.open_edges] = True
+        edges, beside, offsets, corners, old_edge, old_vertex = ordering.renumber(
+            order, entered, self.face_offsets, halves, self.edges, self.edge_faces, len(self.uv), fixed
+        )
+        opened = np.flatnonzero(fixed[old_edge]).astype(np.int32)
+        return Complex(
+            uv=self.uv[old_vertex],
+            edges=edges,
+            tag=self.tag[old_edge],
+            edge_faces=beside,
+            face_offsets=offsets,
+            face_vertices=corners,
+            face_hash=self.face_hash[order],
+            outputs=self.outputs[old_vertex],
+            open_edges=opened,
+            open_keys=self.open_keys[np.searchsorted(self.open_edges, old_edge[opened])],
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,10 +77,6 @@ class Engine:
         self._scales: list[tuple[FloatArray, FloatArray]] = [(s.unit_scale, s.unit_offset) for s in self.stages]
         self._lock = threading.Lock()
 
-    def restart(self) -> None:
-        """Forget the counts of a first try."""
-        self.near_zero = self.irregular = 0
-
     @property
     def layers(self) -> int:
         """Number of kink layers."""
@@ -205,7 +201,7 @@ class Engine:
     def cut(self, block: Block) -> Cut:
         """The block's complex after the cuts of its kink layer."""
         z, layer = block.values, block.layer
-        scales = self._scales_at(block)
+        scales = self.scales_at(block)
         plus, minus, norm = self._signs(block)
         is_round = self.lowered.rounds[layer] is not None
         if is_round:
@@ -241,7 +237,8 @@ class Engine:
         parents, faces = (a, b, t, maker), (offsets, halves, hashes)
         return Cut(len(z), norm, uv, parents, edges, tag, whole_key, faces, edge_lines, chords, lost)
 
-    def _scales_at(self, block: Block) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+    def scales_at(self, block: Block) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+        """What is read as 0 in a block: the scales of its rows (V,), of its units (units,), their offsets, the tolerance."""
         return (block.row_scale, *self._scales[block.layer], self.tolerance)
 
     def _signs(self, block: Block) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], FloatArray]:
@@ -253,7 +250,7 @@ class Engine:
         following = self.stages[layer + 1]
         off = self.program.layers[layer].kinks.slopes[0] == 0.0
         inverse_size = following.inverse_size[following.source]
-        near_zero = bits.sign_bits(z, *self._scales_at(block), inverse_size, off, plus, minus, norm)
+        near_zero = bits.sign_bits(z, *self.scales_at(block), inverse_size, off, plus, minus, norm)
         if layer > 0 or not self._turns or block.turn == 0:
             with self._lock:
                 self.near_zero += near_zero

@@ -26,12 +26,13 @@ from splineviz._kernels import faces as _faces
 from splineviz._kernels.bits import unit_hashes
 from splineviz.blocks import Block, Complex, sew
 from splineviz.engine import TOLERANCE, Engine
-from splineviz.errors import BudgetError, FloatArray, SeamError
+from splineviz.errors import BudgetError, FloatArray
 from splineviz.estimates import shrink_to_fit
 from splineviz.identities import polygon_area
 from splineviz.ops import Program
 from splineviz.partition import Partition, Report
 from splineviz.planes import Plane
+from splineviz.seam_values import SeamValues
 from splineviz.swaps import Swap
 from splineviz.tracing import trace
 from splineviz.workers import Stack, available
@@ -104,6 +105,7 @@ class Slice:
         self.engine = Engine(program, plane.embed(_samples(local) + self.centre), tolerance)
         self.whole = self.place(Block.of_window(local))
         self.engine.take_turns(self.whole)
+        self._seam_readings = 0
 
     def place(self, block: Block) -> Block:
         """The block, with values at its vertices."""
@@ -132,11 +134,7 @@ class Slice:
                 f"{excess.done:.0%} of the window was done; choose a larger max_regions, or shrink the window about its "
                 f"centre to {factor:.3g} of its size (a square of the half-width {half:.4g})."
             ) from None
-        except SeamError:
-            # Some linear algebra library rounds a row differently in another batch. One block has no seams.
-            self.engine.restart()
-            run = _Enumeration(self.engine, 1 << 62, max_regions, progress)
-            joined = sew(run.run(first, 1), open_seams=open_seams)
+        self._seam_readings += run.seams.otherwise
         return self._with_own_units(joined)
 
     def _with_own_units(self, joined: Complex) -> Complex:
@@ -158,7 +156,7 @@ class Slice:
         if len(doubt):
             mean = _faces.face_means(joined.uv, joined.face_offsets, joined.face_vertices)
             tag[inner[doubt]] = self.engine.changing(mean[left[doubt]], mean[right[doubt]], tag[inner[doubt]])
-        return replace(joined, tag=tag)
+        return replace(joined, tag=tag).in_order()
 
     def partition(self, joined: Complex, window: FloatArray | None = None) -> Partition:
         """The Partition of what was enumerated, checked; window: the part of the slice that it covers, None: all."""
@@ -178,7 +176,11 @@ class Slice:
             layer_paths=tuple(layer.path for layer in lowered.layers),
             max_layers=tuple(i for i, layer in enumerate(lowered.layers) if layer.is_max),
             report=Report(
-                self.engine.near_zero, self.engine.irregular, self.engine.tolerance, time.perf_counter() - self._began
+                near_zero=self.engine.near_zero,
+                irregular_faces=self.engine.irregular,
+                tolerance=self.engine.tolerance,
+                seconds=time.perf_counter() - self._began,
+                seam_readings=self._seam_readings,
             ),
             centre=self.centre,
             local_vertices=joined.uv,
@@ -227,6 +229,7 @@ class _Enumeration:
         self.max_regions = max_regions
         self.progress = progress
         self.finished: list[Block] = []
+        self.seams = SeamValues()
         self._known = 1  # faces found so far: the finished ones and those of the blocks on their way
         self._done = 0.0
         self._splits = 0
@@ -248,6 +251,7 @@ class _Enumeration:
                 if self.progress is not None:
                     self.progress(min(self._done, 1.0), self._known)
             return []
+        self.seams.agree(block, *self.engine.scales_at(block))
         after = self.engine.advance(block)
         with self._lock:
             self._known += after.faces - block.faces

@@ -54,12 +54,15 @@ class Report:
     irregular_faces: faces too thin for double precision, whose signs no single line makes; each was cut along
     the chord that contradicts its values least.
     tolerance: relative to a unit's scale; seconds: wall time.
+    seam_readings: values at seams between blocks that two blocks, rounding differently, would have read with different
+    signs; the first block's was taken by both. Not 0 says that the machine's arithmetic depends on the batch.
     """
 
     near_zero: int = 0
     irregular_faces: int = 0
     tolerance: float = 0.0
     seconds: float = 0.0
+    seam_readings: int = 0
 
 
 @dataclass(frozen=True, eq=False)
