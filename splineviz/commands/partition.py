@@ -43,6 +43,8 @@ examples:
     flag(
         "--max-regions", type=flags.at_least(1), metavar="N", help="stop when there are more, and propose a window that fits"
     )
+    flag("--max-memory", type=flags.positive, metavar="GB", help="stop before blocks and result take more memory than that")
+    flag("--max-seconds", type=flags.positive, metavar="S", help="stop when it has taken so long")
     flag(
         "--tiles",
         type=flags.tiles,
@@ -67,6 +69,8 @@ def run(options: Namespace) -> None:
             run.plane(options.anchors),
             window=options.window,
             max_regions=options.max_regions,
+            max_bytes=None if options.max_memory is None else round(1e9 * options.max_memory),
+            max_seconds=options.max_seconds,
             tiles=options.tiles,
             executor=executor,
             threads=max(1, available() // options.jobs),

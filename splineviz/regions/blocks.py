@@ -31,6 +31,7 @@ class Block:
     place: where the block stands in the order of faces, as the path of its splits; share: of the work, for progress.
     turn: how many of the layer's turns are done (a layer's units may be cut in several, see `Engine.take_turns`).
     winners: (F, entrants, groups) in the middle of a tournament, see `_kernels.winners`.
+    lower: fewest regions that there are for it, see `whole_faces`; kept where a network has maxima.
     """
 
     place: tuple[int, ...]
@@ -48,6 +49,7 @@ class Block:
     share: float = 1.0
     turn: int = 0
     winners: IntArray | None = None
+    lower: int = 1
 
     @classmethod
     def of_window(cls, corners: FloatArray) -> Block:
@@ -88,6 +90,23 @@ class Block:
     def nbytes(self) -> int:
         """Bytes of the values and live tensors."""
         return self.values.nbytes + sum(tensor.nbytes for tensor in self.live.values())
+
+    @property
+    def held(self) -> int:
+        """Bytes of all its arrays."""
+        own = (self.uv, self.edges, self.tag, self.key, self.face_offsets, self.face_halves, self.face_hash, self.row_scale)
+        return self.nbytes + sum(a.nbytes for a in own) + (0 if self.winners is None else self.winners.nbytes)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is in the middle of no layer, so that every side of a face has a knot, but for those on seams."""
+        return self.winners is None and self.turn == 0
+
+    @property
+    def whole_faces(self) -> int:
+        """Number of faces without a side on a seam: each is a region, or regions, of its own."""
+        on_seam = np.add.reduceat(self.key[self.face_halves >> 1] != 0, self.face_offsets[:-1], dtype=np.int64)
+        return int((on_seam == 0).sum())
 
     def compact(self) -> None:
         """Let go of what a finished block no longer needs, and of the slack of its arrays."""

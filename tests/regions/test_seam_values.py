@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from splineviz.regions.seam_values import SeamValues
 
 from splineviz.regions.blocks import Block
+from splineviz.regions.seam_values import SeamValues
 
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 TOLERANCE = 2.0**-46

@@ -5,6 +5,7 @@ import pytest
 from networks import relu_network
 
 from splineviz.geometry.plane import Plane
+from splineviz.regions.budget import Budget
 from splineviz.regions.enumerate import Slice
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
@@ -25,6 +26,6 @@ def test_every_batch_of_vertices_is_filled_up_to_groups_of_sixteen(monkeypatch, 
     for stage in job.engine.stages:  # these look at a single row
         assert stage.width and stage.shapes
     monkeypatch.setattr(Program, "run", watched)
-    found = job.enumerate(job.whole, 1, block_bytes, None, None)
+    found = job.enumerate(job.whole, 1, block_bytes, Budget(), None)
     assert len(found.face_hash) > 200
     assert sizes and not any(size % 16 for size in sizes)
