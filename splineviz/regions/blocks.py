@@ -119,6 +119,8 @@ class Block:
         corners = np.linspace(0, int(self.face_offsets[-1]), parts + 1)
         bounds = np.unique(np.searchsorted(self.face_offsets, corners))
         bounds[0], bounds[-1] = 0, self.faces
+        if len(bounds) == 2 and 1 < parts <= self.faces:  # a large face among few
+            bounds = np.linspace(0, self.faces, parts + 1).astype(np.int64)
         return self.split_at(bounds, serial)
 
     def split_at(self, bounds: npt.NDArray[np.integer[Any]], serial: int) -> list[Block]:

@@ -45,8 +45,8 @@ ROWS = 128
 
 SMALLEST_SHARE = 64
 """A block is not split into parts of fewer faces because of its size now."""
-SMALL_BYTES = 32 << 20
-"""A block of few vertices may take this much, however small blocks are asked to be."""
+FEW_VERTICES, SMALL_BYTES = 64, 32 << 20
+"""A block of so few vertices may take this much, however small blocks are asked to be."""
 LARGEST_SHARE, WORTH_SHARING = 1 / 32, 256
 """Blocks of a larger share of the window are taken apart, so that all threads have some, into parts of so many faces."""
 Progress = Callable[[float, int], None]
@@ -306,7 +306,7 @@ class _Enumeration:
 
     def _most(self, layer: int) -> int:
         """Bytes that a block may take at its next layer before it is taken apart at this one."""
-        return max(4 * self.block_bytes, min(SMALLEST_SHARE * self.engine.row_bytes(layer), SMALL_BYTES))
+        return max(4 * self.block_bytes, min(FEW_VERTICES * self.engine.row_bytes(layer), SMALL_BYTES))
 
 
 def _block_bytes(engine: Engine) -> int:
