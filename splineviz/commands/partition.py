@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +76,7 @@ def run(options: Namespace) -> None:
             progress=lambda share, regions: tick(round(1000 * share), 1000, f"{regions:,} regions"),
         )
     made = run.made(checkpoint) | {"anchors": options.anchors, "window": found.window.tolist()}
-    made["report"] = asdict(found.report)
+    made["report"] = found.report.lasting()
     for target in options.out:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".npz":
