@@ -41,7 +41,8 @@ class Classes:
     label: (P,) int32, the class of each part. face: (P,) int32, the face it lies in. areas: (P,) squared input-space length.
     margins: (P,) output of its class less the largest other one, at the mean of its corners.
     vertices: (V', 2), those of the complex and the new ones; offsets: (P + 1,), corners: of the parts, counter-clockwise.
-    faces: F; count: number of classes, those without any part too.
+    faces: F; count: number of classes, those without any part too. undecided: faces that were left whole, with the class
+    of their middle, because their outputs are not affine to rounding.
     """
 
     label: IntArray
@@ -53,6 +54,7 @@ class Classes:
     corners: IntArray
     faces: int
     count: int
+    undecided: int = 0
 
     def __repr__(self) -> str:
         shown = int(np.count_nonzero(np.bincount(self.label, minlength=self.count)))
@@ -106,24 +108,25 @@ def classes(
     points, offsets, ring, values = complex_of(vertices, face_offsets, face_vertices, outputs, level, tolerance)
     slack = _envelope.vertex_slack(offsets, ring, values, float(tolerance))
     winner, _ = _envelope.winners(values)
-    label, owner, kind, area, cell_offsets, cell_corners, places = _classing.cut(points, offsets, ring, values, winner, slack)
-    largest, others = _largest(len(label), owner, area)
-    cut = largest >= 0
-    label[cut] = kind[largest[cut]]
-    areas = _faces.face_areas(points, offsets, ring)
-    whole = float(areas.sum())
-    areas[cut] = area[largest[cut]]
-    every = np.concatenate([areas, area[others]])
-    gap = abs(float(every.sum()) - whole)
+    label, cells, cell_corners, places, torn = _classing.cut(points, offsets, ring, values, winner, slack)
+    face = np.concatenate([np.arange(len(label)), cells[:, 0]])
+    part_cell = np.concatenate([-1 - np.arange(len(label)), np.arange(len(cells))])
+    label = np.concatenate([label, cells[:, 1]])
+    everywhere = np.concatenate([points, places])
+    starts, corners = _classing.rings(offsets, ring, cells, cell_corners, part_cell)
+    areas = _faces.face_areas(everywhere, starts, corners)
+    whole = float(areas[: len(offsets) - 1].sum())
+    chosen = _parts(len(offsets) - 1, cells[:, 0], areas[len(offsets) - 1 :])
+    if len(cells):
+        part_cell, label, face, areas = part_cell[chosen], label[chosen], face[chosen], areas[chosen]
+        starts, corners = _classing.rings(offsets, ring, cells, cell_corners, part_cell)
+    gap = abs(float(areas.sum()) - whole)
     if not gap <= GAP * max(whole, 0.0):
         raise PartitionError(f"classes: expected parts that cover the faces' {whole:.17g}, got a gap of {gap:.3g}.")
-    starts, corners = _classing.rings(offsets, ring, owner, largest, others, cell_offsets, cell_corners)
-    label, face = np.concatenate([label, kind[others]]), np.concatenate([np.arange(len(label), dtype=np.int32), owner[others]])
-    everywhere = np.concatenate([points, places])
+    label, face = label.astype(np.int32), face.astype(np.int32)
     middles = _faces.face_means(everywhere, starts, corners)
-    plain = np.concatenate([~cut, np.zeros(len(others), np.bool_)])
-    margins = _classing.margins(points, offsets, ring, values, face, label, middles, plain)
-    return Classes(label, face, every, margins, everywhere, starts, corners, len(offsets) - 1, values.shape[1])
+    margins = _classing.margins(points, offsets, ring, values, face, label, middles, part_cell < 0)
+    return Classes(label, face, areas, margins, everywhere, starts, corners, len(offsets) - 1, values.shape[1], torn)
 
 
 def leads(
@@ -142,11 +145,12 @@ def leads(
     return starts.astype(np.int32), rows
 
 
-def _largest(faces: int, owner: IntArray, area: FloatArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(F,) the largest cell of each face, the first of equals, -1 for a face without cells; and the other cells."""
-    largest = np.full(faces, -1, np.int64)
-    order = np.lexsort((-np.arange(len(owner)), area, owner))  # the last of each owner is its largest
-    largest[owner[order]] = order
-    others = np.ones(len(owner), np.bool_)
-    others[largest[largest >= 0]] = False
-    return largest, np.flatnonzero(others)
+def _parts(faces: int, owner: npt.NDArray[np.int64], area: FloatArray) -> npt.NDArray[np.int64]:
+    """Which of F faces and n cells are the parts, in their order: a face that is cut gives way to its largest cell."""
+    own = np.arange(faces)
+    order = np.lexsort((-np.arange(len(owner)), area, owner))  # the last of each owner is its largest, the first of equals
+    own[owner[order]] = faces + order
+    others = np.ones(faces + len(owner), np.bool_)
+    others[:faces] = False
+    others[own] = False
+    return np.concatenate([own, np.flatnonzero(others)])

@@ -160,8 +160,25 @@ def test_a_face_too_thin_to_cut_has_the_class_of_its_middle():
 def test_arrays_that_do_not_fit_are_refused():
     with pytest.raises(PartitionError, match="one row for each of 4 vertices"):
         faces.classes(SQUARE, [0, 4], [0, 1, 2, 3], np.zeros((3, 2)))
-    with pytest.raises(PartitionError, match="cover"):
-        faces.classes(SQUARE, [0, 4], [0, 1, 2, 3], np.array([[1.0, 0.0], [0.0, 1.0]] * 2))  # of no affine functions
+
+
+def test_outputs_that_no_affine_functions_have_leave_a_face_whole_and_are_counted():
+    found = faces.classes(SQUARE, [0, 4], [0, 1, 2, 3], np.array([[1.0, 0.0], [0.0, 1.0]] * 2))
+    assert found.label.tolist() == [0] and found.undecided == 1
+    assert square((0.0, 0.0, 0.0), (0.5, 1.0, 0.0)).undecided == 0
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_the_noise_of_a_dead_region_is_no_boundary(outputs):
+    """Right of the line outputs are 1e-18, as values that were interpolated from far away may leave them."""
+    values = affine(TWO, *[(0.0, min(k - 0.5, 0.5), 0.0) for k in range(outputs)])
+    noise = 1e-18 * np.array([[-3.0, 2.0], [1.0, -2.0], [3.0, -1.0], [-1.0, 1.0]])[:, :outputs]
+    values[[1, 2, 3, 4]] = noise
+    found = faces.classes(TWO, *HALVES, values)
+    assert found.label[-1] == 0 and found.undecided == 0 and not len(found.extra)
+    ends = [[0, 1], [1, 4], [4, 5], [5, 0], [1, 2], [2, 3], [3, 4]]
+    line = boundary.decision_boundary(TWO, ends, [[0, -1], [0, 1], *[[0, -1]] * 2, *[[1, -1]] * 3], *HALVES, values)
+    assert (np.abs(line.segments[:, :, 0]) < 1e-9).all(), "nothing but the line between the two"
 
 
 # ---- judged by the network -----------------------------------------------------------------------------
