@@ -49,8 +49,9 @@ LOGARITHMIC = ("slope", "area", "margin")
 SCALED = (*LOGARITHMIC, "active", "lc")
 """Fills with a scale whose limits all frames of a film share."""
 
-CLASS_COLORS = ("#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#c3a6d8", "#ee8866", "#dddddd", "#aaaa55")
-"""Light colours that stay apart for colour-blind readers (after Paul Tol's light scheme, one added)."""
+CLASS_COLORS = ("#85abf7", "#d7c86f", "#45a070", "#fca3b1", "#8cdaff", "#7aa557", "#ba93c7", "#be6d92", "#e1e2e6", "#afe8a0")
+"""Light colours after Paul Tol's light scheme, moved until all pairs are 16 apart (CIE Lab) for normal and for colour-blind
+readers, from each other and from the boundary, and 3 apart in lightness alone."""
 
 LABELS = {
     "slope": "slope norm", "margin": "class (pale: small margin)", "layer": "layer of birth", "active": "active units",

@@ -187,7 +187,7 @@ def _pixels(x: Any, shape: tuple[int, ...]) -> Any:
 
 MIGRATION = (
     ("knot_ratio_boundary", "boundary", curves.LENGTH[0][2]),
-    ("knot_ratio_anchors", "anchors", curves.RANDOM),
+    ("knot_ratio_anchors", "anchors", curves.TRAIN),
 )
 """Knots per area near the decision boundary and the anchors, over those of the whole window."""
 
@@ -203,13 +203,19 @@ def _panels(table: Sequence[Row]) -> list[dict[str, Any]]:
     panels = []
     for title, note, chosen, sliced in kinds:
         lines = [
-            {"label": label, "color": color, "values": [_number(row.get(name)) for row in table]}
+            {"label": label, "color": color, "dash": _dash(name), "values": [_number(row.get(name)) for row in table]}
             for name, label, color in (curves.present(table, chosen) if table else ())
         ]
         if lines:
             share = title == "accuracy"
             panels.append({"title": title, "note": note, "curves": lines, "share": share, "slice": sliced})
     return panels
+
+
+def _dash(name: str) -> list[float]:
+    """A curve's line as a canvas draws it, in pixels: empty for a solid one."""
+    style = curves.line_of(name)
+    return [] if isinstance(style, str) else [round(2.0 * length, 1) for length in style[1]]
 
 
 def _number(value: float | None) -> float | None:
