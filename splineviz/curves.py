@@ -32,7 +32,7 @@ TRAIN, TEST, RANDOM = "#004d26", "#d9600e", "#6ab0e2"
 EXACT, SAMPLED = "#e08214", "#333333"
 """Colours of the two counts in the same neighbourhoods; they nearly coincide, so the second is dashed and dark."""
 
-BOUNDARY = "#ea3c32"
+BOUNDARY = "#f06a50"
 """Colour of what belongs to the decision boundary."""
 
 Curves = tuple[tuple[str, str, str], ...]

@@ -49,7 +49,7 @@ LOGARITHMIC = ("slope", "area", "margin")
 SCALED = (*LOGARITHMIC, "active", "lc")
 """Fills with a scale whose limits all frames of a film share."""
 
-CLASS_COLORS = ("#85abf7", "#d7c86f", "#45a070", "#fca3b1", "#8cdaff", "#7aa557", "#ba93c7", "#be6d92", "#e1e2e6", "#afe8a0")
+CLASS_COLORS = ("#85abf7", "#d7c86f", "#45a070", "#fca3b1", "#8cdaff", "#7aa557", "#bb94c8", "#be6d92", "#e1e2e6", "#afe8a0")
 """Light colours after Paul Tol's light scheme, moved until all pairs are 16 apart (CIE Lab) for normal and for colour-blind
 readers, from each other and from the boundary, and 3 apart in lightness alone."""
 
