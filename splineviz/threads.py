@@ -1,0 +1,162 @@
+"""Workers: threads that take items from one stack until it is empty.
+
+Depth-first (the newest item is taken first), so what lies on the stack stays small. An exception in one worker,
+or Ctrl-C in the caller, stops all and reaches the caller. Knows nothing of blocks or networks.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+SYSTEM = Path("/")
+"""Where the system says what a process may use."""
+
+
+def available() -> int:
+    """Number of processors this process may use: those it is bound to, and no more than its container or Slurm job has.
+
+    A container's share may be a fraction; it is rounded up, and never below one.
+    """
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    limits = [own, *([int(granted)] if granted.isdecimal() and int(granted) else [])]
+    quota = _quota()
+    return max(1, min(limits if quota is None else [*limits, math.ceil(quota)]))
+
+
+def _quota() -> float | None:
+    """Processors that the control group of this process may keep busy (its own, or one it lies in); None: no limit."""
+    try:
+        lines = (SYSTEM / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None  # no Linux
+    found: list[float] = []
+    for line in lines:
+        _, kinds, group = line.split(":", 2)
+        if kinds and "cpu" not in kinds.split(","):
+            continue
+        root = SYSTEM / "sys/fs/cgroup" / ("cpu" if kinds else "")
+        place = root / group.lstrip("/")
+        # In a container the group's name may be that of the machine outside: then the root stands for it.
+        for folder in (place, *place.parents) if place.is_dir() else (root,):
+            if not folder.is_relative_to(root):
+                break
+            found += _limit(folder)
+    return min(found, default=None)
+
+
+def _limit(folder: Path) -> list[float]:
+    """What one control group says, in version 2 (`cpu.max`) or 1 (`cpu.cfs_quota_us`); empty without a limit."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        share = float(quota) / float(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return []  # no such file, or "max"
+    return [share] if share > 0 else []
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """For many small products: to share each among threads takes longer than to do it, and spins on every processor."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class Stack(Generic[Item]):
+    """Runs `work(item)`, which returns further items, on several threads until nothing is left."""
+
+    def __init__(self, work: Callable[[Item], Iterable[Item]], threads: int):
+        self._work = work
+        self._threads = threads
+        self._items: list[Item] = []
+        self._busy = 0
+        self._running = 0
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+
+    @property
+    def idle(self) -> bool:
+        """Whether a thread waits for something to do; asked by `work` to decide whether to split."""
+        return self._threads > 1 and not self._items and self._busy < self._threads
+
+    def run(self, first: Iterable[Item]) -> None:
+        """Work through `first` and all that comes of it. Re-raises the first exception of a worker."""
+        self._items = list(first)
+        # Each worker runs torch on one thread, also when it is the only one: a product's rounding depends on it.
+        # torch hands the last setting to new threads, so restore it.
+        torch_threads = torch.get_num_threads()
+        workers = [threading.Thread(target=self._serve, daemon=True) for _ in range(self._threads)]
+        try:
+            if self._threads == 1:
+                torch.set_num_threads(1)
+                while self._items:
+                    self._items.extend(self._work(self._items.pop()))
+                return
+            for worker in workers:
+                self._running += 1
+                worker.start()
+            self._wait()
+        except BaseException as error:
+            self._stop(error)
+            self._wait()  # each ends with its item; to leave one behind would abort the process
+            raise
+        finally:
+            torch.set_num_threads(torch_threads)
+        if self._error is not None:
+            raise self._error
+
+    def _wait(self) -> None:
+        """Until no worker runs. Not by Thread.join: one that Ctrl-C interrupts takes its thread for ended."""
+        with self._changed:
+            while self._running:
+                self._changed.wait(0.05)  # short, so that Ctrl-C is seen
+
+    def _stop(self, error: BaseException) -> None:
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
+
+    def _serve(self) -> None:
+        try:
+            self._take_items()
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _take_items(self) -> None:
+        torch.set_num_threads(1)
+        while True:
+            with self._changed:
+                while not self._items and self._busy and self._error is None:
+                    self._changed.wait()
+                if not self._items or self._error is not None:
+                    self._changed.notify_all()
+                    return
+                item = self._items.pop()
+                self._busy += 1
+            try:
+                more = list(self._work(item))
+            except BaseException as error:
+                self._stop(error)
+                more = []
+            with self._changed:
+                self._items.extend(more)
+                self._busy -= 1
+                self._changed.notify_all()
