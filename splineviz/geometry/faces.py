@@ -27,8 +27,8 @@ import numpy.typing as npt
 from splineviz._kernels import classing as _classing
 from splineviz._kernels import envelope as _envelope
 from splineviz._kernels import faces as _faces
-from splineviz.boundary import TOLERANCE, complex_of
 from splineviz.errors import FloatArray, IntArray, PartitionError
+from splineviz.geometry.boundary import TOLERANCE, complex_of
 
 GAP = 1e-9
 """Most that the areas of a partition's parts may differ from those of its faces, as a share of all."""

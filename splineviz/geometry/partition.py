@@ -33,7 +33,7 @@ import numpy.typing as npt
 from splineviz._kernels import bits, merging, patterns
 from splineviz._kernels import faces as _faces
 from splineviz.errors import FloatArray, IntArray, PartitionError
-from splineviz.geometry import boundary
+from splineviz.geometry import boundary, faces
 from splineviz.geometry.invariants import ARRAYS, misshapen, polygon_area
 from splineviz.geometry.plane import Plane
 from splineviz.storage import archives, files

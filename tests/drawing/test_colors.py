@@ -14,7 +14,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from splineviz import curves, draw, fills
+from splineviz.drawing import curves, draw, fills
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
 READERS = {

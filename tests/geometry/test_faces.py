@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 import splineviz as sv
-from splineviz import boundary, faces
 from splineviz.errors import PartitionError
-from splineviz.faces import Classes
-from splineviz.partition import Partition
+from splineviz.geometry import boundary, faces
+from splineviz.geometry.faces import Classes
+from splineviz.geometry.partition import Partition
 
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 TWO = np.array([[-1.0, -1.0], [0.0, -1.0], [1.0, -1.0], [1.0, 1.0], [0.0, 1.0], [-1.0, 1.0]])
