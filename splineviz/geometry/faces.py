@@ -79,6 +79,11 @@ class Classes:
         """Numbers of the parts that are no face's own: those painted over it."""
         return np.arange(self.faces, len(self.face), dtype=np.int32)
 
+    @property
+    def middles(self) -> FloatArray:
+        """(P, 2) mean of every part's corners, a point inside it."""
+        return _faces.face_means(self.vertices, self.offsets, self.corners)
+
     def part(self, index: int) -> IntArray:
         """Vertex ids of one part, counter-clockwise."""
         return self.corners[self.offsets[index] : self.offsets[index + 1]]
@@ -138,7 +143,7 @@ def leads(
     """
     points, offsets, ring, values = complex_of(vertices, face_offsets, face_vertices, outputs, level, TOLERANCE)
     slack = _envelope.vertex_slack(offsets, ring, values, TOLERANCE)
-    middles = _faces.face_means(found.vertices, found.offsets, found.corners)
+    middles = found.middles
     starts, rows = _classing.rivals(
         points, offsets, ring, values, slack, found.face, found.label, found.offsets, found.corners, found.vertices, middles
     )

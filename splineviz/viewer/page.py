@@ -112,7 +112,7 @@ def _folder(folder: Path) -> tuple[dict[int, Any], tuple[Row, ...]]:
 
 def pack_step(partition: Partition, *, outputs: bool) -> bytes:
     """One step for the page, see `packing`."""
-    return packing.pack(partition, fills.face_classes(partition), fills.face_margins(partition), outputs=outputs)
+    return packing.pack(partition, outputs=outputs)
 
 
 def take_outputs(source: Source) -> bool:
@@ -142,6 +142,7 @@ def describe(source: Source, *, fill: str, visit: Callable[[int, Partition], Non
         "start": len(source.steps) - 1,
         "fill": fill,
         "limits": {name: _limits(np.concatenate(found)) for name, found in values.items()},
+        "zero": to_hex(fills.ZERO_COLOR),
         "palette": [to_hex(fills.CMAP(i)) for i in range(256)],
         "class_colors": list(fills.CLASS_COLORS),
         "class_names": list(source.classes),

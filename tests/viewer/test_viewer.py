@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from explorers import STEPS, partition_at, place, settle, shot
 
-from splineviz.drawing import curves, fills
+from splineviz.drawing import curves
 from splineviz.viewer import page as pages
 
 LAST = len(STEPS) - 1
@@ -70,7 +70,7 @@ def test_a_region_shows_its_neighbours_its_units_knots_and_its_class_alone(page:
     assert button.get_attribute("aria-pressed") == "true" and page.evaluate("explorer.over.toDataURL()") != before
     active = " · ".join(map(str, partition.active_units[face])) + " of 24"
     assert f"active units\n{active}" in page.locator(".sv-info").inner_text()
-    kind = int(fills.face_classes(partition)[face])
+    kind = page.evaluate("explorer.facts(...explorer.lastAsked).class")
     page.locator(".sv-stage").focus()
     page.keyboard.press("c")
     settle(page, LAST)
