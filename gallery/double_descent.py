@@ -41,7 +41,7 @@ for checkpoint in run.checkpoints:
         curves[name].append((complexity.mean, complexity.band))
 
 # %% Curves with their 99% bands, accuracy above
-colors = {"train": "#004d26", "test": "#d9600e", "random": "#6ab0e2"}
+colors = {"train": "#00381c", "test": "#b5490a", "random": "#4f96cf"}
 styles = {"train": "-", "test": "--", "random": "-."}
 figure, (top, bottom) = plt.subplots(2, 1, figsize=(8, 6), sharex=True, layout="constrained", height_ratios=[1, 2])
 for name in ("train", "test"):

@@ -26,13 +26,13 @@ from splineviz.errors import DataError, FloatArray
 
 Row = Mapping[str, float]
 
-TRAIN, TEST, RANDOM = "#004d26", "#d9600e", "#6ab0e2"
+TRAIN, TEST, RANDOM = "#00381c", "#b5490a", "#4f96cf"
 """Colours of the curves: the paper's hues (arXiv 2402.15555), far apart in lightness too, so that nobody needs the hue."""
 
 EXACT, SAMPLED = "#e08214", "#333333"
 """Colours of the two counts in the same neighbourhoods; they nearly coincide, so the second is dashed and dark."""
 
-BOUNDARY = "#f06a50"
+BOUNDARY = "#e9573f"
 """Colour of what belongs to the decision boundary."""
 
 Curves = tuple[tuple[str, str, str], ...]
@@ -43,7 +43,7 @@ SLICE = (("slice_exact", "exact", EXACT), ("slice_sampled", "sampled", SAMPLED))
 REGIONS = (("regions", "regions", "#333333"),)
 MIGRATION = (("knot_ratio_boundary", "boundary", BOUNDARY), ("knot_ratio_anchors", "anchors", TRAIN))
 VARIATION = (("variation_ratio_boundary", "boundary", BOUNDARY), ("variation_ratio_anchors", "anchors", TRAIN))
-UNITS = (("units_live", "live", TRAIN), ("units_linear", "linear", "#7d7d7d"), ("units_dead", "dead", "#d9b08c"))
+UNITS = (("units_live", "live", TRAIN), ("units_linear", "linear", "#6a6f73"), ("units_dead", "dead", "#b58a60"))
 LENGTH = (("boundary_length", "boundary length", BOUNDARY),)
 CHURN = (("churn", "churn", "#333333"),)
 KNOTS = (("knot_length", "knots", "#333333"),)
@@ -284,17 +284,19 @@ def _room(ax: Axes) -> float:
 
 
 def name_curves(ax: Axes, curves: Curves, size: float, *, lines: bool = True) -> None:
-    """The curves' names in their colours, above the axes at the right: they cannot cover a curve. lines: with their lines."""
+    """The curves' lines and names, above the axes at the right: they cannot cover a curve.
+
+    lines: each in its own style; False: solid, where the style tells something else.
+    """
     if len(curves) < 2:
         return
     named: list[Artist] = []
     for name, label, color in curves:
-        if lines:
-            wide, thick = 1.7 * size, (0.55 if name in DASHED else 1.0) * 0.14 * size
-            room = DrawingArea(wide, 0.8 * size, 0.0, 0.0)
-            room.add_artist(Line2D([0.0, wide], [0.36 * size] * 2, color=color, linewidth=thick, linestyle=line_of(name)))
-            named.append(room)
-        named.append(TextArea(label, textprops={"color": color, "fontsize": size, "fontweight": "bold"}))
+        wide, thick = (1.7 if lines else 0.8) * size, (0.55 if name in DASHED else 1.0) * 0.14 * size
+        room = DrawingArea(wide, 0.8 * size, 0.0, 0.0)
+        style = line_of(name) if lines else "solid"
+        room.add_artist(Line2D([0.0, wide], [0.36 * size] * 2, color=color, linewidth=thick, linestyle=style))
+        named += [room, TextArea(label, textprops={"color": "#222222", "fontsize": size})]
     box = AnchoredOffsetbox(
         "lower right", pad=0.0, borderpad=0.0, frameon=False, bbox_to_anchor=(1.0, 1.0),
         bbox_transform=ax.transAxes + ScaledTranslation(0.0, 6.0 * size / 15.5 / 72.0, ax.get_figure(root=True).dpi_scale_trans),

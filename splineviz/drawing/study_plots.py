@@ -113,7 +113,7 @@ def migration(table: Sequence[Row], phases: tuple[int, int] | None, *, radius: f
         ("crossings between anchors", (("crossings", "crossings", "#333333"),), False),
         (
             "units on training points",
-            (("units_live", "live", TRAIN), ("units_linear", "linear", "#7d7d7d"), ("units_dead", "dead", "#d9b08c")), False,
+            (("units_live", "live", TRAIN), ("units_linear", "linear", "#6a6f73"), ("units_dead", "dead", "#b58a60")), False,
         ),
     )  # fmt: skip
     with _sheet(3.9) as figure:

@@ -39,7 +39,11 @@ export class Curves {
     pen.textAlign = "right";
     let right = w - PAD.right;
     for (const curve of [...panel.curves].reverse()) {
-      if (panel.curves.length > 1) { pen.fillStyle = curve.color; pen.fillText(curve.label, right, 9); right -= pen.measureText(curve.label).width + 10; }
+      if (panel.curves.length > 1) {
+        pen.fillStyle = "#222"; pen.fillText(curve.label, right, 9); right -= pen.measureText(curve.label).width + 4;
+        pen.strokeStyle = curve.color; pen.lineWidth = 2; pen.setLineDash(curve.dash ?? []);
+        pen.beginPath(); pen.moveTo(right - 20, 9); pen.lineTo(right, 9); pen.stroke(); pen.setLineDash([]); right -= 30;
+      }
       pen.strokeStyle = curve.color; pen.lineWidth = 2; pen.setLineDash(curve.dash ?? []); pen.beginPath();
       let down = false;
       curve.values.forEach((value, i) => {

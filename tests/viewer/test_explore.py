@@ -215,7 +215,7 @@ def test_the_command_writes_the_file(folder: Path, tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("outputs", [1, 3, 40])
-def test_class_and_margin_are_those_of_the_point_and_of_the_picture(page: Any, tmp_path: Path, outputs: int) -> None:
+def test_class_and_margin_are_those_of_the_point_and_of_the_picture(browser: Any, tmp_path: Path, outputs: int) -> None:
     """Regions that the boundary cuts: points on its two sides; colours of class and margin cut along it."""
     with torch.random.fork_rng():
         torch.manual_seed(2)
@@ -225,9 +225,10 @@ def test_class_and_margin_are_those_of_the_point_and_of_the_picture(page: Any, t
     partition = sv.partition(model, sv.Plane.through([-1.0, -1], [1.0, -1], [0.0, 1]), window=1.5)
     parts = partition.classes()
     assert len(parts.extra) > 2
+    page = browser.new_context(viewport={"width": 1180, "height": 860}, offline=True).new_page()
     page.goto(sv.explore(partition, html=tmp_path / "cut.html", fill="class").resolve().as_uri())
     page.wait_for_function("window.explorer && explorer.part")
-    page.evaluate("async () => { await explorer.ready; explorer.look.knots = explorer.look.boundary = explorer.look.anchors = false; }")
+    page.evaluate("async () => { await explorer.ready; Object.assign(explorer.look, { knots: false }); explorer.changed(); }")
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
     points = low + (high - low) * np.random.default_rng(0).uniform(0.03, 0.97, (60, 2))
     with torch.no_grad():
@@ -252,3 +253,4 @@ def test_class_and_margin_are_those_of_the_point_and_of_the_picture(page: Any, t
         got = picture[down - int(box["y"]) - 1, across - int(box["x"]) - 1, :3]
         colour = 255 * np.array(to_rgb(fills.CLASS_COLORS[row.argmax() % 10]))
         assert np.abs(got - colour).max() < 12, (uv, got, colour)
+    page.context.close()
