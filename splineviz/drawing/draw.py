@@ -214,7 +214,8 @@ class PartitionImage(AxesImage):
             self.set_cmap(chosen)
         if type(norm) is not type(self.norm) or (norm.vmin, norm.vmax) != (self.norm.vmin, self.norm.vmax):
             self.set_norm(norm)  # only then: a colour bar is drawn anew each time
-        self._line = (line_width if np.any(edges) else 0.0, _ink(partition, edge_color), edge_alpha, edges)
+        bare = isinstance(edge_color, str) and edge_color == "none"
+        self._line = (line_width if np.any(edges) and not bare else 0.0, "black" if bare else _ink(partition, edge_color), edge_alpha, edges)
         self._drawn: tuple[_Wanted, npt.NDArray[np.uint8]] | None = None
         self._coming: tuple[_Wanted, Future[npt.NDArray[np.uint8]]] | None = None
         self.stale = True
@@ -286,11 +287,11 @@ def regions(
 ) -> AxesImage | PolyCollection:
     """Draw all regions of a partition, and return the artist.
 
-    fill: one of `fills.NAMES` ("slope", "class", "margin", "layer", "area", "hash", "random"), values (F,), or colours
+    fill: one of `fills.NAMES` ("slope", "class", "margin", "layer", "area", "hash", "random", "none"), values (F,), or colours
     (F, 3) in [0, 1]. cmap: a name of PALETTES or of matplotlib's, or a colour map.
     limits: (low, high) of the colour scale; by default `color_limits` of this partition.
     edges: draw the knots, line_width points wide, or those of a mask (E,). The window's border is no knot and is not drawn.
-    edge_color: one colour, "layer" (a colour for each kink layer, the first the darkest), or (E, 3) in [0, 1].
+    edge_color: one colour, "none" for no knots, "layer" (a colour for each kink layer, the first the darkest), or (E, 3) in [0, 1].
     vector: draw polygons instead of pixels, for small vector files (at most VECTOR_LIMIT regions).
     note: say in the lower left corner what the partition was drawn with in the place of smooth functions, if any.
     Raises ValueError on an unknown fill, an array that does not fit, or too many regions for vector=True.
@@ -316,6 +317,8 @@ def regions(
             f"vector: expected at most {VECTOR_LIMIT} regions, got {partition.num_regions}; leave vector=False: the fills "
             f"are then an image of the file's dpi, text and boundary stay vectors."
         )
+    if isinstance(edge_color, str) and edge_color == "none":
+        edges, edge_color = False, "black"
     faces, norm, chosen = colors(partition, fill, cmap, limits)
     polygons = np.split(partition.vertices[partition.face_vertices], partition.face_offsets[1:-1])
     if len(faces) > len(polygons):  # parts of classes, over their faces
@@ -349,7 +352,7 @@ def regions(
 def boundary(
     segments: Any, *, ax: Axes | None = None, color: Color = BOUNDARY_COLOR, line_width: float = 1.6, casing: float = 1.2
 ) -> LineCollection:
-    """Draw the decision boundary and return its lines.
+    """Draw the decision boundary and return its lines. It lies over the anchors' samples and under their stars.
 
     segments: (M, 2, 2) in plane coordinates, or a Partition, whose `decision_boundary()` is taken and whose window fresh
     axes show.
@@ -363,13 +366,13 @@ def boundary(
     if lines.ndim != 3 or lines.shape[1:] != (2, 2):
         raise ValueError(f"segments: expected shape (M, 2, 2), pairs of plane coordinates, got {lines.shape}.")
     collection = LineCollection(
-        list(lines), colors=[color], linewidths=line_width, capstyle="round", zorder=3.1, label="decision boundary"
+        list(lines), colors=[color], linewidths=line_width, capstyle="round", zorder=4.71, label="decision boundary"
     )
     if casing > 0:  # one path, so that its transparency does not add up where segments meet
         path = Path(lines.reshape(-1, 2), np.tile([Path.MOVETO, Path.LINETO], len(lines)))
         below = PathPatch(
             path, facecolor="none", edgecolor="white", linewidth=line_width + 2 * casing, capstyle="round", alpha=0.75,
-            zorder=3.0,
+            zorder=4.7,
         )  # fmt: skip
         below.set_clip_path(ax.patch)
         ax.add_artist(below)

@@ -12,6 +12,7 @@ r"""Fills: one colour for every region of a Partition, and the scale that a colo
                  middle, exactly; r is a 100th of the window
         hash     the activation pattern's own colour                 none; the same pattern has the same colour
         random   anything                                            none                 at every checkpoint
+        none     white, for knots or the boundary alone              none
         (F,)     a value per region                                  linear scale
         (F, 3)   colours in [0, 1]                                   none
 
@@ -39,11 +40,13 @@ from matplotlib import colormaps
 from matplotlib import colors as mpl_colors
 from matplotlib.ticker import MaxNLocator
 
-from splineviz.errors import FloatArray, IntArray
+from splineviz.errors import DataError, FloatArray, IntArray
 from splineviz.geometry.partition import Partition
 from splineviz.metrics import diamonds
 
-NAMES = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
+NAMES = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random", "none")
+SCALELESS = ("hash", "random", "none")
+"""Fills without a colour bar."""
 LOGARITHMIC = ("slope", "area", "margin")
 """Fills with a logarithmic scale."""
 SCALED = (*LOGARITHMIC, "active", "lc")
@@ -52,6 +55,9 @@ SCALED = (*LOGARITHMIC, "active", "lc")
 CLASS_COLORS = ("#85abf7", "#d7c86f", "#45a070", "#fca3b1", "#8cdaff", "#7aa557", "#bb94c8", "#be6d92", "#e1e2e6", "#afe8a0")
 """Light colours after Paul Tol's light scheme, moved until all pairs are 16 apart (CIE Lab) for normal and for colour-blind
 readers, from each other and from the boundary, and 3 apart in lightness alone."""
+
+MOST_TICKS = 40
+"""Most classes or layers that a colour bar names: of more every second, third, ..."""
 
 LABELS = {
     "slope": "slope norm", "margin": "class (pale: small margin)", "layer": "layer of birth", "active": "active units",
@@ -115,7 +121,7 @@ def _named(name: str) -> mpl_colors.Colormap:
     if name not in colormaps:
         near = difflib.get_close_matches(name, [*PALETTES, *colormaps], 3)
         hint = f"did you mean {' or '.join(near)}?" if near else "list(matplotlib.colormaps) names them all."
-        raise ValueError(f"palette: expected {', '.join(PALETTES)} or a palette of matplotlib's, got {name!r}; {hint}")
+        raise DataError(f"palette: expected {', '.join(PALETTES)} or a palette of matplotlib's, got {name!r}; {hint}")
     source = colormaps[name]
     table = np.asarray(source(np.arange(source.N) if source.N < 256 else np.linspace(0.0, 1.0, 256)))[:, :3]
     for white in np.linspace(0.0, 0.6, 61):
@@ -223,8 +229,9 @@ def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[floa
     low, high = float(norm.vmin or 0.0), float(norm.vmax or 0.0)
     if isinstance(fill, str) and fill in ("class", "margin", "layer"):
         first, count = int(fill == "layer"), int(getattr(norm, "N", 1)) - 1
-        texts = [names[k - first] if k - first < len(names) else str(k) for k in range(first, first + count)]
-        return [float(k) for k in range(first, first + count)], texts
+        shown = range(first, first + count, max(-(-count // MOST_TICKS), 1))
+        named = () if fill == "layer" else names  # names are those of classes
+        return [float(k) for k in shown], [named[k - first] if k - first < len(named) else str(k) for k in shown]
     if isinstance(norm, mpl_colors.LogNorm):
         marks = log_ticks(low, high)
         return marks, [f"{mark:.4g}" if 1e-3 <= mark < 1e5 else f"{mark:.0e}" for mark in marks]
@@ -325,6 +332,8 @@ def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[floa
         if fill not in NAMES:
             names = ", ".join(map(repr, NAMES))
             raise ValueError(f"fill: expected {names} or an array with a value per region, got {fill!r}.")
+        if fill == "none":
+            return np.ones((partition.num_regions, 3)), scale(partition, fill), palette(cmap)
         if fill in ("random", "hash"):
             keys = partition.pattern_hash
             if fill == "random":

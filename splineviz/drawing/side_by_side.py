@@ -81,6 +81,7 @@ class StripPainter:
         size: tuple[int, int] = (1920, 1080),
         fill: Any = "slope",
         cmap: Any = None,
+        classes: Sequence[str] = (),
         line_width: float = draw.LINE_WIDTH,
         edge_color: Any = "black",
         radius: float | None = None,
@@ -112,6 +113,7 @@ class StripPainter:
                     )
                 self._feet.append(canvas.text(x, foot - 28.0, 15.5, "left", bold=False))
             edge = left + count * side + (count - 1) * GAP
+            self._panels[-1].names = tuple(classes)
             self._panels[-1].bar = (canvas.axes(edge + 18.0, foot, 16.0, side), None)
             self._header = canvas.text(left, 1022.0, 25.0, "left")
             self._moving: list[Artist] = []
