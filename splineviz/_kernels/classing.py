@@ -281,7 +281,7 @@ def _face_area(vertices, ring):
 
 @njit(nogil=True, cache=True)
 def rings(face_offsets, face_vertices, cells, corners, part_cell):
-    """Corners of all parts: offsets (P + 1,) and ids. part_cell: (P,) the cell that a part is, -1 - f for the whole face f."""
+    """Corners of all parts: offsets (P + 1,) and ids. part_cell: (P,) a part's cell, -1 - f for the whole face f."""
     parts = len(part_cell)
     starts = np.zeros(parts + 1, np.int32)
     for p in range(parts):

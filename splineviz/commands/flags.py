@@ -139,7 +139,8 @@ def look_flags(one: argparse.ArgumentParser) -> Callable[..., Any]:
     flag = one.add_argument_group("look").add_argument
     flag("--fill", choices=FILLS, default="slope", metavar="F", help=f"of {', '.join(FILLS)} (default: slope)")
     flag("--palette", metavar="P",
-         help=f"{', '.join(PALETTES)}, or any of matplotlib's (default: viridis; for classes colours that stay apart)")  # fmt: skip
+         help=f"{', '.join(PALETTES)}, or any of matplotlib's (default: viridis; for classes colours that stay apart)"
+         )  # fmt: skip
     flag("--limits", type=number, nargs=2, metavar=("LOW", "HIGH"),
          help="of the colour scale (default: what holds the middle 98%% of the area)")  # fmt: skip
     flag("--color-knots", action="store_true", help="knots in the colour of their layer, the first the darkest")

@@ -43,7 +43,7 @@ def look(options: Namespace) -> dict[str, Any]:
 
     fill, limits = options.fill, None if options.limits is None else (options.limits[0], options.limits[1])
     if options.color_knots and (options.no_knots or options.boundary_only):
-        raise DataError("--color-knots: expected knots to colour, got --no-knots or --boundary-only beside it; leave one out.")
+        raise DataError("--color-knots: expected knots to colour, got --no-knots or --boundary-only beside it.")
     if options.boundary_only:
         if fill != "slope":
             raise DataError(f"--boundary-only: expected no --fill beside it, got {fill}; --no-knots keeps the fill.")

@@ -185,7 +185,8 @@ class Panel:
             self._image, cax=place, extend="min" if zero else "neither", extendrect=True, extendfrac=ZERO_SWATCH
         )
         if zero:
-            place.text(1.0, -0.5 * ZERO_SWATCH, "  0", transform=place.transAxes, fontsize=14.0, color="#444444", va="center")
+            where: Any = {"transform": place.transAxes, "va": "center"}
+            place.text(1.0, -0.5 * ZERO_SWATCH, "  0", fontsize=14.0, color="#444444", **where)
         bar.outline.set(linewidth=1.0, edgecolor="#444444")
         # Above the bar, where it cannot be taken for the name of the panel beside it.
         said = label or ("class, margin" if named == "margin" else fills.LABELS.get(named, named))  # no room for more

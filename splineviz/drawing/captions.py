@@ -72,11 +72,10 @@ def _shown(colour: str, lengths: FloatArray, knots: bool, anchors: int | None) -
         red = "there is no decision boundary in the window: one class takes all of it"
     elif len(known) and not (known > 0).all():
         red += ", which is not in the window at every step"
-    stars = {None: "white stars mark the samples", 0: "none of the samples lies in the window", 1: "a white star marks the one "
-             "sample in the window"}.get(anchors, f"white stars mark the {anchors} samples in the window")  # fmt: skip
-    if anchors == 3:
-        stars = "white stars mark the samples"
-    parts = [f"Each region has the colour of {colour}" if colour else "", "thin lines are knots" if knots else "", red, stars]
+    stars = {0: "none of the samples lies in the window", 1: "a white star marks the one sample in the window",
+             2: "white stars mark the two samples in the window"}.get(3 if anchors is None else anchors)  # fmt: skip
+    fill = f"each region has the colour of {colour}" if colour else ""
+    parts = (fill, "thin lines are knots" if knots else "", red, stars or "white stars mark the samples")
     said = "; ".join(part for part in parts if part)
     return f"{said[0].upper()}{said[1:]}."
 

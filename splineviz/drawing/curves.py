@@ -237,7 +237,7 @@ def plot_curves(
 def value_axis(ax: Axes, table: Sequence[Row], curves: Curves) -> None:
     """Limits that hold all curves with their bands; [0, 1] for accuracies; logarithmic for positive values RATIO apart.
 
-    A band never decides for a logarithmic scale: where it ends near 0, as it does for few points, it says nothing of decades.
+    A band never decides for a logarithmic scale: where it ends near 0, as for few points, it says nothing of decades.
     """
     if curves and curves[0][0].endswith("_accuracy"):
         ax.set_ylim(-0.02, 1.03)
@@ -262,7 +262,7 @@ def value_axis(ax: Axes, table: Sequence[Row], curves: Curves) -> None:
     room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
     ax.set_ylim(low - room if low < 0 or low - room > 0 else 0.0, high + room)
     ticks = 6 if _room(ax) >= 12 else 5
-    ax.yaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10], integer=whole and high > low))  # no half a region
+    ax.yaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10], integer=whole and high > low))  # no half
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
@@ -294,12 +294,15 @@ def name_curves(ax: Axes, curves: Curves, size: float, *, lines: bool = True) ->
     for name, label, color in curves:
         wide, thick = (1.7 if lines else 0.8) * size, (0.55 if name in DASHED else 1.0) * 0.14 * size
         room = DrawingArea(wide, 0.8 * size, 0.0, 0.0)
-        style = line_of(name) if lines else "solid"
+        style: Any = line_of(name) if lines else "solid"
         room.add_artist(Line2D([0.0, wide], [0.36 * size] * 2, color=color, linewidth=thick, linestyle=style))
         named += [room, TextArea(label, textprops={"color": "#222222", "fontsize": size})]
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    raised = ScaledTranslation(0.0, 6.0 * size / 15.5 / 72.0, figure.dpi_scale_trans)
     box = AnchoredOffsetbox(
         "lower right", pad=0.0, borderpad=0.0, frameon=False, bbox_to_anchor=(1.0, 1.0),
-        bbox_transform=ax.transAxes + ScaledTranslation(0.0, 6.0 * size / 15.5 / 72.0, ax.get_figure(root=True).dpi_scale_trans),
+        bbox_transform=ax.transAxes + raised,
         child=HPacker(children=named, align="baseline", pad=0.0, sep=0.45 * size),
     )  # fmt: skip
     ax.add_artist(box)

@@ -215,7 +215,8 @@ class PartitionImage(AxesImage):
         if type(norm) is not type(self.norm) or (norm.vmin, norm.vmax) != (self.norm.vmin, self.norm.vmax):
             self.set_norm(norm)  # only then: a colour bar is drawn anew each time
         bare = isinstance(edge_color, str) and edge_color == "none"
-        self._line = (line_width if np.any(edges) and not bare else 0.0, "black" if bare else _ink(partition, edge_color), edge_alpha, edges)
+        width = line_width if np.any(edges) and not bare else 0.0
+        self._line = (width, "black" if bare else _ink(partition, edge_color), edge_alpha, edges)
         self._drawn: tuple[_Wanted, npt.NDArray[np.uint8]] | None = None
         self._coming: tuple[_Wanted, Future[npt.NDArray[np.uint8]]] | None = None
         self.stale = True
@@ -287,11 +288,12 @@ def regions(
 ) -> AxesImage | PolyCollection:
     """Draw all regions of a partition, and return the artist.
 
-    fill: one of `fills.NAMES` ("slope", "class", "margin", "layer", "area", "hash", "random", "none"), values (F,), or colours
-    (F, 3) in [0, 1]. cmap: a name of PALETTES or of matplotlib's, or a colour map.
+    fill: one of `fills.NAMES` ("slope", "class", "margin", "layer", "area", "hash", "random", "none"), values (F,), or
+    colours (F, 3) in [0, 1]. cmap: a name of PALETTES or of matplotlib's, or a colour map.
     limits: (low, high) of the colour scale; by default `color_limits` of this partition.
     edges: draw the knots, line_width points wide, or those of a mask (E,). The window's border is no knot and is not drawn.
-    edge_color: one colour, "none" for no knots, "layer" (a colour for each kink layer, the first the darkest), or (E, 3) in [0, 1].
+    edge_color: one colour, "none" for no knots, "layer" (a colour for each kink layer, the first the darkest), or
+    (E, 3) in [0, 1].
     vector: draw polygons instead of pixels, for small vector files (at most VECTOR_LIMIT regions).
     note: say in the lower left corner what the partition was drawn with in the place of smooth functions, if any.
     Raises ValueError on an unknown fill, an array that does not fit, or too many regions for vector=True.

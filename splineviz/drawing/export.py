@@ -50,7 +50,8 @@ def region_table(partition: Partition) -> dict[str, npt.NDArray[Any]]:
     """Columns (F,) of numbers a region: region, area, class, share, margin, slope, layer, corners, pattern.
 
     area: squared input-space length; class: that of its largest part, and share: that part's share of it, 1 where the
-    decision boundary does not cut it; margin: in the middle of that part; slope: norm of the slope on the slice; layer: the kink layer that cut it last, -1 for none; pattern: hash of the activation pattern.
+    decision boundary does not cut it; margin: in the middle of that part; slope: norm of the
+    slope on the slice; layer: the kink layer that cut it last, -1 for none; pattern: hash of the activation pattern.
     """
     return {
         "region": np.arange(partition.num_regions, dtype=np.int64),
@@ -193,7 +194,8 @@ def to_svg(partition: Partition, *, fill: str = "slope") -> str:
     """An SVG that a drawing program can take apart: a path a region, knots in one group a layer, the boundary, the anchors.
 
     fill: as `draw.regions` takes it. Every region's path has its number as id (`region-12`) and class, area and slope as
-    data attributes; where classes are coloured, a region's other classes have paths of their own (`region-12-class-3`). v points up, as in the figures; about 150 bytes a region.
+    data attributes; where classes are coloured, a region's other classes have paths of their own (`region-12-class-3`).
+    v points up, as in the figures; about 150 bytes a region.
     """
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
     scale = SVG_SIDE / float((high - low).max())
@@ -222,8 +224,9 @@ def _svg_regions(partition: Partition, places: npt.NDArray[np.float64], fill: st
     text = [f"{u:.7g},{v:.7g}" for u, v in places.tolist()]
     corners, offsets = partition.face_vertices.tolist(), partition.face_offsets.tolist()
     lines = ['<g id="regions">']
+    own = shades[: partition.num_regions].tolist()
     for i, (shade, kind, area, slope) in enumerate(
-        zip(shades[: partition.num_regions].tolist(), table["class"].tolist(), table["area"].tolist(), table["slope"].tolist(), strict=True)
+        zip(own, table["class"].tolist(), table["area"].tolist(), table["slope"].tolist(), strict=True)
     ):
         path = " ".join(text[k] for k in corners[offsets[i] : offsets[i + 1]])
         lines.append(

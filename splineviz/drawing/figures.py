@@ -110,7 +110,8 @@ class FramePainter:
 
     table: rows of all checkpoints; limits: (low, high) of the fill, shared by all frames; thumbnails, labels: of
     the anchors, as `draw.anchors` takes them; size: (width, height) in pixels; radius, num_vectors: of the local
-    complexity, for its title; classes: names for the colour bar; fill, cmap, line_width, edge_color: as `draw.regions` takes them. story: what the table's
+    complexity, for its title; classes: names for the colour bar; fill, cmap, line_width, edge_color: as
+    `draw.regions` takes them. story: what the table's
     rows follow, by default the steps of training.
     Raises ValueError when the table is empty, or the size none as `frame_size` says.
     """

@@ -23,7 +23,8 @@ which the partition holds; where it does not tell them (see `Partition.active_un
 
 Classes are those of `Partition.classes`: a region that the decision boundary cuts has a colour for each of its parts. What
 is 0 (the slope of a dead region) has no place on a logarithmic scale and has a colour of its own, ZERO_COLOR; a region
-without a value (NaN) is grey. Palettes keep their order for colour-blind readers and in grey print: lightness rises along them.
+without a value (NaN) is grey. Palettes keep their order for colour-blind readers and in grey print: lightness
+rises along them.
 """
 
 from __future__ import annotations
@@ -319,11 +320,11 @@ def hash_colors(keys: npt.NDArray[np.uint64]) -> FloatArray:
 
 
 Scale = tuple[FloatArray, mpl_colors.Normalize, mpl_colors.Colormap]
-"""Colours (F, 3) of the faces or (P, 3) of `Partition.classes`, whose first F are the faces' own; and the colour bar's scale."""
+"""Colours (F, 3) of the faces or (P, 3) of `Partition.classes`, first the faces' own; and the colour bar's scale."""
 
 
 def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[float, float] | None = None) -> Scale:
-    """Colours in [0, 1] of all faces (F, 3), for "class" and "margin" of all their parts (P, 3); norm and map of their scale.
+    """Colours in [0, 1] of all faces (F, 3), for "class" and "margin" of all parts (P, 3); norm and map of their scale.
 
     fill: as in this room's docstring. cmap: see `palette`. limits: (low, high) of the scale, by default `color_limits`.
     Raises ValueError on an unknown name or an array that does not fit.

@@ -261,7 +261,7 @@ def _inside(zooms: Sequence[Zoom], panels: Sequence[Partition]) -> None:
             ):  # fmt: skip
                 raise DataError(
                     f"zoom: expected a square inside the window, u {u0:.4g} .. {u1:.4g} and v {v0:.4g} .. {v1:.4g}, got "
-                    f"centre ({zoom.u:g}, {zoom.v:g}) with half-width {zoom.half:g}; move or shrink it, or cut a larger window."
+                    f"centre ({zoom.u:g}, {zoom.v:g}) with half-width {zoom.half:g}; move or shrink it, or widen the window."
                 )
 
 

@@ -86,7 +86,7 @@ def surface(
 
 
 def _corners(partition: Partition, output: int, *, parts: bool) -> tuple[FloatArray, IntArray, IntArray, IntArray]:
-    """Corners (V, 3) of all tiles, their offsets and ids, and each one's region. parts: a tile for each part of one class."""
+    """Corners (V, 3) of all tiles, their offsets and ids, and each one's region. parts: a tile a part of one class."""
     owner = np.arange(partition.num_regions, dtype=np.int32)
     corners = np.column_stack([partition.vertices, partition.outputs[:, output]])
     if not parts:

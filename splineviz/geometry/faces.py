@@ -4,7 +4,7 @@ r"""Faces cut along the decision boundary: parts with one class each, and their 
         |  1    /|        |      part F + n   the other parts, in order of faces; `face` tells whose they are
         |      / |   2    |
         |  0  /  |        |      Each part is convex and lies in one class: that of the largest output, the first of
-        +----*---+--------+      equals; for one output 0 up to the level and 1 above it. New corners (*) follow the old ones.
+        +----*---+--------+      equals; for one output 0 up to the level, 1 above it. New corners (*) follow the old.
 
 So colours of all parts paint a picture in two strokes: every face in the colour of its own part, then the other parts
 over it. Where the boundary runs, `boundary` has its segments: to the bit on sides of faces, to rounding inside them. What

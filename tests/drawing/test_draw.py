@@ -343,7 +343,7 @@ def test_the_artist_has_the_scale_of_the_fill():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fill": "colour"}, "expected 'slope', 'class', .*, 'active', 'lc', 'hash', 'random' or an array"),
+        ({"fill": "colour"}, "expected 'slope', 'class', .*, 'active', 'lc', 'hash', 'random', 'none' or an array"),
         ({"fill": np.ones(3)}, "expected one value per region"),
     ],
 )

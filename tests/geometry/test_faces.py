@@ -82,9 +82,8 @@ def test_one_region_and_two_classes_meet_on_a_line():
 def test_three_classes_meet_in_a_point():
     turns = [2 * math.pi * k / 3 for k in range(3)]
     found = square(*((0.0, math.cos(a), math.sin(a)) for a in turns))
-    slice_ = 1.0 + 1.0 / math.sqrt(3.0)  # the class to the right: between the rays at +-60 degrees, below v = 1
-    np.testing.assert_allclose(found.shares * 4.0, [2.0 - 1.0 / math.sqrt(3.0), *[1.0 + 0.5 / math.sqrt(3.0)] * 2], rtol=1e-14)
-    assert slice_ > 1.0
+    right = 2.0 - 1.0 / math.sqrt(3.0)  # between the rays at +-60 degrees, up to u = 1
+    np.testing.assert_allclose(found.shares * 4.0, [right, 2.0 - right / 2, 2.0 - right / 2], rtol=1e-14)
     assert len(found.vertices) == 4 + 4  # three on the sides and one where all meet, each once
     assert np.abs(found.vertices[4:]).min(axis=0).max() < 1e-15
 
@@ -227,12 +226,12 @@ def test_parts_cover_each_face_and_meet_where_the_boundary_runs(outputs):
     # And the other way round: all that parts share inside faces is boundary.
     sides, both = found.rims()
     ends = found.vertices[sides]
-    inner = sum(
-        float(np.hypot(*(b - a)))
-        for (a, b), (p, _) in zip(ends, both.tolist(), strict=True)
-        if len(line.segments) and boundary.distances((a + b)[None] / 2, line.segments[line.faces == found.face[p]])[0] < 1e-10
-    )
-    assert inner > 0
+    whole = part.local_vertices[part.edges]
+    for (a, b), (p, _) in zip(ends, both.tolist(), strict=True):
+        if np.hypot(*(b - a)) > 1e-9:
+            middle = (a + b)[None] / 2
+            rim = boundary.distances(middle, whole)[0]
+            assert min(rim, boundary.distances(middle, line.segments[line.faces == found.face[p]])[0]) < 1e-10
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 3, 10])

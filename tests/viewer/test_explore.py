@@ -228,7 +228,7 @@ def test_class_and_margin_are_those_of_the_point_and_of_the_picture(browser: Any
     page = browser.new_context(viewport={"width": 1180, "height": 860}, offline=True).new_page()
     page.goto(sv.explore(partition, html=tmp_path / "cut.html", fill="class").resolve().as_uri())
     page.wait_for_function("window.explorer && explorer.part")
-    page.evaluate("async () => { await explorer.ready; Object.assign(explorer.look, { knots: false }); explorer.changed(); }")
+    page.evaluate("async () => { await explorer.ready; explorer.look.knots = false; explorer.changed(); }")
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
     points = low + (high - low) * np.random.default_rng(0).uniform(0.03, 0.97, (60, 2))
     with torch.no_grad():

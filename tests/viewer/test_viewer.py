@@ -227,7 +227,7 @@ def test_text_has_the_contrast_of_wcag_aa(page: Any, folder: Path) -> None:
     assert len(found) > 30
     weak = {text: round(contrast(ink, paper), 2) for text, ink, paper in found if contrast(ink, paper) < 4.5}
     assert weak == {}
-    # What canvases write: the curves' names and ticks; and what must only be seen (3:1): lines, the focus, the boundary, stars.
+    # What canvases write: the curves' names and ticks; and what must only be seen (3:1): lines, focus, boundary, stars.
     groups = (curves.ACCURACY, curves.COMPLEXITY, curves.REGIONS, curves.LENGTH, curves.MIGRATION)
     lines = {color for group in groups for *_, color in group}
     assert {line: contrast(line, "#ffffff") for line in lines if contrast(line, "#ffffff") < 3.0} == {}
