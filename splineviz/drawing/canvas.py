@@ -54,8 +54,8 @@ FRAME_STYLE: Any = {
 """Style of an animation frame at 1920 x 1080."""
 
 
-ZERO_SWATCH = 0.022
-"""Height of the swatch of 0 below a colour bar, as a share of the bar's."""
+ZERO_SWATCH = 46.0
+"""Height of the swatch of 0 below a colour bar, in 1080ths of the canvas's: its number clears the bar's lowest."""
 
 NAME = 10
 """Most letters of a class's name beside a colour bar: there is no room for more."""
@@ -181,12 +181,13 @@ class Panel:
         figure = self.ax.get_figure()
         assert figure is not None
         zero = named == "slope"  # dead regions have no place on its scale: a swatch of their own
+        share = ZERO_SWATCH / (1080.0 * place.get_position().height)
         bar = figure.colorbar(
-            self._image, cax=place, extend="min" if zero else "neither", extendrect=True, extendfrac=ZERO_SWATCH
+            self._image, cax=place, extend="min" if zero else "neither", extendrect=True, extendfrac=share
         )
         if zero:
             where: Any = {"transform": place.transAxes, "va": "center"}
-            place.text(1.0, -0.5 * ZERO_SWATCH, "  0", fontsize=14.0, color="#444444", **where)
+            place.text(1.0, -0.6 * share, "  0", fontsize=14.0, color="#444444", **where)
         bar.outline.set(linewidth=1.0, edgecolor="#444444")
         # Above the bar, where it cannot be taken for the name of the panel beside it.
         said = label or ("class, margin" if named == "margin" else fills.LABELS.get(named, named))  # no room for more
