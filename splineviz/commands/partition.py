@@ -119,7 +119,7 @@ def _picture(
         ax = figure.add_subplot(xlabel="u", ylabel="v")
         image = draw.regions(found, ax=ax, **look)
         draw.boundary(found, ax=ax)
-        draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors))
+        draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors), avoid=found.decision_boundary())
         if name not in fills.SCALELESS:
             bar = figure.colorbar(image, ax=ax, shrink=0.82, pad=0.02)
             bar.set_label(fills.LABELS.get(name, name))

@@ -292,7 +292,7 @@ def name_curves(ax: Axes, curves: Curves, size: float, *, lines: bool = True) ->
         return
     named: list[Artist] = []
     for name, label, color in curves:
-        wide, thick = (1.7 if lines else 0.8) * size, (0.55 if name in DASHED else 1.0) * 0.14 * size
+        wide, thick = (1.45 if lines else 0.7) * size, (0.55 if name in DASHED else 1.0) * 0.14 * size
         room = DrawingArea(wide, 0.8 * size, 0.0, 0.0)
         style: Any = line_of(name) if lines else "solid"
         room.add_artist(Line2D([0.0, wide], [0.36 * size] * 2, color=color, linewidth=thick, linestyle=style))
@@ -303,7 +303,7 @@ def name_curves(ax: Axes, curves: Curves, size: float, *, lines: bool = True) ->
     box = AnchoredOffsetbox(
         "lower right", pad=0.0, borderpad=0.0, frameon=False, bbox_to_anchor=(1.0, 1.0),
         bbox_transform=ax.transAxes + raised,
-        child=HPacker(children=named, align="baseline", pad=0.0, sep=0.45 * size),
+        child=HPacker(children=named, align="baseline", pad=0.0, sep=0.32 * size),
     )  # fmt: skip
     ax.add_artist(box)
 

@@ -33,7 +33,8 @@ def partition_png(partition: Partition) -> bytes:
     draw.boundary(partition, ax=ax)
     plane = partition.plane
     samples = list(plane.embed(plane.anchors_uv)) if len(plane.anchors_uv) else []
-    draw.anchors(plane, ax=ax, thumbnails=samples, star=14.0, size=34.0)
+    line = partition.decision_boundary()
+    draw.anchors(plane, ax=ax, thumbnails=samples, star=14.0, size=34.0, avoid=line)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()

@@ -149,6 +149,8 @@ def figure(
         paper = Paper(chosen, figsize=(wide, layout.height))
         look = {"cmap": cmap, "limits": limits, "edge_color": edge_color, "line_width": line_width}
         image: Any = None
+        # The boundaries of all panels, so that samples stand in the same places on each.
+        around = np.concatenate([partition.decision_boundary() for partition in panels]) if boundary and thumbnails else None
         for index, (partition, mask) in enumerate(zip(panels, masks, strict=True)):
             small = partition.num_regions <= VECTOR_REGIONS if vector is None else vector
             options = {**look, "fill": each[index], "vector": small, "edges": mask, "compact": compact}
@@ -160,7 +162,9 @@ def figure(
             paper.text(x, y, said[index], ha="right", va="top", color="#444444", fontsize=layout.sizes["foot"])
             if anchors:
                 star, size = min(4.5 * layout.side, 15.0), min(9.5 * layout.side, 36.0)
-                draw.anchors(partition.plane, ax=ax, thumbnails=thumbnails, labels=labels, star=star, size=size)
+                draw.anchors(
+                    partition.plane, ax=ax, thumbnails=thumbnails, labels=labels, star=star, size=size, avoid=around
+                )
             _zooms(paper, layout, index, ax, views, partition, options, boundary)
         if note:
             paper.text(0.04 / wide, 0.06 / layout.height, note, color="#444444", fontsize=layout.small)
