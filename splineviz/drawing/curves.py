@@ -88,7 +88,7 @@ class Chart:
 CHARTS = {
     "accuracy": Chart("accuracy", ACCURACY),
     "complexity": Chart("local complexity", COMPLEXITY, "{both}"),
-    "exact": Chart("units nearby, on the slice", SLICE, "{radius}"),
+    "exact": Chart("units nearby", SLICE, "{radius}"),
     "regions": Chart("regions", REGIONS),
     "migration": Chart("knots near", MIGRATION, "ratio to window", 1.0),
     "variation": Chart("gradient jumps near", VARIATION, "ratio to window", 1.0),
