@@ -39,6 +39,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib import colors as mpl_colors
+from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import MaxNLocator
 
 from splineviz.errors import DataError, FloatArray, IntArray
@@ -232,7 +233,8 @@ def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[floa
         first, count = int(fill == "layer"), int(getattr(norm, "N", 1)) - 1
         shown = range(first, first + count, max(-(-count // MOST_TICKS), 1))
         named = () if fill == "layer" else names  # names are those of classes
-        return [float(k) for k in shown], [named[k - first] if k - first < len(named) else str(k) for k in shown]
+        texts = [named[k - first] if k - first < len(named) else str(k) for k in shown]
+        return [float(k) for k in shown], [as_text(text) for text in texts]
     if isinstance(norm, mpl_colors.LogNorm):
         marks = log_ticks(low, high)
         return marks, [f"{mark:.4g}" if 1e-3 <= mark < 1e5 else f"{mark:.0e}" for mark in marks]
@@ -267,6 +269,17 @@ def _active(partition: Partition) -> FloatArray:
 
 
 # ---- values per face ---------------------------------------------------------------------------------
+
+
+def as_text(name: str) -> str:
+    """A name as matplotlib shows it: mathematics between dollar signs where it is some, else the signs themselves."""
+    if "$" not in name:
+        return name
+    try:
+        MathTextParser("path").parse(name)
+        return name
+    except (ValueError, RuntimeError):
+        return name.replace("$", r"\$")
 
 
 def face_classes(partition: Partition) -> npt.NDArray[np.int64]:
