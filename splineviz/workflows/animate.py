@@ -134,8 +134,7 @@ def animate(
         progress=progress and (lambda done, text: progress(measured + done * measured // len(shots), 2 * measured, text)),
     )  # fmt: skip
     summary, poster = _stills(folder, painter.table, shots[-1], look, opened.note, {**settings, "missing": tuple(unread)})
-    seen = _seen(results[-1], knots=edge_color != "none")
-    _words(folder, painter.table, fps, tween, fill, opened.note, seen)
+    _words(folder, painter.table, fps, tween, fill, opened.note, _seen(results[-1], knots=edge_color != "none"))
     frames = tuple(shot.path for shot in shots if shot.tween is None)
     asked = {"formats": formats, "fps": fps, "size": size, "tween": tween, "fill": fill, "limits": limits, "look": look}
     _seal(folder, [shot.path for shot in shots], asked | {"panels": list(panels)})
