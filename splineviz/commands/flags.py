@@ -123,10 +123,15 @@ def look_flags(one: argparse.ArgumentParser) -> Callable[..., Any]:
     flag = one.add_argument_group("look").add_argument
     flag("--fill", choices=choices.FILLS, default="slope", metavar="F",
          help=f"of {', '.join(choices.FILLS)} (default: slope)")  # fmt: skip
-    flag("--palette", dest="cmap", choices=choices.PALETTES, metavar="P",
-         help=f"{', '.join(choices.PALETTES)} (default: viridis; for classes colours that stay apart)")  # fmt: skip
+    flag("--palette", dest="cmap", metavar="P",
+         help=f"{', '.join(choices.PALETTES)}, or any of matplotlib's (default: viridis; for classes "
+              "colours that stay apart)")  # fmt: skip
+    flag("--limits", type=number, nargs=2, metavar=("LOW", "HIGH"),
+         help="of the colour scale (default: what holds the middle 98%% of the area)")  # fmt: skip
     flag("--color-knots", dest="edge_color", action="store_const", const="layer", default="black",
          help="knots in the colour of their layer, the first the darkest")  # fmt: skip
+    flag("--no-knots", action="store_true", help="fills and boundary, no knots")
+    flag("--boundary-only", action="store_true", help="the decision boundary on white, without fills and knots")
     return flag
 
 
@@ -197,6 +202,17 @@ def positive(text: str) -> float:
         value = float("nan")
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    return value
+
+
+def number(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
     return value
 
 

@@ -36,12 +36,37 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
 
 
 def look(options: Namespace) -> dict[str, Any]:
-    """How pictures look: all flags that are named as a field of `Look`."""
+    """How pictures look: all flags that are named as a field of `Look`, once they are found to go together."""
     from dataclasses import fields
 
     from splineviz.drawing.look import Look
 
-    return {field.name: getattr(options, field.name) for field in fields(Look) if hasattr(options, field.name)}
+    asked = {field.name: getattr(options, field.name) for field in fields(Look) if hasattr(options, field.name)}
+    asked["limits"] = None if options.limits is None else tuple(options.limits)
+    _check_look(options)
+    if options.no_knots or options.boundary_only:
+        asked["edge_color"] = "none"
+    return asked | ({"fill": "none"} if options.boundary_only else {})
+
+
+def _check_look(options: Namespace) -> None:
+    from splineviz.drawing import fills
+    from splineviz.errors import DataError
+
+    fill = "none" if options.boundary_only else options.fill
+    if options.edge_color == "layer" and (options.no_knots or options.boundary_only):
+        raise DataError("--color-knots: expected knots to colour, got --no-knots or --boundary-only beside it.")
+    if options.boundary_only and options.fill != "slope":
+        raise DataError(f"--boundary-only: expected no --fill beside it, got {options.fill}; --no-knots keeps the fill.")
+    if options.limits is not None:
+        low, high = options.limits
+        if fill not in fills.SCALED:
+            raise DataError(f"--limits: expected a fill with a scale ({', '.join(fills.SCALED)}), got {fill}.")
+        if not low < high or (fill in fills.LOGARITHMIC and low <= 0):
+            least = "0 < LOW" if fill in fills.LOGARITHMIC else "LOW"
+            raise DataError(f"--limits: expected {least} < HIGH for {fill}, got {low:g} {high:g}.")
+    if options.cmap is not None:
+        fills.palette(options.cmap)  # a wrong name is said now, not after all has been measured
 
 
 def may_replace(targets: Sequence[Path], default: Sequence[Path]) -> None:
