@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from splineviz import choices
 from splineviz.commands import flags, resolve
 
 DEFAULT = [Path("view.html")]
@@ -34,10 +35,10 @@ examples:
     flag("--classes", nargs="+", metavar="NAME", help="names of the outputs, in order (default: the run's, if it has some)")
     flag(
         "--fill",
-        choices=flags.EXPLORED,
+        choices=choices.EXPLORED,
         default="slope",
         metavar="F",
-        help=f"at first: {', '.join(flags.EXPLORED)} (default: slope)",
+        help=f"at first: {', '.join(choices.EXPLORED)} (default: slope)",
     )
 
 

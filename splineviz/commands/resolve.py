@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from splineviz.training.checkpoints import Checkpoint
     from splineviz.training.runs import Run
 
 
@@ -37,8 +36,37 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
 
 
 def look(options: Namespace) -> dict[str, Any]:
-    """How regions and knots are drawn, of the flags that `flags.look_flags` adds."""
-    return {"fill": options.fill, "cmap": options.palette, "edge_color": "layer" if options.color_knots else "black"}
+    """How pictures look: all flags that are named as a field of `Look`, once they are found to go together."""
+    from dataclasses import fields
+
+    from splineviz.drawing.look import Look
+
+    asked = {field.name: getattr(options, field.name) for field in fields(Look) if hasattr(options, field.name)}
+    asked["limits"] = None if options.limits is None else tuple(options.limits)
+    _check_look(options)
+    if options.no_knots or options.boundary_only:
+        asked["edge_color"] = "none"
+    return asked | ({"fill": "none"} if options.boundary_only else {})
+
+
+def _check_look(options: Namespace) -> None:
+    from splineviz.drawing import fills
+    from splineviz.errors import DataError
+
+    fill = "none" if options.boundary_only else options.fill
+    if options.edge_color == "layer" and (options.no_knots or options.boundary_only):
+        raise DataError("--color-knots: expected knots to colour, got --no-knots or --boundary-only beside it.")
+    if options.boundary_only and options.fill != "slope":
+        raise DataError(f"--boundary-only: expected no --fill beside it, got {options.fill}; --no-knots keeps the fill.")
+    if options.limits is not None:
+        low, high = options.limits
+        if fill not in fills.SCALED:
+            raise DataError(f"--limits: expected a fill with a scale ({', '.join(fills.SCALED)}), got {fill}.")
+        if not low < high or (fill in fills.LOGARITHMIC and low <= 0):
+            least = "0 < LOW" if fill in fills.LOGARITHMIC else "LOW"
+            raise DataError(f"--limits: expected {least} < HIGH for {fill}, got {low:g} {high:g}.")
+    if options.cmap is not None:
+        fills.palette(options.cmap)  # a wrong name is said now, not after all has been measured
 
 
 def may_replace(targets: Sequence[Path], default: Sequence[Path]) -> None:
@@ -68,18 +96,3 @@ def engine(options: Namespace) -> Iterator[int | Executor]:
     options.threads = options.threads or 1  # a Dask worker has as many jobs at a time as it has threads
     with executors.dask(options.scheduler) as executor:
         yield executor
-
-
-def at_step(run: Run, step: int | None) -> Checkpoint:
-    """The checkpoint of a step, the last one for None."""
-    from splineviz.errors import CheckpointError
-
-    if step is None:
-        return run.checkpoints[-1]
-    for checkpoint in run.checkpoints:
-        if checkpoint.step == step:
-            return checkpoint
-    near = min((checkpoint.step for checkpoint in run.checkpoints), key=lambda other: abs(other - step))
-    raise CheckpointError(
-        f"--step: expected the step of a checkpoint, got {step}; the nearest is {near}, see splineviz info."
-    )

@@ -1,7 +1,6 @@
 // asking: what is known about a region, as data (`factsOf`) and as the panel beside the picture (`describeRegion`).
-import { area, around, outputsAt } from "./complex.js";
+import { answersAt, area, around } from "./complex.js";
 import { make, press } from "./dom.js";
-import { classOf, marginOf } from "./follow.js";
 import { pictureAt } from "./overlay.js";
 import { MEANINGS, className, formatNumber, layerName } from "./words.js";
 
@@ -26,14 +25,13 @@ export function factsOf(view, f, x, y) {
       of = each ? part.layers[row + 1] - part.layers[row] : part.layers[layers];
     active.push({ layer: each ? row : -1, on: on < 0 ? null : on, of });
   }
-  const outputs = outputsAt(part, f, x, y),
-    c = outputs.length ? classOf(outputs) : part.classes[f];
+  const { class: c, margin, outputs } = answersAt(part, f, x, y);
   return {
     region: f,
     step: meta.steps[view.index],
     class: c,
     class_name: className(meta, c, part.channels),
-    margin: marginOf(outputs) ?? part.margins[f],
+    margin,
     area: area(part, f),
     slope: part.slopes[f],
     units,

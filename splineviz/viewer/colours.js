@@ -24,14 +24,17 @@ function put(into, f, shade) {
   into[4 * f + 2] = shade[2];
 }
 
-/** On a logarithmic scale; without a scale (no value is positive) all have the lowest colour.
- * @param {ArrayLike<number>} values @param {Limits} limits @param {number[][]} palette @param {Uint8Array} into */
-function scaled(values, limits, palette, into) {
+/**
+ * On a logarithmic scale, where 0 has no place but a colour of its own.
+ * @param {ArrayLike<number>} values @param {Limits} limits @param {number[][]} palette @param {number[]} zero
+ * @param {Uint8Array} into
+ */
+function scaled(values, limits, palette, zero, into) {
   const [a, b] = limits ? limits.map(Math.log) : [0, 1],
     last = palette.length - 1;
   for (let f = 0; f < values.length; f++) {
     const t = values[f] > 0 && limits ? clamp((Math.log(values[f]) - a) / (b - a)) : 0;
-    put(into, f, palette[Math.min(last, Math.floor(t * palette.length))]);
+    put(into, f, values[f] === 0 ? zero : palette[Math.min(last, Math.floor(t * palette.length))]);
   }
 }
 
@@ -57,7 +60,7 @@ function byClass(part, fill, meta, into) {
   const classes = meta.class_colors.map(hexBytes),
     limits = meta.limits.margin,
     [low, high] = limits ? limits.map(Math.log) : [0, 1];
-  for (let f = 0; f < part.faces; f++) {
+  for (let f = 0; f < part.classes.length; f++) {
     const share = limits && part.margins[f] > 0 ? clamp((Math.log(part.margins[f]) - low) / (high - low)) : 0,
       strength = fill === "class" ? 1 : 0.2 + 0.8 * share;
     const shade = classes[part.classes[f] % classes.length];
@@ -65,15 +68,20 @@ function byClass(part, fill, meta, into) {
   }
 }
 
-/** Four bytes a face. @param {Part} part @param {string} fill @param {Meta} meta @returns {Uint8Array} */
-export function colourFaces(part, fill, meta) {
-  const into = new Uint8Array(4 * part.faces).fill(255),
-    palette = meta.palette.map(hexBytes);
-  if (fill === "slope") scaled(part.slopes, meta.limits.slope, palette, into);
+/**
+ * Four bytes a face, and for the parts of one class that lie over faces where classes matter (`parted`).
+ * @param {Part} part @param {string} fill @param {Meta} meta @param {boolean} [parted] @returns {Uint8Array}
+ */
+export function colourFaces(part, fill, meta, parted = false) {
+  const own = fill === "class" || fill === "margin",
+    into = new Uint8Array(4 * (own || parted ? part.classes.length : part.faces)).fill(255),
+    palette = meta.palette.map(hexBytes),
+    zero = hexBytes(meta.zero);
+  if (fill === "slope") scaled(part.slopes, meta.limits.slope, palette, zero, into);
   else if (fill === "area") {
     const areas = new Float64Array(part.faces);
     for (let f = 0; f < part.faces; f++) areas[f] = area(part, f);
-    scaled(areas, meta.limits.area, palette, into);
+    scaled(areas, meta.limits.area, palette, zero, into);
   } else if (fill === "layer") {
     const born = bornIn(part),
       shades = meta.layer_colors.map(hexBytes);
@@ -81,6 +89,11 @@ export function colourFaces(part, fill, meta) {
   } else if (fill === "hash") {
     for (let f = 0; f < part.faces; f++) put(into, f, patternShade(part.patterns[f]));
   } else byClass(part, fill, meta, into);
+  if (own) return into;
+  for (let p = part.faces; 4 * p < into.length; p++) {
+    const f = part.owner[p - part.faces];
+    put(into, p, into.subarray(4 * f, 4 * f + 3));
+  }
   return into;
 }
 

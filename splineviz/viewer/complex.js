@@ -149,6 +149,80 @@ export function outputsAt(part, f, px, py) {
   });
 }
 
+/** Corners x, y one after the other of a part of one class; part n >= faces lies over its face.
+ * @param {Part} part @param {number} p @returns {number[]} */
+export function partPlaces(part, p) {
+  const { faces, vertices, x, y, addedX, addedY } = part,
+    over = p >= faces,
+    ids = over ? part.partCorners : part.corners,
+    offsets = over ? part.partOffsets : part.offsets,
+    n = over ? p - faces : p,
+    out = [];
+  for (let k = offsets[n]; k < offsets[n + 1]; k++) {
+    const v = ids[k];
+    if (v < vertices) out.push(x[v], y[v]);
+    else out.push(addedX[v - vertices], addedY[v - vertices]);
+  }
+  return out;
+}
+
+/** The part of face f that holds a point: one of those over it, or else its own.
+ * @param {Part} part @param {number} f @param {number} px @param {number} py */
+export function partAt(part, f, px, py) {
+  for (let n = part.partStart[f]; n < part.partStart[f + 1]; n++) {
+    const places = partPlaces(part, part.faces + n),
+      size = places.length;
+    let inside = true;
+    for (let i = 0; i < size && inside; i += 2) {
+      const [ax, ay, bx, by] = [places[i], places[i + 1], places[(i + 2) % size], places[(i + 3) % size]];
+      inside = turn(ax, ay, bx, by, px, py) >= 0;
+    }
+    if (inside) return part.faces + n;
+  }
+  return f;
+}
+
+/** The face of a part. @param {Part} part @param {number} p */
+export const ownerOf = (part, p) => (p < part.faces ? p : part.owner[p - part.faces]);
+
+/**
+ * The margin of part p at a point: from the outputs there, or the least of the leads that came in their place.
+ * @param {Part} part @param {number} p @param {number} px @param {number} py @param {number[]} outputs
+ */
+export function marginAt(part, p, px, py, outputs) {
+  const c = part.classes[p];
+  if (outputs.length === 1) return Math.abs(outputs[0]);
+  if (outputs.length) return Math.max(0, outputs[c] - Math.max(...outputs.filter((_, i) => i !== c)));
+  const rows = part.leads.length / 3,
+    places = partPlaces(part, ownerOf(part, p));
+  let cx = 0,
+    cy = 0,
+    least = Infinity;
+  for (let i = 0; i < places.length; i += 2) {
+    cx += (2 * places[i]) / places.length;
+    cy += (2 * places[i + 1]) / places.length;
+  }
+  for (let r = part.leadOffsets[p]; r < part.leadOffsets[p + 1]; r++) {
+    const lead = part.leads[r] + part.leads[rows + r] * (px - cx) + part.leads[2 * rows + r] * (py - cy);
+    least = Math.min(least, lead);
+  }
+  return Math.max(0, least);
+}
+
+/**
+ * Class, margin and outputs at a point of a face. Levels are rounded: within that, the outputs are those of the part's
+ * class, whose rim is exact.
+ * @param {Part} part @param {number} f @param {number} px @param {number} py
+ */
+export function answersAt(part, f, px, py) {
+  const p = partAt(part, f, px, py),
+    c = part.classes[p],
+    outputs = outputsAt(part, f, px, py);
+  if (outputs.length === 1) outputs[0] = c ? Math.max(outputs[0], 0) : Math.min(outputs[0], 0);
+  else if (outputs.length) outputs[c] = Math.max(...outputs);
+  return { class: c, margin: marginAt(part, p, px, py, outputs), outputs };
+}
+
 /**
  * Faces that meet the rectangle of half sides rx, ry round (cx, cy), from the one at its middle outwards; null when
  * there are more than `most`.

@@ -139,8 +139,9 @@ export class Curves {
 
   /** @param {CanvasRenderingContext2D} pen @param {(i: number) => number} px @param {(v: number) => number} py */
   drawLines(pen, px, py) {
-    for (const { color, values } of this.panel.curves) {
+    for (const { color, dash, values } of this.panel.curves) {
       pen.strokeStyle = pen.fillStyle = this.shade(color);
+      pen.setLineDash(dash ?? []);
       pen.lineWidth = 2;
       pen.beginPath();
       let down = false;
@@ -155,6 +156,7 @@ export class Curves {
         down = true;
       });
       pen.stroke();
+      pen.setLineDash([]);
       for (const i of [this.index, this.hover]) {
         const value = values[i];
         if (value === null || value === undefined || (this.panel.logarithmic && value <= 0)) continue;
@@ -192,9 +194,18 @@ export class Curves {
         text = i < 0 ? curve.label : named + (value === null ? "–" : formatNumber(value));
       const wide = pen.measureText(text).width;
       if (right - wide < least) break;
-      pen.fillStyle = this.shade(curve.color);
+      pen.fillStyle = ink; // a line beside it has the curve's colour, which need not be readable as text
       pen.fillText(text, right, 9);
-      right -= wide + 10;
+      right -= wide + 4;
+      pen.strokeStyle = this.shade(curve.color);
+      pen.lineWidth = 2;
+      pen.setLineDash(curve.dash ?? []);
+      pen.beginPath();
+      pen.moveTo(right - 16, 9);
+      pen.lineTo(right, 9);
+      pen.stroke();
+      pen.setLineDash([]);
+      right -= 26;
     }
   }
 }

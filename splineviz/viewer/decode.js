@@ -80,7 +80,8 @@ export function unpack(bytes) {
   for (let f = 0; f < head.faces; f++) offsets[f + 1] = offsets[f] + columns.counts[f];
   const active = head.columns.find((/** @type {string[]} */ [name]) => name === "active");
   addUp(columns.active, head.active, head.faces, 256 ** (active?.[2] ?? 1));
-  const xy = places(columns.vertices);
+  const xy = places(columns.vertices),
+    added = places(columns.places);
   return {
     ...head,
     offsets,
@@ -96,7 +97,28 @@ export function unpack(bytes) {
     activeUnits: columns.active,
     boundary: places(columns.boundary),
     edgeCount: head.edges,
+    addedX: added.slice(0, head.places),
+    addedY: added.slice(head.places),
+    ...partsOf(columns, head.faces),
   };
+}
+
+/**
+ * Parts of one class: the first `faces` are the faces' own, the others lie over them, partStart[face] .. of `owner`.
+ * @param {Record<string, Numbers>} columns @param {number} faces
+ */
+function partsOf({ owner, partcounts, partcorners, leadcounts, leads }, faces) {
+  const partOffsets = new Uint32Array(owner.length + 1),
+    partStart = new Uint32Array(faces + 1),
+    leadOffsets = new Uint32Array(leadcounts.length + 1);
+  for (let n = 0; n < owner.length; n++) {
+    partOffsets[n + 1] = partOffsets[n] + partcounts[n];
+    partStart[owner[n] + 1]++;
+  }
+  for (let f = 0; f < faces; f++) partStart[f + 1] += partStart[f];
+  for (let p = 0; p < leadcounts.length; p++) leadOffsets[p + 1] = leadOffsets[p] + leadcounts[p];
+  const numbers = new Float32Array(Uint32Array.from(leads).buffer);
+  return { owner, partOffsets, partStart, partCorners: partcorners, leadOffsets, leads: numbers };
 }
 
 /**

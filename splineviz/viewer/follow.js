@@ -1,5 +1,5 @@
 // follow: what one input, and one unit's knot, are at a step. Runs in the decoder (worker.js), step by step.
-import { area, locate, outputsAt, within } from "./complex.js";
+import { answersAt, area, locate, within } from "./complex.js";
 
 /** Half side, in half sides of the window, of the square in which knots round a pinned input are counted. */
 export const NEARBY = 0.1;
@@ -19,18 +19,6 @@ export function densityAt(part, px, py) {
   const wide = Math.min(1, px + NEARBY) - Math.max(-1, px - NEARBY),
     high = Math.min(1, py + NEARBY) - Math.max(-1, py - NEARBY);
   return wide > 0 && high > 0 ? length / (wide * high) / half : null;
-}
-
-/** The largest output less the second; of one output, its magnitude. @param {number[]} outputs */
-export function marginOf(outputs) {
-  if (outputs.length < 2) return outputs.length ? Math.abs(outputs[0]) : null;
-  const [first, second] = [...outputs].sort((a, b) => b - a);
-  return first - second;
-}
-
-/** The class of outputs, as Python's argmax has it; of one output, whether it is positive. @param {number[]} outputs */
-export function classOf(outputs) {
-  return outputs.length === 1 ? Number(outputs[0] > 0) : outputs.indexOf(Math.max(...outputs));
 }
 
 /** Segments (flat u0, v0, u1, v1 in plane coordinates) of a unit's knot. @param {Part} part @param {number} unit */
@@ -56,15 +44,12 @@ export function follow(part, place, unit) {
   if (region < 0) {
     return { region, class: -1, margin: null, area: null, slope: null, density: null, outputs: [], knot };
   }
-  const outputs = outputsAt(part, region, px, py);
   return {
     region,
-    class: outputs.length ? classOf(outputs) : part.classes[region],
-    margin: marginOf(outputs),
+    ...answersAt(part, region, px, py),
     area: area(part, region),
     slope: part.slopes[region],
     density: densityAt(part, px, py),
-    outputs,
     knot,
   };
 }

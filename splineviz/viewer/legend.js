@@ -62,7 +62,9 @@ function fillLegend(made, view) {
     const limits = meta.limits[fill],
       words = fill === "slope" ? "slope norm" : "area";
     if (!limits) return [made("span", {}, `${words}: 0 in every region`)];
-    return scale(made, [formatNumber(limits[0]), formatNumber(limits[1])], meta.palette, words);
+    const zero = fill === "slope" && view.part?.slopes.includes(0);
+    const none = zero ? [swatches(made, [[0, "0", meta.zero]], new Set(), null)] : [];
+    return [...scale(made, [formatNumber(limits[0]), formatNumber(limits[1])], meta.palette, words), ...none];
   }
   if (fill === "hash") return [made("span", {}, "a colour a pattern, the same at every step")];
   if (fill === "layer") {

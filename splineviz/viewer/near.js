@@ -1,5 +1,5 @@
 // near: the shapes of few faces in view, re-centred and clipped in double precision, so that no zoom is too deep.
-import { clip } from "./complex.js";
+import { clip, partPlaces } from "./complex.js";
 
 /** Coordinates beyond this many half views are clipped: graphics processors cut far points coarsely. */
 const FAR = 4;
@@ -31,6 +31,11 @@ export function gather(part, faces, camera, rx, ry, colours) {
       if (line.length === 4) lines[l].push(...line);
     }
     fan(trimmed(points), colours.subarray(4 * f, 4 * f + 3), fills, tints);
+    if (colours.length === 4 * part.faces) continue;
+    for (let p = part.faces + part.partStart[f]; p < part.faces + part.partStart[f + 1]; p++) {
+      const shape = partPlaces(part, p).map((value, i) => (i % 2 ? (value - camera.y) / ry : (value - camera.x) / rx));
+      fan(trimmed(shape), colours.subarray(4 * p, 4 * p + 3), fills, tints);
+    }
   }
   return { fills: new Float32Array(fills), tints: new Uint8Array(tints), lines };
 }

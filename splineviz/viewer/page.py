@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_hex
 
+from splineviz import choices
 from splineviz.drawing import curves, fills, previews
 from splineviz.drawing.anchors import thumbnail
 from splineviz.errors import DataError, PartitionError
@@ -44,7 +45,7 @@ MODULES = (
 )  # fmt: skip
 """The front end's modules, those that are imported first."""
 
-FILLS = ("slope", "class", "margin", "layer", "area", "hash")
+FILLS = choices.EXPLORED
 """What the regions can show."""
 OUTPUTS_BUDGET = 2_000_000
 """Most regions, of all steps together, with which the network's outputs travel along (20 bytes a region for ten classes)."""
@@ -173,7 +174,7 @@ def _figure(folder: Path, film: Mapping[str, Any]) -> str:
 
 def pack_step(partition: Partition, *, outputs: bool) -> bytes:
     """One step for the page, see `packing`."""
-    return packing.pack(partition, fills.face_classes(partition), fills.face_margins(partition), outputs=outputs)
+    return packing.pack(partition, outputs=outputs)
 
 
 def take_outputs(source: Source) -> bool:
@@ -203,6 +204,7 @@ def describe(source: Source, *, fill: str, visit: Callable[[int, Partition], Non
         "start": len(source.steps) - 1,
         "fill": fill,
         "limits": {name: _limits(np.concatenate(found)) for name, found in values.items()},
+        "zero": to_hex(fills.ZERO_COLOR),
         "palette": [to_hex(fills.CMAP(i)) for i in range(256)],
         "class_colors": list(fills.CLASS_COLORS),
         "class_names": list(source.classes),
@@ -252,7 +254,7 @@ def _pixels(x: Any, shape: tuple[int, ...]) -> Any:
 
 MIGRATION = (
     ("knot_ratio_boundary", "boundary", curves.LENGTH[0][2]),
-    ("knot_ratio_anchors", "anchors", curves.RANDOM),
+    ("knot_ratio_anchors", "anchors", curves.TRAIN),
 )
 """Knots per area near the decision boundary and the anchors, over those of the whole window."""
 
@@ -269,13 +271,19 @@ def _panels(table: Sequence[Row]) -> list[dict[str, Any]]:
     panels = []
     for title, note, chosen, sliced in kinds:
         lines = [
-            {"label": label, "color": color, "values": [_number(row.get(name)) for row in table]}
+            {"label": label, "color": color, "dash": _dash(name), "values": [_number(row.get(name)) for row in table]}
             for name, label, color in (curves.present(table, chosen) if table else ())
         ]
         if lines:
             share = title == "accuracy"
             panels.append({"title": title, "note": note, "curves": lines, "share": share, "slice": sliced})
     return panels
+
+
+def _dash(name: str) -> list[float]:
+    """A curve's line as a canvas draws it, in pixels: empty for a solid one."""
+    style = curves.line_of(name)
+    return [] if isinstance(style, str) else [round(2.0 * length, 1) for length in style[1]]
 
 
 def _number(value: float | None) -> float | None:

@@ -65,16 +65,17 @@ export class Painter {
       this.held.set(part, found);
       return found;
     }
-    const triangles = part.corners.length - 2 * part.faces,
+    const own = part.corners.length - 2 * part.faces, // parts over faces come last, so they are seen
+      triangles = own + part.partCorners.length - 2 * part.owner.length,
       { items, starts, length } = knotItems(part),
       { gl } = this;
     const whole = (/** @type {any} */ data, /** @type {number} */ count) =>
       texture(gl, gl.RGBA32UI, gl.RGBA_INTEGER, gl.UNSIGNED_INT, (size) => padded(data, size), 4, count);
     const held = {
-      places: texture(gl, gl.RGBA32F, gl.RGBA, gl.FLOAT, (size) => pairs(part, size), 4, part.vertices),
+      places: texture(gl, gl.RGBA32F, gl.RGBA, gl.FLOAT, (size) => pairs(part, size), 4, part.vertices + part.places),
       fans: whole(fans(part, triangles), triangles),
       knots: whole(items, starts[starts.length - 1]),
-      triangles, starts, length, shades: null, shown: null,
+      own, triangles, starts, length, shades: null, shown: null,
     }; // prettier-ignore
     this.held.set(part, held);
     for (const old of this.held.keys()) {
@@ -101,7 +102,16 @@ export class Painter {
     if (held.shown === wanted) return held;
     gl.deleteTexture(held.shades);
     held.shown = wanted;
-    held.shades = texture(gl, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, (size) => padded(wanted, size), 4, part.faces);
+    held.shades = texture(
+      gl,
+      gl.RGBA8,
+      gl.RGBA,
+      gl.UNSIGNED_BYTE,
+      (size) => padded(wanted, size),
+      4,
+      wanted.length / 4,
+    );
+    held.seen = wanted.length > 4 * part.faces ? held.triangles : held.own;
     return held;
   }
 
@@ -167,7 +177,7 @@ export class Painter {
     gl.uniform1i(at("corners"), 3);
     gl.uniform1i(at("start"), 0);
     gl.uniform4f(at("ink"), 0, 0, 0, 0);
-    if (!look.density) gl.drawArrays(gl.TRIANGLES, 0, 3 * held.triangles);
+    if (!look.density) gl.drawArrays(gl.TRIANGLES, 0, 3 * held.seen);
     if (!look.knots && !look.density) return;
     gl.activeTexture(gl.TEXTURE1);
     gl.bindTexture(gl.TEXTURE_2D, held.knots);
@@ -236,28 +246,38 @@ function padded(data, size) {
 }
 
 /** Every place as a float and what it leaves over. @param {Part} part @param {number} size */
-function pairs({ x, y, vertices }, size) {
+function pairs({ x, y, vertices, places, addedX, addedY }, size) {
   const data = new Float32Array(size);
-  for (let v = 0; v < vertices; v++) {
-    data[4 * v] = x[v];
-    data[4 * v + 1] = y[v];
-    data[4 * v + 2] = x[v] - data[4 * v];
-    data[4 * v + 3] = y[v] - data[4 * v + 1];
-  }
+  const put = (/** @type {number} */ v, /** @type {number} */ a, /** @type {number} */ b) => {
+    data[4 * v] = a;
+    data[4 * v + 1] = b;
+    data[4 * v + 2] = a - data[4 * v];
+    data[4 * v + 3] = b - data[4 * v + 1];
+  };
+  for (let v = 0; v < vertices; v++) put(v, x[v], y[v]);
+  for (let n = 0; n < places; n++) put(vertices + n, addedX[n], addedY[n]);
   return data;
 }
 
-/** Three corners and the face of each triangle. @param {Part} part @param {number} triangles */
-function fans({ corners, offsets, faces }, triangles) {
+/** Three corners and the face, or the part over faces, of each triangle. @param {Part} part @param {number} triangles */
+function fans({ corners, offsets, faces, partCorners, partOffsets, owner }, triangles) {
   const data = new Uint32Array(4 * triangles);
-  for (let f = 0, t = 0; f < faces; f++) {
-    for (let k = offsets[f] + 1; k + 1 < offsets[f + 1]; k++, t += 4) {
-      data[t] = corners[offsets[f]];
-      data[t + 1] = corners[k];
-      data[t + 2] = corners[k + 1];
-      data[t + 3] = f;
+  let t = 0;
+  const fan = (
+    /** @type {Numbers} */ ids,
+    /** @type {number} */ from,
+    /** @type {number} */ to,
+    /** @type {number} */ p,
+  ) => {
+    for (let k = from + 1; k + 1 < to; k++, t += 4) {
+      data[t] = ids[from];
+      data[t + 1] = ids[k];
+      data[t + 2] = ids[k + 1];
+      data[t + 3] = p;
     }
-  }
+  };
+  for (let f = 0; f < faces; f++) fan(corners, offsets[f], offsets[f + 1], f);
+  for (let n = 0; n < owner.length; n++) fan(partCorners, partOffsets[n], partOffsets[n + 1], faces + n);
   return data;
 }
 

@@ -1,5 +1,5 @@
 // plain: the same picture without WebGL2, by the 2D canvas alone; slower, and without the density of knots.
-import { visible } from "./complex.js";
+import { partPlaces, visible } from "./complex.js";
 import { coloursOf, opacity } from "./paint.js";
 import { pixelsOf } from "./camera.js";
 
@@ -9,7 +9,7 @@ import { pixelsOf } from "./camera.js";
  * @param {Look & {ink: number[][], ground: number[]}} look
  */
 export function paintPlainly(pen, { part, camera, left, width, height }, look) {
-  const { x, y, corners, offsets } = part,
+  const { x, y } = part,
     unit = pixelsOf(camera, width, height),
     colours = coloursOf(part);
   const px = (/** @type {number} */ v) => left + width / 2 + (x[v] - camera.x) * unit,
@@ -22,14 +22,21 @@ export function paintPlainly(pen, { part, camera, left, width, height }, look) {
   pen.fillStyle = shade(look.ground);
   pen.fillRect(left, 0, width, height);
   const few = visible(part, camera.x, camera.y, width / 2 / unit, height / 2 / unit, camera.face || 0, Infinity) ?? [];
-  for (const f of few) {
+  const fill = (/** @type {number} */ p) => {
+    const places = partPlaces(part, p);
     pen.beginPath();
-    for (let k = offsets[f]; k < offsets[f + 1]; k++) pen.lineTo(px(corners[k]), py(corners[k]));
+    for (let i = 0; i < places.length; i += 2) {
+      pen.lineTo(left + width / 2 + (places[i] - camera.x) * unit, height / 2 - (places[i + 1] - camera.y) * unit);
+    }
     pen.closePath();
-    pen.fillStyle = pen.strokeStyle = `rgb(${colours[4 * f]} ${colours[4 * f + 1]} ${colours[4 * f + 2]})`;
+    pen.fillStyle = pen.strokeStyle = `rgb(${colours[4 * p]} ${colours[4 * p + 1]} ${colours[4 * p + 2]})`;
     pen.fill();
     pen.lineWidth = 0.5; // closes the seams that smoothing leaves between neighbours
     pen.stroke();
+  };
+  few.forEach(fill);
+  for (const f of colours.length > 4 * part.faces ? few : []) {
+    for (let n = part.partStart[f]; n < part.partStart[f + 1]; n++) fill(part.faces + n);
   }
   if (look.knots) paintKnots(pen, part, few, look, px, py, width * height);
   pen.restore();

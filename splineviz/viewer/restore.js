@@ -110,13 +110,13 @@ function restorePatterns(part, { order, entered }) {
   const upper = new Uint32Array(faces),
     lower = new Uint32Array(faces),
     tops = new Float64Array(faces),
-    owner = part.owner;
+    faceOf = part.faceOf;
   for (let n = 0; n < order.length; n++) {
     const f = order[n],
       k = entered[f];
     if (k < 0) [upper[f], lower[f]] = part.seed;
     else {
-      const from = owner[k],
+      const from = faceOf[k],
         unit = units[sides[k]] - 1;
       upper[f] = upper[from] ^ words[2 * unit];
       lower[f] = lower[from] ^ words[2 * unit + 1];
@@ -128,11 +128,11 @@ function restorePatterns(part, { order, entered }) {
 
 /** Puts levels and patterns into a connected part. @param {any} part @returns {Part} */
 export function restore(part) {
-  const owner = new Uint32Array(part.corners.length);
-  for (let f = 0; f < part.faces; f++) owner.fill(f, part.offsets[f], part.offsets[f + 1]);
+  const faceOf = new Uint32Array(part.corners.length);
+  for (let f = 0; f < part.faces; f++) faceOf.fill(f, part.offsets[f], part.offsets[f + 1]);
   const walked = walk(part);
   part.levels = restoreOutputs(part, walked.order);
-  part.patterns = restorePatterns({ ...part, owner }, walked);
+  part.patterns = restorePatterns({ ...part, faceOf }, walked);
   delete part.residuals;
   delete part.tops;
   return part;

@@ -1,7 +1,7 @@
 // saving: the picture as PNG or SVG with its scale bar and its legend.
 import { coloursOf } from "./paint.js";
 import { panesOf } from "./comparing.js";
-import { clip, visible } from "./complex.js";
+import { clip, partPlaces, visible } from "./complex.js";
 import { pixelsOf, roundLength } from "./camera.js";
 import { save } from "./dom.js";
 import { formatNumber } from "./words.js";
@@ -96,6 +96,16 @@ export function savePNG(view) {
 const escaped = (/** @type {string} */ text) =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 
+/** Faces, and the parts over them where the colours are those of parts. @param {Part} part @param {number[]} faces
+ * @param {Uint8Array} colours */
+function partsOfFaces({ faces: count, partStart }, faces, colours) {
+  if (colours.length === 4 * count) return faces;
+  return faces.flatMap((f) => [
+    f,
+    ...Array.from({ length: partStart[f + 1] - partStart[f] }, (_, n) => count + partStart[f] + n),
+  ]);
+}
+
 /**
  * One step's regions, knots and boundary as vectors, cut at the view's rim.
  * @param {Explorer} view
@@ -116,18 +126,19 @@ function shapes(view, pane, faces) {
       .slice(0, 4)
       .map((value) => +value.toFixed(2));
   const knots = part.layers.slice(1).map(() => new Set());
+  for (const p of partsOfFaces(part, faces, colours)) {
+    const shape = clip(
+        partPlaces(part, p).map((value, i) => (i % 2 ? py(value) : px(value))),
+        reach,
+      ),
+      shade = `rgb(${colours[4 * p]},${colours[4 * p + 1]},${colours[4 * p + 2]})`,
+      points = shape.map((value) => value.toFixed(2)).join(" ");
+    if (points) out.push(`<polygon points="${points}" fill="${shade}" stroke="${shade}" stroke-width="0.4"/>`);
+  }
   for (const f of faces) {
-    const points = [];
-    for (let k = part.offsets[f]; k < part.offsets[f + 1]; k++) {
-      const v = part.corners[k],
-        e = part.sides[k];
-      points.push(px(part.x[v]), py(part.y[v]));
+    for (const e of part.sides.subarray(part.offsets[f], part.offsets[f + 1])) {
       if (part.layerOf[e] >= 0) knots[part.layerOf[e]].add(e);
     }
-    const shape = clip(points, reach).map((value) => value.toFixed(2)),
-      shade = `rgb(${colours[4 * f]},${colours[4 * f + 1]},${colours[4 * f + 2]})`;
-    if (shape.length)
-      out.push(`<polygon points="${shape.join(" ")}" fill="${shade}" stroke="${shade}" stroke-width="0.4"/>`);
   }
   knots.forEach((edges, l) => {
     if (!view.look.knots || !view.look.layers[l]) return;

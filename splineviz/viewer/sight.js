@@ -1,7 +1,7 @@
 // sight: what is seen and from where: the look, the filters, and the camera by hand. The half of the explorer without data.
 import { bornIn, colourFaces, pale } from "./colours.js";
 import { HOME, History, bounded, panned, toPlane, zoomed } from "./camera.js";
-import { visible } from "./complex.js";
+import { ownerOf, visible } from "./complex.js";
 import { paneAt } from "./comparing.js";
 import { make, rewrite } from "./dom.js";
 import { Elements, FILLS, TOOLS } from "./elements.js";
@@ -58,18 +58,18 @@ export class Sight extends Elements {
     const { part, only, onlyLayers, selection } = this,
       changes = this.comparing.changes;
     const paint = (/** @type {Part} */ of) => {
-      const colours = colourFaces(of, this.fill, this.meta);
+      const colours = colourFaces(of, this.fill, this.meta, only.size > 0);
       if (only.size) pale(colours, (f) => only.has(of.classes[f]));
       if (onlyLayers.size && this.fill === "layer") {
         const born = bornIn(of);
-        pale(colours, (f) => onlyLayers.has(born[f]));
+        pale(colours, (p) => onlyLayers.has(born[ownerOf(of, p)]));
       }
       return colours;
     };
     const colours = changes ? this.comparing.colour() : paint(part);
     if (this.comparing.part && !changes) shade(this.comparing.part, paint(this.comparing.part));
     const chosen = selection.chosen;
-    if (chosen) pale(colours, (f) => chosen[f] === 1);
+    if (chosen) pale(colours, (p) => chosen[ownerOf(part, p)] === 1);
     shade(part, colours);
     this.explain();
   }
@@ -130,8 +130,11 @@ export class Sight extends Elements {
     /** @type {Map<number, number>} */
     const counts = new Map(),
       count = (/** @type {number} */ c) => counts.set(c, (counts.get(c) ?? 0) + 1);
-    if (faces) for (const f of faces) count(part.classes[f]);
-    else part.classes.forEach(count);
+    if (!faces) part.classes.forEach(count);
+    for (const f of faces ?? []) {
+      count(part.classes[f]);
+      for (let n = part.partStart[f]; n < part.partStart[f + 1]; n++) count(part.classes[part.faces + n]);
+    }
     const all = part.channels || this.meta.class_names.length;
     if (all > 1 && all <= most) return { classes: Array.from({ length: all }, (_, c) => c), more: 0 };
     const sorted = [...counts].sort((a, b) => b[1] - a[1]).map(([c]) => c);

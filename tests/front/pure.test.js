@@ -4,8 +4,8 @@ import { test } from "node:test";
 import { History, bounded, panned, roundLength, toPixels, toPlane, zoomed } from "../../splineviz/viewer/camera.js";
 import { figureCommand, fromAddress, toAddress } from "../../splineviz/viewer/address.js";
 import { colourChanges, hexBytes, pale } from "../../splineviz/viewer/colours.js";
-import { clip, connect, locate, within } from "../../splineviz/viewer/complex.js";
-import { classOf, densityAt, marginOf } from "../../splineviz/viewer/follow.js";
+import { answersAt, clip, connect, locate, within } from "../../splineviz/viewer/complex.js";
+import { densityAt } from "../../splineviz/viewer/follow.js";
 import { rangeOf, stepPlaces } from "../../splineviz/viewer/curves.js";
 import { unitHashes, walk } from "../../splineviz/viewer/restore.js";
 import { classCounts, histogram, rimOf, tableOf } from "../../splineviz/viewer/selection.js";
@@ -81,9 +81,16 @@ test("what stayed is grey, what was born is not", () => {
   assert.deepEqual(hexBytes("#ff8000"), [255, 128, 0]);
 });
 
-test("classes and margins as Python has them", () => {
-  assert.deepEqual([classOf([1, 3, 3]), classOf([-1]), classOf([0.5])], [1, 0, 1]);
-  assert.deepEqual([marginOf([1, 5, 3]), marginOf([-4]), marginOf([])], [2, 4, null]);
+test("class and margin of a point are those of the part that holds it", () => {
+  // The left square is cut: its upper half is of class 3, which leads by 1 + y there.
+  const part = Object.assign(squares(), {
+    classes: Uint16Array.of(7, 2, 3), margins: Float32Array.of(3, 4, 1), owner: Uint16Array.of(0), partStart: Uint32Array.of(0, 1, 1),
+    partOffsets: Uint32Array.of(0, 4), partCorners: Uint16Array.of(6, 7, 4, 5), addedX: Float64Array.of(-1, 0),
+    addedY: Float64Array.of(0, 0), leadOffsets: Uint32Array.of(0, 1, 2, 3), leads: Float32Array.of(5, 6, 1, 0, 0, 0, 0, 0, 1),
+  });
+  assert.deepEqual(answersAt(part, 0, -0.5, 0.25), { class: 3, margin: 1.25, outputs: [] });
+  assert.deepEqual(answersAt(part, 0, -0.5, -0.25), { class: 7, margin: 5, outputs: [] });
+  assert.deepEqual(answersAt(part, 1, 0.5, 0.25), { class: 2, margin: 6, outputs: [] });
 });
 
 test("knots per area in a square that the window cuts", () => {

@@ -34,6 +34,16 @@ interface Part {
   sides: Uint32Array;
   across: Int32Array;
   layerOf: Int16Array;
+  /** Parts of one class over faces, see packing.py and `partsOf` of decode.js. */
+  places: number;
+  addedX: Float64Array;
+  addedY: Float64Array;
+  owner: Numbers;
+  partOffsets: Uint32Array;
+  partStart: Uint32Array;
+  partCorners: Numbers;
+  leadOffsets: Uint32Array;
+  leads: Float32Array;
 }
 type Numbers = Uint16Array | Uint32Array | Float64Array;
 
@@ -44,7 +54,7 @@ interface Panel {
   slice?: boolean;
   logarithmic?: boolean;
   stepped?: boolean;
-  curves: { label: string; color: string; values: (number | null)[] }[];
+  curves: { label: string; color: string; dash?: number[]; values: (number | null)[] }[];
 }
 interface Picture {
   height: number;
@@ -65,6 +75,7 @@ interface Meta {
   fill: string;
   limits: Record<string, Limits>;
   palette: string[];
+  zero: string;
   class_colors: string[];
   class_names: string[];
   layer_names: string[];

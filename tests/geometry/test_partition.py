@@ -15,7 +15,7 @@ from oracle import regions
 from torch import nn
 
 from splineviz.errors import PartitionError
-from splineviz.geometry.invariants import ARRAYS, polygon_area
+from splineviz.geometry.invariants import ARRAYS
 from splineviz.geometry.partition import Partition, Report
 from splineviz.geometry.plane import Plane
 from splineviz.regions.enumerate import partition
@@ -180,12 +180,6 @@ def test_check_passes_what_is_true_and_names_what_is_not(part: Partition) -> Non
         replace(part, face_vertices=ids).check()
 
 
-def test_polygon_area_is_signed_and_exact_far_away() -> None:
-    square = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-    assert polygon_area(square) == 1.0 and polygon_area(square[::-1]) == -1.0
-    assert polygon_area(square + 2.0**30) == 1.0
-
-
 def test_the_report_counts_what_double_precision_left_open() -> None:
     assert Report() == Report(0, 0, 0.0, 0.0)
     twins = partition(module(lines((1, 0.5, 0.7), (1, 0.5, 0.7 + 1e-16))), Plane(np.zeros(2), np.eye(2)), window=1.0)
@@ -213,3 +207,12 @@ def test_active_units_are_those_of_the_model_in_every_region() -> None:
 
 def test_a_partition_says_in_a_line_what_it_holds(part: Partition) -> None:
     assert repr(part).startswith(f"Partition({part.num_regions} regions, ") and len(repr(part)) < 100
+
+
+def test_the_same_slice_is_the_same_file(tmp_path: Path) -> None:
+    net = module(LAYERS)
+    for name in "ab":
+        found = partition(net, PLANE, window=2.0)
+        assert found.report.seconds > 0
+        found.save(tmp_path / f"{name}.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

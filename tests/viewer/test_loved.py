@@ -138,7 +138,7 @@ def test_pictures_are_saved_with_scale_and_legend(page: Any, folder: Path, tmp_p
     taken.value.save_as(tmp_path / "view.svg")
     root = ET.parse(tmp_path / "view.svg").getroot()
     name = "{http://www.w3.org/2000/svg}"
-    assert len(root.findall(f".//{name}polygon")) == partition_at(folder, LAST).num_regions
+    assert len(root.findall(f".//{name}polygon")) == len(partition_at(folder, LAST).classes().label)
     said = [text.text for text in root.findall(f".//{name}text")]
     assert "cat" in said and "dog" in said and any("step 524,288" in str(text) for text in said)
 
