@@ -71,7 +71,7 @@ def test_a_region_shows_its_neighbours_its_units_knots_and_its_class_alone(page:
     assert button.get_attribute("aria-pressed") == "true" and page.evaluate("explorer.under.toDataURL()") != before
     active = " · ".join(map(str, partition.active_units[face])) + " of 24"
     assert f"active units\n{active}" in page.locator(".sv-info").inner_text()
-    kind = page.evaluate("explorer.facts(...explorer.lastAsked).class")
+    kind = page.evaluate("explorer.facts(explorer.pinned, ...explorer.pinPlace()).class")
     page.locator(".sv-stage").focus()
     page.keyboard.press("c")
     settle(page, LAST)

@@ -63,7 +63,7 @@ def test_a_thousand_classes_show_those_in_view(browser: Any, tmp_path: Path) -> 
     partition = sv.partition(model, PLANE, window=2.0)
     page = opened(browser, partition, tmp_path, fill="class", classes=[f"kind {i}" for i in range(1000)])
     names = page.locator(".sv-legend li").all_inner_texts()
-    present = {f"kind {c}" for c in fills.face_classes(partition).tolist()}
+    present = {f"kind {c}" for c in partition.classes().label.tolist()}
     assert set(names) <= present
     assert len(names) == min(24, len(present))
     more = len(present) - 24
