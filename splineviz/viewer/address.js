@@ -78,13 +78,15 @@ export async function restoreState(view, state) {
  * A command that draws the view for print.
  * @param {State} state
  * @param {string} base the command, the run and its plane
+ * @param {{middle: number[], half: number}} window where the view's square reaches beyond it, all of it is drawn
  */
-export function figureCommand(state, base) {
+export function figureCommand(state, base, { middle, half }) {
   const { step, at, fill, show = [], versus } = state,
     steps = versus === undefined ? [step] : [versus, step];
   const words = [base, "--steps", ...steps, "--fill", fill];
   if (show.includes("coloured")) words.push("--color-knots");
-  if (at) words.push("--zoom", ...at);
+  const inside = at && Math.max(Math.abs(at[0] - middle[0]), Math.abs(at[1] - middle[1])) + at[2] <= half;
+  if (at && inside) words.push("--zoom", ...at);
   words.push("--out", "figure.pdf");
   return words.join(" ");
 }

@@ -182,6 +182,33 @@ export function partAt(part, f, px, py) {
   return f;
 }
 
+/**
+ * The parts of a face that meet the rectangle of half sides rx, ry round a point; its own where those over it
+ * leave some free.
+ * @param {Part} part @param {number} f @param {{x: number, y: number}} middle @param {number} rx @param {number} ry
+ */
+export function partsInView(part, f, { x, y }, rx, ry) {
+  const size = (/** @type {number} */ p) => {
+    const shape = clip(
+      partPlaces(part, p).map((value, i) => (i % 2 ? (value - y) / ry : (value - x) / rx)),
+      1,
+    );
+    let sum = 0;
+    for (let i = 2; i + 3 < shape.length; i += 2) {
+      sum += turn(shape[0], shape[1], shape[i], shape[i + 1], shape[i + 2], shape[i + 3]);
+    }
+    return sum;
+  };
+  const found = [];
+  let covered = 0;
+  for (let n = part.partStart[f]; n < part.partStart[f + 1]; n++) {
+    const share = size(part.faces + n);
+    if (share > 0) found.push(part.faces + n);
+    covered += share;
+  }
+  return covered < size(f) * (1 - 1e-9) ? [f, ...found] : found;
+}
+
 /** The face of a part. @param {Part} part @param {number} p */
 export const ownerOf = (part, p) => (p < part.faces ? p : part.owner[p - part.faces]);
 

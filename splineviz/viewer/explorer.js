@@ -333,7 +333,8 @@ export class Explorer extends Sight {
   }
 
   async copyCommand() {
-    const command = figureCommand(stateOf(this), this.meta.figure);
+    if (!this.part) return;
+    const command = figureCommand(stateOf(this), this.meta.figure, this.part);
     this.say((await copyText(command)) ? `copied: ${command}` : command);
   }
 

@@ -1,7 +1,7 @@
 // sight: what is seen and from where: the look, the filters, and the camera by hand. The half of the explorer without data.
 import { bornIn, colourFaces, pale } from "./colours.js";
 import { HOME, History, bounded, panned, toPlane, zoomed } from "./camera.js";
-import { ownerOf, visible } from "./complex.js";
+import { ownerOf, partsInView, visible } from "./complex.js";
 import { paneAt } from "./comparing.js";
 import { make, rewrite } from "./dom.js";
 import { Elements, FILLS, TOOLS } from "./elements.js";
@@ -131,10 +131,7 @@ export class Sight extends Elements {
     const counts = new Map(),
       count = (/** @type {number} */ c) => counts.set(c, (counts.get(c) ?? 0) + 1);
     if (!faces) part.classes.forEach(count);
-    for (const f of faces ?? []) {
-      count(part.classes[f]);
-      for (let n = part.partStart[f]; n < part.partStart[f + 1]; n++) count(part.classes[part.faces + n]);
-    }
+    for (const f of faces ?? []) partsInView(part, f, camera, rx, ry).forEach((p) => count(part.classes[p]));
     const all = part.channels || this.meta.class_names.length;
     if (all > 1 && all <= most) return { classes: Array.from({ length: all }, (_, c) => c), more: 0 };
     const sorted = [...counts].sort((a, b) => b[1] - a[1]).map(([c]) => c);

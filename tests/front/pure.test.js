@@ -69,7 +69,9 @@ test("an address holds every digit and refuses nonsense", () => {
 });
 
 test("a command draws the view", () => {
-  const command = figureCommand({ step: 9, at: [0, 1, 2], fill: "area", show: ["coloured"], versus: 3 }, "splineviz figure r");
+  const state = { step: 9, at: [0, 1, 2], fill: "area", show: ["coloured"], versus: 3 };
+  const command = figureCommand(state, "splineviz figure r", { middle: [0, 0], half: 3 });
+  assert.ok(!figureCommand(state, "splineviz figure r", { middle: [0, 0], half: 2.9 }).includes("--zoom"));
   assert.equal(command, "splineviz figure r --steps 3 9 --fill area --color-knots --zoom 0 1 2 --out figure.pdf");
 });
 
