@@ -24,6 +24,7 @@ from splineviz._kernels import bits, cutting, dissolving, lines
 from splineviz._kernels import edges as edge_kernels
 from splineviz._kernels import winners as winner_kernels
 from splineviz.blocks import Block, dissolve
+from splineviz.decisions import Decisions, EdgeCuts
 from splineviz.errors import FloatArray, IntArray
 from splineviz.ops import Program
 from splineviz.stages import Stage, on_slice, stages
@@ -39,9 +40,21 @@ FIRST_TURN = 48
 """Units that cut the window before it is shared out, where more than twice as many cross it."""
 
 
+BLURRED = 2.0**24
+"""Blur above which a vertex is placed exactly: a millionth of a millionth of the window's radius, times this many."""
+QUESTIONS = 1 << 16
+"""Room for questions that a block's faces ask in one round."""
+MOST_ROUNDS = 64
+"""Rounds of questions and answers; what is asked after that is left as the tolerance has it, and counted."""
+Words = npt.NDArray[np.uint64]
+
+
 @dataclass(frozen=True)
 class Cut:
-    """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs."""
+    """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs.
+
+    placed: new vertices whose place was computed exactly, as their values must be.
+    """
 
     old: int
     norm: FloatArray
@@ -54,6 +67,9 @@ class Cut:
     edge_lines: tuple[Any, ...]
     chord_lines: tuple[Any, ...]
     lost: IntArray
+    birth: npt.NDArray[np.int64]
+    blur: FloatArray
+    placed: npt.NDArray[np.int64]
 
 
 class Engine:
@@ -76,6 +92,7 @@ class Engine:
         self._turns: list[npt.NDArray[np.uint64]] = []
         self._scales: list[tuple[FloatArray, FloatArray]] = [(s.unit_scale, s.unit_offset) for s in self.stages]
         self._lock = threading.Lock()
+        self._decisions: Decisions | None = None
 
     def restart(self) -> None:
         """Forget the counts of a first try."""
@@ -86,12 +103,20 @@ class Engine:
         """Number of kink layers."""
         return len(self.program.layers)
 
-    def place(self, block: Block, origin: FloatArray, directions: FloatArray, centre: FloatArray) -> None:
+    def place(
+        self, block: Block, origin: FloatArray, directions: FloatArray, centre: FloatArray, corners: FloatArray | None = None
+    ) -> None:
         """Give a block the values of stage 0 at its vertices, whose uv (V, 2) are relative to `centre` (d,) on the slice.
 
-        origin and directions: see `stages.on_slice`; on a line (d = 1) only u counts.
+        origin and directions: see `stages.on_slice`; on a line (d = 1) only u counts. corners: (m, 2) points whose
+        differences from the centre are rounded: a vertex at such a difference stands for the point itself.
         """
         self._slice = origin, directions, centre
+        if self._decisions is None:
+            self._decisions = Decisions(self.program, origin, directions, centre)
+            radius = float(np.linalg.norm(block.uv, axis=1).max())
+            self._sharpness = 1.0 / (self.tolerance * radius) if self._decisions.open and radius > 0.0 else 0.0
+        block.birth, block.blur = self._decisions.corners(block.uv, corners), np.zeros(len(block.uv))
         stage = self.stages[0]
         maps, error = on_slice(stage, origin, directions, centre)
         uv = block.uv[:, : len(directions)]
@@ -183,6 +208,7 @@ class Engine:
             values, row_scale, live = self._next_values(block, cut, self.stages[block.layer + 1], keep)
         else:
             values, row_scale, live = self._same_values(block, cut)
+        self._refine(block.layer + last_turn, cut, keep, values, live)
         offsets, halves, face_hash = after.faces
         return Block(
             place=block.place,
@@ -200,6 +226,8 @@ class Engine:
             share=block.share,
             turn=0 if last_turn else block.turn + 1,
             winners=winners,
+            birth=cut.birth if keep is None else cut.birth[keep],
+            blur=cut.blur if keep is None else cut.blur[keep],
         )
 
     def cut(self, block: Block) -> Cut:
@@ -210,39 +238,93 @@ class Engine:
         is_round = self.lowered.rounds[layer] is not None
         if is_round:
             winner_kernels.clear_zeros(z, plus, minus)
-        if layer == 0 and self._turns:
-            plus &= self._turns[block.turn]
-            minus &= self._turns[block.turn]
-        cut_offsets = edge_kernels.count_cuts(block.edges, plus, minus)
-        cut_unit, cut_t, cut_size, cut_order, vertex_offsets = edge_kernels.cut_edges(
-            block.edges, plus, minus, z, *scales, cut_offsets
-        )
+        plus &= self._turn(block, plus.shape[1])
+        minus &= self._turn(block, plus.shape[1])
+        cuts = self._cut_edges(block, plus, minus)
         spare = len(block.edges) // 2
-        uv, *parents, edges, tag, key = edge_kernels.split_edges(
-            block.uv, block.edges, block.tag, block.key, layer,
-            cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spare, spare,
+        uv, blur, *parents, edges, tag, key = edge_kernels.split_edges(
+            block.uv, block.blur, block.edges, block.tag, block.key, layer, cuts.offsets, cuts.unit, cuts.t, cuts.order,
+            cuts.vertex_offsets, cuts.spread, self._sharpness, spare, spare,
         )  # fmt: skip
         # With hashes of units that are all 0, a face of a round hands on whose part it is.
         face_hash = np.arange(block.faces, dtype=np.uint64) if is_round else block.face_hash
-        uv, a, b, t, maker, edges, tag, offsets, halves, hashes, chords, lost, irregular = cutting.cut_faces(
-            block.face_offsets, block.face_halves, face_hash, block.edges, plus, minus, z, *scales,
-            self.unit_hashes[layer], int(self.unit_offsets[layer]), cut_offsets, cut_unit, cut_order, vertex_offsets,
-            uv, *parents, edges, tag,
-        )  # fmt: skip
+        decisions = self.decisions
+        known, answers = np.zeros(0, np.uint64), np.zeros(0)
+        questions = np.empty((QUESTIONS if decisions.open else 0, 4), np.int64)
+        for _ in range(MOST_ROUNDS):
+            cut_faces = cutting.cut_faces(
+                block.face_offsets, block.face_halves, face_hash, block.edges, plus, minus, z, *scales,
+                self.unit_hashes[layer], int(self.unit_offsets[layer]), cuts.offsets, cuts.unit, cuts.order,
+                cuts.vertex_offsets, uv, blur, *parents, edges, tag, self._sharpness, known, answers, questions,
+            )  # fmt: skip
+            asked = cut_faces[-2]
+            more, values = decisions.answers(questions[:asked], self._corners(block, questions[:asked, 0]), layer)
+            if not len(more):
+                break
+            known, answers = np.concatenate([known, more]), np.concatenate([answers, values])
+            order = np.argsort(known)
+            known, answers = known[order], answers[order]
+        uv, blur, a, b, t, maker, edges, tag, offsets, halves, hashes, chords, lost, irregular, _, made_zero = cut_faces
+        birth = decisions.born(layer, a, b, maker, block.birth)
+        placed = self._placed(birth, blur, uv, len(z))
         with self._lock:
             self.irregular += irregular
+            self.near_zero += made_zero
         whole_key = np.zeros(len(edges), np.uint64)
-        known = min(len(key), len(edges))
-        whole_key[:known] = key[:known]
-        fresh = int(vertex_offsets[-1])
+        known_keys = min(len(key), len(edges))
+        whole_key[:known_keys] = key[:known_keys]
+        fresh = int(cuts.vertex_offsets[-1])
         targets = np.arange(len(z), len(z) + fresh, dtype=np.int32)
         starts, ends = np.ascontiguousarray(block.edges[:, 0]), np.ascontiguousarray(block.edges[:, 1])
-        edge_lines = (starts, ends, cut_offsets, cut_t, cut_unit, cut_size, vertex_offsets, t[:fresh], targets)
+        edge_lines = (starts, ends, cuts.offsets, cuts.t, cuts.unit, cuts.size, cuts.vertex_offsets, t[:fresh], targets)
         parents, faces = (a, b, t, maker), (offsets, halves, hashes)
-        return Cut(len(z), norm, uv, parents, edges, tag, whole_key, faces, edge_lines, chords, lost)
+        return Cut(
+            len(z), norm, uv, parents, edges, tag, whole_key, faces, edge_lines, chords, lost, birth, blur, placed
+        )  # fmt: skip
+
+    @property
+    def decisions(self) -> Decisions:
+        """What decides where double precision cannot; there is one as soon as a block was placed."""
+        assert self._decisions is not None
+        return self._decisions
+
+    def _cut_edges(self, block: Block, plus: Words, minus: Words) -> EdgeCuts:
+        """The cuts of the block's edges, in an order that is decided exactly where it is in doubt."""
+        offsets = edge_kernels.count_cuts(block.edges, plus, minus)
+        unit, t, size, order, vertex_offsets, spread, shared = edge_kernels.cut_edges(
+            block.edges, plus, minus, block.values, *self._scales_at(block), offsets
+        )
+        cuts = EdgeCuts(offsets, unit, t, size, order, vertex_offsets, spread)
+        left = self.decisions.edges(cuts, shared, block.edges, block.birth, block.layer)
+        if left:
+            with self._lock:
+                self.near_zero += left
+        return cuts
+
+    def _corners(self, block: Block, faces: IntArray) -> list[npt.NDArray[np.int64]]:
+        """Births of the corners of some of a block's faces."""
+        loops = [block.face_halves[block.face_offsets[f] : block.face_offsets[f + 1]] for f in faces]
+        return [block.birth[block.edges[halves >> 1, halves & 1]] for halves in loops]
+
+    def _placed(self, birth: npt.NDArray[np.int64], blur: FloatArray, uv: FloatArray, old: int) -> npt.NDArray[np.int64]:
+        """Move the new vertices whose place is too blurred to where they are, and say which."""
+        far = old + np.flatnonzero(blur[old:] > BLURRED)
+        if not len(far):
+            return far
+        told, places = self.decisions.places(birth[far])
+        uv[far[told]], blur[far[told]] = places[told], 0.0
+        with self._lock:
+            self.near_zero += int((~told).sum())
+        return far[told]
 
     def _scales_at(self, block: Block) -> tuple[FloatArray, FloatArray, FloatArray, float]:
         return (block.row_scale, *self._scales[block.layer], self.tolerance)
+
+    def _turn(self, block: Block, words: int) -> Words:
+        """The units that are cut in the block's turn, packed."""
+        if block.layer == 0 and self._turns:
+            return self._turns[block.turn]
+        return np.full(words, ~np.uint64(0))
 
     def _signs(self, block: Block) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], FloatArray]:
         """Packed signs of the block's values, and the norm of each row in units of the typical sizes."""
@@ -253,10 +335,12 @@ class Engine:
         following = self.stages[layer + 1]
         off = self.program.layers[layer].kinks.slopes[0] == 0.0
         inverse_size = following.inverse_size[following.source]
-        near_zero = bits.sign_bits(z, *self._scales_at(block), inverse_size, off, plus, minus, norm)
-        if layer > 0 or not self._turns or block.turn == 0:
+        _, zeros = bits.sign_bits(z, *self._scales_at(block), inverse_size, off, plus, minus, norm)
+        if zeros:
+            limit = self.tolerance * (block.row_scale.max() * self._scales[layer][0] + self._scales[layer][1])
+            left = self.decisions.signs(block.birth, layer, z, limit, plus, minus, self._turn(block, words))
             with self._lock:
-                self.near_zero += near_zero
+                self.near_zero += left
         return plus, minus, norm
 
     # ---- rounds of a tournament ----------------------------------------------------------------------
@@ -327,13 +411,14 @@ class Engine:
                 lines.propagate(*line, high - low, stage.columns, values)
             if len(cut.lost):
                 values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
-            return values, scale, {}
+            return values, scale * np.maximum(cut.blur, 1.0), {}
         live = {register: _widened(tensor, cut) for register, tensor in self._live(block, stage).items()}
         kink_input = self._kink_input(stage)
         live[kink_input].reshape(len(values), -1)[np.arange(cut.old, len(values)), maker] = 0.0
         for register, size in stage.inverse_size.items():
             if register != stage.source:
                 scale += np.linalg.norm(live[register].reshape(len(values), -1) * size, axis=1)
+        scale *= np.maximum(cut.blur, 1.0)
         if keep is not None:
             live, scale, values = {r: tensor[keep] for r, tensor in live.items()}, scale[keep], values[: len(keep)]
         return values, scale, stage.run(live, values)
@@ -343,7 +428,22 @@ class Engine:
         scale = np.empty(len(cut.uv))
         scale[: cut.old] = block.row_scale
         lines.larger_scale(scale, cut.old, *cut.parents[:2])
+        scale *= np.maximum(cut.blur, 1.0)
         return _widened(block.values, cut), scale, {r: _widened(tensor, cut) for r, tensor in block.live.items()}
+
+    def _refine(
+        self, layer: int, cut: Cut, keep: IntArray | None, values: FloatArray, live: Mapping[int, FloatArray]
+    ) -> None:
+        """Values at the vertices that were placed exactly."""
+        if not len(cut.placed):
+            return
+        rows = cut.placed if keep is None else np.flatnonzero(np.isin(keep, cut.placed))
+        birth = cut.birth if keep is None else cut.birth[keep]
+        for row, told in zip(rows, self.decisions.values(birth[rows], layer), strict=True):
+            if told is not None:
+                values[row] = told[0]
+                for register, tensor in live.items():
+                    tensor[row] = told[1][register].reshape(tensor.shape[1:])
 
     def _kink_input(self, stage: Stage) -> int:
         assert stage.before is not None
