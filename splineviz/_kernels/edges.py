@@ -127,8 +127,9 @@ def split_edges(
 ):  # fmt: skip
     """New vertices and sub-edges of all cut edges, in arrays with room for more (the faces' own).
 
-    Returns uv and blur of all vertices, parents (a, b), t and unit of the new ones, and edges, tag, key of all edges. blur is
-    how far off a vertex may be, times sharpness. A seam edge (key != 0) hands each sub-edge a key that depends on its own key, the layer, its place and the units that cut it alone.
+    Returns uv and blur of all vertices, parents (a, b), t and unit of the new ones, and edges, tag, key of all edges. blur:
+    how far off a vertex may be, times sharpness. A seam edge (key != 0) hands each sub-edge a key that depends on its own
+    key, the layer, its place and the units that cut it alone.
     """
     old_vertices, old_edges = len(uv), len(edges)
     fresh = vertex_offsets[-1]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -17,10 +16,10 @@ def add(commands: Any) -> None:
 
 def run(options: Namespace) -> None:
     """Print what a run directory holds."""
-    from splineviz.refusals import SWAPS
-    from splineviz.tournaments import lower
+    from splineviz.tracing.lowering import lower
+    from splineviz.tracing.refusals import SWAPS
 
-    run = opened.open_run(options)
+    run = resolve.open_run(options)
     program = run.program(run.checkpoints[0])
     terminal.table(
         ("run", str(run.path)),
