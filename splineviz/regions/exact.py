@@ -86,7 +86,7 @@ class Exact:
         self._points: dict[int, Point] = {}
         self._passes: dict[int, _Pass] = {}
         self._steps: dict[int, Callable[[Sequence[Register], int], Register]] = {}
-        self.spent = 0
+        self.spent, self.limit = 0, LIMIT
 
     @property
     def possible(self) -> bool:
@@ -212,7 +212,7 @@ class Exact:
         seen.alive.append(dict(seen.registers))
 
     def _check_budget(self) -> None:
-        if self.spent > LIMIT:
+        if self.spent > self.limit:
             raise TooMuch("exact decisions cost too much")
 
     # ---- operations --------------------------------------------------------------------------------
