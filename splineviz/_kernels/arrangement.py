@@ -167,7 +167,8 @@ def choose_cut(first, following, origin, value, zeros, count):
 
 @njit(nogil=True, cache=True)
 def insert_unit(
-    j, m, vertices, edges, faces, limit, hash_j, value, error, x, y, blur, sharpness, parent_p, parent_q, place, spread, chord, maker, chord_t,
+    j, m, vertices, edges, faces, limit, hash_j, value, error, x, y, blur, sharpness, parent_p, parent_q, place, spread,
+    chord, maker, chord_t,
     chord_p, chord_q, origin, following, preceding, edge_unit, face_first, face_hash, zeros,
 ):  # fmt: skip
     """Cut every sub-face that unit j crosses. Returns the new numbers of vertices, edges and faces, and of irregular cuts.

@@ -230,7 +230,8 @@ def cut_faces(
             )  # fmt: skip
             made_zero += zeroed
             n, e, faces, bad = insert_unit(
-                j, m, n, e, faces, limit, unit_hash[u], value, error, x, y, blur, sharpness, parent_p, parent_q, place, spread, chord, made_by,
+                j, m, n, e, faces, limit, unit_hash[u], value, error, x, y, blur, sharpness, parent_p, parent_q, place,
+                spread, chord, made_by,
                 chord_t, chord_p, chord_q, origin, following, preceding, edge_unit, first, sub_hash, zeros,
             )  # fmt: skip
             irregular += bad

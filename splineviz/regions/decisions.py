@@ -26,8 +26,10 @@ from splineviz.regions.exact import Exact, Forms, Ids, TooMuch, Undecided, round
 from splineviz.tracing.program import Program
 
 Words = npt.NDArray[np.uint64]
-ZEROS = 2048
-"""Vertices of one block at which values that are exactly 0 as computed are looked at again."""
+ZEROS = 0.1
+"""Share of the cost of all decisions that values may have which are exactly 0 as computed; after that they are believed."""
+QUESTION = 300
+"""What one question about a crossing costs, in products of integers."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Decisions:
         self._exact = Exact(program, origin, directions)
         self._centre = np.concatenate([centre, np.zeros(2 - len(centre))])
         self.open = self._exact.possible
+        self._spent_on_zeros = 0
 
     # ---- births ------------------------------------------------------------------------------------
 
@@ -81,18 +84,18 @@ class Decisions:
         """
         blank = ~(plus | minus) & (mask & _packed(limit > 0.0, plus.shape[1]))
         rows = np.flatnonzero(blank.any(axis=1))
-        left, zeros = 0, 0
+        left = 0
         for v in rows:
             units = np.flatnonzero(np.unpackbits(blank[v].view(np.uint8), bitorder="little"))
             near = int((z[v, units] != 0.0).sum())
-            if not near:
-                zeros += 1
-            if not self.open or (not near and zeros > ZEROS):
+            if not self.open or (not near and self._spent_on_zeros > ZEROS * self._exact.limit):
                 left += near
                 continue
             try:
                 with self._lock:
+                    before = self._exact.spent
                     numerators, denominator = self._exact.values(int(birth[v]), layer)
+                    self._spent_on_zeros += 0 if near else self._exact.spent - before
             except Undecided as reason:
                 self._note(reason)
                 left += near
@@ -164,6 +167,7 @@ class Decisions:
                     if face not in forms:
                         forms[face] = Forms(self._exact, births.tolist(), layer)
                     values.append(forms[face].at_crossing(unit, one, other))
+                    self._exact.spent += QUESTION
             except Undecided as reason:
                 self._note(reason)
                 continue

@@ -47,8 +47,8 @@ BLURRED = 2.0**20
 below 1 where knots cross at an angle, large where they are nearly parallel."""
 QUESTIONS = 1 << 16
 """Room for questions that a block's faces ask in one round."""
-MOST_ROUNDS = 64
-"""Rounds of questions and answers; what is asked after that is left as the tolerance has it, and counted."""
+MOST_ROUNDS, MOST_QUESTIONS = 64, 20_000
+"""Rounds of questions and answers, and questions, of one block; what is asked after that is left as it is, and counted."""
 Words = npt.NDArray[np.uint64]
 
 
@@ -262,7 +262,7 @@ class Engine:
             )  # fmt: skip
             asked = cut_faces[-2]
             more, values = decisions.answers(questions[:asked], self._corners(block, questions[:asked, 0]), layer)
-            if not len(more):
+            if not len(more) or len(known) > MOST_QUESTIONS:
                 break
             known, answers = np.concatenate([known, more]), np.concatenate([answers, values])
             order = np.argsort(known)
@@ -420,14 +420,14 @@ class Engine:
                 lines.propagate(*line, high - low, stage.columns, values)
             if len(cut.lost):
                 values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
-            return values, scale * np.maximum(cut.blur, 1.0), {}
+            return values, self._blurred(scale, cut), {}
         live = {register: _widened(tensor, cut) for register, tensor in self._live(block, stage).items()}
         kink_input = self._kink_input(stage)
         live[kink_input].reshape(len(values), -1)[np.arange(cut.old, len(values)), maker] = 0.0
         for register, size in stage.inverse_size.items():
             if register != stage.source:
                 scale += np.linalg.norm(live[register].reshape(len(values), -1) * size, axis=1)
-        scale *= np.maximum(cut.blur, 1.0)
+        scale = self._blurred(scale, cut)
         if keep is not None:
             live, scale, values = {r: tensor[keep] for r, tensor in live.items()}, scale[keep], values[: len(keep)]
         return values, scale, stage.run(live, values)
@@ -437,8 +437,12 @@ class Engine:
         scale = np.empty(len(cut.uv))
         scale[: cut.old] = block.row_scale
         lines.larger_scale(scale, cut.old, *cut.parents[:2])
-        scale *= np.maximum(cut.blur, 1.0)
+        scale = self._blurred(scale, cut)
         return _widened(block.values, cut), scale, {r: _widened(tensor, cut) for r, tensor in block.live.items()}
+
+    def _blurred(self, scale: FloatArray, cut: Cut) -> FloatArray:
+        """The scale of rounding at the vertices, larger where their places may be off, so that such values are decided."""
+        return scale * np.maximum(cut.blur, 1.0) if self.decisions.open else scale
 
     def _refine(
         self, layer: int, cut: Cut, keep: IntArray | None, values: FloatArray, live: Mapping[int, FloatArray]

@@ -28,7 +28,7 @@ import torch
 from splineviz.errors import FloatArray, IntArray
 from splineviz.tracing.program import AFFINE, JOINS, KINKS, Program, Step
 
-LIMIT = 100_000_000
+LIMIT = 50_000_000
 """Products of integers that one slice may cost; what is left undecided then is counted."""
 LARGEST = 1 << 24
 """Entries of the largest matrix of an operation that is taken apart into integers, its zeros included."""

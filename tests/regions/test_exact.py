@@ -58,7 +58,8 @@ def test_blocks_and_threads_decide_alike() -> None:
     [
         module(dense(1, 2, 5, 4, 3)),
         nn.Sequential(
-            nn.Linear(2, 16), nn.Unflatten(1, (1, 4, 4)), nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.LeakyReLU(0.125),
+            nn.Linear(2, 16), nn.Unflatten(1, (1, 4, 4)), nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3),
+            nn.LeakyReLU(0.125),
             nn.MaxPool2d(2), nn.Conv2d(3, 2, 2), nn.Flatten(), nn.ReLU(), nn.Linear(2, 2),
         ),
     ],
