@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ from splineviz._kernels import edges as edge_kernels
 from splineviz._kernels import winners as winner_kernels
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import Block, dissolve
-from splineviz.regions.decisions import Decisions, EdgeCuts
+from splineviz.regions.cuts import SAFETY, Cut, Words, cut_edges, decided_faces, place, refine
+from splineviz.regions.decisions import Decisions
 from splineviz.regions.stages import Stage, on_slice, stages
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
@@ -38,41 +39,6 @@ ENTRIES = 1 << 21
 """About how many values are looked at at a time where a knot's unit is asked for."""
 FIRST_TURN = 48
 """Units that cut the window before it is shared out, where more than twice as many cross it."""
-
-
-SAFETY = 64.0
-"""How many times the tolerance is larger than the error that it stands for."""
-BLURRED = 2.0**20
-"""Blur above which a vertex is placed exactly. Blur is how far off a vertex may be, in true errors of the window's radius:
-below 1 where knots cross at an angle, large where they are nearly parallel."""
-QUESTIONS = 1 << 16
-"""Room for questions that a block's faces ask in one round."""
-MOST_ROUNDS, MOST_QUESTIONS = 64, 20_000
-"""Rounds of questions and answers, and questions, of one block; what is asked after that is left as it is, and counted."""
-Words = npt.NDArray[np.uint64]
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs.
-
-    placed: new vertices whose place was computed exactly, as their values must be.
-    """
-
-    old: int
-    norm: FloatArray
-    uv: FloatArray
-    parents: tuple[IntArray, IntArray, FloatArray, IntArray]
-    edges: IntArray
-    tag: IntArray
-    key: npt.NDArray[np.uint64]
-    faces: tuple[IntArray, IntArray, npt.NDArray[np.uint64]]
-    edge_lines: tuple[Any, ...]
-    chord_lines: tuple[Any, ...]
-    lost: IntArray
-    birth: npt.NDArray[np.int64]
-    blur: FloatArray
-    placed: npt.NDArray[np.int64]
 
 
 class Engine:
@@ -211,7 +177,7 @@ class Engine:
             values, row_scale, live = self._next_values(block, cut, self.stages[block.layer + 1], keep)
         else:
             values, row_scale, live = self._same_values(block, cut)
-        self._refine(block.layer + last_turn, cut, keep, values, live)
+        refine(self.decisions, block.layer + last_turn, cut, keep, values, live)
         offsets, halves, face_hash = after.faces
         return Block(
             place=block.place,
@@ -243,7 +209,7 @@ class Engine:
             winner_kernels.clear_zeros(z, plus, minus)
         plus &= self._turn(block, plus.shape[1])
         minus &= self._turn(block, plus.shape[1])
-        cuts = self._cut_edges(block, plus, minus)
+        cuts, undecided = cut_edges(block, plus, minus, scales, self.decisions, self._sharpness)
         spare = len(block.edges) // 2
         uv, blur, *parents, edges, tag, key = edge_kernels.split_edges(
             block.uv, block.blur, block.edges, block.tag, block.key, layer, cuts.offsets, cuts.unit, cuts.t, cuts.order,
@@ -251,38 +217,32 @@ class Engine:
         )  # fmt: skip
         # With hashes of units that are all 0, a face of a round hands on whose part it is.
         face_hash = np.arange(block.faces, dtype=np.uint64) if is_round else block.face_hash
-        decisions = self.decisions
-        known, answers = np.zeros(0, np.uint64), np.zeros(0)
-        questions = np.empty((QUESTIONS if decisions.open else 0, 4), np.int64)
-        for _ in range(MOST_ROUNDS):
-            cut_faces = cutting.cut_faces(
+
+        def cut_faces(*decided: Any) -> tuple[Any, ...]:
+            found: tuple[Any, ...] = cutting.cut_faces(
                 block.face_offsets, block.face_halves, face_hash, block.edges, plus, minus, z, *scales,
                 self.unit_hashes[layer], int(self.unit_offsets[layer]), cuts.offsets, cuts.unit, cuts.order,
-                cuts.vertex_offsets, uv, blur, *parents, edges, tag, self._sharpness, known, answers, questions,
+                cuts.vertex_offsets, uv, blur, *parents, edges, tag, self._sharpness, *decided,
             )  # fmt: skip
-            asked = cut_faces[-2]
-            more, values = decisions.answers(questions[:asked], self._corners(block, questions[:asked, 0]), layer)
-            if not len(more) or len(known) > MOST_QUESTIONS:
-                break
-            known, answers = np.concatenate([known, more]), np.concatenate([answers, values])
-            order = np.argsort(known)
-            known, answers = known[order], answers[order]
-        uv, blur, a, b, t, maker, edges, tag, offsets, halves, hashes, chords, lost, irregular, _, made_zero = cut_faces
-        birth = decisions.born(layer, a, b, maker, block.birth)
-        placed = self._placed(birth, blur, uv, len(z))
+            return found
+
+        found = decided_faces(block, self.decisions, cut_faces)
+        whole_uv, whole_blur, a, b, t, maker, all_edges, tags, *faces, chords, lost, irregular, _, made_zero = found
+        birth = self.decisions.born(layer, a, b, maker, block.birth)
+        placed, left = place(self.decisions, birth, whole_blur, whole_uv, len(z))
         with self._lock:
             self.irregular += irregular
-            self.near_zero += made_zero
-        whole_key = np.zeros(len(edges), np.uint64)
-        known_keys = min(len(key), len(edges))
+            self.near_zero += undecided + made_zero + left
+        whole_key = np.zeros(len(all_edges), np.uint64)
+        known_keys = min(len(key), len(all_edges))
         whole_key[:known_keys] = key[:known_keys]
         fresh = int(cuts.vertex_offsets[-1])
         targets = np.arange(len(z), len(z) + fresh, dtype=np.int32)
         starts, ends = np.ascontiguousarray(block.edges[:, 0]), np.ascontiguousarray(block.edges[:, 1])
         edge_lines = (starts, ends, cuts.offsets, cuts.t, cuts.unit, cuts.size, cuts.vertex_offsets, t[:fresh], targets)
-        parents, faces = (a, b, t, maker), (offsets, halves, hashes)
         return Cut(
-            len(z), norm, uv, parents, edges, tag, whole_key, faces, edge_lines, chords, lost, birth, blur, placed
+            len(z), norm, whole_uv, (a, b, t, maker), all_edges, tags, whole_key, tuple(faces), edge_lines, chords, lost,
+            birth, whole_blur, placed,
         )  # fmt: skip
 
     @property
@@ -290,41 +250,6 @@ class Engine:
         """What decides where double precision cannot; there is one as soon as a block was placed."""
         assert self._decisions is not None
         return self._decisions
-
-    def _cut_edges(self, block: Block, plus: Words, minus: Words) -> EdgeCuts:
-        """The cuts of the block's edges, in an order that is decided exactly where it is in doubt."""
-        offsets = edge_kernels.count_cuts(block.edges, plus, minus)
-        unit, t, size, order, vertex_offsets, spread, shared = edge_kernels.cut_edges(
-            block.edges, plus, minus, block.values, *self._scales_at(block), offsets
-        )
-        cuts = EdgeCuts(offsets, unit, t, size, order, vertex_offsets, spread)
-        far = np.flatnonzero(spread > BLURRED * SAFETY * self.tolerance / 2)
-        if len(far):
-            edge = np.searchsorted(offsets, far, side="right") - 1
-            ends = block.uv[block.edges[edge]]
-            length = np.hypot(*(ends[:, 1] - ends[:, 0]).T)
-            far = far[spread[far] * length * self._sharpness > BLURRED]
-        left = self.decisions.edges(cuts, shared, far, block.edges, block.birth, block.layer)
-        if left:
-            with self._lock:
-                self.near_zero += left
-        return cuts
-
-    def _corners(self, block: Block, faces: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-        """Births of the corners of some of a block's faces."""
-        loops = [block.face_halves[block.face_offsets[f] : block.face_offsets[f + 1]] for f in faces]
-        return [block.birth[block.edges[halves >> 1, halves & 1]] for halves in loops]
-
-    def _placed(self, birth: npt.NDArray[np.int64], blur: FloatArray, uv: FloatArray, old: int) -> npt.NDArray[np.int64]:
-        """Move the new vertices whose place is too blurred to where they are, and say which."""
-        far = old + np.flatnonzero(blur[old:] > BLURRED)
-        if not len(far):
-            return far
-        told, places = self.decisions.places(birth[far])
-        uv[far[told]], blur[far[told]] = places[told], 0.0
-        with self._lock:
-            self.near_zero += int((~told).sum())
-        return far[told]
 
     def _scales_at(self, block: Block) -> tuple[FloatArray, FloatArray, FloatArray, float]:
         return (block.row_scale, *self._scales[block.layer], self.tolerance)
@@ -443,20 +368,6 @@ class Engine:
     def _blurred(self, scale: FloatArray, cut: Cut) -> FloatArray:
         """The scale of rounding at the vertices, larger where their places may be off, so that such values are decided."""
         return scale * np.maximum(cut.blur, 1.0) if self.decisions.open else scale
-
-    def _refine(
-        self, layer: int, cut: Cut, keep: IntArray | None, values: FloatArray, live: Mapping[int, FloatArray]
-    ) -> None:
-        """Values at the vertices that were placed exactly."""
-        if not len(cut.placed):
-            return
-        rows = cut.placed if keep is None else np.flatnonzero(np.isin(keep, cut.placed))
-        birth = cut.birth if keep is None else cut.birth[keep]
-        for row, told in zip(rows, self.decisions.values(birth[rows], layer), strict=True):
-            if told is not None:
-                values[row] = told[0]
-                for register, tensor in live.items():
-                    tensor[row] = told[1][register].reshape(tensor.shape[1:])
 
     def _kink_input(self, stage: Stage) -> int:
         assert stage.before is not None
