@@ -333,41 +333,6 @@ class _Pass:
         self.alive: list[dict[int, Register]] = []
 
 
-# ---- signs in one face ---------------------------------------------------------------------------------------------
-
-
-class Forms:
-    """The units of one layer on one face, as their exact values at three of its corners that lie on no line."""
-
-    def __init__(self, exact: Exact, corners: Sequence[int], layer: int):
-        chosen = list(corners[:2])
-        first, second = (exact.point(birth) for birth in chosen)
-        for birth in corners[2:]:
-            if _determinant(first, second, exact.point(birth)) != 0:
-                chosen.append(birth)
-                break
-        else:
-            raise Undecided("a face has no area")
-        rows = [exact.values(birth, layer) for birth in chosen]
-        self._numerators, self._denominators = [row for row, _ in rows], [d for _, d in rows]
-
-    def at_crossing(self, unit: int, one: int, other: int) -> float:
-        """Value of a unit where two others are 0, rounded, with its sign; see `Exact`. Raises Undecided."""
-        z, p, q = (tuple(row[u] for row in self._numerators) for u in (unit, one, other))
-        # Barycentric coordinates of the crossing, each times its corner's denominator.
-        weights = (p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0])
-        total = sum(w * d for w, d in zip(weights, self._denominators, strict=True))
-        if total == 0:
-            raise Undecided("two knots that cross are parallel")
-        return rounded(sum(w * n for w, n in zip(weights, z, strict=True)), total)
-
-
-def _determinant(p: Point, q: Point, r: Point) -> int:
-    return (
-        p[0] * (q[1] * r[2] - q[2] * r[1]) - p[1] * (q[0] * r[2] - q[2] * r[0]) + p[2] * (q[0] * r[1] - q[1] * r[0])
-    )
-
-
 # ---- integers ------------------------------------------------------------------------------------------------------
 
 
