@@ -54,6 +54,7 @@ def _file(options: Namespace) -> None:
     from splineviz.errors import PartitionError
     from splineviz.geometry.partition import Partition
     from splineviz.storage import provenance
+    from splineviz.training.doubts import doubts
 
     if not options.what.is_file():
         raise PartitionError(f"{options.what}: expected a partition file (.npz), got nothing there; name one or a folder.")
@@ -62,9 +63,37 @@ def _file(options: Namespace) -> None:
     run = resolve.open_run(options)
     named = re.fullmatch(r"step-(\d+)", options.what.stem)
     checkpoint = resolve.at_step(run, int(named[1]) if named and options.step is None else options.step)
-    report = Partition.load(options.what).verify(run.program(checkpoint))
+    partition = Partition.load(options.what)
+    report = partition.verify(run.program(checkpoint))
     made = provenance.of_partition(options.what)
     print(f"{options.what} against step {checkpoint.step:,} of {run.path}:")
     print(report)
+    print(f"  compared with {run.judge}")
+    for line in _by_the_module(partition, run, checkpoint):
+        print(f"  {line}")
+    for line in doubts(run, checkpoint):
+        print(f"  warning: {line}")
     if made:
         print(f"  made by splineviz {made.get('splineviz')} with torch {made.get('torch')} and numpy {made.get('numpy')}")
+
+
+def _by_the_module(partition: Any, run: Any, checkpoint: Any) -> list[str]:
+    """The user's own module at all vertices, where it is at hand. Raises CertificateError when it gives other outputs."""
+    import numpy as np
+
+    from splineviz.errors import CertificateError
+
+    if partition.swaps:
+        return []
+    x = partition.plane.embed(partition.vertices).reshape(-1, *partition.plane.input_shape)
+    outputs = run.outputs(checkpoint, x)
+    if outputs is None:
+        return []
+    largest = max(np.abs(partition.outputs).max(initial=0.0), 1e-300)
+    worst = float(np.abs(outputs.numpy() - partition.outputs).max(initial=0.0) / largest)
+    if not worst <= 1e-6:
+        raise CertificateError(
+            f"verify: expected the outputs of your module at the {len(x)} vertices, got others by {worst:.2g} of the "
+            "largest; is it the module that the files were saved from?"
+        )
+    return [f"your module gives the outputs at all {len(x)} vertices, to {worst:.1e} of the largest"]

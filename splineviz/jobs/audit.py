@@ -40,7 +40,8 @@ LATER = ("churn",)
 @dataclass
 class Audit:
     """What an audit found. jobs: that are done; proved: of them, against the model; files: that the manifest lists and that
-    are as it says; findings: what is wrong, one line each; notes: what could not be told.
+    are as it says; findings: what is wrong, one line each; notes: what could not be told; against: what the partitions
+    were proved against.
     """
 
     out: Path
@@ -49,6 +50,7 @@ class Audit:
     files: int = 0
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    against: set[str] = field(default_factory=set)
 
     @property
     def ok(self) -> bool:
@@ -58,7 +60,9 @@ class Audit:
     def __str__(self) -> str:
         verdict = "as it should be" if self.ok else f"FAILED ({len(self.findings)} findings)"
         head = f"{self.out} {verdict}: {self.jobs} jobs, {self.proved} partitions proved, {self.files} files as listed"
-        return "\n".join([head, *(f"  {line}" for line in self.findings), *(f"  note: {line}" for line in self.notes)])
+        against = [f"  partitions against: {line}" for line in sorted(self.against)]
+        lines = [*(f"  {line}" for line in self.findings), *(f"  note: {line}" for line in self.notes)]
+        return "\n".join([head, *against, *lines])
 
 
 def audit(out: Path, *, trust: bool = False, raise_on_failure: bool = True, progress: Progress | None = None) -> Audit:
@@ -114,7 +118,7 @@ def _row(
         partition = Partition.load(file)
         run = said["runs"][entry["run"]]
         key = key_of(
-            entry["step"], run["network"], said["lc"], entry["metrics"], made["samples"], made["weights"],
+            entry["step"], plan.network(said, entry), said["lc"], entry["metrics"], made["samples"], made["weights"],
             partition.plane, partition.window,
         )  # fmt: skip
         if key != entry["key"]:
@@ -123,7 +127,7 @@ def _row(
         for name, value in partition_numbers(partition, radius).items():
             if not _same(row[name], value):
                 found.findings.append(f"{words}: the row has {name} = {row[name]!r}, its partition {value!r}")
-        _prove(partition, run, entry, made, words, found, trust)
+        _prove(partition, run | {"network": plan.network(said, entry)}, entry, made, words, found, trust)
         return stored
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         found.findings.append(f"{words}: {type(error).__name__}: {error}")
@@ -147,6 +151,7 @@ def _prove(
     try:
         certificate.verify(partition, program)
         found.proved += 1
+        found.against.add(str(run.get("judge", "the network as it was recorded")))
     except CertificateError as error:
         found.findings.append(f"{words}: {error}")
 

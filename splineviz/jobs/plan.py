@@ -58,12 +58,15 @@ def plan(runs: Sequence[Run], entries: Sequence[Entry], options: Mapping[str, An
 
     named: what the files are named by, "step" or "key".
     """
+    networks = {str(run.path): run.network for run in runs}
+    others = {files.digest(e.job.network): e.job.network for e in entries if e.job and _other(e, networks)}
     return {
         "format": FORMAT,
         "named": named,
+        "networks": others,
         **options,
         "runs": {str(run.path): {"path": str(run.path.resolve()), "own": run.own, "weights_key": run.weights_key,
-                                 "network": run.network} for run in runs},
+                                 "network": run.network, "judge": run.judge} for run in runs},
         "jobs": [
             {
                 "run": e.run,
@@ -74,11 +77,25 @@ def plan(runs: Sequence[Run], entries: Sequence[Entry], options: Mapping[str, An
                 "key": e.job.key if e.job else None,
                 "weights": str(e.job.weights) if e.job else None,
                 "metrics": dict(e.job.metrics) if e.job else {},
+                "network": _other(e, networks),
                 "reason": None if e.error is None else str(e.error),
             }
             for e in entries
         ],
     }
+
+
+def _other(entry: Entry, networks: Mapping[str, Any]) -> str | None:
+    """The digest of a job's network, where it is another than its run's."""
+    if entry.job is None or entry.job.network == networks[entry.run]:
+        return None
+    return files.digest(entry.job.network)
+
+
+def network(said: Mapping[str, Any], entry: Mapping[str, Any]) -> Any:
+    """The traced network of an entry of jobs.json."""
+    digest = entry.get("network")
+    return said["runs"][entry["run"]]["network"] if digest is None else said["networks"][digest]
 
 
 def read(out: Path) -> dict[str, Any]:

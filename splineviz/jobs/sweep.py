@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
@@ -35,6 +36,7 @@ from splineviz.threads import one_torch_thread
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
 from splineviz.training import checkpoints, state_files
+from splineviz.training.doubts import doubts
 from splineviz.training.runs import Run
 from splineviz.training.samples import Array
 
@@ -184,8 +186,7 @@ def _entries(
     keep: bool, prove: bool, by_step: bool,
 ) -> tuple[list[Entry], dict[Path, dict[str, Array]]]:  # fmt: skip
     """The slices of one run, and the samples that their jobs read, by file."""
-    network = Program.from_data(run.network)
-    piecewise(network)  # refused before hours of work, not after
+    piecewise(Program.from_data(run.network))  # refused before hours of work, not after
     slices = []
     for names in planes:
         run, found = run.anchored(names)
@@ -206,19 +207,23 @@ def _entries(
         try:
             with one_torch_thread():
                 state = run.state(checkpoint)
+                network = run.network_of(checkpoint, state)
                 # One that does not fit is refused before hours of work, not after.
-                checkpoints.fit(network, state, checkpoint.path)
+                checkpoints.fit(Program.from_data(network, rehearsed=True), state, checkpoint.path)
                 held = state_files.digest(state)
         except SplinevizError as error:
             entries += [Entry(label, step, anchors, said, None, error) for anchors, _, said, _ in slices]
             continue
         for anchors, plane, said, window in slices:
             job = Job(
-                f"step-{step:010d}", step, checkpoint.path.resolve(), held, run.network, plane, window, path,
+                f"step-{step:010d}", step, checkpoint.path.resolve(), held, network, plane, window, path,
                 digest, lc, dict(checkpoint.metrics), out, own=run.own, trust=run.trust, keep=keep,
                 prove=prove, weights_key=run.weights_key,
             )  # fmt: skip
             entries.append(Entry(label, step, anchors, said, job if by_step else replace(job, name=job.key[:32])))
+    if entries and entries[-1].error is None:
+        for line in doubts(run, run.checkpoints[-1]):
+            warnings.warn(line, stacklevel=2)
     return _linked(entries), {path: arrays}
 
 

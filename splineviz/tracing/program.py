@@ -28,7 +28,7 @@ from torch import Tensor
 
 from splineviz.errors import TraceError
 from splineviz.storage import files
-from splineviz.tracing.affine import AFFINE, JOINS, Attrs
+from splineviz.tracing.affine import AFFINE, JOINS, Attrs, viewed
 from splineviz.tracing.kinks import KINKS, Kinks
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.smooth import SMOOTH
@@ -177,6 +177,11 @@ class Program:
         """The weights and constants that a step reads, by role."""
         return {role: self.weights[key] if key in self.weights else self.constants[key] for role, key in step.params.items()}
 
+    def read(self, step: Step) -> dict[str, Tensor]:
+        """The tensors of a step by role, as it reads them: weights or constants, reshaped or transposed where it says so."""
+        params = self.params_of(step)
+        return {role: viewed(params, step.attrs, role) for role in params}
+
     def __call__(self, x: Tensor) -> Tensor:
         """Outputs (n, C) of inputs (n, *input_shape), in the weights' precision."""
         return self.run({0: x}, 0, len(self.steps))[self.output].reshape(len(x), -1)
@@ -285,6 +290,30 @@ class Program:
         return Program(
             self.input_shape, steps, output, self.weights, constants=self.constants, depends=self.depends, spare=self.spare
         )
+
+    def as_weights(self) -> Program:
+        """The Program with its constants among its weights, so that whoever keeps the weights keeps all of it."""
+        if not self.constants and not self.depends:
+            return self
+        return Program(
+            self.input_shape, self.steps, self.output, self.weights | self.constants,
+            spare=self.spare | (self.depends.keys() - self.weights.keys()), swaps=self.swaps, trained=self._trained,
+        )  # fmt: skip
+
+    def picking(self, outputs: Sequence[int]) -> Program:
+        """The Program with some of its flattened outputs alone."""
+
+        def picked(steps: tuple[Step, ...], output: int) -> tuple[list[Step], int]:
+            fresh = 1 + max((step.output for step in steps), default=0)
+            flat = Step("reshape", (output,), fresh, {}, {"shape": [-1]}, "outputs")
+            chosen = Step("getitem", (fresh,), fresh + 1, {}, {"key": [{"list": list(outputs)}]}, "outputs")
+            return [*steps, flat, chosen], fresh + 1
+
+        steps, output = picked(self.steps, self.output)
+        return Program(
+            self.input_shape, steps, output, self.weights, constants=self.constants, depends=self.depends, spare=self.spare,
+            swaps=self.swaps, trained=None if self._trained is None else picked(*self._trained),
+        )  # fmt: skip
 
     # ---- as data -----------------------------------------------------------------------------------
 

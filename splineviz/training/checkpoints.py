@@ -35,11 +35,15 @@ FOLDER_FILES = ("model.safetensors", f"model.safetensors{INDEX}", "pytorch_model
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint: its step, its file, and the numbers that were recorded beside it (accuracies, losses)."""
+    """One checkpoint: its step, its file, and the numbers that were recorded beside it (accuracies, losses).
+
+    network: digest of the traced network that its weights belong to, where it is another than the run's first.
+    """
 
     step: int
     path: Path
     metrics: Mapping[str, float] = field(default_factory=dict)
+    network: str | None = None
 
 
 # ---- the files of a folder -------------------------------------------------------------------------------
@@ -110,7 +114,18 @@ def fit(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Prog
 
     Raises CheckpointError with a table of all that is missing, misshapen or unexpected, or when a weight is not finite.
     """
-    state = _owned(program, state, name)
+    state = check(program, state, name)
+    real = {key for key, own in program.weights.items() if own.is_floating_point()}
+    numbers = {key: t.double() if key in real else t for key, t in state.items()}  # whole numbers may stand for real ones
+    try:
+        return program.bind(numbers).to(torch.float64)
+    except TraceError as error:
+        raise CheckpointError(f"{name}: {error}") from error
+
+
+def check(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Mapping[str, Tensor]:
+    """The network's own weights among a checkpoint's, if they have its names and shapes and are finite; raises as `fit`."""
+    state = owned(program, state, name)
     rows = []
     for key, own in program.weights.items():
         got = tuple(state[key].shape) if key in state else None
@@ -126,15 +141,10 @@ def fit(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Prog
     for key in program.weights:
         if not torch.isfinite(state[key]).all():
             raise CheckpointError(f"{name}: expected finite weights, got NaN or infinity in {key}; did training diverge?")
-    real = {key for key, own in program.weights.items() if own.is_floating_point()}
-    numbers = {key: t.double() if key in real else t for key, t in state.items()}  # whole numbers may stand for real ones
-    try:
-        return program.bind(numbers).to(torch.float64)
-    except TraceError as error:
-        raise CheckpointError(f"{name}: {error}") from error
+    return state
 
 
-def _owned(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Mapping[str, Tensor]:
+def owned(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Mapping[str, Tensor]:
     """The network's own weights, where a module around either of the two holds them under longer names."""
     wanted = program.weights.keys()
     if not wanted or wanted <= state.keys():

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from splineviz.errors import CheckpointError, DataError, to_float_array
@@ -26,6 +27,7 @@ from splineviz.tracing.swaps import Swap, swapped
 from splineviz.tracing.trace import trace
 from splineviz.training import checkpoints, run_json, sources, state_files, user_code
 from splineviz.training.checkpoints import Checkpoint
+from splineviz.training.guards import Loaded
 from splineviz.training.run_json import Manifest
 from splineviz.training.samples import Array, Data
 
@@ -34,10 +36,13 @@ from splineviz.training.samples import Array, Data
 class Run:
     """A training run: its checkpoints in order of steps, its samples, and its network's structure.
 
-    network: Program.to_data(). skipped: files that were passed over, each with its reason.
+    network: Program.to_data() of the first checkpoint; see `network_of`. skipped: files that were passed over, each with
+    its reason.
     own: written by the Recorder. trust: its pickles may run code. weights_key: which weights of a file, see `weights`.
     extra: samples from elsewhere that may be anchors, numbered after the training samples.
-    last: the step at which the training ends, where it is known.
+    last: the step at which the training ends, where it is known. swap: functions drawn in the place of smooth ones.
+    held: whether what was recorded was held against the module. guard: the user's module, which Programs are held against,
+    of a foreign folder that was opened with one.
     """
 
     path: Path
@@ -51,6 +56,25 @@ class Run:
     weights_key: str | None = None
     extra: tuple[Array, ...] = ()
     last: int | None = None
+    swap: Swap | None = None
+    guard: Loaded | None = None
+    held: bool = False
+    found: dict[Any, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def judge(self) -> str:
+        """What the networks of the run were held against, for those who prove its pictures."""
+        if self.guard is not None:
+            return "your module, with the weights of each file loaded"
+        if self.own and self.held:
+            return "the network as it was recorded; the Recorder held it against your module at every step"
+        if self.own:
+            return "the network as it was recorded, before splineviz 0.2: it was not held against your module"
+        return "the network as it was given or rebuilt from the shapes of its weights; your module was not seen"
+
+    def outputs(self, checkpoint: Checkpoint, x: Any) -> Any:
+        """The outputs (n, C) of the user's module with a checkpoint's weights at x (n, *input_shape), where there is one."""
+        return None if self.guard is None else self.guard.outputs(self.state(checkpoint), x, checkpoint.path)
 
     @property
     def note(self) -> str:
@@ -92,12 +116,37 @@ class Run:
 
         Raises CheckpointError when they do not fit.
         """
-        return checkpoints.fit(Program.from_data(self.network), self.state(checkpoint), checkpoint.path)
+        state = self.state(checkpoint)
+        network = Program.from_data(self.network_of(checkpoint, state), rehearsed=True)
+        return checkpoints.fit(network, state, checkpoint.path)
+
+    def network_of(self, checkpoint: Checkpoint, state: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """The traced network that a checkpoint's weights belong to, as data; state: its weights, if they were read.
+
+        Of a run it is what was recorded; of a foreign folder with a module, what that module is with these weights loaded.
+        Raises CheckpointError when they do not fit.
+        """
+        if self.guard is None and checkpoint.network is None:
+            return self.network
+        state = self.state(checkpoint) if state is None and self.guard is not None else state
+        key = checkpoint.network if self.guard is None else (str(checkpoint.path), state_files.digest(state or {}))
+        if key not in self.found:
+            if self.guard is None:
+                assert checkpoint.network is not None
+                network = run_json.load_network(self.path, checkpoint.network)
+            else:
+                program = self.guard.bound(state or {}, checkpoint.path)
+                network = self.guard.program.to_data() if self.guard.is_plain(program) else program.to_data()
+            self.found[key] = network if self.swap is None else swapped(Program.from_data(network), self.swap).to_data()
+        return self.found[key]
 
     def made(self, *chosen: Checkpoint) -> dict[str, Any]:
         """What results from these checkpoints are made of and by: digests of network, samples and weights, versions."""
         held = {str(checkpoint.step): state_files.digest(self.state(checkpoint)) for checkpoint in chosen}
-        source = {"network": files.digest(self.network), "samples": self.data.digest(), "weights": held}
+        networks = {str(c.step): files.digest(self.network_of(c)) for c in chosen}
+        same = set(networks.values()) <= {files.digest(self.network)}
+        network: Any = files.digest(self.network) if same else networks
+        source = {"network": network, "samples": self.data.digest(), "weights": held}
         return source | provenance.versions()
 
     def state(self, checkpoint: Checkpoint) -> state_files.State:
@@ -235,15 +284,19 @@ def open_run(
         if arguments is not None and not (isinstance(given, str) and ":" in given):
             raise CheckpointError(f"{name}_args: expected {name} to be package.module:function for them, got {given!r}.")
     samples = sources.load(data, data_args) if isinstance(data, str) else data
+    guard: Loaded | None = None
     if isinstance(model, str) and model == "mlp":
         state = state_files.load_state(found[0].path, trust=trust, key=weights_key)
         network = checkpoints.mlp(state, samples.train_x.shape[1:], found[0].path)
     else:
-        network = _foreign_network(model, model_args, found[0], samples.train_x.shape[1:])
+        made = _foreign_network(model, model_args, found[0])
+        network = trace(made, samples.train_x.shape[1:], smooth=True)
+        guard = None if isinstance(made, (Program, torch.export.ExportedProgram)) else Loaded(made, network, samples.train_x)
     network = network if swap is None else swapped(network, swap)
     return Run(
-        root, tuple(found), samples, network.to_data(), skipped=skipped, own=False, trust=trust, weights_key=weights_key
-    )
+        root, tuple(found), samples, network.to_data(), skipped=skipped, own=False, trust=trust, weights_key=weights_key,
+        swap=swap, guard=guard,
+    )  # fmt: skip
 
 
 # ---- opening ---------------------------------------------------------------------------------------------
@@ -254,17 +307,17 @@ def _own(root: Path, swap: Swap | None) -> Run:
     if not said.checkpoints:
         raise CheckpointError(f"{root}: expected a run with checkpoints, got none so far; does the loop call recorder.save?")
     network = said.network if swap is None else swapped(Program.from_data(said.network), swap).to_data()
-    return Run(root, said.checkpoints, said.data(root), network, said.loss, last=said.last)
+    return Run(root, said.checkpoints, said.data(root), network, said.loss, last=said.last, swap=swap, held=said.held)
 
 
-def _foreign_network(model: Any, model_args: str | None, first: Checkpoint, input_shape: tuple[int, ...]) -> Program:
+def _foreign_network(model: Any, model_args: str | None, first: Checkpoint) -> Any:
     if model is None:
         model = state_files.load_network(first.path)
     if isinstance(model, str):
         if ":" not in model:
             raise CheckpointError(f"model: expected 'mlp', module:function, a module or a Program, got {model!r}.")
         model = user_code.make(model, model_args, error=CheckpointError)
-    return trace(model, input_shape, smooth=True)
+    return model
 
 
 def _what(path: Path) -> str:

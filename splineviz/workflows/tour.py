@@ -167,7 +167,7 @@ def _partition_path(folder: Path, index: int) -> Path:
 
 def _keys(run: Run, checkpoint: Checkpoint, views: Sequence[View], fill: str) -> list[str]:
     """Digest of all that each view's partition and row depend on."""
-    held = [FORMAT, state_files.digest(run.state(checkpoint)), fill, run.network]
+    held = [FORMAT, state_files.digest(run.state(checkpoint)), fill, run.network_of(checkpoint)]
     return [
         files.digest(held, view.plane.origin, view.plane.basis, view.plane.anchors_uv, view.window, [view.place])
         for view in views
