@@ -173,7 +173,8 @@ def test_what_each_thing_was_held_against_is_said(pristine: Path) -> None:
     assert (found.rows, found.lines, found.proved) == (3, 3, 3)
     said = str(found)
     for line in (
-        "3 partitions against the network as it was recorded", "3 rows against their partitions", "against the rows of their",
+        "3 partitions against the network as it was recorded", "3 rows against their partitions",
+        "against the rows of their",
         "against the digests in manifest.json",
     ):  # fmt: skip
         assert line in said
