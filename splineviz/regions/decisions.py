@@ -23,9 +23,9 @@ import numpy.typing as npt
 from splineviz._kernels.arrangement import question
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.exact import Exact, Ids, Point, TooMuch, Undecided, rounded
+from splineviz.regions.turns import Words, packed, units_of
 from splineviz.tracing.program import Program
 
-Words = npt.NDArray[np.uint64]
 ZEROS = 0.1
 """Share of the cost of all decisions that values may have which are exactly 0 as computed; after that they are believed."""
 QUESTION = 300
@@ -82,11 +82,11 @@ class Decisions:
 
         limit: (units,) below which a value decides nothing; where it is 0 nothing was rounded. mask: the units to look at.
         """
-        blank = ~(plus | minus) & (mask & _packed(limit > 0.0, plus.shape[1]))
+        blank = ~(plus | minus) & (mask & packed(np.flatnonzero(limit > 0.0), plus.shape[1]))
         rows = np.flatnonzero(blank.any(axis=1))
         left = 0
         for v in rows:
-            units = np.flatnonzero(np.unpackbits(blank[v].view(np.uint8), bitorder="little"))
+            units = units_of(blank[v])
             near = int((z[v, units] != 0.0).sum())
             if not self.open or (not near and self._spent_on_zeros > ZEROS * self._exact.limit):
                 left += near
@@ -205,12 +205,6 @@ class Decisions:
     def _note(self, reason: Undecided) -> None:
         if isinstance(reason, TooMuch):
             self.open = False
-
-
-def _packed(flags: npt.NDArray[np.bool_], words: int) -> Words:
-    whole = np.zeros(64 * words, np.uint8)
-    whole[: len(flags)] = flags
-    return np.packbits(whole, bitorder="little").view(np.uint64)
 
 
 # ---- signs in one face ---------------------------------------------------------------------------------------------

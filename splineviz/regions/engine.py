@@ -28,17 +28,14 @@ from splineviz.regions.blocks import Block, dissolve
 from splineviz.regions.cuts import SAFETY, Cut, Words, cut_edges, decided_faces, place, refine
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.stages import Stage, on_slice, stages
+from splineviz.regions.turns import Turns
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
 
 TOLERANCE = 2.0**-46
 """Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
-
-
 ENTRIES = 1 << 21
 """About how many values are looked at at a time where a knot's unit is asked for."""
-FIRST_TURN = 48
-"""Units that cut the window before it is shared out, where more than twice as many cross it."""
 
 
 class Engine:
@@ -58,7 +55,7 @@ class Engine:
         ]
         self.near_zero = 0
         self.irregular = 0
-        self._turns: list[npt.NDArray[np.uint64]] = []
+        self._turns = Turns()
         self._scales: list[tuple[FloatArray, FloatArray]] = [(s.unit_scale, s.unit_offset) for s in self.stages]
         self._lock = threading.Lock()
         self._decisions: Decisions | None = None
@@ -139,25 +136,12 @@ class Engine:
         if not self.layers:
             return
         plus, minus, *_ = self._signs(block)
-        crossing = np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0)
-        units = np.flatnonzero(np.unpackbits(crossing.view(np.uint8), bitorder="little"))
-        count, rest = FIRST_TURN, units
-        self._turns = []
-        while len(rest) > 2 * count:
-            chosen = rest[:: -(-len(rest) // count)]
-            self._turns.append(_mask(chosen, len(crossing)))
-            rest = np.setdiff1d(rest, chosen)
-            count *= 4
-        if self._turns:
-            self._turns.append(~np.bitwise_or.reduce(self._turns, axis=0))
+        self._turns = Turns.among(np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0))
 
     @property
     def rank(self) -> npt.NDArray[np.int64]:
         """(units,) the order in which the units of `lowered.layers` cut: by layer, in the first by turn, then by number."""
-        rank = np.arange(self.unit_offsets[-1])
-        for turn, mask in enumerate(self._turns):
-            units = np.flatnonzero(np.unpackbits(mask.view(np.uint8), bitorder="little"))
-            rank[units[units < self.unit_offsets[1]]] += (turn - len(self._turns)) * self.unit_offsets[1]
+        rank = self._turns.rank(int(self.unit_offsets[1]), int(self.unit_offsets[-1]))
         own = np.full(self.lowered.unit_offsets[-1], np.iinfo(np.int64).max)
         np.minimum.at(own, self.lowered.own_units, rank)
         return own
@@ -170,7 +154,7 @@ class Engine:
         with self._lock:
             self.near_zero += cut.near_zero
             self.irregular += cut.irregular
-        last_turn = block.layer > 0 or block.turn + 1 >= len(self._turns)
+        last_turn = self._turns.is_last(block.layer, block.turn)
         round_, winners, keep = self.lowered.rounds[block.layer], None, None
         after = cut
         if round_ is not None:
@@ -212,8 +196,8 @@ class Engine:
         is_round = self.lowered.rounds[layer] is not None
         if is_round:
             winner_kernels.clear_zeros(z, plus, minus)
-        plus &= self._turn(block, plus.shape[1])
-        minus &= self._turn(block, plus.shape[1])
+        turn = self._turns.mask(layer, block.turn, plus.shape[1])
+        plus, minus = plus & turn, minus & turn
         cuts, undecided = cut_edges(block, plus, minus, scales, self.decisions, self._sharpness)
         spare = len(block.edges) // 2
         uv, blur, *parents, edges, tag, key = edge_kernels.split_edges(
@@ -257,12 +241,6 @@ class Engine:
         """What is read as 0 in a block: the scales of its rows (V,), of its units (units,), their offsets, the tolerance."""
         return (block.row_scale, *self._scales[block.layer], self.tolerance)
 
-    def _turn(self, block: Block, words: int) -> Words:
-        """The units that are cut in the block's turn, packed."""
-        if block.layer == 0 and self._turns:
-            return self._turns[block.turn]
-        return np.full(words, ~np.uint64(0))
-
     def _signs(self, block: Block) -> tuple[Words, Words, FloatArray, int]:
         """Packed signs of the block's values, the norm of each row in units of the typical sizes, and the number of values
         of the units that are cut in this turn which were read as 0 and could not be decided.
@@ -277,8 +255,9 @@ class Engine:
         _, zeros = bits.sign_bits(z, *self.scales_at(block), inverse_size, off, plus, minus, norm)
         if not zeros:
             return plus, minus, norm, 0
+        turn = self._turns.mask(layer, block.turn, words)
         limit = self.tolerance * (block.row_scale.max() * self._scales[layer][0] + self._scales[layer][1])
-        return plus, minus, norm, self.decisions.signs(block.birth, layer, z, limit, plus, minus, self._turn(block, words))
+        return plus, minus, norm, self.decisions.signs(block.birth, layer, z, limit, plus, minus, turn)
 
     # ---- rounds of a tournament ----------------------------------------------------------------------
 
@@ -400,10 +379,3 @@ def _widened(tensor: FloatArray, cut: Cut) -> FloatArray:
     flat[: cut.old] = tensor.reshape(cut.old, -1)
     lines.interpolate(flat, cut.old, *cut.parents[:3])
     return flat.reshape(len(flat), *tensor.shape[1:])
-
-
-def _mask(units: npt.NDArray[np.integer[Any]], words: int) -> npt.NDArray[np.uint64]:
-    """Packed bits (words,) of some unit numbers."""
-    flags = np.zeros(64 * words, np.uint8)
-    flags[units] = 1
-    return np.packbits(flags, bitorder="little").view(np.uint64)

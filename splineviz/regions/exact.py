@@ -26,14 +26,13 @@ import numpy.typing as npt
 import torch
 
 from splineviz.errors import FloatArray, IntArray
+from splineviz.regions import entries
 from splineviz.tracing.program import AFFINE, JOINS, KINKS, Program, Step
 
 LIMIT = 50_000_000
 """Products of integers that one slice may cost; what is left undecided then is counted."""
 LARGEST = 1 << 24
 """Entries of the largest matrix of an operation that is taken apart into integers, its zeros included."""
-CHUNK = 1 << 22
-"""Entries of a matrix that are looked at at a time."""
 KEPT = 4096
 """Vertices whose values are kept at a time."""
 SELECTING = frozenset(
@@ -246,26 +245,16 @@ class Exact:
             index = call(numbers, params, step.attrs, True).reshape(-1).long().numpy()
             return lambda x, w: (x[0][0][index], x[0][1])
         with torch.no_grad():
-            constant = _integers(call(torch.zeros(1, *shapes[0]).double(), params, step.attrs, False).reshape(-1).numpy())
+            constant = _integers(entries.constant(step, params, shapes[0]))
             if step.op in ENTRYWISE:
                 ones = torch.ones(1, *shapes[0]).double()
                 factor = _integers(call(ones, params, step.attrs, True).reshape(-1).numpy())
                 numbers = torch.arange(n).double().reshape(1, *shapes[0])
                 index = (numbers.expand_as(call(ones, params, step.attrs, True))).reshape(-1).long().numpy()
                 return self._entrywise(factor, index, constant)
-            m = len(constant[0])
-            if n * m > LARGEST:
+            if n * len(constant[0]) > LARGEST:
                 raise TooMuch(f"{step.op} has too large a matrix")
-            rows, columns, entries = [], [], []
-            for part in torch.arange(n).split(max(1, CHUNK // m)):
-                basis = torch.zeros(len(part), n, dtype=torch.float64)
-                basis[torch.arange(len(part)), part] = 1.0
-                images = call(basis.reshape(len(part), *shapes[0]), params, step.attrs, True).reshape(len(part), m).numpy()
-                column, row = np.nonzero(images)
-                rows.append(row)
-                columns.append(column + int(part[0]))
-                entries.append(images[column, row])
-        return self._sparse(np.concatenate(rows), np.concatenate(columns), np.concatenate(entries), constant)
+            return self._sparse(*entries.matrix(step, params, shapes[0]), constant)
 
     def _sum(self, shapes: Sequence[tuple[int, ...]], alpha: float) -> Callable[[Sequence[Register], int], Register]:
         index = [
@@ -306,11 +295,11 @@ class Exact:
         return run
 
     def _sparse(
-        self, rows: Ids, columns: Ids, entries: FloatArray, constant: Register
+        self, rows: Ids, columns: Ids, values: FloatArray, constant: Register
     ) -> Callable[[Sequence[Register], int], Register]:
         """A matrix by its entries that are not 0, as many rows as the constant has."""
         order = np.lexsort((columns, rows))
-        columns, (factors, exponent) = columns[order], _integers(entries[order])
+        columns, (factors, exponent) = columns[order], _integers(values[order])
         filled, starts = np.unique(rows[order], return_index=True)
 
         def run(x: Sequence[Register], w: int) -> Register:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from cases import Case, dense, differences, lines, module
 from parallel_neurons import parallel_case
+from rounding import perturbed
 from torch import nn
 
 from splineviz.geometry.plane import Plane
@@ -20,11 +21,13 @@ from splineviz.tracing.trace import trace
 PLANE = Plane(np.zeros(2), np.eye(2))
 
 
+@pytest.mark.parametrize("units", [0, 2], ids=["", "perturbed"])
 @pytest.mark.parametrize("block", range(6))
-def test_nearly_parallel_neurons_lose_no_region(block: int) -> None:
+def test_nearly_parallel_neurons_lose_no_region(block: int, units: int) -> None:
     for number in range(10 * block, 10 * block + 10):
         case = parallel_case(number)
-        found = partition(module(case.layers), case.plane, window=case.window)
+        with perturbed(units, seed=number):
+            found = partition(module(case.layers), case.plane, window=case.window)
         assert differences(found, case.cells()) == [], case.name
         assert (found.report.near_zero, found.report.irregular_faces) == (0, 0), case.name
 
