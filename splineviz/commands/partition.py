@@ -126,12 +126,13 @@ def _picture(
         ax = figure.add_subplot(xlabel="u", ylabel="v")
         image = draw.regions(found, ax=ax, **look)
         draw.boundary(found, ax=ax)
-        draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors))
-        if name not in ("hash", "random"):
+        draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors), avoid=found.decision_boundary())
+        if name not in fills.SCALELESS:
             bar = figure.colorbar(image, ax=ax, shrink=0.82, pad=0.02)
             bar.set_label(fills.LABELS.get(name, name))
-            marks, texts = fills.ticks(name, image.norm)
+            marks, texts = fills.ticks(name, image.norm, names=run.classes or ())
             bar.set_ticks(marks, labels=texts)
     kind = target.suffix[1:]
     said = provenance.in_picture(kind, made)
-    files.write(target, lambda stream: figure.savefig(stream, format=kind, dpi=200, metadata=said))
+    tight = None if options.surface is None else "tight"  # a box in perspective leaves much of its axes empty
+    files.write(target, lambda stream: figure.savefig(stream, format=kind, dpi=200, metadata=said, bbox_inches=tight))
