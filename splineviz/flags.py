@@ -83,7 +83,12 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
     )
     foreign.add_argument("--data-args", metavar="JSON", help="keyword arguments of the function that --data names")
     foreign.add_argument(
-        "--weights-key", metavar="KEY", help="which of a file's weights: ema, ema.state_dict, ... (default: the network's)"
+        "--weights-key", metavar="KEY", help="which of a file's weights: ema, ema.state_dict, ...; . for all (default: the only ones)"
+    )
+    foreign.add_argument(
+        "--files",
+        metavar="GLOB",
+        help="which files: 'net_*.pt'; {step} or {epoch} in it is the number that counts: 'net_*_{step}.pt'",
     )
     foreign.add_argument("--trust", action="store_true", help="unpickle files that need code, which RUNS THEIR CODE")
 

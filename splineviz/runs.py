@@ -36,7 +36,7 @@ class Run:
     network: Program.to_data(). skipped: files that were passed over, each with its reason.
     own: written by the Recorder. trust: its pickles may run code. weights_key: which weights of a file, see `weights`.
     extra: samples from elsewhere that may be anchors, numbered after the training samples.
-    last: the step at which the training ends, where it is known.
+    last: the step at which the training ends, where it is known. unit: what steps count, "step", "epoch" or "checkpoint".
     """
 
     path: Path
@@ -50,6 +50,13 @@ class Run:
     weights_key: str | None = None
     extra: tuple[Array, ...] = ()
     last: int | None = None
+    unit: str = "step"
+
+    @property
+    def mapping(self) -> tuple[tuple[str, str], ...]:
+        """The file of each checkpoint, as it lies in the folder, and what it counts as: ("net_10.pt", "step 10")."""
+        inside = self.path if self.path.is_dir() else self.path.parent
+        return tuple((c.path.relative_to(inside).as_posix(), f"{self.unit} {c.step}") for c in self.checkpoints)
 
     @property
     def note(self) -> str:
@@ -199,6 +206,7 @@ def open_run(
     weights_key: str | None = None,
     swap: Swap | None = None,
     trust: bool = False,
+    files: str | None = None,
 ) -> Run:
     """Open a run directory that the Recorder wrote, a foreign folder of checkpoints, or one checkpoint file.
 
@@ -207,23 +215,27 @@ def open_run(
     Program; None where trusted files hold it themselves. data: what `sources` knows, by name, or Data; data_args: as
     model_args, of a function. weights_key: which of a file's weights, such as "ema", see `weights`.
     swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}, see `swaps`.
-    trust: unpickle foreign files that need code, which RUNS IT.
+    trust: unpickle foreign files that need code, which RUNS IT. files: which files of a foreign folder, a pattern such as
+    "net_*.pt", in which {step} or {epoch} may stand for the number that counts, see `listings`.
 
     A network with smooth functions can be opened and measured as it is; it is refused where its regions are asked for.
     Raises CheckpointError when the folder is missing, empty or broken, does not say what it holds, or does not fit the
     network; DataError for unknown data; TraceError for a module that cannot be traced, or when there is nothing to swap.
     """
     root = Path(path)
-    single = root.is_file() and root.suffix in checkpoints.SUFFIXES
+    single = root.is_file() and weights.format_of(root) is not None
     if not (root.is_dir() or single):
         raise CheckpointError(f"{root}: expected a run directory or a folder of checkpoints, got {_what(root)}.")
     if (root / manifest.NAME).exists():
-        if any(said is not None for said in (model, data, model_args, data_args, weights_key)):
+        if any(said is not None for said in (model, data, model_args, data_args, weights_key, files)):
             raise CheckpointError(
                 f"{root}: expected a bare call for a run that describes itself, got a model, data or key; leave them out."
             )
         return _own(root, swap)
-    found, skipped = ([checkpoints.single(root)], {}) if single else checkpoints.list_checkpoints(root)
+    if single and files is not None:
+        raise CheckpointError(f"{root}: expected a folder for files={files!r}, got one file; leave files out.")
+    listed = checkpoints.Listing((checkpoints.single(root),), {}) if single else checkpoints.listing(root, files)
+    found = listed.checkpoints
     if (model is None and not trust) or data is None:
         raise CheckpointError(
             f"{root}: expected a run that describes itself ({manifest.NAME}, written by sv.Recorder), got "
@@ -241,8 +253,9 @@ def open_run(
         network = _foreign_network(model, model_args, found[0], samples.train_x.shape[1:])
     network = network if swap is None else swapped(network, swap)
     return Run(
-        root, tuple(found), samples, network.to_data(), skipped=skipped, own=False, trust=trust, weights_key=weights_key
-    )
+        root, found, samples, network.to_data(), skipped=listed.skipped, own=False, trust=trust, weights_key=weights_key,
+        unit=listed.unit,
+    )  # fmt: skip
 
 
 # ---- opening ---------------------------------------------------------------------------------------------

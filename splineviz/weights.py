@@ -1,13 +1,13 @@
 """Weights: one file of named tensors, whoever wrote it -> their names and values.
 
-    .pt .pth .ckpt .bin             torch files that `weights_only` can read
+    .pt .pth .ckpt .bin .tar ...    torch files that `weights_only` can read, and what `harmless` lists beside it
     .safetensors
-    *.index.json                    large models in several of these, as transformers and huggingface_hub write them
+    *.index.json, *-00001-of-3.*    large models in several of these, as transformers and huggingface_hub write them
     .pt2                            a torch.export program; it is code, so it is read only when the user trusts it
 
-Weights may lie one level down (`model_state_dict`, `state_dict`, `model`), or where `key` says: at a path of names such as
-`ema` or `ema.state_dict`, or under a prefix of the names themselves. Names may carry the prefixes of wrappers (`module.`,
-`_orig_mod.`).
+A format is one record of FORMATS. Where in a file its weights lie is found (see `contents`): a lone dictionary of tensors is
+taken, of several one must be named by `key`: a path of names such as `ema` or `ema.state_dict`, a prefix of the names
+themselves, or "." for all of them together. Names may carry the prefixes of wrappers (`module.`, `_orig_mod.`).
 
 A file that needs code to be unpickled is refused, and none of its code has run by then. A file that is empty, torn or of
 another kind gives a CheckpointError of one line. This room knows no network.
@@ -16,17 +16,19 @@ another kind gives a CheckpointError of one line. This room knows no network.
 from __future__ import annotations
 
 import json
+import pickle
 import pickletools
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from splineviz import archives, files
+from splineviz import archives, contents, files, harmless
 from splineviz.errors import CheckpointError
 
 State = dict[str, Tensor]
@@ -35,6 +37,18 @@ INDEX = ".index.json"
 """How the name of an index ends; it says which file holds which tensor."""
 LEGACY_PICKLES = 4
 """A torch file of before 2020 begins with four pickles: magic number, version, machine, content."""
+TORCH_FILES = (
+    ".pt", ".pth", ".ckpt", ".bin", ".tar", ".th", ".t7", ".pkl", ".pickle", ".chkpt", ".checkpoint", ".mdl", ".model",
+    ".weights", ".params", ".pyt", ".ptc", ".state", ".torch", ".tch",
+)  # fmt: skip
+OTHERS = {".npz", ".npy", ".zip", ".onnx", ".json", ".yaml", ".yml", ".txt", ".csv", ".log", ".png", ".jpg", ".h5", ".py"}
+"""Suffixes of files that are never looked into for weights."""
+LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+PART = re.compile(r"-(\d{1,6})-of-(\d{1,6})(?=\.(?:safetensors|bin|pt|pth)$)")
+MOST_PARTS = 10_000
+TRAINER_STATE = "trainer_state.json"
+"""Where transformers says at which step it saved."""
+LARGEST_STATE = 64 << 20
 NESTS = ("model_state_dict", "state_dict", "model")
 WRAPPERS = ("module.", "_orig_mod.")
 COUNTER = "n_averaged"
@@ -61,12 +75,30 @@ def load_state(path: str | Path, *, raw: bool = False, trust: bool = False, key:
     elif isinstance(content, torch.export.ExportedProgram):
         content = dict(content.state_dict)
     if not isinstance(content, Mapping):
-        raise CheckpointError(
-            f"{path}: expected a dict of named tensors, got {type(content).__name__}; save model.state_dict()."
-        )
+        inside = contents.entries(content)
+        if raw or not (inside and contents.sets(content)):
+            raise CheckpointError(
+                f"{path}: expected a dict of named tensors, got {type(content).__name__}; save model.state_dict()."
+            )
+        content = inside
     if raw:
         return _tensors(content, path)
-    return plain_names(_tensors(_nested(content), path) if key is None else _at(content, key, path))
+    return plain_names(_tensors(_only(content, path), path) if key is None else _at(content, key, path))
+
+
+def saved_at(path: Path) -> tuple[int | None, int | None]:
+    """(step, epoch) that a file, or one beside it, says it was saved at; None where it does not say or cannot be read so.
+
+    None of a file's code is run, whatever the user trusts, and no weights are read.
+    """
+    try:
+        beside = path.parent / TRAINER_STATE
+        if beside.is_file() and beside.stat().st_size < LARGEST_STATE:
+            return contents.saved_at(json.loads(beside.read_bytes()))
+        kind = format_of(path)
+        return (None, None) if kind is None else kind.said(path)
+    except Exception:  # torn or hostile: whoever reads its weights says so
+        return None, None
 
 
 def load_network(path: str | Path) -> Any:
@@ -107,9 +139,17 @@ def plain_names(state: Mapping[str, Tensor]) -> State:
 # ---- where the weights lie in a file -------------------------------------------------------------------------------
 
 
-def _nested(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    inner = next((content[key] for key in NESTS if isinstance(content.get(key), Mapping)), None)
-    return content if inner is None else inner
+def _only(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """The one set of weights of a content; the content itself where there is none, for `_tensors` to refuse."""
+    found = contents.sets(content)
+    if len(found) > 1:
+        names = ", ".join(f"{name or 'its own entries'} ({len(inner)} tensors)" for name, inner in found.items())
+        first = next(name for name in found if name)
+        raise CheckpointError(
+            f"{path}: expected one set of weights, got several: {names}; choose one (--weights-key {first}, "
+            f"weights_key={first!r}), or take them all as parts of one network (--weights-key {contents.WHOLE})."
+        )
+    return next(iter(found.values()), content)
 
 
 def _tensors(content: Mapping[str, Any], path: Path) -> State:
@@ -130,21 +170,22 @@ def _tensors(content: Mapping[str, Any], path: Path) -> State:
 
 def _at(content: Mapping[str, Any], key: str, path: Path) -> State:
     """The weights at a path of names, or those whose own names begin with it."""
-    inner: Any = content
-    for part in key.split("."):
-        inner = inner.get(part) if isinstance(inner, Mapping) else None
-    inner = content.get(key, inner)
-    if isinstance(inner, torch.nn.Module):  # only a trusted file has one
-        inner = inner.state_dict()
-    if isinstance(inner, Mapping):
-        return _tensors(_nested(inner), path)
-    named = {str(name): value for name, value in _nested(content).items() if isinstance(value, Tensor)}
+    if key == contents.WHOLE:
+        return _tensors(contents.whole(content), path)
+    inner = contents.at(content, key)
+    inner = contents.entries(content.get(key, inner))
+    if inner is not None:
+        return _tensors(_only(inner, path), path)
+    sets = contents.sets(content)
+    named = {str(name): value for state in sets.values() for name, value in state.items() if isinstance(value, Tensor)}
     found = {name.removeprefix(f"{key}."): value for name, value in named.items() if name.startswith(f"{key}.")}
+    for wrapper in WRAPPERS:
+        found = found or {n.partition(f"{wrapper}{key}.")[2]: t for n, t in named.items() if n.startswith(f"{wrapper}{key}.")}
     if not found:
         known = [str(name) for name, value in content.items() if isinstance(value, (Mapping, torch.nn.Module))]
         known += sorted({name.partition(".")[0] for name in named if "." in name})
         raise CheckpointError(f"{path}: expected weights under {key!r}, got: {', '.join(known[:12]) or 'none by any name'}.")
-    return found
+    return _tensors(found, path)
 
 
 # ---- reading -------------------------------------------------------------------------------------------------------
@@ -156,9 +197,25 @@ def _content(path: Path, trust: bool) -> Any:
         raise CheckpointError(f"{path}: expected a checkpoint file, got {got}.")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path}: expected a checkpoint, got an empty file; delete it, or write it anew.")
-    if path.name.endswith(INDEX):
-        return _sharded(path, trust)
-    return _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path, trust)
+    kind = format_of(path) or FORMATS[-1]
+    return kind.read(path, trust)
+
+
+def _parts(path: Path, trust: bool) -> State:
+    """The tensors of all parts of a model whose files are numbered, without an index."""
+    found = PART.search(path.name)
+    assert found is not None
+    state: State = {}
+    for i in range(1, min(int(found[2]), MOST_PARTS) + 1):
+        name = f"{path.name[: found.start()]}-{i:0{len(found[1])}}-of-{found[2]}{path.name[found.end():]}"
+        part = path.parent / name
+        if not part.is_file() or part.stat().st_size == 0:
+            raise CheckpointError(f"{part}: expected a part of {path.name}, of {int(found[2])}, got none.")
+        content = _safetensors(part, trust) if part.suffix == ".safetensors" else _torch_file(part, trust)
+        if not isinstance(content, Mapping):
+            raise CheckpointError(f"{part}: expected a dict of named tensors, got {type(content).__name__}.")
+        state |= _tensors(content, part)
+    return {key: state[key] for key in sorted(state, key=_natural)}
 
 
 def _sharded(path: Path, trust: bool) -> State:
@@ -184,16 +241,11 @@ def _sharded(path: Path, trust: bool) -> State:
 
 
 def _torch_file(path: Path, trust: bool) -> Any:
-    if path.suffix == ".pt2" and not trust:
-        raise CheckpointError(
-            f"{path}: expected plain tensors, got an exported program, which is code; none of it was run. "
-            "Trust the file (--trust, trust=True) if you know where it comes from."
-        )
     try:
         if path.suffix == ".pt2":
             return torch.export.load(path)
         check_archive(path)
-        return torch.load(path, map_location="cpu", weights_only=not trust)
+        return _unpickled(path, trust)
     except Exception as error:  # whatever a torn or hostile file provokes in the reader: one line, and nothing of it has run
         wanted = _code_wanted(path)
         if wanted:
@@ -205,6 +257,38 @@ def _torch_file(path: Path, trust: bool) -> Any:
             f"{path}: expected a torch checkpoint, got a file that is torn or of another kind "
             f"({type(error).__name__}: {first_line(error)}); delete it, or write it anew."
         ) from error
+
+
+def _unpickled(path: Path, trust: bool, **how: Any) -> Any:
+    """A torch file, with stand-ins for what is harmless; a bare pickle only where it is trusted."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, **how)
+    except Exception:
+        if trust:
+            return _trusted(path)
+        if not set(_code_wanted(path)) <= harmless.STAND_INS.keys():
+            raise
+    with harmless.reading():
+        return harmless.plain(torch.load(path, map_location="cpu", weights_only=True, **how))
+
+
+def _trusted(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except Exception:
+        if zipfile.is_zipfile(path):
+            raise
+        with open(path, "rb") as stream:  # a bare pickle, as .pkl files mostly are
+            return pickle.load(stream)
+
+
+def _exported(path: Path, trust: bool) -> Any:
+    if not trust:
+        raise CheckpointError(
+            f"{path}: expected plain tensors, got an exported program, which is code; none of it was run. "
+            "Trust the file (--trust, trust=True) if you know where it comes from."
+        )
+    return _torch_file(path, trust)
 
 
 def check_archive(path: Path) -> None:
@@ -240,19 +324,42 @@ def _pickled_names(path: Path) -> list[str]:
     return sorted(name for name in names if not name.startswith(("torch._utils.", "collections.OrderedDict")))
 
 
-def _safetensors(path: Path) -> Any:
+def _safetensors(path: Path, trust: bool = False) -> Any:
     try:
-        from safetensors.torch import load_file
+        from safetensors import safe_open
     except ImportError as error:
         raise CheckpointError(
             f"{path}: expected the package safetensors to read it, got none; pip install safetensors."
         ) from error
     try:
-        content = load_file(path)
+        with safe_open(path, framework="pt") as stored:
+            content = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (no mapping)
+            said = dict(stored.metadata() or {})
     except Exception as error:  # the reader has its own exception type, and passes others through
         got = f"{type(error).__name__}: {first_line(error)}"
         raise CheckpointError(f"{path}: expected a safetensors file, got {got}.") from error
+    # Of tied weights one is stored, and the header says which name stands for which.
+    content |= {key: content[other] for key, other in said.items() if key not in content and other in content}
     return {key: content[key] for key in sorted(content, key=_natural)}  # such a file does not keep the layers' order
+
+
+def _safetensors_said(path: Path) -> tuple[int | None, int | None]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as stored:
+        return contents.saved_at(dict(stored.metadata() or {}))
+
+
+def _torch_said(path: Path) -> tuple[int | None, int | None]:
+    check_archive(path)
+    mapped = {"mmap": True} if zipfile.is_zipfile(path) else {}
+    if not mapped and path.stat().st_size > LARGEST_STATE:
+        return None, None
+    return contents.saved_at(_unpickled(path, False, **mapped))
+
+
+def _silent(path: Path) -> tuple[int | None, int | None]:
+    return None, None
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -263,3 +370,57 @@ def first_line(error: Exception) -> str:
     """The first line of an error's message, for a message of ours."""
     line = (str(error).strip().splitlines() or [""])[0]
     return re.sub(r"\x1b\[[0-9;]*m", "", line)[:160]  # torch colours some of its messages
+
+
+# ---- formats -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of checkpoint file: its suffixes, how else it is recognised, how it is read (path, trusted), and how the step
+    that it says it was saved at is read.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    recognised: Callable[[Path], bool]
+    read: Callable[[Path, bool], Any]
+    said: Callable[[Path], tuple[int | None, int | None]]
+
+
+def _never(path: Path) -> bool:
+    return False
+
+
+def _looks_torch(path: Path) -> bool:
+    """Whether a file of another suffix, or none, begins as torch's do."""
+    if path.suffix.lower() in OTHERS:
+        return False
+    with open(path, "rb") as stream:
+        head = stream.read(4096)
+    return head.startswith(LEGACY_MAGIC) or (head.startswith(b"PK\x03\x04") and b"/data.pkl" in head)
+
+
+FORMATS = (
+    Format("index", (INDEX,), _never, _sharded, _silent),
+    Format("numbered parts", (), lambda path: bool(PART.search(path.name)), _parts, _silent),
+    Format("safetensors", (".safetensors",), _never, _safetensors, _safetensors_said),
+    Format("exported program", (".pt2",), _never, _exported, _silent),
+    Format("torch file", TORCH_FILES, _looks_torch, _torch_file, _torch_said),
+)
+"""Every kind of checkpoint file; the first one that knows a file counts."""
+SUFFIXES = (*TORCH_FILES, *(suffix for kind in FORMATS[1:-1] for suffix in kind.suffixes))
+
+
+def format_of(path: Path) -> Format | None:
+    """The format of a file by its name, else by how it begins; None for a file of another kind."""
+    name = path.name.lower()
+    if PART.search(name):
+        return FORMATS[1]
+    for kind in FORMATS:
+        if kind.suffixes and name.endswith(kind.suffixes):
+            return kind
+    try:
+        return next((kind for kind in FORMATS if path.is_file() and kind.recognised(path)), None)
+    except OSError:
+        return None

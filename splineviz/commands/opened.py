@@ -28,6 +28,7 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
         weights_key=options.weights_key,
         swap=options.swap,
         trust=options.trust,
+        files=options.files,
     )
     if getattr(options, "every", None) or getattr(options, "last", None):
         run = run.thinned(options.every or 1, options.last)
