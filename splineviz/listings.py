@@ -13,6 +13,7 @@ networks.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,7 +171,7 @@ def _series(
         skipped[one.place.name] = f"{why}; --files '{one.place.name}' takes it" if role not in (NETWORK, OTHER) else why
     firsts = [one for one in seen if one.reading.role == FIRST and one not in mine and not (one.step or one.epoch)]
     kinds = {one.reading.identity for one in mine}
-    if len(kinds) > 1:
+    if len(kinds) > 1 and any(id(one) in named for one in mine):
         _of_one_kind(folder, mine, kinds)
     return mine, firsts[0] if len(firsts) == 1 else None
 
@@ -310,9 +311,7 @@ def _refusal(folder: Path, series: Sequence[Seen], why: str) -> CheckpointError:
 
 def _like(name: str, number: str = "*") -> str:
     """A pattern like a name, with its last number left open."""
-    import re
-
-    stem = step_names.re.sub(r"\.(?:pth\.tar|[A-Za-z]\w*)$", "", name)
+    stem = re.sub(r"\.(?:pth\.tar|[A-Za-z]\w*)$", "", name)
     end = name[len(stem) :]
     return re.sub(r"\d+(?!.*\d)", number, stem, count=1) + end
 

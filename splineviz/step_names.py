@@ -225,6 +225,6 @@ def series(readings: Sequence[Reading]) -> list[int | None] | None:
             return None
         if varying:
             return list(varying[0])
-        if len(readings) == 1:
-            return [columns[-1][0]]
+        if len(readings) == 1 or numbers[0] == readings[0].plain:
+            return list(columns[-1])
     return [None] * len(readings)

@@ -44,6 +44,8 @@ TORCH_FILES = (
 OTHERS = {".npz", ".npy", ".zip", ".onnx", ".json", ".yaml", ".yml", ".txt", ".csv", ".log", ".png", ".jpg", ".h5", ".py"}
 """Suffixes of files that are never looked into for weights."""
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+HARMLESS = re.compile(r"_codecs\.encode|torch\.(\w+Storage|Size|device)|torch\.nn\.parameter\.Parameter|collections\.Counter")
+"""What torch's own reader takes, beside what `harmless` lists."""
 PART = re.compile(r"-(\d{1,6})-of-(\d{1,6})(?=\.(?:safetensors|bin|pt|pth)$)")
 MOST_PARTS = 10_000
 TRAINER_STATE = "trainer_state.json"
@@ -261,25 +263,22 @@ def _torch_file(path: Path, trust: bool) -> Any:
 
 def _unpickled(path: Path, trust: bool, **how: Any) -> Any:
     """A torch file, with stand-ins for what is harmless; a bare pickle only where it is trusted."""
+    if not zipfile.is_zipfile(path):
+        with open(path, "rb") as stream:
+            if not stream.read(len(LEGACY_MAGIC)).startswith(LEGACY_MAGIC):
+                stream.seek(0)
+                if not trust:
+                    raise ValueError("a bare pickle, or no torch file at all")
+                return pickle.load(stream)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, **how)
     except Exception:
         if trust:
-            return _trusted(path)
-        if not set(_code_wanted(path)) <= harmless.STAND_INS.keys():
+            return torch.load(path, map_location="cpu", weights_only=False)
+        if harmless.STAND_INS.keys().isdisjoint(_names_wanted(path)):
             raise
     with harmless.reading():
         return harmless.plain(torch.load(path, map_location="cpu", weights_only=True, **how))
-
-
-def _trusted(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=False)
-    except Exception:
-        if zipfile.is_zipfile(path):
-            raise
-        with open(path, "rb") as stream:  # a bare pickle, as .pkl files mostly are
-            return pickle.load(stream)
 
 
 def _exported(path: Path, trust: bool) -> Any:
@@ -299,7 +298,11 @@ def check_archive(path: Path) -> None:
 
 
 def _code_wanted(path: Path) -> list[str]:
-    """Names of the functions and classes that a torch file wants to import, read without importing them."""
+    """Names of the functions and classes that a file wants to import and may not have, read without importing them."""
+    return [name for name in _names_wanted(path) if name not in harmless.STAND_INS and not HARMLESS.fullmatch(name)]
+
+
+def _names_wanted(path: Path) -> list[str]:
     try:
         return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
     except Exception:  # not a file this reader knows: legacy pickles and torn ones
