@@ -17,11 +17,11 @@ from torch import Tensor
 
 from splineviz import step_names
 from splineviz.errors import CheckpointError, TraceError
-from splineviz.listings import Checkpoint, Listing, listing
+from splineviz.listings import Checkpoint, Listing, alone, listing
 from splineviz.ops import Program, Step
 from splineviz.places import bare
 
-__all__ = ["Checkpoint", "Listing", "fit", "list_checkpoints", "listing", "mlp", "single", "step_of"]
+__all__ = ["Checkpoint", "Listing", "alone", "fit", "left_out", "list_checkpoints", "listing", "mlp", "retied", "step_of"]
 
 OWNERS = ("model.", "net.", "network.", "backbone.", "module.")
 """Names under which a training module (Lightning's, say) mostly holds the network; they win over copies of it."""
@@ -41,11 +41,6 @@ def list_checkpoints(folder: str | Path, files: str | None = None) -> tuple[list
     """
     found = listing(folder, files)
     return list(found.checkpoints), dict(found.skipped)
-
-
-def single(path: Path) -> Checkpoint:
-    """One file as a checkpoint; without a step in its name it is that of step 0."""
-    return Checkpoint(max(step_of(path.name) or 0, 0), path)
 
 
 def step_of(name: str) -> int | None:
@@ -111,6 +106,38 @@ def _owned(program: Program, state: Mapping[str, Tensor], name: str | Path) -> M
         if all(key.startswith(front) and key.removeprefix(front) in state for key in wanted):
             return {front + key: tensor for key, tensor in state.items()}
     return state
+
+
+def left_out(program: Program, state: Mapping[str, Tensor], name: str | Path) -> list[str]:
+    """Names of entries of a checkpoint that the network has no part in: copies of it, losses, metrics, counters.
+
+    Raises CheckpointError where that is not certain, as `fit` does.
+    """
+    owned = {id(tensor) for tensor in _owned(program, state, name).values()}
+    return [key for key, tensor in state.items() if id(tensor) not in owned]
+
+
+def retied(program: Program, tied: Iterable[Sequence[str]], state: Mapping[str, Tensor]) -> Program:
+    """The Program with tied weights under the one of their names that a checkpoint has; tied: names of one and the same tensor.
+
+    safetensors stores such a tensor once, and not always under the name that the network was traced with.
+    """
+
+    def stored(name: str) -> bool:
+        return name in state or any(key.endswith(f".{name}") for key in state)
+
+    names: dict[str, str] = {}
+    for group in tied:
+        there = [name for name in group if stored(name)]
+        names |= {name: there[0] for name in group if name in program.weights and there and name not in there}
+    if not names:
+        return program
+    data = program.to_data()
+    for step in [*data["steps"], *data.get("trained", {}).get("steps", [])]:
+        step["params"] = {role: names.get(key, key) for role, key in step["params"].items()}
+    data["weights"] = {names.get(key, key): shape for key, shape in data["weights"].items()}
+    data["spare"] = sorted({*data.get("spare", []), *names} - data["weights"].keys())
+    return Program.from_data(data).with_weights({names.get(key, key): tensor for key, tensor in program.weights.items()})
 
 
 def _are_copies(fronts: Sequence[str], front: str) -> bool:

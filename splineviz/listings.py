@@ -114,6 +114,12 @@ def listing(folder: str | Path, files: str | None = None) -> Listing:
     return Listing(tuple(Checkpoint(step, one.place.path) for step, one in ordered), skipped, unit)
 
 
+def alone(path: Path) -> Listing:
+    """One file as a run of one checkpoint; without a step in it or in its name it is that of step 0."""
+    steps, unit = _alone(_seen(Place(path.name, path)))
+    return Listing((Checkpoint(max(steps[0], 0), path),), {}, unit)
+
+
 def _check_pairs(folder: Path, ordered: Sequence[tuple[int, Seen]], series: Sequence[Seen]) -> None:
     for (step, one), (other, two) in zip(ordered, ordered[1:], strict=False):
         if step == other:

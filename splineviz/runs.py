@@ -234,7 +234,7 @@ def open_run(
         return _own(root, swap)
     if single and files is not None:
         raise CheckpointError(f"{root}: expected a folder for files={files!r}, got one file; leave files out.")
-    listed = checkpoints.Listing((checkpoints.single(root),), {}) if single else checkpoints.listing(root, files)
+    listed = checkpoints.alone(root) if single else checkpoints.listing(root, files)
     found = listed.checkpoints
     if (model is None and not trust) or data is None:
         raise CheckpointError(
@@ -250,7 +250,11 @@ def open_run(
         state = weights.load_state(found[0].path, trust=trust, key=weights_key)
         network = checkpoints.mlp(state, samples.train_x.shape[1:], found[0].path)
     else:
-        network = _foreign_network(model, model_args, found[0], samples.train_x.shape[1:])
+        made = _foreign_model(model, model_args, found[0])
+        network = trace(made, samples.train_x.shape[1:], smooth=True)
+        tied = _tied(made)
+        if tied:
+            network = checkpoints.retied(network, tied, weights.load_state(found[0].path, trust=trust, key=weights_key))
     network = network if swap is None else swapped(network, swap)
     return Run(
         root, found, samples, network.to_data(), skipped=listed.skipped, own=False, trust=trust, weights_key=weights_key,
@@ -269,14 +273,22 @@ def _own(root: Path, swap: Swap | None) -> Run:
     return Run(root, said.checkpoints, said.data(root), network, said.loss, last=said.last)
 
 
-def _foreign_network(model: Any, model_args: str | None, first: Checkpoint, input_shape: tuple[int, ...]) -> Program:
+def _foreign_model(model: Any, model_args: str | None, first: Checkpoint) -> Any:
     if model is None:
-        model = weights.load_network(first.path)
+        return weights.load_network(first.path)
     if isinstance(model, str):
         if ":" not in model:
             raise CheckpointError(f"model: expected 'mlp', module:function, a module or a Program, got {model!r}.")
         model = factories.make(model, model_args, error=CheckpointError)
-    return trace(model, input_shape, smooth=True)
+    return model
+
+
+def _tied(model: Any) -> list[list[str]]:
+    """Names of one and the same parameter, where a module has several for it."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False) if isinstance(model, nn.Module) else ():
+        names.setdefault(id(parameter), []).append(name)
+    return [group for group in names.values() if len(group) > 1]
 
 
 def _what(path: Path) -> str:

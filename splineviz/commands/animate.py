@@ -73,6 +73,7 @@ def run(options: Namespace) -> None:
     from splineviz.animate import animate as make
 
     run = opened.open_run(options)
+    opened.told_steps(run)
     with opened.engine(options) as jobs, terminal.bar("animating") as tick:
         made = make(run, **film_options(options), steps=options.steps, jobs=jobs, progress=tick)
     for path in (*made.videos, made.summary, made.table):

@@ -37,9 +37,23 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
     return run
 
 
+def told_steps(run: Run) -> None:
+    """Print which file of a foreign folder counts as which step; the first and last few of many."""
+    if run.own:
+        return
+    pairs = [f"{name} -> {step}" for name, step in run.mapping]
+    few = pairs if len(pairs) <= MOST_TOLD else [*pairs[: MOST_TOLD - 3], f"... {len(pairs) - MOST_TOLD + 1} more ...", *pairs[-2:]]
+    print("\n".join(few))
+    for name, why in list(run.skipped.items())[:MOST_TOLD]:
+        print(f"passed over {name}: {why}")
+
+
 def look(options: Namespace) -> dict[str, Any]:
     """How regions and knots are drawn, of the flags that `flags.look_flags` adds."""
     return {"fill": options.fill, "cmap": options.palette, "edge_color": "layer" if options.color_knots else "black"}
+
+
+MOST_TOLD = 12
 
 
 @contextmanager
