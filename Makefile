@@ -67,9 +67,9 @@ demo: demo/trained
 	$(BIN)/splineviz animate demo/ckpts --anchors 0 1 2 --out demo/out
 
 soak: $(READY)
-	$(BIN)/python tests/soak.py --networks $(SOAK_NETWORKS)
+	$(BIN)/python tests/soak/random_networks.py --networks $(SOAK_NETWORKS)
 	$(BIN)/python tests/faults/harness.py --times $(SOAK_FAULTS)
-	$(BIN)/python tests/soak_files.py --inputs $(SOAK_INPUTS)
+	$(BIN)/python tests/soak/hostile_files.py --inputs $(SOAK_INPUTS)
 
 # Other programs live in an environment of their own.
 .venv-bench/ready: pyproject.toml constraints.txt

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 import splineviz as sv
-from splineviz.complexity import CHUNK, local_complexities
-from splineviz.directions import Directions, kept_directions
+from splineviz.metrics.complexity import CHUNK, local_complexities
+from splineviz.metrics.directions import Directions, kept_directions
 
 OUT = Path(__file__).parent / "out"
 VECTORS, RADIUS = 25, 0.05

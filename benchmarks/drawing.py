@@ -29,11 +29,11 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from torch import nn
 
-from splineviz import draw, figures, fills
-from splineviz.enumerate import partition as cut
-from splineviz.films import save_frame
-from splineviz.partition import Partition
-from splineviz.planes import Plane
+from splineviz.drawing import draw, figures, fills
+from splineviz.drawing.video import save_frame
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition as cut
 
 STEPS = [0, *(int(10 ** (k / 8)) for k in range(8, 37))]
 

@@ -41,7 +41,7 @@ def mlp(widths: list[int], *, he: bool = False, seed: int = 0) -> nn.Sequential:
 
 
 def digits() -> tuple[torch.Tensor, torch.Tensor]:
-    from splineviz.recipes import load_data
+    from splineviz.training.recipes import load_data
 
     data = load_data("mnist")
     return torch.as_tensor(np.asarray(data.train_x)).reshape(-1, 784).double(), torch.as_tensor(

@@ -25,12 +25,12 @@ import numpy as np
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from browsers import chromium
 
 import splineviz as sv
-from splineviz.partition import Partition
+from splineviz.geometry.partition import Partition
 
 PAN = """
 (seconds) => new Promise((done) => {

@@ -35,9 +35,12 @@ import numpy as np
 from drawing import bare
 
 import splineviz as sv
-from splineviz import churn, counterparts, draw, figures, fills, jobs, recipes, reels
 from splineviz.__main__ import main as command
-from splineviz.partition import Partition
+from splineviz.drawing import draw, figures, fills, film
+from splineviz.geometry.partition import Partition
+from splineviz.jobs import churn, job
+from splineviz.metrics import slice_complexity
+from splineviz.training import recipes
 
 LC = ["--lc-points", "1000", "4000", "1000", "--lc-vectors", "25"]
 seconds: dict[str, float] = defaultdict(float)
@@ -59,22 +62,22 @@ def timed(owner: Any, name: str, stage: str) -> None:
 
 
 def watch() -> None:
-    timed(jobs, "partition", "enumerate")
-    timed(jobs, "local_complexities", "local complexity")
+    timed(job, "partition", "enumerate")
+    timed(job, "local_complexities", "local complexity")
     timed(Partition, "decision_boundary", "  of these: boundary")
-    timed(jobs, "partition_numbers", "measures of the partition")
-    timed(jobs, "crossings", "crossings")
-    timed(jobs, "liveness", "live units")
-    timed(counterparts, "exact", "units on the slice, exact")
-    timed(counterparts, "sampled", "units on the slice, sampled")
+    timed(job, "partition_numbers", "measures of the partition")
+    timed(job, "crossings", "crossings")
+    timed(job, "liveness", "live units")
+    timed(slice_complexity, "exact", "units on the slice, exact")
+    timed(slice_complexity, "sampled", "units on the slice, sampled")
     timed(Partition, "save", "partition to file")
     timed(churn, "between", "churn")
     timed(fills, "shared_limits", "shared colour scale")
     timed(figures.FramePainter, "paint", "draw")
     timed(draw, "rasterize", "  of these: raster")
-    timed(reels, "save_frame", "frame to file")
-    timed(reels, "save_stream", "encode")
-    timed(reels, "save_video", "gif")
+    timed(film, "save_frame", "frame to file")
+    timed(film, "save_stream", "encode")
+    timed(film, "save_video", "gif")
 
 
 def bare_seconds(paths: list[Path], count: int, folder: Path) -> tuple[float, list[dict[str, float]]]:

@@ -30,10 +30,10 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 import splineviz as sv
-from splineviz.directions import kept_directions
-from splineviz.films import save_video
-from splineviz.jobs import LCOptions
-from splineviz.weights import load_state
+from splineviz.drawing.video import save_video
+from splineviz.jobs.job import LCOptions
+from splineviz.metrics.directions import kept_directions
+from splineviz.training.state_files import load_state
 
 POINTS, HALF = 200, 4.0
 

@@ -13,7 +13,7 @@ that square.
     relucent      local search from cell to neighbouring cell by linear programs (Gurobi), float64, processes on all
                   cores; cells that meet the square (cube_mode="intersect"), its own certificate switched off. Without a
                   licence Gurobi takes models of limited size
-    exact         rational arithmetic of our tests (tests/oracle.py): slow, and without a single rounding
+    exact         rational arithmetic of our tests (tests/support/oracle.py): slow, and without a single rounding
 
 SplineCam is not on PyPI and SyReNN's package is a client of a server that is not: neither can be run here.
 """
@@ -145,7 +145,7 @@ def relucent(maps: Maps, half: float) -> Callable[[], int]:
 
 def exact(maps: Maps, half: float) -> Callable[[], int]:
     """The oracle of the tests."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
     from oracle import RELU, Layer, regions
 
     layers = [Layer(w, b, RELU if index < len(maps) - 1 else None) for index, (w, b) in enumerate(maps)]

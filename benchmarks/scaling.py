@@ -34,7 +34,8 @@ from pathlib import Path
 import torch
 
 import splineviz as sv
-from splineviz import engines, sweeps
+from splineviz.jobs import executors
+from splineviz.jobs import sweep as sweeps
 
 
 def write_run(folder: Path, seed: int, checkpoints: int) -> Path:
@@ -115,7 +116,7 @@ def main() -> None:
             print("two Dask workers: the extra `cluster` is not installed")
         else:
             with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
-                with engines.dask(cluster.scheduler_address) as executor:
+                with executors.dask(cluster.scheduler_address) as executor:
                     timer.report("two Dask workers", executor, 2)
         assert len(timer.tables) == 1, "expected the same table to the byte, whoever made it"
         print("the same table to the byte")

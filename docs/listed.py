@@ -24,8 +24,7 @@ progress to stderr.
 API_HEAD = """\
 # API reference
 
-`import splineviz as sv`; every name below is reached as `sv.NAME` and is imported when it is first asked for. Rooms whose
-name is also a function (`sv.partition`, `sv.animate`, `sv.explore`) are imported with `from splineviz.partition import ...`.
+`import splineviz as sv`; every name below is reached as `sv.NAME` and is imported when it is first asked for.
 """
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 import splineviz as sv
-from splineviz.curves import step_axis
+from splineviz.drawing.curves import step_axis
 
 quick = os.environ.get("SPLINEVIZ_QUICK") == "1"
 folder = Path("double_descent")

@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from torch import nn
 
 import splineviz as sv
-from splineviz.diamonds import exact_counts
+from splineviz.metrics.diamonds import exact_counts
 
 quick = os.environ.get("SPLINEVIZ_QUICK") == "1"
 data = sv.recipes.load_data("two-moons")

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from torch import nn
 
 import splineviz as sv
-from splineviz.fills import face_layers, layer_colors
+from splineviz.drawing.fills import face_layers, layer_colors
 
 quick = os.environ.get("SPLINEVIZ_QUICK") == "1"
 data = sv.recipes.load_data("spline")

@@ -11,7 +11,7 @@
 import os
 from pathlib import Path
 
-from splineviz.reproductions import reproduce
+from splineviz.workflows.reproduce import reproduce
 
 full = os.environ.get("SPLINEVIZ_FULL") == "1"
 steps = None if full else 300 if os.environ.get("SPLINEVIZ_QUICK") == "1" else 10_000

@@ -9,63 +9,50 @@
 This file only says where each public name lives. A name is imported when it is first asked for, so that
 `import splineviz` costs milliseconds and a figure drawn from a file needs no torch.
 
-Some names are a room and a function at once: `sv.partition`, `sv.animate`, `sv.explore`, `sv.tiles` are the functions. The
-import system sets a submodule as an attribute of its package whenever somebody imports it, which would hide the
-function; the package refuses exactly that (`_Package`). The rooms themselves are reached by
-`from splineviz.partition import ...`.
+A public name that is a module, such as `sv.draw`, lives in one of the packages; the rest are functions and classes.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from splineviz import (
-        boundary,
-        certificate,
-        complexity,
-        diamonds,
-        draw,
-        errors,
-        export,
-        figures,
-        measures,
-        recipes,
-        robustness,
-        runs,
-    )
-    from splineviz.animate import animate
-    from splineviz.callbacks import lightning_callback
-    from splineviz.certificate import CertificateReport, verify
-    from splineviz.complexity import LocalComplexity, local_complexity
-    from splineviz.crossings import Crossings, crossings
-    from splineviz.deformations import Deformation, deformation
-    from splineviz.densities import KnotDensity, boundary_density, gradient_complexity
-    from splineviz.enumerate import partition
-    from splineviz.estimates import Estimate, estimate, window_for
-    from splineviz.explore import explore
-    from splineviz.jobs import LCOptions
-    from splineviz.liveness import liveness
-    from splineviz.monitors import Monitor
-    from splineviz.ops import Program
-    from splineviz.papers import figure
-    from splineviz.parallels import compare
-    from splineviz.partition import Partition
-    from splineviz.parts import Part, part
-    from splineviz.planes import Plane
-    from splineviz.recorder import Recorder
-    from splineviz.robustness import robust_accuracy
-    from splineviz.runs import Run, open_run
-    from splineviz.seams import sew
-    from splineviz.surfaces import surface
-    from splineviz.sweeps import Sweep, measure_run, sweep
-    from splineviz.tables import tidy
-    from splineviz.tiles import Tile, tiles
-    from splineviz.tours import tour
-    from splineviz.tracing import trace
+    from splineviz import errors
+    from splineviz.drawing import draw, export, figures
+    from splineviz.drawing.print_figure import figure
+    from splineviz.drawing.surface import surface
+    from splineviz.geometry import boundary
+    from splineviz.geometry.partition import Partition
+    from splineviz.geometry.plane import Plane
+    from splineviz.jobs.job import LCOptions
+    from splineviz.jobs.sweep import Sweep, measure_run, sweep
+    from splineviz.metrics import complexity, diamonds, measures, robustness
+    from splineviz.metrics.columns import tidy
+    from splineviz.metrics.complexity import LocalComplexity, local_complexity
+    from splineviz.metrics.deformation import Deformation, deformation
+    from splineviz.metrics.knot_density import KnotDensity, boundary_density, gradient_complexity
+    from splineviz.metrics.liveness import liveness
+    from splineviz.metrics.robustness import robust_accuracy
+    from splineviz.regions import certificate
+    from splineviz.regions.certificate import CertificateReport, verify
+    from splineviz.regions.crossings import Crossings, crossings
+    from splineviz.regions.enumerate import partition
+    from splineviz.regions.estimates import Estimate, estimate, window_for
+    from splineviz.regions.parts import Part, part
+    from splineviz.regions.sewing import sew
+    from splineviz.regions.tiles import Tile, tiles
+    from splineviz.tracing.program import Program
+    from splineviz.tracing.trace import trace
+    from splineviz.training import recipes, runs
+    from splineviz.training.recorder import Recorder
+    from splineviz.training.runs import Run, open_run
+    from splineviz.viewer.explore import explore
+    from splineviz.workflows.animate import animate
+    from splineviz.workflows.compare import compare
+    from splineviz.workflows.lightning import lightning_callback
+    from splineviz.workflows.monitor import Monitor
+    from splineviz.workflows.tour import tour
 
 __version__ = "0.1.0"
 
@@ -127,58 +114,74 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CertificateReport": "certificate",
-    "Crossings": "crossings",
-    "Deformation": "deformations",
-    "Estimate": "estimates",
-    "KnotDensity": "densities",
-    "LCOptions": "jobs",
-    "LocalComplexity": "complexity",
-    "Monitor": "monitors",
-    "Part": "parts",
-    "Partition": "partition",
-    "Plane": "planes",
-    "Program": "ops",
-    "Recorder": "recorder",
-    "Run": "runs",
-    "Sweep": "sweeps",
-    "Tile": "tiles",
-    "animate": "animate",
-    "boundary_density": "densities",
-    "compare": "parallels",
-    "figure": "papers",
-    "crossings": "crossings",
-    "deformation": "deformations",
-    "estimate": "estimates",
-    "explore": "explore",
-    "gradient_complexity": "densities",
-    "lightning_callback": "callbacks",
-    "liveness": "liveness",
-    "local_complexity": "complexity",
-    "measure_run": "sweeps",
-    "open_run": "runs",
-    "part": "parts",
-    "partition": "enumerate",
-    "robust_accuracy": "robustness",
-    "sew": "seams",
-    "surface": "surfaces",
-    "tidy": "tables",
-    "tiles": "tiles",
-    "sweep": "sweeps",
-    "tour": "tours",
-    "trace": "tracing",
-    "verify": "certificate",
-    "window_for": "estimates",
+    "CertificateReport": "regions.certificate",
+    "Crossings": "regions.crossings",
+    "Deformation": "metrics.deformation",
+    "Estimate": "regions.estimates",
+    "KnotDensity": "metrics.knot_density",
+    "LCOptions": "jobs.job",
+    "LocalComplexity": "metrics.complexity",
+    "Monitor": "workflows.monitor",
+    "Part": "regions.parts",
+    "Partition": "geometry.partition",
+    "Plane": "geometry.plane",
+    "Program": "tracing.program",
+    "Recorder": "training.recorder",
+    "Run": "training.runs",
+    "Sweep": "jobs.sweep",
+    "Tile": "regions.tiles",
+    "animate": "workflows.animate",
+    "boundary_density": "metrics.knot_density",
+    "compare": "workflows.compare",
+    "figure": "drawing.print_figure",
+    "crossings": "regions.crossings",
+    "deformation": "metrics.deformation",
+    "estimate": "regions.estimates",
+    "explore": "viewer.explore",
+    "gradient_complexity": "metrics.knot_density",
+    "lightning_callback": "workflows.lightning",
+    "liveness": "metrics.liveness",
+    "local_complexity": "metrics.complexity",
+    "measure_run": "jobs.sweep",
+    "open_run": "training.runs",
+    "part": "regions.parts",
+    "partition": "regions.enumerate",
+    "robust_accuracy": "metrics.robustness",
+    "sew": "regions.sewing",
+    "surface": "drawing.surface",
+    "tidy": "metrics.columns",
+    "tiles": "regions.tiles",
+    "sweep": "jobs.sweep",
+    "tour": "workflows.tour",
+    "trace": "tracing.trace",
+    "verify": "regions.certificate",
+    "window_for": "regions.estimates",
 }
-"""The room of every public name that is not a room itself."""
+"""The module of every public function and class."""
+
+_MODULES = {
+    "boundary": "geometry.boundary",
+    "certificate": "regions.certificate",
+    "complexity": "metrics.complexity",
+    "diamonds": "metrics.diamonds",
+    "draw": "drawing.draw",
+    "errors": "errors",
+    "export": "drawing.export",
+    "figures": "drawing.figures",
+    "measures": "metrics.measures",
+    "recipes": "training.recipes",
+    "robustness": "metrics.robustness",
+    "runs": "training.runs",
+}
+"""The public modules."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for (PEP 562)."""
     if name in _HOMES:
         value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    elif name in __all__:
-        value = importlib.import_module(f"{__name__}.{name}")
+    elif name in _MODULES:
+        value = importlib.import_module(f"{__name__}.{_MODULES[name]}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
@@ -187,15 +190,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """The package itself: lets no room take the name of a public function."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _HOMES and isinstance(value, ModuleType):
-            return  # the import system announces a submodule; it stays reachable through sys.modules
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -22,8 +22,8 @@ import splineviz as sv
 from splineviz import commands
 from splineviz.__main__ import main
 from splineviz.errors import SplinevizError
-from splineviz.jobs import COLUMNS
-from splineviz.weights import save_state
+from splineviz.jobs.job import COLUMNS
+from splineviz.training.state_files import save_state
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -50,8 +50,8 @@ def listed() -> ModuleType:
 
 @every_page
 def test_every_python_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from splineviz.kinks import KINKS
-    from splineviz.modules import MODULES
+    from splineviz.tracing.kinks import KINKS
+    from splineviz.tracing.modules import MODULES
 
     monkeypatch.chdir(tmp_path)
     tables = [(table, dict(table)) for table in (KINKS, MODULES)]  # the page on extending adds to them

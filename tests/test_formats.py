@@ -11,13 +11,13 @@ import torch
 from makers import FORMATS, make_network
 from small_runs import network, samples
 
-from splineviz import factories
-from splineviz.animate import animate
 from splineviz.errors import CheckpointError, DataError
-from splineviz.jobs import LCOptions
-from splineviz.partition import Partition
-from splineviz.runs import open_run
-from splineviz.samples import Data
+from splineviz.geometry.partition import Partition
+from splineviz.jobs.job import LCOptions
+from splineviz.training import user_code
+from splineviz.training.runs import open_run
+from splineviz.training.samples import Data
+from splineviz.workflows.animate import animate
 
 QUICK = LCOptions(points=5, num_vectors=2)
 DATA = Data.of(samples(0), domain=(0, 1))
@@ -106,7 +106,7 @@ def test_broken_files_give_one_line(tmp_path: Path, name: str, suffix: str) -> N
 
 
 def test_a_factory_takes_arguments() -> None:
-    assert factories.make("makers:make_network", '{"hidden": 8}', error=CheckpointError)[1].out_features == 8
+    assert user_code.make("makers:make_network", '{"hidden": 8}', error=CheckpointError)[1].out_features == 8
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,6 @@ def test_a_factory_takes_arguments() -> None:
 )
 def test_a_factory_that_cannot_be_called_is_named(name: str, arguments: str | None, words: str) -> None:
     with pytest.raises(CheckpointError, match=words):
-        factories.make(name, arguments, error=CheckpointError)
+        user_code.make(name, arguments, error=CheckpointError)
     with pytest.raises(DataError, match=words):
-        factories.make(name, arguments, error=DataError)
+        user_code.make(name, arguments, error=DataError)

@@ -1,6 +1,6 @@
 """Hostile and broken input of every kind: a result or a clear refusal, no code run, nothing outside touched.
 
-The long run of this, in a process of limited memory, is tests/soak_files.py.
+The long run of this, in a process of limited memory, is tests/soak/hostile_files.py.
 """
 
 import zipfile
@@ -15,10 +15,10 @@ from small_runs import network, write_run
 from torch import nn
 
 import splineviz as sv
-from splineviz import weights
 from splineviz.errors import CheckpointError, DataError, TraceError
-from splineviz.ops import Program
-from splineviz.samples import Data
+from splineviz.tracing.program import Program
+from splineviz.training import state_files
+from splineviz.training.samples import Data
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_a_tensor_that_claims_more_than_its_file_holds_is_refused(tmp_path):
     ):
         torch.save({"1.weight": odd}, tmp_path / "x.pt")
         with pytest.raises(CheckpointError, match="expected dense real tensors that hold their values, got 1.weight"):
-            weights.load_state(tmp_path / "x.pt")
+            state_files.load_state(tmp_path / "x.pt")
         if not odd.is_complex():
             with pytest.raises(DataError, match="expected a tensor that holds|expected dense tensors"):
                 Data.of((odd, None))
@@ -69,7 +69,7 @@ def test_a_checkpoint_that_inflates_is_refused(tmp_path):
             bomb.writestr(member.filename, good.read(member))
     assert (tmp_path / "bomb.pt").stat().st_size < 1 << 20
     with pytest.raises(CheckpointError, match="would grow to 293"):
-        weights.load_state(tmp_path / "bomb.pt")
+        state_files.load_state(tmp_path / "bomb.pt")
 
 
 def test_a_network_from_a_file_is_rehearsed_without_memory():
@@ -90,7 +90,7 @@ def test_whole_numbers_are_weights_and_words_are_no_samples(tmp_path):
     write_run(tmp_path)
     run = sv.open_run(tmp_path)
     state = {key: (10 * value).to(torch.int64) for key, value in network().state_dict().items()}
-    weights.save_state(run.checkpoints[-1].path, state)
+    state_files.save_state(run.checkpoints[-1].path, state)
     assert run.program(run.checkpoints[-1]).weights["1.weight"].dtype == torch.float64
     with pytest.raises(DataError, match="real numbers"):
         Data.of((np.array([["a", "b"]]), None))
@@ -102,7 +102,7 @@ def test_a_weight_that_is_not_finite_is_named_by_its_layer(tmp_path):
     for value in (float("nan"), float("inf")):
         state = network().state_dict()
         state["3.weight"][0, 0] = value
-        weights.save_state(run.checkpoints[-1].path, state)
+        state_files.save_state(run.checkpoints[-1].path, state)
         with pytest.raises(CheckpointError, match=r"expected finite weights, got NaN or infinity in 3\.weight"):
             run.program(run.checkpoints[-1])
         model = network()

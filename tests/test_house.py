@@ -7,14 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from splineviz.commands import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "splineviz"
 FILES = sorted(PACKAGE.rglob("*.py"))
-ROOMS = sorted({path.relative_to(PACKAGE).with_suffix("").parts[0] for path in FILES})
+PACKAGES = sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists())
+MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in FILES if path.stem != "__init__")
+TESTS = ROOT / "tests"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LONGEST_FILE, LONGEST_FUNCTION = 420, 80
 FUSED_LOOPS = {"cut_faces", "insert_unit"}
 """Kernels whose passes share so many local arrays that taking them apart would only move the length into signatures."""
+
+SUBJECTS = {"jupyter", "viewer", "max_certificate", "maxima", "memory", "networks", "operations", "merging"}
+"""Tests of what several modules do together."""
 
 every_file = pytest.mark.parametrize("path", FILES, ids=[str(p.relative_to(PACKAGE)) for p in FILES])
 
@@ -57,24 +64,50 @@ def test_no_room_is_called_after_nothing() -> None:
     assert not {"utils", "util", "core", "helpers", "common", "misc"} & {path.stem for path in FILES}
 
 
-def table_of_rooms() -> list[tuple[int, str]]:
-    """(floor, room) of every row of the table in docs/DESIGN.md."""
-    rows = re.findall(r"^\| (\d+) \| `([\w/]+?)(?:\.py|/)` ", (ROOT / "docs" / "DESIGN.md").read_text(), re.MULTILINE)
-    return [(int(floor), room) for floor, room in rows]
+def tables_of_modules() -> list[str]:
+    """package.module of every row of the tables in docs/DESIGN.md."""
+    found, package = [], ""
+    for line in DESIGN.splitlines():
+        if heading := re.fullmatch(r"### `(\w+)/`", line):
+            package = heading[1]
+        elif row := re.match(r"\| `(\w+)\.py` ", line):
+            found.append(f"{package}.{row[1]}")
+    return found
 
 
-def test_the_table_of_rooms_is_true() -> None:
-    assert sorted(room for _, room in table_of_rooms()) == [room for room in ROOMS if room != "__init__"]
+DESIGN = (ROOT / "docs" / "DESIGN.md").read_text()
+CONTRACT = next(c for c in PROJECT["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
 
 
-def test_the_table_of_rooms_is_what_the_import_contract_checks() -> None:
-    contract = next(c for c in PROJECT["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
-    height = {room: -i for i, layer in enumerate(contract["layers"]) for room in re.findall(r"\w+", layer)}
-    floors = dict((room, floor) for floor, room in table_of_rooms())
-    assert set(height) == set(floors)
-    for upper in floors:
-        for lower in floors:
-            assert floors[upper] <= floors[lower] or height[upper] > height[lower], f"{upper} over {lower}"
+def test_the_tables_of_modules_are_true() -> None:
+    commands = {f"commands.{name}" for name in COMMANDS}
+    described = {module for module in MODULES if "." in module and not module.startswith("_kernels.")}
+    assert sorted(tables_of_modules()) == sorted(described - commands)
+
+
+def test_the_house_can_be_walked_through() -> None:
+    assert len([module for module in MODULES if "." not in module]) + 1 <= 5, "modules at the root, with __init__"
+    for package in PACKAGES:
+        assert len(list((PACKAGE / package).glob("*.py"))) - 1 <= (22 if package != "_kernels" else 30), package
+
+
+def test_the_contract_has_few_floors_and_few_exceptions() -> None:
+    floors = [re.findall(r"\w+", layer) for layer in CONTRACT["layers"]]
+    assert len(floors) <= 9 and len(CONTRACT["ignore_imports"]) <= 3
+    rooms = {name for floor in floors for name in floor}
+    assert rooms == {*PACKAGES, *(module for module in MODULES if "." not in module)}
+    drawing = re.search(r"^    __main__.*?\n\n", DESIGN, re.MULTILINE | re.DOTALL)
+    assert drawing is not None
+    assert [re.split(r" {3,}", line.strip())[0].split(" | ") for line in drawing[0].strip().splitlines()] == floors
+
+
+def test_the_tests_mirror_the_packages() -> None:
+    """A test file stands in the folder of its package; the root holds those of the root and of the whole."""
+    for path in sorted(TESTS.rglob("test_*.py")):
+        folder, subject = path.parent.relative_to(TESTS), path.stem.removeprefix("test_")
+        assert str(folder) in {*PACKAGES, ".", "support", "faults", "soak"}, path
+        if str(folder) in PACKAGES and subject not in SUBJECTS:
+            assert f"{folder}.{subject}" in MODULES, f"{path}: no such module"
 
 
 def test_every_dependency_has_a_pin() -> None:

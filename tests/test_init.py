@@ -10,30 +10,35 @@ import pytest
 
 import splineviz as sv
 
-ORDERS = {
-    "function first": "import splineviz as sv; sv.partition; sv.animate; import splineviz.partition, splineviz.animate",
-    "submodule first": "import splineviz.partition, splineviz.animate, splineviz as sv",
-    "submodule by name": "from splineviz.partition import Report; from splineviz.animate import KEY; import splineviz as sv",
-    "through a room above": "import splineviz.figures, splineviz.enumerate, splineviz as sv",
-    "importlib": "import importlib; importlib.import_module('splineviz.partition'); import splineviz as sv",
-    "star": "from splineviz import *; import splineviz as sv; import splineviz.animate",
-    "reload": "import importlib, splineviz.partition, splineviz as sv; importlib.reload(sv); sv.partition",
-}
+NAMES_OF_0_1 = """
+    CertificateReport Crossings Deformation Estimate KnotDensity LCOptions LocalComplexity Monitor Part
+    Partition Plane Program Recorder Run Sweep Tile animate boundary boundary_density certificate complexity
+    compare crossings deformation diamonds draw errors estimate explore export figure figures
+    gradient_complexity lightning_callback liveness local_complexity measure_run measures open_run part
+    partition recipes robust_accuracy robustness runs sew surface sweep tour tidy tiles trace verify window_for
+""".split()
+COMMANDS_OF_0_1 = """
+    train animate watch tour compare partition figure estimate study reproduce sweep status explore info verify
+    doctor complete
+""".split()
 
 
-@pytest.mark.parametrize("order", ORDERS.values(), ids=list(ORDERS))
-def test_partition_and_animate_are_functions_in_every_order_of_imports(order: str) -> None:
-    check = (
-        "import sys, types\n"
-        "for name, home in (('partition', 'enumerate'), ('animate', 'animate')):\n"
-        "    value = getattr(sv, name)\n"
-        "    assert isinstance(value, types.FunctionType), (name, value)\n"
-        "    assert value.__module__ == 'splineviz.' + home, value.__module__\n"
-        "assert isinstance(sys.modules['splineviz.partition'], types.ModuleType)\n"
-        "from splineviz.partition import Partition as again\n"
-        "assert again is sv.Partition\n"
+def test_every_name_and_command_of_0_1_is_still_there() -> None:
+    from splineviz.commands import COMMANDS
+
+    assert set(NAMES_OF_0_1) <= set(sv.__all__)
+    assert set(COMMANDS_OF_0_1) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", ["partition", "animate", "explore", "figure", "tiles", "compare", "sweep"])
+def test_importing_modules_hides_no_function(name: str) -> None:
+    code = (
+        "import importlib, pkgutil, types, splineviz as sv\n"
+        "for found in pkgutil.iter_modules(sv.__path__):\n"
+        "    importlib.import_module('splineviz.' + found.name) if found.name != '__main__' else None\n"
+        f"assert isinstance(sv.{name}, types.FunctionType), sv.{name}\n"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", f"{order}\n{check}"], check=True, timeout=120)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)
 
 
 @pytest.mark.parametrize("name", sv.__all__)

@@ -12,8 +12,8 @@ import torch
 
 from splineviz import commands
 from splineviz.__main__ import main
-from splineviz.partition import Partition
-from splineviz.runs import open_run
+from splineviz.geometry.partition import Partition
+from splineviz.training.runs import open_run
 
 ROOT = Path(__file__).parents[1]
 

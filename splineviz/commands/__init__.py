@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from types import ModuleType
 
-from splineviz import __version__, flags
+from splineviz import __version__
 from splineviz.commands import (
     animate,
     compare,
@@ -18,6 +18,7 @@ from splineviz.commands import (
     estimate,
     explore,
     figure,
+    flags,
     info,
     partition,
     reproduce,

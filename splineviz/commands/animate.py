@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -51,7 +50,7 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
 
 def film_options(options: Namespace) -> dict[str, Any]:
     """What `animate` is called with, but for the run, its steps and who works."""
-    from splineviz.jobs import LCOptions
+    from splineviz.jobs.job import LCOptions
 
     return {
         "anchors": options.anchors,
@@ -60,7 +59,7 @@ def film_options(options: Namespace) -> dict[str, Any]:
         "formats": options.format,
         "fps": options.fps,
         "size": options.size,
-        **opened.look(options),
+        **resolve.look(options),
         "panels": options.panels,
         "tween": options.tween,
         "lc": LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
@@ -70,11 +69,11 @@ def film_options(options: Namespace) -> dict[str, Any]:
 
 def run(options: Namespace) -> None:
     """Measure and draw every checkpoint of a run, and make the film."""
-    from splineviz.animate import animate as make
+    from splineviz.workflows.animate import animate as make
 
-    run = opened.open_run(options)
-    opened.told_steps(run)
-    with opened.engine(options) as jobs, terminal.bar("animating") as tick:
+    run = resolve.open_run(options)
+    resolve.told_steps(run)
+    with resolve.engine(options) as jobs, terminal.bar("animating") as tick:
         made = make(run, **film_options(options), steps=options.steps, jobs=jobs, progress=tick)
     for path in (*made.videos, made.summary, made.table):
         print(path)

@@ -6,8 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -42,12 +41,12 @@ examples:
 
 def run(options: Namespace) -> None:
     """Film runs side by side at the same steps, or one run's layers."""
-    from splineviz.jobs import LCOptions
-    from splineviz.parallels import compare
+    from splineviz.jobs.job import LCOptions
+    from splineviz.workflows.compare import compare
 
-    pairs = [opened.open_run(options, path).anchored(options.anchors) for path in options.runs]
+    pairs = [resolve.open_run(options, path).anchored(options.anchors) for path in options.runs]
     runs = [run for run, _ in pairs]
-    with opened.engine(options) as jobs, terminal.bar("comparing") as tick:
+    with resolve.engine(options) as jobs, terminal.bar("comparing") as tick:
         made = compare(
             runs,
             names=options.names,
@@ -62,7 +61,7 @@ def run(options: Namespace) -> None:
             lc=LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
             jobs=jobs,
             progress=tick,
-            **opened.look(options),
+            **resolve.look(options),
         )
     for path in (*made.videos, *made.tables):
         print(path)

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
+from splineviz.commands import flags
 
 SHELLS = ("bash", "zsh", "tcsh")
 

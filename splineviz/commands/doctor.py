@@ -5,8 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import terminal
+from splineviz.commands import flags, terminal
 
 
 def add(commands: Any) -> None:
@@ -26,8 +25,8 @@ example:
 
 def run(options: Namespace) -> None:
     """Print every finding; raise for those that will not do."""
+    from splineviz.commands.environment import examine
     from splineviz.errors import SurroundingsError
-    from splineviz.surroundings import examine
 
     findings = list(examine())
     terminal.table(*((finding.topic, finding.found) for finding in findings))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import opened
+from splineviz.commands import flags, resolve
 
 
 def add(commands: Any) -> None:
@@ -32,11 +31,11 @@ examples:
 
 def run(options: Namespace) -> None:
     """Predict what a slice holds and costs."""
-    from splineviz.estimates import estimate as predict
-    from splineviz.estimates import window_for
+    from splineviz.regions.estimates import estimate as predict
+    from splineviz.regions.estimates import window_for
 
-    run = opened.open_run(options)
-    checkpoint = opened.at_step(run, options.step)
+    run = resolve.open_run(options)
+    checkpoint = resolve.at_step(run, options.step)
     program, plane, chosen = run.program(checkpoint), run.plane(options.anchors), ""
     if options.regions is None:
         expected = predict(program, plane, options.window)

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
+from splineviz.commands import flags
 
 
 def add(commands: Any) -> None:
@@ -40,7 +40,7 @@ examples:
 
 def run(options: Namespace) -> None:
     """Write the explorer of what `animate` wrote as one HTML file."""
-    from splineviz.explore import explore as write
+    from splineviz.viewer.explore import explore as write
 
     path = write(options.source, html=options.html, steps=options.steps, fill=options.fill)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

@@ -7,8 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -53,29 +52,30 @@ examples:
 
 def run(options: Namespace) -> None:
     """Cut some checkpoints with one plane, and lay them out for print."""
-    from splineviz import files, papers, provenance
-    from splineviz.enumerate import partition as cut
+    from splineviz.drawing import print_figure
+    from splineviz.regions.enumerate import partition as cut
+    from splineviz.storage import files, provenance
 
-    run = opened.open_run(options)
+    run = resolve.open_run(options)
     steps = options.steps or sorted({run.checkpoints[k * (len(run.checkpoints) - 1) // 2].step for k in range(3)})
     if not options.steps and (options.every or options.last):
         steps = [checkpoint.step for checkpoint in run.checkpoints]
     if options.layers:
         steps = steps[-1:]
-    checkpoints, plane = [opened.at_step(run, step) for step in steps], run.plane(options.anchors)
+    checkpoints, plane = [resolve.at_step(run, step) for step in steps], run.plane(options.anchors)
     with terminal.bar("cutting") as tick:
         partitions = []
         for index, checkpoint in enumerate(checkpoints):
             partitions.append(cut(run.program(checkpoint), plane, window=options.window))
             tick(index + 1, len(checkpoints), f"step {checkpoint.step:,}")
-    made = papers.figure(
+    made = print_figure.figure(
         partitions,
         titles=() if options.layers else [f"step {checkpoint.step:,}" for checkpoint in checkpoints],
         zooms=options.zoom,
         layers=options.layers,
         width=options.width,
         style=options.style,
-        **opened.look(options),
+        **resolve.look(options),
         thumbnails=run.anchors(options.anchors),
         classes=run.classes or (),
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -17,12 +16,11 @@ def add(commands: Any) -> None:
 
 def run(options: Namespace) -> None:
     """Print what a run directory holds."""
-    from splineviz.refusals import SWAPS
-    from splineviz.tournaments import lower
+    from splineviz.tracing.lowering import lower
+    from splineviz.tracing.refusals import SWAPS
+    from splineviz.training.checkpoints import left_out
 
-    from splineviz.checkpoints import left_out
-
-    run = opened.open_run(options)
+    run = resolve.open_run(options)
     first = run.checkpoints[0]
     program = run.program(first)
     beside = [] if run.own else left_out(program, run.state(first), first.path)

@@ -9,13 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 if TYPE_CHECKING:
-    from splineviz.checkpoints import Checkpoint
-    from splineviz.partition import Partition
-    from splineviz.runs import Run
+    from splineviz.geometry.partition import Partition
+    from splineviz.training.checkpoints import Checkpoint
+    from splineviz.training.runs import Run
 
 
 def add(commands: Any) -> None:
@@ -57,11 +56,11 @@ examples:
 
 def run(options: Namespace) -> None:
     """Cut one checkpoint with one plane; write the partition, a picture of it, or both."""
-    from splineviz.enumerate import partition as cut
-    from splineviz.workers import available
+    from splineviz.regions.enumerate import partition as cut
+    from splineviz.threads import available
 
-    run = opened.open_run(options)
-    checkpoint = opened.at_step(run, options.step)
+    run = resolve.open_run(options)
+    checkpoint = resolve.at_step(run, options.step)
     with terminal.bar("cutting") as tick, _workers(options) as executor:
         found = cut(
             run.program(checkpoint),
@@ -104,15 +103,16 @@ def _picture(
 ) -> None:
     from matplotlib.figure import Figure
 
-    from splineviz import draw, files, fills, provenance, surfaces
+    from splineviz.drawing import draw, fills, surface
+    from splineviz.storage import files, provenance
 
-    look = opened.look(options)
+    look = resolve.look(options)
     name = look["fill"]
     figure = Figure(figsize=(9, 8), layout="constrained")
     if options.surface is not None:
         del look["edge_color"]
         ax = figure.add_subplot(projection="3d")
-        surfaces.surface(found, output=options.surface, ax=ax, **look)
+        surface.surface(found, output=options.surface, ax=ax, **look)
         ax.tick_params(axis="z", pad=7)
         ax.zaxis.labelpad = 18
     else:

@@ -6,8 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import terminal
+from splineviz.commands import flags, terminal
 
 
 def add(commands: Any) -> None:
@@ -52,13 +51,13 @@ examples:
 
 def run(options: Namespace) -> None:
     """Train, measure and draw the figures of the paper."""
-    from splineviz import reproductions
-    from splineviz.runs import open_run
+    from splineviz.training.runs import open_run
+    from splineviz.workflows import reproduce
 
     given = None if options.run is None else open_run(options.run)
     for name in dict.fromkeys(options.names):
         with terminal.bar(name) as tick:
-            written = reproductions.reproduce(
+            written = reproduce.reproduce(
                 name, out=options.out, quick=options.quick, run=given, steps=options.steps, seed=options.seed, progress=tick
             )
         for path in written:

@@ -6,8 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import terminal
+from splineviz.commands import flags, terminal
 
 SHOWN = 20
 """Most jobs that are listed of one kind."""
@@ -31,10 +30,10 @@ example:
 
 def run(options: Namespace) -> None:
     """How far the jobs of a directory are."""
-    from splineviz import plans
+    from splineviz.jobs import plan
 
-    states = plans.states(options.out)
-    counted = {name: [state for state in states if state.state == name] for name in plans.STATES}
+    states = plan.states(options.out)
+    counted = {name: [state for state in states if state.state == name] for name in plan.STATES}
     terminal.table(("jobs", str(len(states))), *((name, str(len(found))) for name, found in counted.items() if found))
     for name in ("running", "failed"):
         for state in counted[name][:SHOWN]:

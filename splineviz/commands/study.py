@@ -6,8 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -47,12 +46,12 @@ examples:
 
 def run(options: Namespace) -> None:
     """Measure a run and draw the paper's figures about it."""
-    from splineviz import studies
-    from splineviz.jobs import LCOptions
+    from splineviz.jobs.job import LCOptions
+    from splineviz.workflows import study
 
     with terminal.bar("studying") as tick:
-        written = studies.study(
-            opened.open_run(options),
+        written = study.study(
+            resolve.open_run(options),
             options.names or None,
             anchors=options.anchors,
             window=options.window,

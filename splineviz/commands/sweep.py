@@ -6,8 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -60,17 +59,17 @@ examples:
 
 def run(options: Namespace) -> None:
     """Measure many checkpoints on many slices."""
-    from splineviz import sweeps
     from splineviz.errors import JobError
-    from splineviz.jobs import LCOptions
+    from splineviz.jobs import sweep
+    from splineviz.jobs.job import LCOptions
 
-    runs = [opened.open_run(options, path) for path in options.runs]
+    runs = [resolve.open_run(options, path) for path in options.runs]
     planes: list[Any] = list(options.anchors or ([] if options.planes else [[0, 1, 2]]))
     if options.planes:
         fewest = min(runs, key=lambda run: len(run.train_x))
-        planes += sweeps.random_planes(fewest, options.planes, options.seed)
-    with opened.engine(options) as jobs, terminal.bar("sweeping") as tick:
-        made = sweeps.sweep(
+        planes += sweep.random_planes(fewest, options.planes, options.seed)
+    with resolve.engine(options) as jobs, terminal.bar("sweeping") as tick:
+        made = sweep.sweep(
             runs,
             planes=planes,
             windows=options.window or [None],

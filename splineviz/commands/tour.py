@@ -6,8 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -48,14 +47,14 @@ examples:
 
 def run(options: Namespace) -> None:
     """Film one checkpoint while the view moves."""
-    from splineviz.tours import tour
+    from splineviz.workflows.tour import tour
 
     with terminal.bar("touring") as tick:
-        run = opened.open_run(options)
+        run = resolve.open_run(options)
         made = tour(
             run,
             options.kind,
-            step=opened.at_step(run, options.step).step,
+            step=resolve.at_step(run, options.step).step,
             anchors=options.anchors,
             toward=options.toward,
             to=options.to,
@@ -67,7 +66,7 @@ def run(options: Namespace) -> None:
             fps=options.fps,
             size=options.size,
             progress=tick,
-            **opened.look(options),
+            **resolve.look(options),
         )
     for path in (*made.videos, made.table):
         print(path)

@@ -6,8 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import terminal
+from splineviz.commands import flags, terminal
 
 
 def add(commands: Any) -> None:
@@ -47,7 +46,7 @@ examples:
 
 def run(options: Namespace) -> None:
     """Train a recipe and write a run directory."""
-    from splineviz import recipes
+    from splineviz.training import recipes
 
     _new_run(options)
     with terminal.bar("training") as tick:

@@ -7,8 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import opened, terminal
+from splineviz.commands import flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -44,7 +43,7 @@ def run(options: Namespace) -> None:
 
 
 def _directory(options: Namespace) -> None:
-    from splineviz.audits import audit
+    from splineviz.jobs.audit import audit
 
     with terminal.bar("verifying") as tick:
         found = audit(options.what, trust=options.trust, progress=tick)
@@ -52,17 +51,17 @@ def _directory(options: Namespace) -> None:
 
 
 def _file(options: Namespace) -> None:
-    from splineviz import provenance
     from splineviz.errors import PartitionError
-    from splineviz.partition import Partition
+    from splineviz.geometry.partition import Partition
+    from splineviz.storage import provenance
 
     if not options.what.is_file():
         raise PartitionError(f"{options.what}: expected a partition file (.npz), got nothing there; name one or a folder.")
     if options.run is None:
         raise PartitionError(f"{options.what}: expected the run that it was made from as well, got none; name it.")
-    run = opened.open_run(options)
+    run = resolve.open_run(options)
     named = re.fullmatch(r"step-(\d+)", options.what.stem)
-    checkpoint = opened.at_step(run, int(named[1]) if named and options.step is None else options.step)
+    checkpoint = resolve.at_step(run, int(named[1]) if named and options.step is None else options.step)
     report = Partition.load(options.what).verify(run.program(checkpoint))
     made = provenance.of_partition(options.what)
     print(f"{options.what} against step {checkpoint.step:,} of {run.path}:")

@@ -6,8 +6,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from splineviz import flags
-from splineviz.commands import animate, opened
+from splineviz.commands import animate, flags, resolve
 
 
 def add(commands: Any) -> None:
@@ -35,18 +34,18 @@ examples:
 
 def run(options: Namespace) -> None:
     """Follow a training run, and animate its checkpoints as they appear."""
-    from splineviz.watch import watch
+    from splineviz.workflows.watch import watch
 
     names = options.anchors
 
     def opening() -> Any:
         options.anchors = names
-        return opened.open_run(options)
+        return resolve.open_run(options)
 
     def tell(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    with opened.engine(options) as jobs:
+    with resolve.engine(options) as jobs:
         made = watch(
             opening,
             poll=options.poll,

@@ -25,14 +25,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import psutil
 import torch
 from small_runs import nudge, samples
 
-from splineviz import files, plans
-from splineviz.recorder import Recorder
+from splineviz.jobs import plan
+from splineviz.storage import files
+from splineviz.training.recorder import Recorder
 
 LIMIT = 900.0
 """Seconds after which a start counts as hanging."""
@@ -84,7 +85,7 @@ def make_case(folder: Path, checkpoints: int = 6) -> Case:
     words = (*map(str, runs), "--planes", "2", "--window", "4", "--lc-points", "50")
     case = Case(runs, words, b"", 0)
     end(start(case, folder / "undisturbed"), 0)
-    return Case(runs, words, (folder / "undisturbed" / "sweep.csv").read_bytes(), len(plans.states(folder / "undisturbed")))
+    return Case(runs, words, (folder / "undisturbed" / "sweep.csv").read_bytes(), len(plan.states(folder / "undisturbed")))
 
 
 # ---- processes -------------------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ def moment(out: Path, process: subprocess.Popen, chance: random.Random) -> bool:
 
 def compare(case: Case, out: Path) -> None:
     assert (out / "sweep.csv").read_bytes() == case.table, f"{out}: another table than the undisturbed one"
-    states = plans.states(out)
+    states = plan.states(out)
     assert {state.state for state in states} == {"done"} and len(states) == case.jobs
     left = [p for p in out.rglob("*") if p.name.endswith(".tmp") or p.parent.name in ("running", "failures")]
     assert left == [], left
@@ -359,7 +360,7 @@ def checkpoint_replaced(case: Case, folder: Path, times: int, chance: random.Ran
 
 def _strangers(before: dict[str, bytes], out: Path) -> dict[str, bytes]:
     """Rows of weights that were there for a while: they have names of their own and stay."""
-    wanted = {entry["name"] for entry in plans.read(out)["jobs"]}
+    wanted = {entry["name"] for entry in plan.read(out)["jobs"]}
     return {name: content for name, content in before.items() if name not in wanted}
 
 
@@ -446,7 +447,7 @@ def work(job):
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 jobs.work = work
-import splineviz.enumerate, numpy
+import splineviz.regions.enumerate, numpy
 cut = jobs.partition
 def hungry(*words, **options):
     numpy.empty(2**24).fill(1.0)  # 128 MB more than the limit leaves
@@ -463,7 +464,7 @@ def out_of_memory(case: Case, folder: Path, times: int, chance: random.Random) -
         code = HUNGRY.format(mark=str(folder / f"mark{turn}-"), rest=chance.randrange(3))
         process = start(case, out, jobs=2, code=code)
         assert end(process, 3, 0) == 3, said(process)
-        failed = [state for state in plans.states(out) if state.state == "failed"]
+        failed = [state for state in plan.states(out) if state.state == "failed"]
         assert failed and all("MemoryError" in state.reason or "process died" in state.reason for state in failed), failed
         before = finished(out)
         assert len(before) + len(failed) == case.jobs

@@ -1,0 +1,261 @@
+"""What flags mean: values checked as they are read, and the flags that several commands share. Argparse and nothing else.
+
+Names of recipes, data sets and fills stand here once more, since help must not import the rooms that own them; a test
+compares the two. Help screens teach: what a command does, what it leaves behind, and examples that work as they stand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+RECIPES = ("mnist-mlp", "mnist-x8", "mnist-conv", "mnist-conv-bn", "two-moons", "spline")
+DATA = ("digits", "mnist", "spline", "two-moons")
+FILLS = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
+PANELS = ("accuracy", "complexity", "exact", "regions", "migration", "variation", "units", "boundary", "churn")
+PALETTES = ("viridis", "cividis", "grey")
+STYLES = ("sans", "serif", "slides")
+WIDTHS = ("column", "double")
+EXPLORED = ("slope", "class", "margin", "layer", "area", "hash")
+FORMATS = ("mp4", "webm", "webp", "apng", "gif")
+STUDIES = ("dynamics", "migration", "windows", "layers", "exact", "heat", "deformation")
+REPRODUCTIONS = (
+    "fig2", "fig3", "fig6", "fig7", "fig10", "fig13", "fig14", "fig24", "fig25", "fig26", "fig34", "conv", "migration",
+)  # fmt: skip
+TOURS = ("zoom", "turn", "slide")
+PICTURES = (".png", ".pdf", ".svg")
+SAMPLES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".npy", ".pt", ".pth")
+"""Files that hold one sample."""
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of the examples; as wide on every terminal, so that --help can be tested."""
+
+    def __init__(self, prog: str, **options: Any):
+        super().__init__(prog, max_help_position=26, width=100)
+
+
+def command(commands: Any, name: str, usage: str, about: str, more: str) -> argparse.ArgumentParser:
+    """One command; `about` stands in the list of commands, `more` (what it leaves behind, examples) in its own help."""
+    one: argparse.ArgumentParser = commands.add_parser(
+        name,
+        prog=f"splineviz {name}",
+        usage=f"splineviz {name} {usage}".rstrip(),
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}.",
+        epilog=more,
+        formatter_class=Help,
+        allow_abbrev=False,
+    )
+    one.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return one
+
+
+def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: bool = False) -> None:
+    """A run directory, or what makes one of a folder of checkpoints."""
+    name, many = ("runs", "+") if several else ("run", "?" if optional else None)
+    about = "a run directory, a folder of checkpoints, or one of them"
+    one.add_argument(name, type=Path, nargs=many, metavar="RUN", help=about)
+    one.add_argument(
+        "--swap",
+        type=swap,
+        nargs="+",
+        metavar="A=B",
+        help="draw smooth functions as piecewise-linear ones, which every picture says: gelu=relu tanh=hardtanh ...",
+    )
+    foreign = one.add_argument_group("a folder of checkpoints without run.json")
+    foreign.add_argument(
+        "--model",
+        type=model_name,
+        metavar="M",
+        help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function that makes it",
+    )
+    foreign.add_argument(
+        "--model-args", metavar="JSON", help="keyword arguments of that function, such as '{\"width\": 200}'"
+    )
+    foreign.add_argument(
+        "--data",
+        metavar="D",
+        help=f"the samples: {', '.join(DATA)}, a file (.npz, .npy, .pt), an image folder, or package.module:function",
+    )
+    foreign.add_argument("--data-args", metavar="JSON", help="keyword arguments of the function that --data names")
+    foreign.add_argument(
+        "--weights-key",
+        metavar="KEY",
+        help="which of a file's weights: ema, ema.state_dict, ...; . for all (default: the only ones)",
+    )
+    foreign.add_argument(
+        "--files",
+        metavar="GLOB",
+        help="which files: 'net_*.pt'; {step} or {epoch} in it is the number that counts: 'net_*_{step}.pt'",
+    )
+    foreign.add_argument("--trust", action="store_true", help="unpickle files that need code, which RUNS THEIR CODE")
+
+
+def slice_flags(one: argparse.ArgumentParser) -> None:
+    """The plane and its window."""
+    one.add_argument(
+        "--anchors",
+        type=anchor,
+        nargs=3,
+        default=[0, 1, 2],
+        metavar=("I", "J", "K"),
+        help="samples that span the plane: training samples by index or as class:4, the first of a class, or files "
+        "(.png, .npy, .pt) (default: 0 1 2)",
+    )
+    one.add_argument(
+        "--window",
+        type=positive,
+        metavar="HALF_WIDTH",
+        help="half the side of the square that is cut, in input-space length (default: the anchors with a margin)",
+    )
+
+
+def look_flags(one: argparse.ArgumentParser) -> Callable[..., Any]:
+    """What colours the regions and their knots; returns what adds a flag to them."""
+    flag = one.add_argument_group("look").add_argument
+    flag("--fill", choices=FILLS, default="slope", metavar="F", help=f"of {', '.join(FILLS)} (default: slope)")
+    flag("--palette", choices=PALETTES, metavar="P",
+         help=f"{', '.join(PALETTES)} (default: viridis; for classes colours that stay apart)")  # fmt: skip
+    flag("--color-knots", action="store_true", help="knots in the colour of their layer, the first the darkest")
+    return flag
+
+
+def panels_flag(flag: Callable[..., Any]) -> None:
+    """Which curves stand beside the slice."""
+    flag("--panels", choices=PANELS, nargs="+", default=list(PANELS[:3]), metavar="NAME",
+         help=f"curves beside the slice, one to four of {', '.join(PANELS)} (default: {' '.join(PANELS[:3])})")  # fmt: skip
+
+
+def film_flags(one: argparse.ArgumentParser, *, formats: Sequence[str], fps: float, unit: str) -> None:
+    """What a film is made of."""
+    flag = one.add_argument_group("film").add_argument
+    flag("--format", nargs="+", choices=FORMATS, default=list(formats), metavar="F",
+         help=f"{', '.join(FORMATS)} (default: {' '.join(formats)})")  # fmt: skip
+    flag("--fps", type=positive, default=fps, metavar="N", help=f"{unit} a second (default: {fps:g})")
+    flag("--size", type=size, default=(1920, 1080), metavar="WxH", help="of a frame, in pixels (default: 1920x1080)")
+
+
+def lc_flags(one: argparse.ArgumentParser) -> None:
+    """How the local complexity is sampled."""
+    flag = one.add_argument_group("local complexity, sampled as in arXiv 2402.15555").add_argument
+    flag("--lc-radius", type=positive, default=0.005, metavar="R", help="of a neighbourhood (default: 0.005)")
+    flag("--lc-vectors", type=at_least(1), default=25, metavar="P", help="directions in a neighbourhood (default: 25)")
+    points_flag(flag)
+
+
+def engine_flags(one: argparse.ArgumentParser) -> None:
+    """Who does the jobs."""
+    flag = one.add_argument_group("who works").add_argument
+    flag("--jobs", type=at_least(1), default=1, metavar="N", help="processes that measure (default: 1, on all cores)")
+    flag("--scheduler", metavar="ADDRESS", help="a Dask scheduler, such as tcp://head:8786; its workers see the same files")
+    flag("--threads", type=at_least(1), metavar="N", help="of one job (default: its share of the cores; 1 with --scheduler)")
+
+
+def points_flag(flag: Callable[..., Any]) -> None:
+    """Most points of the sampled local complexity: one number, or three."""
+    flag("--lc-points", type=at_least(1), nargs="+", action=_OneOrThree, default=1000, metavar="N",
+         help="most points a curve, or most training, test and random points (default: 1000)")  # fmt: skip
+
+
+class _OneOrThree(argparse.Action):
+    """One number for all of three things, or a number each."""
+
+    def __call__(self, parser: argparse.ArgumentParser, options: argparse.Namespace, values: Any, name: Any = None) -> None:
+        if len(values) not in (1, 3):
+            parser.error(f"argument {name}: expected one number or three, got {len(values)}")
+        setattr(options, self.dest, values[0] if len(values) == 1 else tuple(values))
+
+
+def at_least(low: int) -> Callable[[str], int]:
+    """A whole number from `low` up."""
+
+    def number(text: str) -> int:
+        if not (text.isascii() and text.lstrip("+").isdigit() and int(text) >= low):
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low} up, got {text!r}")
+        return int(text)
+
+    return number
+
+
+def positive(text: str) -> float:
+    """A positive finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    return value
+
+
+def size(text: str) -> tuple[int, int]:
+    """WIDTHxHEIGHT in pixels."""
+    found = re.fullmatch(r"(\d+)[xX](\d+)", text)
+    if not found or not all(64 <= int(side) <= 8192 for side in found.groups()):
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, 64 to 8192 pixels each, such as 1280x720, got {text!r}")
+    return int(found[1]), int(found[2])
+
+
+def tiles(text: str) -> tuple[int, int]:
+    """ROWSxCOLUMNS of tiles."""
+    found = re.fullmatch(r"([1-9]\d{0,3})[xX]([1-9]\d{0,3})", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected ROWSxCOLUMNS, such as 2x3, got {text!r}")
+    return int(found[1]), int(found[2])
+
+
+def width(text: str) -> str | float:
+    """A named width, or inches."""
+    return text if text in WIDTHS else positive(text)
+
+
+def figure_file(text: str) -> Path:
+    """A file for a figure."""
+    if Path(text).suffix not in PICTURES:
+        raise argparse.ArgumentTypeError(f"expected a file ending in {', '.join(PICTURES)}, got {text!r}")
+    return Path(text)
+
+
+def target(text: str) -> Path:
+    """A file for a partition, or a picture of it."""
+    if Path(text).suffix not in (".npz", *PICTURES):
+        raise argparse.ArgumentTypeError(f"expected a file ending in .npz, {', '.join(PICTURES)}, got {text!r}")
+    return Path(text)
+
+
+def anchor(text: str) -> int | str | Path:
+    """A sample: a training sample by index or as class:NAME, or a file."""
+    if Path(text).suffix.lower() in SAMPLES:
+        return Path(text)
+    if re.fullmatch(r"class:.+", text):
+        return text
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(
+            f"expected a training sample's number, class:NAME or a file ({', '.join(SAMPLES)}), got {text!r}; three of them "
+            "follow --anchors, and RUN stands before it"
+        )
+    return int(text)
+
+
+def thinning_flags(one: Any) -> None:
+    """Which of many checkpoints, by their place."""
+    one.add_argument("--every", type=at_least(1), metavar="N", help="every N-th checkpoint only, and the last one")
+    one.add_argument("--last", type=at_least(1), metavar="N", help="the last N checkpoints only")
+
+
+def swap(text: str) -> str:
+    """A smooth function and what it is drawn as, such as gelu=relu."""
+    if not re.fullmatch(r"\w+=\w+", text):
+        raise argparse.ArgumentTypeError(f"expected a pair such as gelu=relu, got {text!r}")
+    return text
+
+
+def model_name(text: str) -> str:
+    """mlp, or package.module:function."""
+    if text != "mlp" and not re.fullmatch(r"[\w.]+:[\w.]+", text):
+        raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}")
+    return text

@@ -1,0 +1,88 @@
+"""What a command works on: the run that its flags name, and one of its checkpoints."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from splineviz.training.checkpoints import Checkpoint
+    from splineviz.training.runs import Run
+
+
+def open_run(options: Namespace, path: Path | None = None) -> Run:
+    """The run of the flags that `flags.run_flags` adds, or at another path; anchors become indices of training samples."""
+    from splineviz.training import runs
+
+    run = runs.open_run(
+        options.run if path is None else path,
+        model=options.model,
+        data=options.data,
+        model_args=options.model_args,
+        data_args=options.data_args,
+        weights_key=options.weights_key,
+        swap=options.swap,
+        trust=options.trust,
+        files=options.files,
+    )
+    if getattr(options, "every", None) or getattr(options, "last", None):
+        run = run.thinned(options.every or 1, options.last)
+    if path is None and hasattr(options, "anchors"):
+        run, options.anchors = run.anchored(options.anchors)
+    return run
+
+
+def told_steps(run: Run) -> None:
+    """Print which file of a foreign folder counts as which step; the first and last few of many."""
+    if run.own:
+        return
+    pairs = [f"{name} -> {step}" for name, step in run.mapping]
+    few = (
+        pairs
+        if len(pairs) <= MOST_TOLD
+        else [*pairs[: MOST_TOLD - 3], f"... {len(pairs) - MOST_TOLD + 1} more ...", *pairs[-2:]]
+    )
+    print("\n".join(few))
+    for name, why in list(run.skipped.items())[:MOST_TOLD]:
+        print(f"passed over {name}: {why}")
+
+
+def look(options: Namespace) -> dict[str, Any]:
+    """How regions and knots are drawn, of the flags that `flags.look_flags` adds."""
+    return {"fill": options.fill, "cmap": options.palette, "edge_color": "layer" if options.color_knots else "black"}
+
+
+MOST_TOLD = 12
+
+
+@contextmanager
+def engine(options: Namespace) -> Iterator[int | Executor]:
+    """Who works, of the flags that `flags.engine_flags` adds."""
+    if options.scheduler is None:
+        yield options.jobs
+        return
+    from splineviz.jobs import executors
+
+    options.threads = options.threads or 1  # a Dask worker has as many jobs at a time as it has threads
+    with executors.dask(options.scheduler) as executor:
+        yield executor
+
+
+def at_step(run: Run, step: int | None) -> Checkpoint:
+    """The checkpoint of a step, the last one for None."""
+    from splineviz.errors import CheckpointError
+
+    if step is None:
+        return run.checkpoints[-1]
+    for checkpoint in run.checkpoints:
+        if checkpoint.step == step:
+            return checkpoint
+    near = min((checkpoint.step for checkpoint in run.checkpoints), key=lambda other: abs(other - step))
+    raise CheckpointError(
+        f"--step: expected the step of a checkpoint, got {step}; the nearest is {near}, see splineviz info."
+    )

@@ -1,0 +1,181 @@
+r"""Canvases: a figure that is painted again and again, and the panel on it that shows a partition.
+
+        Canvas   places in 1080ths of the height, from the lower left corner, so that every size looks alike;
+                 what stays the same is drawn once and kept as pixels, the rest is drawn over it
+        Panel    a square Axes: fills and knots, decision boundary, anchors; and the colour bar of its scale
+
+This room knows no run and lays nothing out: who paints says where things stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from splineviz.drawing import draw, fills
+from splineviz.errors import DataError
+from splineviz.geometry.partition import Partition
+
+FRAME_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 15.5,
+    "axes.labelsize": 15.5,
+    "axes.titlesize": 17.0,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.titlepad": 11.0,
+    "axes.linewidth": 1.1,
+    "axes.edgecolor": "#444444",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 1.0,
+    "axes.axisbelow": True,
+    "xtick.labelsize": 14.0,
+    "ytick.labelsize": 14.0,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "xtick.major.size": 5.0,
+    "ytick.major.size": 5.0,
+    "lines.linewidth": 2.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+"""Style of an animation frame at 1920 x 1080."""
+
+
+def frame_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of a frame in pixels. Raises DataError unless there is room for panels beside one another: 7:4."""
+    width, height = size
+    if not (height >= 100 and width >= 1.75 * height):
+        raise DataError(
+            f"size: expected (width, height) in pixels with width >= 1.75 height >= 175, got {size}; 1280x720 would do."
+        )
+    return int(width), int(height)
+
+
+class Canvas:
+    """A figure of a size in pixels, and what of it has been drawn."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        width, height = size
+        self.size = size
+        self.width = 1080.0 * width / height
+        """Of the canvas, in 1080ths of its height."""
+        self._rest: Any = None  # pixels of all that stays
+        with matplotlib.rc_context(FRAME_STYLE):
+            inches = 10.8 * (1 + 1e-9)  # matplotlib before 3.11 cuts pixels off, 639.9999 to 639
+            self.figure = Figure(figsize=(width / height * inches, inches), dpi=height / 10.8)
+            self._canvas = FigureCanvasAgg(self.figure)
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """An Axes at a place given in 1080ths of the height, from the lower left corner."""
+        return self.figure.add_axes((x / self.width, y / 1080.0, width / self.width, height / 1080.0))
+
+    def text(self, x: float, y: float, size: float, align: str, said: str = "", *, bold: bool = True) -> Any:
+        """A line of text whose foot is at a place."""
+        weight = "bold" if bold else "normal"
+        return self.figure.text(
+            x / self.width, y / 1080.0, said, fontsize=size, fontweight=weight, ha=align, va="bottom", color="#111111"
+        )
+
+    def paint(self, moving: Sequence[Artist]) -> npt.NDArray[np.uint8]:
+        """Pixels (height, width, 3) uint8: all that stays, drawn the first time, and over it what moves, in this order."""
+        canvas = self._canvas
+        try:
+            for artist in moving:
+                artist.set_animated(True)
+            if self._rest is None:
+                canvas.draw()
+                self._rest = canvas.copy_from_bbox(self.figure.bbox)
+            canvas.restore_region(self._rest)
+            for artist in moving:
+                self.figure.draw_artist(artist)
+        finally:
+            for artist in moving:
+                artist.set_animated(False)
+        # One copy in one piece: who saves the picture and who encodes it then need none of their own.
+        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[: self.size[1], : self.size[0], :3])
+
+
+class Panel:
+    """A square Axes that shows one partition after the other. look: as `draw.regions` takes it; stars: as `draw.anchors`."""
+
+    def __init__(self, ax: Axes, look: Mapping[str, Any], stars: Mapping[str, Any]) -> None:
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+        for spine in ax.spines.values():
+            spine.set(visible=True, linewidth=1.4, edgecolor="black", zorder=10)
+        self.ax = ax
+        self.bar: tuple[Axes, str | None] | None = None
+        """An Axes for the colour bar, and what it is called; it is drawn with the first partition."""
+        self._look, self._stars = dict(look), dict(stars)
+        self._image: draw.PartitionImage | None = None
+        self._over: list[Artist] = []  # the boundary, made anew for every partition
+        self._anchors: list[
+            Artist
+        ] = []  # made anew where plane or view are others: finding places for thumbnails takes time
+        self._view: Any = None
+
+    def show(self, partition: Partition, segments: Any = None, *, boundary_width: float = 2.4, **look: Any) -> None:
+        """Put a partition on the panel. segments: of the boundary, by default the partition's; look: other than usual."""
+        ax, look = self.ax, {**self._look, **look}
+        for artist in self._over:
+            artist.remove()
+        if self._image is None:
+            image = draw.regions(partition, ax=ax, note=False, **look)
+            assert isinstance(image, draw.PartitionImage)
+            self._image = image
+            if self.bar is not None:
+                self._draw_bar(*self.bar)
+        else:
+            self._image.set_partition(partition, **look)
+        low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+        centre, half = (low + high) / 2, (high - low).max() / 2
+        ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
+        self._image.start()
+        before = set(ax.get_children())
+        draw.boundary(
+            partition if segments is None else segments, ax=ax, line_width=boundary_width, casing=0.6 * boundary_width
+        )
+        self._over = [artist for artist in ax.get_children() if artist not in before]
+        view = (partition.plane.anchors_uv.tolist(), centre.tolist(), half)
+        if view != self._view:
+            for artist in self._anchors:
+                artist.remove()
+            before = set(ax.get_children())
+            draw.anchors(partition.plane, ax=ax, **self._stars)
+            self._anchors, self._view = [artist for artist in ax.get_children() if artist not in before], view
+
+    def artists(self) -> list[Artist]:
+        """All that changes with the partition, in order of drawing."""
+        found = [*([self._image] if self._image else []), *self._over, *self._anchors, *self.ax.spines.values()]
+        return sorted(found, key=lambda artist: artist.get_zorder())
+
+    def _draw_bar(self, place: Axes, label: str | None) -> None:
+        """The colour bar, of the scale that all frames share; none where colours have no scale."""
+        fill = self._look["fill"]
+        named = fill if isinstance(fill, str) else "value"
+        if named in ("random", "hash") or self._image is None:
+            place.remove()
+            return
+        figure = self.ax.get_figure()
+        assert figure is not None
+        bar = figure.colorbar(self._image, cax=place, extend="neither")
+        bar.outline.set(linewidth=1.0, edgecolor="#444444")
+        # Above the bar, where it cannot be taken for the name of the panel beside it.
+        said = label or ("class, margin" if named == "margin" else fills.LABELS.get(named, named))  # no room for more
+        place.set_title(said, fontsize=15.5, fontweight="normal", color="#444444", loc="left", pad=10)
+        place.grid(False)
+        place.yaxis.set_minor_locator(NullLocator())
+        place.set_yticks(*fills.ticks(named, self._image.norm))

@@ -1,0 +1,365 @@
+r"""Drawing: a Partition, its decision boundary and its anchors as artists on an Axes.
+
+        regions   fill + knots    one image, rasterised by `_kernels.raster` for just the pixels shown,
+                                  whenever it is drawn: zooming in shows more, never a resampled picture
+        boundary  red lines       matplotlib vectors
+        anchors   stars, samples  see `anchors`
+
+Axes are in plane coordinates (u right, v up, lengths of input space). The functions take the data first, return
+the artist, never show, and compute no geometry. Where many knots share a pixel they fade, so that the picture
+shows how dense they lie instead of a black blot; where they lie apart they are drawn with their full width.
+Pixels are found from `local_vertices`, so a picture is as sharp as the partition's own numbers, however deep the zoom.
+What fills there are, and their scales, is said in `fills`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colors as mpl_colors
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.image import AxesImage
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Affine2D, Bbox
+from PIL import Image
+
+from splineviz._kernels import raster
+from splineviz.drawing.anchors import anchors, thumbnail
+from splineviz.drawing.fills import (
+    CMAP,
+    PALETTES,
+    color_limits,
+    colors,
+    face_classes,
+    face_layers,
+    face_margins,
+    fill_quantiles,
+    knot_colors,
+    padded,
+    shared_limits,
+)
+from splineviz.errors import FloatArray, to_float_array
+from splineviz.geometry.partition import Partition
+
+__all__ = [
+    "CMAP", "PALETTES", "PartitionImage", "anchors", "boundary", "color_limits", "face_classes", "face_layers",
+    "face_margins", "few_colors", "fill_quantiles", "padded", "rasterize", "regions", "shared_limits", "thumbnail",
+]  # fmt: skip
+
+Color = Any
+"""Any colour that matplotlib understands."""
+
+VECTOR_LIMIT = 20_000
+"""Most regions that `regions(vector=True)` accepts; beyond, a vector file is slow to open and gains nothing."""
+
+LINE_WIDTH = 0.5
+"""Default width of a knot, in points."""
+
+KNEE, CEILING = 0.22, 0.62
+"""Share of a neighbourhood that knots may cover before they fade, and the share that they never exceed."""
+
+BOUNDARY_COLOR = "#e8000b"
+
+
+# ---- the raster --------------------------------------------------------------------------------------
+
+
+def rasterize(
+    partition: Partition,
+    faces: FloatArray,
+    *,
+    view: tuple[float, float, float, float],
+    shape: tuple[int, int],
+    line_width: float = 1.0,
+    line_color: Color = "black",
+    line_alpha: float = 1.0,
+    mask: Any = True,
+    threads: int | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Picture (H, W, 4) uint8 of a rectangle of the plane, row 0 at the top, straight alpha, transparent outside.
+
+    faces: (F, 3) colours in [0, 1], one per region; every pixel shows the area-weighted mean of the regions in it.
+    view: (u0, u1, v0, v1), the rectangle; shape: (H, W) in pixels.
+    line_width: of the knots, in pixels (0: none); a line thinner than a pixel covers it in part. Where knots cover
+    more than KNEE of a neighbourhood of 11 pixels they fade, and on average never cover more than CEILING of it.
+    line_color: one colour, or (E, 3) in [0, 1]; where knots of several colours share a pixel, their mean.
+    mask: (E,) bool, which edges are drawn.
+    """
+    height, width = shape
+    u0, u1, v0, v1 = view
+    if not (height > 0 and width > 0 and u1 > u0 and v1 > v0):
+        raise ValueError(f"view, shape: expected u0 < u1, v0 < v1 and at least one pixel, got view {view}, shape {shape}.")
+    scale = np.array([width / (u1 - u0), height / (v1 - v0)])
+    threads = threads or min(os.cpu_count() or 1, 8)
+    bands = max(threads, -(-height // 256))  # few enough rows a band that its buffer stays small
+    cuts = np.linspace(0, height, min(bands, height) + 1).astype(int)
+    slices = list(itertools.pairwise(cuts.tolist()))
+    opacity = np.zeros((height, width))
+    image = np.empty((height, width, 4), dtype=np.uint8)
+    vertices, edges = partition.local_vertices, partition.edges
+    lower_left = np.array([u0, v0]) - partition.centre
+    widths = np.where((partition.edge_tag >= 0) & mask, float(line_width), 0.0)
+    tinted = isinstance(line_color, np.ndarray) and line_color.ndim == 2
+    ink = np.zeros((height, width, 3)) if tinted else np.reshape(mpl_colors.to_rgb(line_color), (1, 1, 3))
+    inks = np.column_stack([np.ones(len(edges)), line_color]) if tinted else np.ones((1, 1))
+
+    def origin(row: int) -> FloatArray:
+        return lower_left + np.array([0.0, row / scale[1]])
+
+    def cover(rows: tuple[int, int]) -> None:
+        total = np.zeros((rows[1] - rows[0], width + 1, inks.shape[1]))
+        raster.add_lines(total, vertices, edges, widths, inks, origin(rows[0]), scale)
+        raster.sum_rows(total)
+        opacity[rows[0] : rows[1]] = total[:, :width, 0]
+        if tinted:
+            ink[rows[0] : rows[1]] = total[:, :width, 1:] / np.maximum(total[:, :width, :1], 1e-9)
+
+    def paint(rows: tuple[int, int]) -> None:
+        total = np.zeros((rows[1] - rows[0], width + 1, 4))
+        raster.add_fills(total, vertices, edges, partition.edge_faces, faces, origin(rows[0]), scale)
+        raster.sum_rows(total)
+        band = ink[rows[0] : rows[1]] if tinted else ink
+        raster.compose(total, line_alpha * opacity[rows[0] : rows[1]], band, image[rows[0] : rows[1]])
+
+    with ThreadPoolExecutor(threads) as pool:
+        if line_width > 0:
+            list(pool.map(cover, slices))
+            density = raster.box_mean(raster.box_mean(opacity, 3), 2)
+            opacity = raster.line_opacity(opacity, density, KNEE, CEILING)
+        list(pool.map(paint, slices))
+    return image[::-1]
+
+
+def few_colors(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A picture (H, W, 4) in at most 250 colours: a third of the size in a PDF, 1% off on average, at most 20%."""
+    found = Image.fromarray(np.ascontiguousarray(image[..., :3])).quantize(
+        250, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+    )
+    return np.dstack([np.asarray(found.convert("RGB")), image[..., 3]])
+
+
+class _Wanted(NamedTuple):
+    """A picture of a partition: (u at the left, right, v at the foot, top), (H, W), width of a knot in pixels, whether it
+    has few colours, and its place on the canvas.
+    """
+
+    ends: tuple[float, float, float, float]
+    shape: tuple[int, int]
+    line: float
+    compact: bool
+    left: float
+    bottom: float
+
+
+def _pixels(wanted: _Wanted, partition: Partition, faces: FloatArray, line: tuple[Any, ...]) -> npt.NDArray[np.uint8]:
+    """The picture (H, W, 4), its first row the lowest on the canvas; line: as `PartitionImage` keeps it."""
+    ua, ub, va, vb = wanted.ends
+    _, ink, alpha, mask = line
+    image = rasterize(
+        partition, faces, view=(min(ua, ub), max(ua, ub), min(va, vb), max(va, vb)), shape=wanted.shape,
+        line_width=wanted.line, line_color=ink, line_alpha=alpha, mask=mask,
+    )  # fmt: skip
+    # Row 0 of what matplotlib wants is the lowest on the canvas; the axes may be inverted.
+    image = np.ascontiguousarray(image[:: -1 if vb > va else 1, :: 1 if ub > ua else -1])
+    return few_colors(image) if wanted.compact else image
+
+
+class PartitionImage(AxesImage):
+    """A partition on an Axes, rasterised afresh for the view and the pixels of each drawing.
+
+    `norm` and `cmap` are those of the fill, so a colour bar can be made from it. Needs linear axes.
+    compact: embed it in PDF and SVG with `few_colors`.
+    """
+
+    compact = False
+
+    def __init__(self, ax: Axes, partition: Partition, **style: Any) -> None:
+        low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+        super().__init__(ax, extent=(low[0], high[0], low[1], high[1]), origin="upper", interpolation="nearest")
+        self.set_data(np.zeros((1, 1)))
+        self.set_partition(partition, **style)
+
+    def set_partition(
+        self,
+        partition: Partition,
+        *,
+        fill: Any = "slope",
+        cmap: Any = None,
+        limits: tuple[float, float] | None = None,
+        edges: Any = True,
+        line_width: float = LINE_WIDTH,
+        edge_color: Color = "black",
+        edge_alpha: float = 1.0,
+    ) -> None:
+        """Show another partition, or another fill, in the same artist."""
+        self._partition = partition
+        self._colors, norm, chosen = colors(partition, fill, cmap, limits)
+        if chosen is not self.cmap:
+            self.set_cmap(chosen)
+        if type(norm) is not type(self.norm) or (norm.vmin, norm.vmax) != (self.norm.vmin, self.norm.vmax):
+            self.set_norm(norm)  # only then: a colour bar is drawn anew each time
+        self._line = (line_width if np.any(edges) else 0.0, _ink(partition, edge_color), edge_alpha, edges)
+        self._drawn: tuple[_Wanted, npt.NDArray[np.uint8]] | None = None
+        self._coming: tuple[_Wanted, Future[npt.NDArray[np.uint8]]] | None = None
+        self.stale = True
+
+    def start(self) -> None:
+        """Begin to rasterise for the axes as they are, in threads: who draws soon can do other things meanwhile."""
+        wanted = self._wanted(1.0, compact=False)
+        if wanted is not None and (self._drawn is None or self._drawn[0] != wanted):
+            pool = ThreadPoolExecutor(1)
+            self._coming = (wanted, pool.submit(_pixels, wanted, self._partition, self._colors, self._line))
+            pool.shutdown(wait=False)
+
+    def make_image(  # type: ignore[override]  # None, for nothing to draw, is what matplotlib's own draw() asks for
+        self, renderer: Any, magnification: float = 1.0, unsampled: bool = False
+    ) -> tuple[npt.NDArray[np.uint8] | None, float, float, Affine2D]:
+        """The pixels of the part of the axes that is on the canvas (matplotlib calls this when it draws)."""
+        # Pixel canvases, and only they, can copy what they show.
+        wanted = self._wanted(magnification, compact=self.compact and not hasattr(renderer, "copy_from_bbox"))
+        if wanted is None:
+            return None, 0.0, 0.0, Affine2D()
+        coming, self._coming = self._coming, None
+        if self._drawn is None or self._drawn[0] != wanted:
+            begun = coming is not None and coming[0] == wanted
+            found = coming[1].result() if coming and begun else _pixels(wanted, self._partition, self._colors, self._line)
+            self._drawn = (wanted, found)
+        return self._drawn[1], wanted.left, wanted.bottom, Affine2D()
+
+    def _wanted(self, magnification: float, *, compact: bool) -> _Wanted | None:
+        """What the axes show of the plane, and in how many pixels; None if nothing of them is on the canvas."""
+        axes, figure = self.axes, self.get_figure(root=True)
+        box = None if axes is None or figure is None else Bbox.intersection(axes.bbox, figure.bbox)
+        if axes is None or figure is None or box is None or box.width <= 0 or box.height <= 0:
+            return None
+        if (axes.get_xscale(), axes.get_yscale()) != ("linear", "linear"):
+            raise ValueError("ax: expected linear axes to draw a partition on, got logarithmic ones; use another Axes.")
+        # Whole pixels that contain the axes: the picture is never resampled; what is too much is clipped.
+        left, bottom = np.floor([box.x0, box.y0])
+        width = max(int(np.ceil((box.x1 - left) * magnification - 1e-6)), 1)
+        height = max(int(np.ceil((box.y1 - bottom) * magnification - 1e-6)), 1)
+        corners = [(left, bottom), (left + width / magnification, bottom + height / magnification)]
+        (ua, va), (ub, vb) = axes.transData.inverted().transform(corners)
+        pixels = self._line[0] * figure.dpi * magnification / 72.0
+        ends = float(ua), float(ub), float(va), float(vb)
+        return _Wanted(ends, (height, width), pixels, compact, float(left), float(bottom))
+
+    def get_cursor_data(self, event: Any) -> None:
+        """No value under the cursor: finding the face is geometry."""
+        return None
+
+
+def _ink(partition: Partition, edge_color: Color) -> Any:
+    """A colour, or (E, 3): one for each edge."""
+    return knot_colors(partition) if isinstance(edge_color, str) and edge_color == "layer" else edge_color
+
+
+def regions(
+    partition: Partition,
+    *,
+    ax: Axes | None = None,
+    fill: Any = "slope",
+    cmap: Any = None,
+    limits: tuple[float, float] | None = None,
+    edges: bool | npt.NDArray[np.bool_] = True,
+    line_width: float = LINE_WIDTH,
+    edge_color: Color = "black",
+    edge_alpha: float = 1.0,
+    vector: bool = False,
+    note: bool = True,
+) -> AxesImage | PolyCollection:
+    """Draw all regions of a partition, and return the artist.
+
+    fill: one of `fills.NAMES` ("slope", "class", "margin", "layer", "area", "hash", "random"), values (F,), or colours
+    (F, 3) in [0, 1]. cmap: a name of PALETTES or of matplotlib's, or a colour map.
+    limits: (low, high) of the colour scale; by default `color_limits` of this partition.
+    edges: draw the knots, line_width points wide, or those of a mask (E,). The window's border is no knot and is not drawn.
+    edge_color: one colour, "layer" (a colour for each kink layer, the first the darkest), or (E, 3) in [0, 1].
+    vector: draw polygons instead of pixels, for small vector files (at most VECTOR_LIMIT regions).
+    note: say in the lower left corner what the partition was drawn with in the place of smooth functions, if any.
+    Raises ValueError on an unknown fill, an array that does not fit, or too many regions for vector=True.
+    """
+    ax = pyplot.gca() if ax is None else ax
+    ax.set_aspect("equal")
+    if note and partition.note:
+        ax.annotate(
+            partition.note, (0.0, 0.0), xycoords="axes fraction", xytext=(4.0, 4.0), textcoords="offset points",
+            color="white", fontsize="small", zorder=7, path_effects=[withStroke(linewidth=2.0, foreground="black")],
+        )  # fmt: skip
+    if not vector:
+        image = PartitionImage(
+            ax, partition, fill=fill, cmap=cmap, limits=limits, edges=edges,
+            line_width=line_width, edge_color=edge_color, edge_alpha=edge_alpha,
+        )  # fmt: skip
+        ax.add_image(image)
+        image.set_clip_path(ax.patch)
+        image.set_extent(image.get_extent())  # sets the axes' limits, where they are automatic
+        return image
+    if partition.num_regions > VECTOR_LIMIT:
+        raise ValueError(
+            f"vector: expected at most {VECTOR_LIMIT} regions, got {partition.num_regions}; leave vector=False: the fills "
+            f"are then an image of the file's dpi, text and boundary stay vectors."
+        )
+    faces, norm, chosen = colors(partition, fill, cmap, limits)
+    polygons = np.split(partition.vertices[partition.face_vertices], partition.face_offsets[1:-1])
+    ink, single = _ink(partition, edge_color), np.ndim(edges) == 0
+    plain = single and not (isinstance(ink, np.ndarray) and ink.ndim == 2)
+    # Without knots each face gets a hairline of its own colour, or viewers show gaps between neighbours.
+    around: Any = mpl_colors.to_rgba(ink, edge_alpha) if plain and edges else faces
+    thickness = line_width if plain and edges else 0.35
+    collection = PolyCollection(polygons, facecolors=faces, edgecolors=around, linewidths=thickness)
+    if not plain:
+        knots = (partition.edge_tag >= 0) & edges
+        ends = list(partition.vertices[partition.edges[knots]])
+        chosen_ink = ink[knots] if isinstance(ink, np.ndarray) and ink.ndim == 2 else ink
+        lines = LineCollection(ends, colors=chosen_ink, alpha=edge_alpha, linewidths=line_width)
+        ax.add_collection(lines, autolim=False)
+    collection.set_norm(norm)
+    collection.set_cmap(chosen)
+    ax.add_collection(collection, autolim=False)
+    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+    ax.update_datalim([low, high])
+    collection.sticky_edges.x[:], collection.sticky_edges.y[:] = [low[0], high[0]], [low[1], high[1]]
+    ax.autoscale_view()
+    return collection
+
+
+# ---- what lies on top --------------------------------------------------------------------------------
+
+
+def boundary(
+    segments: Any, *, ax: Axes | None = None, color: Color = BOUNDARY_COLOR, line_width: float = 1.6, casing: float = 1.2
+) -> LineCollection:
+    """Draw the decision boundary and return its lines.
+
+    segments: (M, 2, 2) in plane coordinates, or a Partition, whose `decision_boundary()` is taken.
+    casing: extra width in points, on either side, of a white line below the red one (0: none).
+    """
+    ax = pyplot.gca() if ax is None else ax
+    lines = to_float_array(segments.decision_boundary() if isinstance(segments, Partition) else segments, "segments")
+    if lines.size == 0:
+        lines = np.empty((0, 2, 2))
+    if lines.ndim != 3 or lines.shape[1:] != (2, 2):
+        raise ValueError(f"segments: expected shape (M, 2, 2), pairs of plane coordinates, got {lines.shape}.")
+    collection = LineCollection(
+        list(lines), colors=[color], linewidths=line_width, capstyle="round", zorder=3.1, label="decision boundary"
+    )
+    if casing > 0:  # one path, so that its transparency does not add up where segments meet
+        path = Path(lines.reshape(-1, 2), np.tile([Path.MOVETO, Path.LINETO], len(lines)))
+        below = PathPatch(
+            path, facecolor="none", edgecolor="white", linewidth=line_width + 2 * casing, capstyle="round", alpha=0.75,
+            zorder=3.0,
+        )  # fmt: skip
+        below.set_clip_path(ax.patch)
+        ax.add_artist(below)
+    ax.add_collection(collection, autolim=False)
+    return collection

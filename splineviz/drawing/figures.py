@@ -1,0 +1,296 @@
+r"""Whole figures from data: one frame of the animation, and the summary of a run.
+
+        +-----------------------------------------------+      step n / regions   the header, in the corner
+        | step 2,668 / 58,097 regions                    |
+        | +------------------+ #   accuracy              |      #   colour bar of the fill, shared by all frames
+        | |                  | #  +--------------------+ |
+        | |    partition     | #  |        |           | |      |   cursor: the frame's step; the curves are
+        | |                  | #  +--------------------+ |          strong up to it, faint beyond
+        | |   *              | #   local complexity      |
+        | |          *       | #  +--------------------+ |
+        | |     *            | #  |        |           | |
+        | +------------------+ #  +--------------------+ |
+        +-----------------------------------------------+
+
+A table is a sequence of rows, one a checkpoint, in order of steps: mappings with the keys that `runs` writes
+(step, regions, train_accuracy, ..., lc_train, lc_train_band, ...; NaN or absent where there is no value).
+A curve or a panel without values is left out; a run without any local complexity shows its number of regions there. There
+are one to four panels of equal height, those of `curves.CHARTS`; they share the axis of steps, which the lowest names.
+
+Everything is laid out in units of a 1080th of the height, so every size looks alike. This room knows no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from splineviz.drawing import draw
+from splineviz.drawing.canvas import FRAME_STYLE, Canvas, Panel, frame_size
+from splineviz.drawing.curves import (
+    CHARTS,
+    DASHED,
+    TRAINING,
+    Curves,
+    Row,
+    Story,
+    column,
+    mark_level,
+    name_curves,
+    plot_curves,
+    step_axis,
+    value_axis,
+)
+from splineviz.geometry.partition import Partition
+from splineviz.storage import files
+
+PAPER_STYLE: Any = {
+    **FRAME_STYLE,
+    "font.size": 8.0,
+    "axes.labelsize": 8.0,
+    "axes.titlesize": 8.5,
+    "axes.titlepad": 5.0,
+    "axes.linewidth": 0.6,
+    "grid.linewidth": 0.5,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "figure.dpi": 200.0,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+}
+"""Style of a figure in a paper: sizes of print, text that stays text in PDF and SVG."""
+
+
+SUMMARY = ("accuracy", "complexity", "exact", "regions", "boundary", "migration")
+"""Panels of a run's summary."""
+
+
+def painters() -> str:
+    """Digest of the code that draws, and of the geometry that it draws: a picture by an older version is not up to date."""
+    package = Path(__file__).parents[1]
+    code = sorted(path for room in ("_kernels", "geometry", "metrics", "drawing") for path in (package / room).glob("*.py"))
+    return files.digest(*(path.read_bytes() for path in code))
+
+
+# ---- a frame -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tween:
+    """A frame between two checkpoints: their steps, and the share of the second in the weights, in (0, 1)."""
+
+    first: float
+    second: float
+    share: float
+
+    @property
+    def step(self) -> float:
+        """Where the cursor stands: geometrically between, from step 0 linearly."""
+        if self.first <= 0:
+            return self.first + self.share * (self.second - self.first)
+        return float(self.first * (self.second / self.first) ** self.share)
+
+
+class FramePainter:
+    """Paints the frames of one run, all with the same panels, limits and size.
+
+    table: rows of all checkpoints; limits: (low, high) of the fill, shared by all frames; thumbnails, labels: of
+    the anchors, as `draw.anchors` takes them; size: (width, height) in pixels; radius, num_vectors: of the local
+    complexity, for its title; fill, cmap, line_width, edge_color: as `draw.regions` takes them. story: what the table's
+    rows follow, by default the steps of training.
+    Raises ValueError when the table is empty, or the size none as `frame_size` says.
+    """
+
+    def __init__(
+        self,
+        table: Sequence[Row],
+        *,
+        limits: tuple[float, float] | None = None,
+        thumbnails: Sequence[Any] = (),
+        labels: Sequence[str] = (),
+        size: tuple[int, int] = (1920, 1080),
+        fill: Any = "slope",
+        fill_label: str | None = None,
+        cmap: Any = None,
+        line_width: float = draw.LINE_WIDTH,
+        edge_color: Any = "black",
+        radius: float | None = None,
+        num_vectors: int | None = None,
+        story: Story = TRAINING,
+    ) -> None:
+        if not len(table):
+            raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
+        self.table, self.size = list(table), frame_size(size)
+        look = {"fill": fill, "cmap": cmap, "limits": limits, "line_width": line_width, "edge_color": edge_color}
+        self._story = story
+        self._complexity = (radius, num_vectors)
+        self._moving: list[Artist] = []  # change with the frame, drawn over the rest
+        self._canvas = canvas = Canvas(self.size)
+        self.figure = canvas.figure
+        with matplotlib.rc_context(FRAME_STYLE):
+            self._panel = Panel(canvas.axes(40, 44, 952, 952), look, {"thumbnails": thumbnails, "labels": labels})
+            self._panel.bar = (canvas.axes(1014, 44, 20, 952), fill_label)
+            self._header = (canvas.text(40, 1014, 25, "left"), canvas.text(992, 1014, 25, "right"))
+            self._mark = canvas.text(40, 12, 15.5, "left")
+            self._draw_panels()
+
+    def _draw_panels(self) -> None:
+        """The panels of curves at the right, equally high, and the parts of them that follow the cursor."""
+        left, right, foot, top, gap = 1240.0, self._canvas.width - 48.0, 96.0, 996.0, 64.0
+        charts = self._story.charts(self.table)
+        high = (top - foot - (len(charts) - 1) * gap) / len(charts)
+        self._cursors: list[tuple[Any, Rectangle, Any, Curves, list[Artist]]] = []
+        labels = []
+        for index, chart in enumerate(charts):
+            ax = self._canvas.axes(left, top - high - index * (high + gap), right - left, high)
+            ax.set_title(chart.title, color="#222222")
+            self._story.axis(ax, self.table)
+            value_axis(ax, self.table, chart.curves)
+            mark_level(ax, chart.level)
+            self._draw_curves(ax, chart.curves)
+            labels.append((ax, chart.said(*self._complexity)))
+            if index == len(charts) - 1:
+                ax.set_xlabel(self._story.label, labelpad=8)
+            else:
+                ax.tick_params(labelbottom=False)
+        _label([pair for pair in labels if pair[1]])
+
+    def _draw_curves(self, ax: Axes, curves: Curves) -> None:
+        places = column(self.table, self._story.along)
+        plot_curves(ax, self.table, curves, along=self._story.along, strength=0.3)
+        strong = plot_curves(ax, self.table, curves, along=self._story.along)
+        past = Rectangle((ax.get_xlim()[0], 0), 0, 1, transform=ax.get_xaxis_transform())
+        line = ax.axvline(places[0], color="#222222", linewidth=1.6, zorder=4)
+        sizes = [(30.0, 0.8) if name in DASHED else (95.0, 1.6) for name, _, _ in curves]  # one dot may lie on another
+        dots = ax.scatter(
+            [places[0]] * len(curves), [0.0] * len(curves), s=[s for s, _ in sizes], color=[c for _, _, c in curves],
+            edgecolor="white", linewidth=[edge for _, edge in sizes], zorder=6, clip_on=False,
+        )  # fmt: skip
+        name_curves(ax, curves, 15.5)
+        self._cursors.append((line, past, dots, curves, strong))
+        self._moving += [*strong, line, dots]
+
+    def update(
+        self, partition: Partition, index: int, *, boundary: Any = None, tween: Tween | None = None,
+        words: tuple[str, str] | None = None,
+    ) -> Figure:  # fmt: skip
+        """Set the figure to one checkpoint and return it.
+
+        index: the row of the table; boundary: (M, 2, 2) segments, by default the partition's decision boundary.
+        tween: the partition is that of interpolated weights after this row: the frame says so, the cursor stands between,
+        and no measure is shown as if it had been taken. words: header and foot note, by default the step and nothing.
+        Raises IndexError when the table has no such row.
+        """
+        if not -len(self.table) <= index < len(self.table):
+            raise IndexError(f"index: expected a row of the table's {len(self.table)}, got {index}.")
+        row = self.table[index]
+        step = float(row[self._story.along]) if tween is None else tween.step
+        for line, past, dots, curves, strong in self._cursors:
+            line.set_xdata([step, step])
+            past.set_width(step - past.get_x())
+            for artist in strong:
+                artist.set_clip_path(past)  # each time: the rectangle is read when it is set
+            dots.set_visible(tween is None)
+            dots.set_offsets(np.array([[step, float(row.get(name, np.nan))] for name, _, _ in curves]).reshape(-1, 2))
+        if tween is None:
+            header, mark = words or (f"step {step:,.0f}", "")
+            self._header[0].set_text(header)
+        else:
+            self._header[0].set_text(f"steps {tween.first:,.0f} to {tween.second:,.0f}")
+            mark = f"weights interpolated, {tween.share:.0%} of the way: no checkpoint"
+        self._mark.set_text("; ".join(text for text in (partition.note, mark) if text))
+        self._header[1].set_text(f"{partition.num_regions:,} region{'' if partition.num_regions == 1 else 's'}")
+        with matplotlib.rc_context(FRAME_STYLE):
+            self._panel.show(partition, partition if boundary is None else boundary)
+        return self.figure
+
+    def paint(self, partition: Partition, index: int, **options: Any) -> npt.NDArray[np.uint8]:
+        """Pixels (height, width, 3) uint8 of one frame; what stays the same is drawn once and kept. options: of `update`."""
+        self.update(partition, index, **options)
+        return self._canvas.paint([*self._moving, *self._header, self._mark, *self._panel.artists()])
+
+
+def frame(
+    partition: Partition, table: Sequence[Row], index: int, *, boundary: Any = None, painter: FramePainter | None = None,
+    **options: Any,
+) -> Figure:  # fmt: skip
+    """One animation frame as a figure: the partition of a checkpoint, and the curves with a cursor at its step.
+
+    table, index: the rows of all checkpoints and which of them this is; boundary: (M, 2, 2) segments, by default the
+    partition's decision boundary; options: those of `FramePainter` (limits, thumbnails, labels, size, fill, ...).
+    painter: one made before, whose figure is set to this checkpoint: much faster for a whole run.
+    """
+    painter = FramePainter(table, **options) if painter is None else painter
+    return painter.update(partition, index, boundary=boundary)
+
+
+# ---- the summary -------------------------------------------------------------------------------------
+
+
+def summary(
+    table: Sequence[Row],
+    *,
+    radius: float | None = None,
+    num_vectors: int | None = None,
+    style: Any = None,
+    width: float = 6.9,
+    note: str = "",
+) -> Figure:
+    """The curves of a run over its steps: accuracy, local complexity, units on the slice, regions, boundary, knots near it.
+
+    style: rcParams, by default PAPER_STYLE; width: of the figure, in inches. Panels without any value are left out.
+    note: what must be said of the network, see `Partition.note`.
+    Raises ValueError when the table is empty.
+    """
+    if not len(table):
+        raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
+    charts = [chart for chart in (CHARTS[name].of(table) for name in SUMMARY) if chart.curves]
+    rows = max(-(-len(charts) // 2), 1)
+    with matplotlib.rc_context(PAPER_STYLE if style is None else dict(style)):
+        figure = Figure(figsize=(width, 0.15 + 1.75 * rows * width / 6.9), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, 2 if len(charts) > 1 else 1, squeeze=False).flatten()
+        if note:
+            text = f"regions and boundary: {note}"
+            figure.suptitle(text, x=0.01, ha="left", fontsize=matplotlib.rcParams["font.size"], color="#444444")
+        for ax, chart in zip(axes, charts, strict=False):
+            ax.set_title(chart.title)
+            ax.set_ylabel(chart.said(radius, num_vectors))
+            step_axis(ax, column(table, "step"))
+            value_axis(ax, table, chart.curves)
+            mark_level(ax, chart.level)
+            plot_curves(ax, table, chart.curves)
+            name_curves(ax, chart.curves, float(matplotlib.rcParams["font.size"]))
+        for ax in axes[len(charts) :]:
+            ax.remove()
+        for ax in axes[max(len(charts) - 2, 0) : len(charts)]:
+            ax.set_xlabel("training step")
+    return figure
+
+
+def _label(charts: Sequence[tuple[Axes, str]]) -> None:
+    """Name the values' axes, in one line down the figure: left of the widest of their ticks' labels."""
+    if not charts:
+        return
+    figure = charts[0][0].get_figure(root=True)
+    assert figure is not None
+    renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # Agg, as Canvas made it
+    boxes = [ax.yaxis.get_tightbbox(renderer) for ax, _ in charts]
+    edge = min(box.x0 for box in boxes if box is not None)
+    for ax, said in charts:
+        ax.set_ylabel(said, color="#444444")
+        ax.yaxis.set_label_coords((edge - 8.0 / 72.0 * figure.dpi - ax.bbox.x0) / ax.bbox.width, 0.5)

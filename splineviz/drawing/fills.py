@@ -1,0 +1,349 @@
+r"""Fills: one colour for every region of a Partition, and the scale that a colour bar shows.
+
+        slope    norm of the region's slope on the slice             logarithmic scale
+        area     of the region                                       logarithmic scale
+        margin   colour: class, lightness: largest output less the   logarithmic scale of the lightness
+                 second at the region's middle
+        class    largest output at the region's middle               one colour a class
+        layer    the kink layer that cut the region last             one colour a layer
+        active   units that are on                                   linear scale
+        lc       local complexity: units whose knots meet the        linear scale
+                 diamond {x +- r e1, x +- r e2} round the region's
+                 middle, exactly; r is a 100th of the window
+        hash     the activation pattern's own colour                 none; the same pattern has the same colour
+        random   anything                                            none                 at every checkpoint
+        (F,)     a value per region                                  linear scale
+        (F, 3)   colours in [0, 1]                                   none
+
+The layer of birth is exact: a later cut of a face leaves an edge on either part, and no cut of a later layer can
+take away every edge of the layer before it that still bounds the face; so the deepest layer among a face's edges is
+the one that made it. A face that no knot bounds has no layer (grey). Active units follow from the pattern of one region,
+which the partition holds; where it does not tell them (see `Partition.active_units`) a region is grey.
+
+A region without slope (a dead one) takes the lowest colour of a logarithmic scale, a region without a value (NaN) is
+grey. Palettes keep their order for colour-blind readers and in grey print: lightness rises along them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib import colors as mpl_colors
+from matplotlib.ticker import MaxNLocator
+
+from splineviz.errors import FloatArray, IntArray
+from splineviz.geometry.partition import Partition
+from splineviz.metrics import diamonds
+
+NAMES = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
+LOGARITHMIC = ("slope", "area", "margin")
+"""Fills with a logarithmic scale."""
+SCALED = (*LOGARITHMIC, "active", "lc")
+"""Fills with a scale whose limits all frames of a film share."""
+
+CLASS_COLORS = ("#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#c3a6d8", "#ee8866", "#dddddd", "#aaaa55")
+"""Light colours that stay apart for colour-blind readers (after Paul Tol's light scheme, one added)."""
+
+LABELS = {
+    "slope": "slope norm", "margin": "class (pale: small margin)", "layer": "layer of birth", "active": "active units",
+    "lc": "local complexity",
+}  # fmt: skip
+"""What a colour bar calls a fill; others by their own names."""
+
+BAD_COLOR = (0.8, 0.8, 0.8)
+
+
+def _lightened(name: str, start: float, white_low: float, white_high: float) -> mpl_colors.ListedColormap:
+    """A palette without its darkest end and nearer to white, so that black knots and a red boundary stand out on it."""
+    base = colormaps[name](np.linspace(start, 1.0, 256))[:, :3]
+    white = np.linspace(white_low, white_high, 256)[:, None]
+    return mpl_colors.ListedColormap(base + white * (1.0 - base), name=f"splineviz-{name}")
+
+
+CMAP = _lightened("viridis", 0.16, 0.36, 0.14)
+PALETTES = {
+    "viridis": CMAP,
+    "cividis": _lightened("cividis", 0.1, 0.34, 0.2),
+    "grey": _lightened("gray", 0.38, 0.0, 0.0),
+}
+"""Sequential palettes by name; any other name is looked up in matplotlib as it is."""
+
+
+def palette(cmap: Any) -> mpl_colors.Colormap:
+    """A colour map from None (the default), a name of PALETTES, a name of matplotlib's, or a colour map."""
+    if cmap is None:
+        return CMAP
+    if isinstance(cmap, str):
+        return PALETTES[cmap] if cmap in PALETTES else colormaps[cmap]
+    if not isinstance(cmap, mpl_colors.Colormap):
+        raise ValueError(f"cmap: expected a name or a matplotlib colour map, got {cmap!r}; see fills.PALETTES.")
+    return cmap
+
+
+# ---- scales ------------------------------------------------------------------------------------------
+
+
+def color_limits(partition: Partition, *, fill: Any = "slope", share: float = 0.98) -> tuple[float, float]:
+    """Limits (low, high) of a fill's colour scale that leave out (1 - share) / 2 of the window's area at either end.
+
+    fill: one of SCALED, or a value per region. Where the scale is logarithmic, regions with value 0 do not count: they
+    have no place on it.
+    """
+    tail = (1.0 - share) / 2
+    ends = fill_quantiles(partition, np.array([tail, 1.0 - tail]), fill=fill)
+    return padded(*ends) if len(ends) else padded(1.0, 1.0)
+
+
+def fill_quantiles(partition: Partition, shares: FloatArray, *, fill: Any = "slope") -> FloatArray:
+    """Values of a fill below which lie the given shares (k,) of the window's area; empty if no value has a place.
+
+    fill: one of SCALED, or a value (F,) per region. What is not positive has no place on a logarithmic scale.
+    """
+    values, weights = _scalar(partition, fill) if isinstance(fill, str) else _fitting(partition, fill), partition.areas
+    keep = np.isfinite(values) & (weights > 0)
+    if isinstance(fill, str) and fill in LOGARITHMIC:
+        keep &= values > 0
+    order = np.argsort(values[keep])
+    values, mass = values[keep][order], np.cumsum(weights[keep][order])
+    return values[np.searchsorted(mass, shares * mass[-1]).clip(max=len(mass) - 1)] if len(mass) else values
+
+
+def shared_limits(partitions: Iterable[Partition], *, fill: Any = "slope") -> tuple[float, float]:
+    """One colour scale for all partitions: it holds the middle 98% of their areas, taken together.
+
+    So one checkpoint with an unusual range cannot take the colours from all the others. fill: one of SCALED, or as many
+    arrays of a value per region as there are partitions.
+    """
+    each = itertools.repeat(fill) if isinstance(fill, str) else fill
+    return limits_of([sampled(partition, one) for partition, one in zip(partitions, each, strict=False)])
+
+
+def sampled(partition: Partition, fill: Any = "slope") -> FloatArray:
+    """A hundred values of a fill, each standing for a hundredth of the window's area; empty if no value has a place."""
+    return fill_quantiles(partition, (np.arange(100) + 0.5) / 100, fill=fill)
+
+
+def limits_of(samples: Sequence[FloatArray]) -> tuple[float, float]:
+    """The scale that holds the middle 98% of what was `sampled` of several partitions."""
+    values = np.sort(np.concatenate(samples))
+    return padded(*np.quantile(values, (0.01, 0.99))) if len(values) else padded(1.0, 1.0)
+
+
+def padded(low: float, high: float) -> tuple[float, float]:
+    """Two limits as a colour scale needs them: where there is one value only, it gets some room."""
+    low, high = float(low), float(high)
+    if low <= 0.0:
+        return (low, high) if high > low else (low - 1.0, high + 1.0)
+    return (low, high) if high > low * 1.001 else (low / 1.5, high * 1.5)
+
+
+def scale(partition: Partition, fill: Any, limits: tuple[float, float] | None = None) -> mpl_colors.Normalize:
+    """The norm of a fill's scale. limits: (low, high), by default `color_limits`, or an array's least and largest."""
+    if isinstance(fill, str):
+        if fill in ("class", "margin"):
+            channels = max(partition.outputs.shape[1], 2)
+            return mpl_colors.BoundaryNorm(np.arange(channels + 1) - 0.5, channels)
+        if fill == "layer":
+            count = layer_count(partition)
+            return mpl_colors.BoundaryNorm(np.arange(count + 1) + 0.5, count)
+        if fill in SCALED:
+            kind = mpl_colors.LogNorm if fill in LOGARITHMIC else mpl_colors.Normalize
+            return kind(*(limits or color_limits(partition, fill=fill)), clip=True)
+        return mpl_colors.Normalize(0, 1)
+    values = np.asarray(fill, dtype=np.float64)
+    if values.ndim == 2:
+        return mpl_colors.Normalize(0, 1)
+    finite = values[np.isfinite(values)]
+    low, high = limits or ((finite.min(), finite.max()) if len(finite) else (0.0, 1.0))
+    return mpl_colors.Normalize(low, high, clip=True)
+
+
+def _scalar(partition: Partition, fill: str) -> FloatArray:
+    if fill == "slope":
+        return partition.slope_norms
+    if fill == "area":
+        return partition.areas
+    if fill == "margin":
+        return face_margins(partition)
+    if fill == "lc":
+        return diamonds.complexities(partition).astype(np.float64)
+    if fill == "active":
+        return _active(partition)
+    raise ValueError(f"fill: expected one of {', '.join(map(repr, SCALED))} for a colour scale, got {fill!r}.")
+
+
+def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[float], list[str]]:
+    """Values of a fill's scale that a colour bar marks, and their texts. names: of the classes, by default numbers."""
+    low, high = float(norm.vmin or 0.0), float(norm.vmax or 0.0)
+    if isinstance(fill, str) and fill in ("class", "margin", "layer"):
+        first, count = int(fill == "layer"), int(getattr(norm, "N", 1)) - 1
+        texts = [names[k - first] if k - first < len(names) else str(k) for k in range(first, first + count)]
+        return [float(k) for k in range(first, first + count)], texts
+    if isinstance(norm, mpl_colors.LogNorm):
+        marks = log_ticks(low, high)
+        return marks, [f"{mark:.4g}" if 1e-3 <= mark < 1e5 else f"{mark:.0e}" for mark in marks]
+    counted = isinstance(fill, str) and fill in ("active", "lc")  # there is no half a unit
+    marks = [float(mark) for mark in MaxNLocator(5, integer=counted).tick_values(low, high)]
+    marks = [mark for mark in marks if low - 1e-9 * (high - low) <= mark <= high + 1e-9 * (high - low)]
+    return marks, [f"{mark:,.6g}" if 1e-3 <= abs(mark) < 1e6 or mark == 0 else f"{mark:.3g}" for mark in marks]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Two or more round numbers between two limits of a logarithmic scale, as few digits each as the range allows."""
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)) - 1, np.ceil(np.log10(high)) + 1)
+    ways: tuple[tuple[float, ...], ...] = ((1.0,),) if high / low >= 1e3 else ()
+    for steps in (*ways, (1.0, 2.0, 5.0), tuple(float(k) for k in range(1, 10)), tuple(k / 5.0 for k in range(5, 50))):
+        ticks = sorted({float(f"{d * s:.6g}") for d in decades for s in steps})
+        ticks = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+        if len(ticks) >= 2:
+            return ticks
+    return [float(tick) for tick in MaxNLocator(4).tick_values(low, high) if low * 0.999 <= tick <= high * 1.001]
+
+
+def _active(partition: Partition) -> FloatArray:
+    """(F,) units that are on, NaN where that is not known."""
+    layers = partition.active_units
+    found = np.where((layers < 0).any(axis=1), np.nan, layers.sum(axis=1))
+    if len(found) and not np.isfinite(found).any():
+        raise ValueError(
+            "fill: expected a partition that tells which units are on, got one of a network with maxima, or saved without "
+            "the pattern of a region; take another fill, or an array with a value per region."
+        )
+    return found
+
+
+# ---- values per face ---------------------------------------------------------------------------------
+
+
+def face_outputs(partition: Partition) -> FloatArray:
+    """(F, C) mean output over each face's vertices: the output at a point inside it."""
+    if not partition.num_regions:
+        return np.empty((0, partition.outputs.shape[1]))
+    counts = np.diff(partition.face_offsets)
+    sums = np.add.reduceat(partition.outputs[partition.face_vertices], partition.face_offsets[:-1], axis=0)
+    return sums / counts[:, None]
+
+
+def face_classes(partition: Partition) -> npt.NDArray[np.int64]:
+    """(F,) class with the largest mean output over each face's vertices; for one output, whether it is positive."""
+    means = face_outputs(partition)
+    return (means[:, 0] > 0).astype(np.int64) if means.shape[1] == 1 else means.argmax(axis=1)
+
+
+def face_margins(partition: Partition) -> FloatArray:
+    """(F,) largest less second largest mean output over each face's vertices; for one output, its magnitude."""
+    means = face_outputs(partition)
+    if means.shape[1] == 1:
+        return np.abs(means[:, 0])
+    top = np.partition(means, means.shape[1] - 2, axis=1)[:, -2:]
+    return top[:, 1] - top[:, 0]
+
+
+def face_layers(partition: Partition) -> npt.NDArray[np.int64]:
+    """(F,) kink layer, from 0, that cut each face last: the deepest among its edges; -1 where no knot bounds it."""
+    layers = np.full(partition.num_regions, -1, dtype=np.int64)
+    edge_layers = partition.edge_unit[:, 0].astype(np.int64)
+    for side in (0, 1):
+        inside = partition.edge_faces[:, side] >= 0
+        np.maximum.at(layers, partition.edge_faces[inside, side], edge_layers[inside])
+    return layers
+
+
+# ---- colours -----------------------------------------------------------------------------------------
+
+
+def layer_colors(layers: IntArray | npt.NDArray[np.int64], count: int, *, dark: bool = False) -> FloatArray:
+    """(n, 3) colour of each kink layer of `count`; grey for -1. dark: for lines, which must stand out on light fills."""
+    ends = (0.0, 0.78) if dark else (0.35, 1.0)
+    table = colormaps["plasma" if dark else "viridis"](np.linspace(*ends, max(count, 1)))[:, :3]
+    if not dark:
+        table = table + 0.3 * (1.0 - table)
+    table = np.vstack([table, BAD_COLOR])
+    return np.ascontiguousarray(table[layers])
+
+
+def knot_colors(partition: Partition) -> FloatArray:
+    """(E, 3) colour of each edge by the kink layer of its unit, from dark (first) to bright (last)."""
+    return layer_colors(partition.edge_unit[:, 0], layer_count(partition), dark=True)
+
+
+def layer_count(partition: Partition) -> int:
+    """Number of kink layers of the network that was cut."""
+    return len(partition.unit_offsets) - 1
+
+
+def hash_colors(keys: npt.NDArray[np.uint64]) -> FloatArray:
+    """(F, 3) light colours that depend on nothing but the key, so a pattern keeps its colour over training."""
+    hue = (keys >> np.uint64(40)).astype(np.float64) / 2.0**24
+    light = ((keys >> np.uint64(16)) & np.uint64(0xFFFF)).astype(np.float64) / 2.0**16
+    return mpl_colors.hsv_to_rgb(np.stack([hue, 0.25 + 0.3 * light, 0.95 - 0.15 * light], axis=1))
+
+
+Scale = tuple[FloatArray, mpl_colors.Normalize, mpl_colors.Colormap]
+"""(F, 3) colours of the faces, and the scale that a colour bar shows."""
+
+
+def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[float, float] | None = None) -> Scale:
+    """Colours (F, 3) in [0, 1] of all faces, and norm and colour map of their scale.
+
+    fill: as in this room's docstring. cmap: see `palette`. limits: (low, high) of the scale, by default `color_limits`.
+    Raises ValueError on an unknown name or an array that does not fit.
+    """
+    if isinstance(fill, str):
+        if fill not in NAMES:
+            names = ", ".join(map(repr, NAMES))
+            raise ValueError(f"fill: expected {names} or an array with a value per region, got {fill!r}.")
+        if fill in ("random", "hash"):
+            keys = partition.pattern_hash
+            if fill == "random":
+                keys = np.random.default_rng(0).integers(0, 2**63, partition.num_regions, dtype=np.uint64)
+            return hash_colors(keys), scale(partition, fill), palette(cmap)
+        if fill in ("class", "margin"):
+            return _by_class(partition, cmap, None if fill == "class" else limits or color_limits(partition, fill="margin"))
+        if fill == "layer":
+            return _by_layer(partition)
+        return _by_value(_scalar(partition, fill), palette(cmap), scale(partition, fill, limits))
+    values = np.asarray(fill, dtype=np.float64)
+    if values.shape == (partition.num_regions, 3):
+        return np.ascontiguousarray(values), scale(partition, fill), palette(cmap)
+    return _by_value(_fitting(partition, values), palette(cmap), scale(partition, fill, limits))
+
+
+def _by_class(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
+    """A colour a class; with limits, nearer to white the smaller the margin."""
+    channels = max(partition.outputs.shape[1], 2)
+    table = [CLASS_COLORS[i % len(CLASS_COLORS)] for i in range(channels)]
+    chosen = mpl_colors.ListedColormap(table) if cmap is None else palette(cmap).resampled(channels)
+    faces = np.asarray(chosen(face_classes(partition)))[:, :3]
+    if limits is not None:
+        place = mpl_colors.LogNorm(*limits, clip=True)(np.maximum(face_margins(partition), limits[0]))
+        faces = 1.0 - (1.0 - faces) * (0.2 + 0.8 * np.asarray(place)[:, None])
+    return np.ascontiguousarray(faces), scale(partition, "class"), chosen
+
+
+def _by_layer(partition: Partition) -> Scale:
+    count = layer_count(partition)
+    table = mpl_colors.ListedColormap(list(layer_colors(np.arange(count), count)))
+    return layer_colors(face_layers(partition), count), scale(partition, "layer"), table
+
+
+def _by_value(values: FloatArray, cmap: mpl_colors.Colormap, norm: mpl_colors.Normalize) -> Scale:
+    low = float(norm.vmin or 0.0)  # what lies below has no place on a logarithmic scale
+    faces = cmap(norm(np.maximum(np.nan_to_num(values, nan=low), low)))[:, :3]
+    faces[~np.isfinite(values)] = BAD_COLOR
+    return np.ascontiguousarray(faces), norm, cmap
+
+
+def _fitting(partition: Partition, fill: Any) -> FloatArray:
+    """A fill of one value (F,) per region."""
+    values, count = np.asarray(fill, dtype=np.float64), partition.num_regions
+    if values.shape != (count,):
+        raise ValueError(
+            f"fill: expected one value per region, shape ({count},), or colours ({count}, 3), got shape {values.shape}."
+        )
+    return values

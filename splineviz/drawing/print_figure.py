@@ -1,0 +1,341 @@
+r"""Papers: a figure of one or more partitions, laid out for print, in one call.
+
+        step 100          step 10,000
+        +-------------+   +-------------+  #      title      above each panel
+        |  *   +--+   |   |  *   +--+   |  #  5   frame      of a zoom, in the colour of the zoom below
+        |      +--+   |   |      +--+   |  #  1   colour bar one for all panels, which share its limits
+        |  *       *  |   |  *       *  |  #
+        +-------------+   +-------------+  #
+        |--| 2   812 regions               scale bar, in input-space length, and count
+        +------+------+   +------+------+
+        | zoom | zoom |   | zoom | zoom |         drawn afresh from the partition, never a resampled picture
+        +------+------+   +------+------+
+
+Nothing stands on a panel but stars, samples and boundary, so nothing can hide a region unasked. Places are computed in
+inches: the panels of a figure are exactly equal and aligned, and its width is exactly that of the column.
+
+In a PDF or SVG text, axes, boundary, frames and stars are vectors and text can be selected (fonts are embedded
+as TrueType). A partition of at most VECTOR_REGIONS regions is vector all through; in a larger one fills and knots are
+one picture of the resolution that `savefig(dpi=...)` names. Saving keeps the style: `Paper.savefig` knows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import NullLocator
+
+from splineviz.drawing import draw, fills
+from splineviz.drawing.figures import PAPER_STYLE
+from splineviz.drawing.print_layout import Bar, Layout
+from splineviz.errors import DataError
+from splineviz.geometry.partition import Partition
+
+WIDTHS = {"column": 3.25, "double": 6.75}
+"""Width of a figure across one and two columns, in inches."""
+
+STYLES: dict[str, Any] = {
+    "sans": PAPER_STYLE,
+    "serif": {**PAPER_STYLE, "font.family": "STIXGeneral", "mathtext.fontset": "stix", "font.size": 9.0},
+    "slides": {**PAPER_STYLE, "font.size": 12.0, "axes.titlesize": 13.0, "xtick.labelsize": 11.0, "ytick.labelsize": 11.0},
+}
+"""rcParams of the styles: sans to stand apart from the text, serif to go with LaTeX's Times, slides for a talk."""
+
+VECTOR_REGIONS = 2_000
+"""Most regions that are drawn as vectors unasked: beyond, a file is large and slow to open."""
+
+DPI = 300.0
+"""Resolution of embedded pictures, unless savefig is given another."""
+
+ZOOM_COLORS = ("#0077bb", "#aa3377", "#117733", "#000000")
+"""Frames of the zooms, apart for colour-blind readers and from the boundary, and dark enough for print."""
+
+LEAST_FRAME = 5.0
+"""Side of the smallest frame that marks a zoom on a panel, in points: one drawn to scale could be too small to be seen."""
+
+SCALELESS = ("hash", "random")
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """A square of the plane shown larger below its panel: centre (u, v) and half its side, in input-space length."""
+
+    u: float
+    v: float
+    half: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite([self.u, self.v, self.half]).all() and self.half > 0):
+            raise DataError(f"zoom: expected a finite centre and a positive half-width, got {(self.u, self.v, self.half)}.")
+
+
+class Paper(Figure):
+    """A figure that is saved in the style it was laid out in: fonts stay text, pictures have DPI unless told."""
+
+    def __init__(self, style: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.style = style
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Write the figure; options as matplotlib's own."""
+        with matplotlib.rc_context(self.style):
+            super().savefig(fname, **{"dpi": DPI, **options})
+
+
+def figure(
+    partitions: Partition | Sequence[Partition],
+    *,
+    titles: Sequence[str] = (),
+    zooms: Sequence[Zoom | tuple[float, float, float]] = (),
+    layers: bool = False,
+    width: str | float = "double",
+    across: int | None = None,
+    style: str | dict[str, Any] = "sans",
+    fill: Any = "slope",
+    fill_label: str | None = None,
+    cmap: Any = None,
+    limits: tuple[float, float] | None = None,
+    edge_color: Any = "black",
+    line_width: float = 0.3,
+    thumbnails: Sequence[Any] = (),
+    labels: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    boundary: bool = True,
+    anchors: bool = True,
+    vector: bool | None = None,
+    compact: bool = True,
+) -> Paper:
+    """Partitions side by side with one colour scale, ready for a paper; returns the figure, whose savefig keeps the style.
+
+    partitions: one or more, such as the same slice at several steps. titles: one a panel.
+    zooms: (u, v, half-width) of squares shown larger below each panel. layers: one panel a kink layer of a single
+    partition instead, with the knots of that layer alone.
+    width: "column", "double" or inches; across: panels a row (at most 4 unasked). style: a name of STYLES or rcParams.
+    fill, cmap, limits, edge_color, line_width (points): as `draw.regions` takes them; for several partitions fill may be a
+    list of arrays, one a partition. fill_label: the name of the colour bar.
+    By default the limits hold the middle 98% of all partitions' areas. thumbnails, labels: as `draw.anchors` takes them.
+    classes: names for the bar of fill="class" and "margin". vector: None decides by VECTOR_REGIONS.
+    compact: embed pictures in PDF and SVG with 250 colours (see `draw.few_colors`), which keeps them small.
+    Texts that find no room are set smaller. Raises DataError without partitions, for titles or arrays that do not fit, a
+    width or style that is unknown, and where a text would be smaller than `layouts.SMALLEST`.
+    """
+    panels = [partitions] if isinstance(partitions, Partition) else list(partitions)
+    masks: list[Any] = [True] * len(panels)
+    if layers:
+        panels, masks, titles = _by_layer(panels, titles)
+    _check(panels, titles, width, style, across)
+    chosen: Any = STYLES[style] if isinstance(style, str) else style
+    wide = WIDTHS[width] if isinstance(width, str) else float(width)
+    views = [zoom if isinstance(zoom, Zoom) else Zoom(*zoom) for zoom in zooms]
+    each, limits = _fills(panels, fill, limits, layers)
+    with matplotlib.rc_context(chosen):
+        note = next((partition.note for partition in panels if partition.note), "")
+        said = [_counted(partition.num_regions, "region") for partition in panels]
+        if layers:
+            said = [_counted(len(np.unique(panels[0].edge_tag[mask])), "unit") for mask in masks]
+        layout = _layout(
+            panels, views, wide, across, titles, said, _bar(panels[0], each[0], limits, fill_label, classes), note
+        )
+        paper = Paper(chosen, figsize=(wide, layout.height))
+        look = {"cmap": cmap, "limits": limits, "edge_color": edge_color, "line_width": line_width}
+        image: Any = None
+        for index, (partition, mask) in enumerate(zip(panels, masks, strict=True)):
+            small = partition.num_regions <= VECTOR_REGIONS if vector is None else vector
+            options = {**look, "fill": each[index], "vector": small, "edges": mask, "compact": compact}
+            place = layout.panel(index)
+            ax, image = _square(paper, layout, (*place, layout.side), partition, _view(partition), options, boundary)
+            if titles:
+                ax.set_title(titles[index], pad=3.0, fontsize=layout.sizes["title"])
+            x, y = (place[0] + layout.side) / wide, (place[1] - (1.2 * layout.feet - 0.85) * layout.text) / layout.height
+            paper.text(x, y, said[index], ha="right", va="top", color="#444444", fontsize=layout.sizes["foot"])
+            if anchors:
+                star, size = min(4.5 * layout.side, 15.0), min(9.5 * layout.side, 36.0)
+                draw.anchors(partition.plane, ax=ax, thumbnails=thumbnails, labels=labels, star=star, size=size)
+            _zooms(paper, layout, index, ax, views, partition, options, boundary)
+        if note:
+            paper.text(0.04 / wide, 0.06 / layout.height, note, color="#444444", fontsize=layout.small)
+        if layout.bar:
+            _color_bar(paper, layout, image)
+    return paper
+
+
+def _fills(panels: list[Partition], fill: Any, limits: Any, layers: bool) -> tuple[list[Any], Any]:
+    """The fill of each panel, and the limits that all share."""
+    if isinstance(fill, str):
+        if limits is None and fill in fills.SCALED:
+            limits = fills.shared_limits(panels[:1] if layers else panels, fill=fill)
+        return [fill] * len(panels), limits
+    several = isinstance(fill, list | tuple) and len(fill) > 0 and np.ndim(fill[0]) > 0
+    if not several or layers:
+        return [fill] * len(panels), limits
+    if len(fill) != len(panels):
+        raise DataError(f"fill: expected an array for each of the {len(panels)} panels, got {len(fill)}.")
+    if limits is None and all(np.ndim(one) == 1 for one in fill):
+        limits = fills.shared_limits(panels, fill=fill)
+    return list(fill), limits
+
+
+def _bar(partition: Partition, fill: Any, limits: Any, label: str | None, classes: Sequence[str]) -> Bar | None:
+    """What the colour bar says; None where colours have no scale."""
+    if (isinstance(fill, str) and fill in SCALELESS) or np.ndim(fill) == 2:
+        return None
+    norm = fills.scale(partition, fill, limits)
+    marks, texts = fills.ticks(fill, norm, names=classes)
+    places = np.asarray(norm(marks), dtype=float)
+    if isinstance(norm, BoundaryNorm):  # equal steps
+        places = (np.arange(len(marks)) + 0.5) / max(len(marks), 1)
+    own = fills.LABELS.get(fill, fill) if isinstance(fill, str) else "value"
+    return Bar(tuple(marks), tuple(places.tolist()), tuple(texts), label or own, "" if label else own.split(" (")[0])
+
+
+def _layout(
+    panels: list[Partition], zooms: Sequence[Zoom], wide: float, across: int | None, titles: Sequence[str],
+    said: Sequence[str], bar: Bar | None, note: str,
+) -> Layout:  # fmt: skip
+    """Places for the style that is set."""
+    sides = [_view(partition) for partition in panels]
+    text, small, title = (
+        FontProperties(size=size).get_size_in_points()  # may be a word: "medium"
+        for size in (
+            matplotlib.rcParams["font.size"],
+            matplotlib.rcParams["xtick.labelsize"],
+            matplotlib.rcParams["axes.titlesize"],
+        )
+    )
+    return Layout(
+        wide, min(across or _balanced(len(panels)), len(panels)), len(panels), len(zooms), bar, text / 72.0,
+        small, title, titles, said,
+        [_length(side[1] - side[0])[1] for side in sides], [_length(2 * zoom.half)[1] for zoom in zooms], bool(note),
+    )  # fmt: skip
+
+
+def _length(across: float) -> tuple[float, str]:
+    """Length of the scale bar of a view so wide, and what stands beside it."""
+    length = round_length(across / 3.2)
+    return length, f"{length:g}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _balanced(count: int) -> int:
+    """Panels a row, at most 4, so that the last row is as full as can be."""
+    return -(-count // -(-count // 4))
+
+
+def _check(panels: list[Partition], titles: Sequence[str], width: Any, style: Any, across: Any) -> None:
+    if not panels:
+        raise DataError("partitions: expected at least one, got none.")
+    if len(titles) not in (0, len(panels)):
+        raise DataError(f"titles: expected one for each of the {len(panels)} panels, got {len(titles)}.")
+    if isinstance(width, str) and width not in WIDTHS:
+        raise DataError(f"width: expected {', '.join(map(repr, WIDTHS))} or inches, got {width!r}.")
+    if not isinstance(width, str) and not 1.0 <= float(width) <= 60.0:
+        raise DataError(f"width: expected 1 to 60 inches, got {width}.")
+    if across is not None and across < 1:
+        raise DataError(f"across: expected 1 panel a row or more, got {across}.")
+    if isinstance(style, str) and style not in STYLES:
+        raise DataError(f"style: expected one of {', '.join(map(repr, STYLES))} or rcParams, got {style!r}.")
+
+
+def _by_layer(panels: list[Partition], titles: Sequence[str]) -> tuple[list[Partition], list[Any], Sequence[str]]:
+    """One panel a kink layer of a single partition, with the mask of its knots."""
+    if len(panels) != 1:
+        raise DataError(f"layers: expected one partition to take apart, got {len(panels)}.")
+    partition, count = panels[0], fills.layer_count(panels[0])
+    layer = partition.edge_unit[:, 0]
+    return [partition] * count, [layer == k for k in range(count)], titles or [f"layer {k + 1}" for k in range(count)]
+
+
+def _view(partition: Partition) -> tuple[float, float, float, float]:
+    """The smallest square that holds the window: (u0, u1, v0, v1)."""
+    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+    centre, half = (low + high) / 2, (high - low).max() / 2
+    return centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half
+
+
+def _square(
+    paper: Paper, layout: Layout, place: tuple[float, float, float], partition: Partition,
+    view: tuple[float, float, float, float], options: dict[str, Any], boundary: bool, kind: str = "foot",
+) -> tuple[Axes, Any]:  # fmt: skip
+    """A panel: a square Axes with a partition in a view, its boundary, a scale bar below its left end; and the artist."""
+    wide, high, (x, y, side) = layout.width, layout.height, place
+    ax = paper.add_axes((x / wide, y / high, side / wide, side / high))
+    look = {name: value for name, value in options.items() if name != "compact"}
+    artist = draw.regions(partition, ax=ax, note=False, **look)
+    if isinstance(artist, draw.PartitionImage):
+        artist.compact = options["compact"]
+    if boundary:
+        draw.boundary(partition, ax=ax, line_width=0.9, casing=0.5)
+    ax.set(xlim=view[:2], ylim=view[2:], xticks=[], yticks=[])
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set(visible=True, linewidth=0.7, edgecolor="black", zorder=10)
+    length, said = _length(view[1] - view[0])
+    share = length / (view[1] - view[0]) * side
+    height = (y - 0.85 * layout.text) / high
+    ends = Line2D([x / wide, (x + share) / wide], [height, height], color="black", linewidth=1.6, solid_capstyle="butt")
+    paper.add_artist(ends)
+    where = (x + share + 0.3 * layout.text) / wide, (y - 0.35 * layout.text) / high
+    paper.text(*where, said, ha="left", va="top", fontsize=layout.sizes[kind])
+    return ax, artist
+
+
+def _zooms(
+    paper: Paper, layout: Layout, index: int, panel: Axes, views: Sequence[Zoom], partition: Partition,
+    options: dict[str, Any], boundary: bool,
+) -> None:  # fmt: skip
+    """The squares below a panel, and a frame round each on the panel and on the zooms that it lies in."""
+    around: list[tuple[Axes, Zoom | None]] = [(panel, None)]
+    for which, zoom in enumerate(views):
+        color = ZOOM_COLORS[which % len(ZOOM_COLORS)]
+        for ax, larger in around:
+            if larger is None or max(abs(zoom.u - larger.u), abs(zoom.v - larger.v)) + zoom.half < larger.half:
+                within = 72.0 * (layout.side if larger is None else layout.zoom_side)  # the panel's side, in points
+                half = max(zoom.half, 0.5 * LEAST_FRAME / within * float(np.ptp(ax.get_xlim())))
+                frame = Rectangle((zoom.u - half, zoom.v - half), 2 * half, 2 * half, fill=False, edgecolor=color, zorder=6)
+                frame.set(linewidth=1.2, snap=False, path_effects=[withStroke(linewidth=2.4, foreground="white")])
+                ax.add_patch(frame)
+        view = (zoom.u - zoom.half, zoom.u + zoom.half, zoom.v - zoom.half, zoom.v + zoom.half)
+        place = (*layout.zoom(index, which), layout.zoom_side)
+        inner, _ = _square(paper, layout, place, partition, view, options, boundary, "zoom")
+        for spine in inner.spines.values():
+            spine.set(edgecolor=color, linewidth=1.2)
+        around.append((inner, zoom))
+
+
+def round_length(most: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is at most `most`: the length of a scale bar."""
+    power = 10.0 ** np.floor(np.log10(most))
+    return float(max(step for step in (1.0, 2.0, 5.0) if step * power <= most * (1 + 1e-12)) * power)
+
+
+def _color_bar(paper: Paper, layout: Layout, image: Any) -> None:
+    """The bar at the right of the first row, as high as a panel, its ticks and its name right of it."""
+    x, y = layout.panel(min(layout.across, layout.count) - 1)
+    wide, high = layout.width, layout.height
+    left = x + layout.side + layout.gap
+    ax = paper.add_axes((left / wide, y / high, 0.8 * layout.text / wide, layout.side / high))
+    bar = paper.colorbar(image, cax=ax)
+    bar.outline.set(linewidth=0.6, edgecolor="#444444")
+    ax.grid(False)
+    ax.yaxis.set_minor_locator(NullLocator())
+    marks, texts = layout.shown_ticks()
+    bar.set_ticks(marks, labels=texts)
+    ax.tick_params(length=2.0, pad=2.0, labelsize=layout.small)
+    first, size = wide - 0.02 - 1.25 * layout.text * len(layout.bar_lines), layout.sizes["name"]
+    for line, said in enumerate(layout.bar_lines):
+        place = (first + 1.25 * line * size / 72.0) / wide, (y + layout.side / 2) / high
+        paper.text(*place, said, rotation=90, ha="left", va="center", fontsize=size)

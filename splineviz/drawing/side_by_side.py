@@ -1,0 +1,169 @@
+r"""Strips: several panels in a row, and the curves below them. Two runs at the same step, or one run taken apart by layers.
+
+        step 1,000
+        run A             run B
+        +-------------+   +-------------+  #        one colour scale, one size
+        |             |   |             |  #
+        +-------------+   +-------------+  #
+        41,000 regions    68,000 regions
+        accuracy      local complexity     regions  curves of all runs: the first solid, the second dashed, ...
+        +----|---+    +----|---+    +----|---+      a cursor at the frame's step
+        +--------+    +--------+    +--------+
+
+A table is as in `figures`. Everything is laid out in 1080ths of the height. This room knows no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.artist import Artist
+from matplotlib.lines import Line2D
+
+from splineviz.drawing import draw
+from splineviz.drawing.canvas import FRAME_STYLE, Canvas, Panel, frame_size
+from splineviz.drawing.curves import (
+    ACCURACY,
+    COMPLEXITY,
+    REGIONS,
+    TRAINING,
+    Curves,
+    Row,
+    column,
+    name_curves,
+    plot_curves,
+    present,
+    settings_label,
+    value_axis,
+)
+from splineviz.errors import DataError
+from splineviz.geometry.partition import Partition
+
+MOST = 4
+"""Most panels in a row."""
+
+DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)))
+"""Lines of the first run, the second, ..."""
+
+GAP, BAR = 30.0, 160.0
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What one panel shows: a partition, a mask of the edges that are drawn (all: True), and a line below it."""
+
+    partition: Partition
+    edges: Any = True
+    said: str = ""
+
+
+class StripPainter:
+    """Paints frames of several panels, all with the same layout, limits and size.
+
+    tables: of one run or more, each with the same steps. titles: one a panel, at most MOST. size: (width, height) in
+    pixels; limits, fill, cmap, edge_color: as `draw.regions` takes them, for all panels. thumbnails: of the anchors, the
+    same for all panels. radius, num_vectors: of the local complexity. Raises DataError when there is nothing to draw, or
+    too much for a row.
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[Sequence[Row]],
+        titles: Sequence[str],
+        *,
+        limits: tuple[float, float] | None = None,
+        thumbnails: Sequence[Any] = (),
+        size: tuple[int, int] = (1920, 1080),
+        fill: Any = "slope",
+        cmap: Any = None,
+        line_width: float = draw.LINE_WIDTH,
+        edge_color: Any = "black",
+        radius: float | None = None,
+        num_vectors: int | None = None,
+    ) -> None:
+        if not 1 <= len(titles) <= MOST:
+            raise DataError(f"titles: expected 1 to {MOST} panels in a row, got {len(titles)}.")
+        if not tables or not all(len(table) for table in tables):
+            raise DataError("tables: expected at least one row of each run, got none; measure a checkpoint first.")
+        self.tables, self.size = [list(table) for table in tables], frame_size(size)
+        self._canvas = canvas = Canvas(self.size)
+        self.figure = canvas.figure
+        count = len(titles)
+        side = min(600.0, (canvas.width - 80.0 - BAR - (count - 1) * GAP) / count)
+        left = (canvas.width - count * side - (count - 1) * GAP - BAR) / 2
+        foot = 968.0 - side
+        look = {"fill": fill, "cmap": cmap, "limits": limits, "line_width": line_width, "edge_color": edge_color}
+        stars = {"thumbnails": thumbnails, "star": 17.0, "size": 62.0 * side / 952.0}
+        with matplotlib.rc_context(FRAME_STYLE):
+            self._panels, self._feet = [], []
+            for index, title in enumerate(titles):
+                x = left + index * (side + GAP)
+                self._panels.append(Panel(canvas.axes(x, foot, side, side), look, stars))
+                canvas.text(x, 968.0 + 8.0, 17.0, "left", title)
+                if len(self.tables) > 1:  # how this run's curves are drawn below
+                    ends = (x + side - 90.0) / canvas.width, (x + side) / canvas.width
+                    self.figure.add_artist(
+                        Line2D(ends, (986.0 / 1080.0,) * 2, color="#444444", linewidth=2.6, linestyle=DASHES[index])
+                    )
+                self._feet.append(canvas.text(x, foot - 28.0, 15.5, "left", bold=False))
+            edge = left + count * side + (count - 1) * GAP
+            self._panels[-1].bar = (canvas.axes(edge + 18.0, foot, 16.0, side), None)
+            self._header = canvas.text(left, 1022.0, 25.0, "left")
+            self._moving: list[Artist] = []
+            self._cursors: list[tuple[Any, list[tuple[Any, Curves, int]]]] = []
+            self._draw_curves(foot - 92.0, settings_label(radius, num_vectors))
+
+    def _draw_curves(self, top: float, settings: str) -> None:
+        """The panels of curves below, as many as have a value. settings: of the local complexity."""
+        together = [row for table in self.tables for row in table]
+        groups = [(curves, name) for curves, name in (
+            (present(together, ACCURACY), "accuracy"), (present(together, COMPLEXITY), "local complexity"),
+            (present(together, REGIONS), "regions"),
+        ) if curves]  # fmt: skip
+        foot, left, gap = 76.0, 100.0, 110.0
+        wide = (self._canvas.width - left - 48.0 - (len(groups) - 1) * gap) / len(groups)
+        for index, (curves, name) in enumerate(groups):
+            ax = self._canvas.axes(left + index * (wide + gap), foot, wide, top - foot)
+            ax.set_title(name, color="#222222")
+            if name == "local complexity":
+                ax.set_ylabel(settings, color="#444444", labelpad=6)
+            TRAINING.axis(ax, together)
+            value_axis(ax, together, curves)
+            followed = []
+            for number, table in enumerate(self.tables):
+                plot_curves(ax, table, curves, line=DASHES[number], strength=1.0 if number == 0 else 0.8)
+                dots = ax.scatter(
+                    [0.0] * len(curves), [0.0] * len(curves), s=70, color=[c for _, _, c in curves], edgecolor="white",
+                    linewidth=1.4, zorder=6, clip_on=False,
+                )  # fmt: skip
+                followed.append((dots, curves, number))
+            line = ax.axvline(1.0, color="#222222", linewidth=1.6, zorder=4)
+            name_curves(ax, curves, 15.5)
+            ax.set_xlabel("training step", labelpad=4)
+            self._cursors.append((line, followed))
+            self._moving += [line, *(dots for dots, _, _ in followed)]
+
+    def paint(self, pictures: Sequence[Picture], index: int) -> npt.NDArray[np.uint8]:
+        """Pixels (height, width, 3) uint8 of one frame: the pictures of a step, one a panel. index: its row."""
+        if len(pictures) != len(self._panels):
+            raise DataError(f"pictures: expected one for each of {len(self._panels)} panels, got {len(pictures)}.")
+        step = float(column(self.tables[0], "step")[index])
+        with matplotlib.rc_context(FRAME_STYLE):
+            self._header.set_text(f"step {step:,.0f}")
+            for line, followed in self._cursors:
+                line.set_xdata([step, step])
+                for dots, curves, number in followed:
+                    row = self.tables[number][index]
+                    dots.set_offsets([[step, float(row.get(name, np.nan))] for name, _, _ in curves])
+            for panel, foot, picture in zip(self._panels, self._feet, pictures, strict=True):
+                panel.show(picture.partition, edges=picture.edges, boundary_width=1.9)
+                count = picture.partition.num_regions
+                said = picture.said or f"{count:,} region{'' if count == 1 else 's'}"
+                foot.set_text("; ".join(text for text in (said, picture.partition.note) if text))
+        panels = [artist for panel in self._panels for artist in panel.artists()]
+        return self._canvas.paint([*self._moving, self._header, *self._feet, *panels])

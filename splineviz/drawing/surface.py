@@ -1,0 +1,92 @@
+r"""Surfaces: the graph of an output over the slice, a flat tile for each region.
+
+        output
+          ^   /\  __        A network's output is affine on every region, so its graph is a polyhedral surface whose
+          |  /  \/  \       creases are the knots. Nothing is sampled: the corners are the partition's vertices and
+          | /________\      their values the network's outputs there, so the surface is exact and has no gaps.
+          +-----------> (u, v)
+
+As in figure 3 of arXiv 2402.15555 the plane below carries the regions' edges. Output `margin` (largest less second) is
+not affine on a region; it is no output and is refused. Matplotlib sorts tiles by depth, which is slow beyond
+MOST_REGIONS; draw a smaller window then.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot
+from matplotlib.colors import LightSource
+from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection  # type: ignore[import-untyped]
+
+from splineviz.drawing import fills
+from splineviz.errors import DataError, FloatArray
+from splineviz.geometry.partition import Partition
+
+MOST_REGIONS = 20_000
+"""Most regions that are drawn: beyond, sorting them by depth takes minutes."""
+
+
+def surface(
+    partition: Partition,
+    *,
+    output: int = 0,
+    ax: Any = None,
+    fill: Any = "slope",
+    cmap: Any = None,
+    limits: tuple[float, float] | None = None,
+    shade: float = 0.35,
+    line_width: float = 0.2,
+    floor: bool = True,
+) -> Poly3DCollection:
+    """Draw the graph of one output over the slice on a 3D Axes, and return its tiles.
+
+    output: which one. ax: made with `projection="3d"`; None makes one. fill, cmap, limits: as `draw.regions` takes them.
+    shade: how much the light tells of a tile's tilt, in [0, 1]. floor: draw the knots on a plane below, too.
+    Raises DataError for an output that there is not, or more than MOST_REGIONS regions.
+    """
+    channels = partition.outputs.shape[1]
+    if not 0 <= output < channels:
+        raise DataError(f"output: expected one of 0 to {channels - 1}, got {output}.")
+    if partition.num_regions > MOST_REGIONS:
+        raise DataError(
+            f"partition: expected at most {MOST_REGIONS:,} regions for a surface, got {partition.num_regions:,}; "
+            "cut a smaller window."
+        )
+    if ax is None:
+        ax = pyplot.figure().add_subplot(projection="3d")
+    heights = partition.outputs[:, output]
+    corners = np.column_stack([partition.vertices, heights])
+    # Equally many corners each, some twice, spread evenly: matplotlib's own padding is memory that it never wrote.
+    counts = np.diff(partition.face_offsets)[:, None]
+    places = partition.face_offsets[:-1, None] + np.arange(counts.max()) * counts // counts.max()
+    tiles = corners[partition.face_vertices[places]]
+    colors = fills.colors(partition, fill, cmap, limits)[0]
+    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+    drop = float(np.ptp(heights)) or 1.0
+    colors = _lit(colors, partition.slopes[:, output] * (high - low).max() / drop, shade)
+    collection = Poly3DCollection(tiles, facecolors=colors, edgecolors="black", linewidths=line_width)
+    ax.add_collection3d(collection, autolim=False)  # the limits are set below
+    bottom = float(heights.min()) - (0.35 * drop if floor else 0.05 * drop)
+    if floor:
+        knots = partition.vertices[partition.edges[partition.edge_tag >= 0]]
+        below = np.concatenate([knots, np.full((len(knots), 2, 1), bottom)], axis=2)
+        ax.add_collection3d(Line3DCollection(list(below), colors="black", linewidths=line_width), autolim=False)
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(bottom, float(heights.max()) + 0.05 * drop))
+    ax.set(xlabel="u", ylabel="v", zlabel=f"output {output}")
+    if partition.note:
+        ax.text2D(0.02, 0.98, partition.note, transform=ax.transAxes, fontsize="small", va="top")
+    ax.set_box_aspect((1.0, 1.0, 0.62), zoom=0.84)  # room for the labels
+    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
+        axis.set_major_locator(MaxNLocator(3, prune="both"))
+    return collection
+
+
+def _lit(colors: FloatArray, tilt: FloatArray, shade: float) -> FloatArray:
+    """Colours (F, 3) darkened where a tile, of slope tilt (F, 2) in the box's own units, turns away from the light."""
+    normals = np.column_stack([-tilt, np.ones(len(tilt))])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    light = np.clip(normals @ np.asarray(LightSource(azdeg=225, altdeg=50).direction), 0.0, 1.0)
+    return np.clip(colors * (1.0 - shade + shade * light[:, None]), 0.0, 1.0)

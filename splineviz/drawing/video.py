@@ -1,0 +1,267 @@
+r"""Films: pictures of one size, in order -> mp4, webm, gif, webp, apng; and the pictures themselves.
+
+        frames/step-*.png --one at a time--> encoder --temporary name--> animation.mp4
+
+The last frame stands for HOLD seconds. One frame is in memory at a time, however long the film. A file carries the
+digest of what it was made from (a note in a PNG, a comment in a film), so it can be told whether it is up to date.
+This room knows no figure and no network: it sees pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import Colorspace
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from splineviz.drawing import curves, draw
+from splineviz.errors import DataError
+from splineviz.storage import files
+
+Pixels = npt.NDArray[np.uint8]
+
+CODECS: dict[str, tuple[str, str, dict[str, str], dict[str, str]]] = {
+    # encoder, pixels, its options, options of the file. Thin dark lines on colour are what codecs blur first, hence a
+    # quality well above the default. Slower presets of x264, its arithmetic coder and frames predicted from both sides gain
+    # little on pictures so busy: a tenth of the size at the same error, for 2.7 times the work of what is set here. The
+    # index in front lets a browser start at once; 0 repeats for ever.
+    "mp4": (
+        "libx264",
+        "yuv420p",
+        {"crf": "20", "preset": "superfast", "x264-params": "cabac=0:bframes=0"},
+        {"movflags": "+faststart"},
+    ),
+    "webm": ("libvpx-vp9", "yuv420p", {"crf": "24", "b:v": "0", "row-mt": "1"}, {}),
+    "webp": ("libwebp_anim", "yuv420p", {"quality": "88", "compression_level": "4"}, {"loop": "0"}),
+    "apng": ("apng", "rgb24", {"pred": "mixed"}, {"plays": "0"}),
+}
+FORMATS = (*CODECS, "gif")
+GIF_WIDTH = 960
+"""Most pixels across a gif: it has no compression worth the name for such pictures."""
+EXACT = ("white", "black", curves.TRAIN, curves.TEST, curves.RANDOM, curves.EXACT, draw.BOUNDARY_COLOR)
+"""Colours that cover few pixels and mean much: a gif shows them as they are."""
+HOLD = 2.0
+"""How long the last frame stands, in seconds."""
+BT709 = 1  # the number of this standard for primaries, transfer and matrix in a video stream's tags
+KEY = "splineviz"
+"""Name of the note in a PNG that holds its digest."""
+CHUNK = b"SPLV"
+"""Name of the chunk in a WebP that does."""
+
+
+# ---- pictures ----------------------------------------------------------------------------------------
+
+
+def save_frame(path: Path, pixels: Pixels, key: str) -> None:
+    """Write a frame (H, W, 3) as PNG with a note that holds its key.
+
+    Every row is stored as its difference from the one above, and only runs are sought: pictures so busy compress no
+    better, and it takes less than half the time of an encoder that tries all five filters on every row. Two threads pack a
+    half each.
+    """
+    height, width = pixels.shape[:2]
+    rows = np.ascontiguousarray(pixels).reshape(height, -1)
+    filtered = np.full((height, 1 + rows.shape[1]), 2, dtype=np.uint8)
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    halves = filtered[: height // 2], filtered[height // 2 :]
+    with ThreadPoolExecutor(2) as pool:
+        packed = list(pool.map(_deflated, halves, (zlib.Z_FULL_FLUSH, zlib.Z_FINISH)))
+    body = b"".join((b"\x78\x01", *packed, struct.pack(">I", zlib.adler32(filtered.data))))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"tEXt", KEY.encode() + b"\0" + key.encode()), (b"IDAT", body), (b"IEND", b""))
+    files.write(path, lambda stream: stream.write(b"\x89PNG\r\n\x1a\n" + b"".join(map(_chunk, chunks))))
+
+
+def _deflated(rows: Pixels, end: int) -> bytes:
+    """Rows of a picture packed without head and check sum, so that two threads can pack a half each."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15, 9, zlib.Z_RLE)
+    return packer.compress(rows.data) + packer.flush(end)
+
+
+def _chunk(chunk: tuple[bytes, bytes]) -> bytes:
+    """A chunk of a PNG: its length, name, content and check sum."""
+    name, body = chunk
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def note(path: Path) -> str | None:
+    """The key that a PNG carries, None if there is no such file or it is broken."""
+    try:
+        with Image.open(path) as image:
+            return str(image.info.get(KEY))
+    except OSError:
+        return None
+
+
+def read_frame(path: Path) -> Pixels:
+    """A frame (H, W, 3) that `save_frame` wrote."""
+    return np.asarray(_read(path))
+
+
+def _read(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+# ---- videos ------------------------------------------------------------------------------------------
+
+
+def save_video(path: Path, frames: Sequence[Path], *, fps: float, comment: str = "") -> None:
+    """Encode PNG frames of one size, in order, as the format of the path's ending, one of FORMATS.
+
+    The last frame stands for HOLD seconds. Only one frame is in memory at a time. Raises DataError without frames.
+    """
+    if not frames:
+        raise DataError(f"{path}: expected at least one frame to make a video of, got none.")
+    if path.suffix == ".gif":
+        _save_gif(path, frames, fps, comment)
+    else:
+        save_stream(path, map(read_frame, frames), fps=fps, comment=comment)
+
+
+def save_stream(path: Path, frames: Iterable[Pixels], *, fps: float, comment: str = "") -> None:
+    """Encode frames (H, W, 3) of one size as they come, as one of CODECS; at least one must come.
+
+    Even size where colour is halved; the digest in the film's comment, or in a chunk of its own.
+    """
+    pictures = iter(frames)
+    pixels = _even(next(pictures))
+    kind = path.suffix[1:]
+    codec, layout, quality, options = CODECS[kind]
+    repeats = max(round(HOLD * fps), 1)
+    with files.whole(path, kind=path.suffix) as temporary:
+        with av.open(str(temporary), "w", format=kind, options=options) as container:
+            container.metadata["comment"] = comment
+            stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+            stream.height, stream.width = pixels.shape[:2]
+            stream.pix_fmt = layout
+            stream.options = quality
+            context = stream.codec_context
+            if kind in ("mp4", "webm"):
+                context.gop_size = max(round(2 * fps), 1)  # a key frame every two seconds: one can seek
+                context.color_primaries = context.color_trc = context.colorspace = BT709
+            space = Colorspace.ITU709 if kind in ("mp4", "webm") else Colorspace.ITU601  # what WebP always means
+            while True:
+                following = next(pictures, None)
+                for _ in range(repeats if following is None else 1):
+                    picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                    if layout != "rgb24":
+                        picture = picture.reformat(format=layout, dst_colorspace=space)
+                    container.mux(stream.encode(picture))
+                if following is None:
+                    break
+                pixels = _even(following)
+            container.mux(stream.encode(None))
+        if kind in ("webp", "apng"):
+            _annotate(temporary, comment)
+
+
+def _annotate(path: Path, comment: str) -> None:
+    """Put a digest into a WebP or APNG file, for which the encoder has no comment."""
+    with open(path, "r+b") as stream:
+        if path.suffix == ".webp":  # RIFF: unknown chunks at the end are passed over by readers
+            stream.seek(0, os.SEEK_END)
+            body = comment.encode() + b"\0" * (len(comment) % 2)
+            stream.write(CHUNK + struct.pack("<I", len(body)) + body)
+            size = stream.tell() - 8
+            stream.seek(4)
+            stream.write(struct.pack("<I", size))
+            return
+        stream.seek(-12, os.SEEK_END)  # before IEND
+        end = stream.read()
+        stream.seek(-12, os.SEEK_END)
+        stream.write(_chunk((b"tEXt", KEY.encode() + b"\0" + comment.encode())) + end)
+
+
+def _even(pixels: Pixels) -> Pixels:
+    """Repeat the last row or column of a picture of odd size: 4:2:0 colour needs an even one."""
+    height, width = pixels.shape[:2]
+    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def _save_gif(path: Path, frames: Sequence[Path], fps: float, comment: str) -> None:
+    """A gif of at most GIF_WIDTH pixels across; all frames share one palette, so that no colour flickers."""
+    palette = _palette(frames)
+
+    def picture(name: Path) -> Image.Image:
+        return _small(_read(name)).quantize(palette=palette, dither=Image.Dither.NONE)
+
+    stream = _ahead(picture, frames)
+    durations = [round(1000 / fps)] * (len(frames) - 1) + [round(1000 * HOLD)]
+    with files.whole(path, kind=path.suffix) as temporary:
+        next(stream).save(
+            temporary, save_all=True, append_images=stream, duration=durations if len(frames) > 1 else durations[0],
+            loop=0, optimize=False, comment=comment.encode(),
+        )  # fmt: skip
+
+
+def _ahead(make: Callable[[Path], Image.Image], names: Sequence[Path]) -> Iterator[Image.Image]:
+    """What `make` returns for every name, in order, made by two threads while the one before is used."""
+    waiting: deque[Future[Image.Image]] = deque()
+    with ThreadPoolExecutor(2) as pool:
+        for name in names:
+            waiting.append(pool.submit(make, name))
+            if len(waiting) > 2:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _small(image: Image.Image) -> Image.Image:
+    if image.width <= GIF_WIDTH:
+        return image
+    return image.resize((GIF_WIDTH, round(image.height * GIF_WIDTH / image.width)), Image.Resampling.BOX)
+
+
+def _palette(frames: Sequence[Path]) -> Image.Image:
+    """A picture whose palette fits all frames: the colours of a few of them, from the first to the last."""
+    stride = -(-len(frames) // 6)
+    samples = [_small(_read(name)) for name in islice(frames, 0, None, stride)]
+    sheet = Image.new("RGB", (samples[0].width, sum(s.height for s in samples)))
+    top = 0
+    for sample in samples:
+        sheet.paste(sample, (0, top))
+        top += sample.height
+    found = sheet.quantize(256, method=Image.Quantize.MEDIANCUT)
+    colors = np.array(found.getpalette(), dtype=float).reshape(-1, 3)
+    for color in EXACT:
+        exact = np.round(255 * np.array(to_rgb(color)))
+        distance = ((colors - exact) ** 2).sum(axis=1)
+        # It takes the place of all its like: Pillow looks colours up in steps of 4, and might prefer one of those.
+        colors[(distance <= 108) | (distance == distance.min())] = exact
+    found.putpalette(colors.astype(np.uint8).tobytes())
+    return found
+
+
+def comment_of(path: Path) -> str | None:
+    """The comment that a video carries, None if there is no such file or it cannot be read."""
+    with suppress(OSError, ValueError):
+        if path.suffix == ".gif":
+            with Image.open(path) as image:
+                return bytes(image.info.get("comment", b"")).decode()
+        if path.suffix in (".webp", ".apng"):
+            with open(path, "rb") as stream:
+                stream.seek(-min(300, path.stat().st_size), os.SEEK_END)
+                tail = stream.read()
+            mark = CHUNK if path.suffix == ".webp" else KEY.encode() + b"\0"
+            start = tail.rindex(mark) + (8 if path.suffix == ".webp" else len(mark))
+            return tail[start : start + 64].split(b"\0")[0].decode()
+        with av.open(str(path)) as container:
+            tags = {name.lower(): text for name, text in container.metadata.items()}
+            return tags.get("comment")
+    return None

@@ -1,0 +1,414 @@
+"""Jobs: one checkpoint on one slice -> a partition file and a row of measures.
+
+A job is plain data that can be sent to another process or machine that sees the same files; `attempt` does
+it there. Its key is a digest of everything the result depends on (weights, network, plane, window, options,
+samples, recorded metrics), so a job whose row carries its key is done and is left alone.
+
+    out/samples/0123456789abcdef.npz         points of the local complexity, samples for accuracies
+    out/partitions/step-0000000100.npz       the partition
+    out/rows/step-0000000100.json            key, row and where they are from; written last, so it vouches for the partition
+    out/running/step-0000000100              there and locked while some process works on the job
+    out/failures/step-0000000100.json        why the last attempt failed; gone when one succeeds
+    out/churn/step-0000000100.json           see `churn`
+
+This room draws nothing and does not know how runs are stored, nor who attempts which job when.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import pickle
+import socket
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from splineviz.errors import CheckpointError, FloatArray, SplinevizError
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
+from splineviz.jobs import churn
+from splineviz.metrics import measures, slice_complexity
+from splineviz.metrics.complexity import local_complexities
+from splineviz.metrics.liveness import liveness
+from splineviz.regions import certificate
+from splineviz.regions.crossings import crossings
+from splineviz.regions.enumerate import partition
+from splineviz.storage import archives, files, locks, provenance
+from splineviz.threads import available, one_torch_thread
+from splineviz.tracing.program import Program
+from splineviz.training import checkpoints, state_files
+from splineviz.training.samples import Array, Data
+
+FORMAT = 5
+"""Part of every key: raised when the same input gives other numbers, so that old rows are not taken for new ones."""
+
+PLACES = ("train", "test", "random")
+"""Where the local complexity is sampled."""
+
+BATCH = 1000
+"""Samples in one forward pass."""
+
+COLUMNS = (
+    "step", "regions", "train_accuracy", "test_accuracy",
+    *(f"lc_{place}{suffix}" for place in PLACES for suffix in ("", "_band", "_live")),
+    *slice_complexity.COLUMNS, "boundary_length", *measures.COLUMNS, "crossings", "units_live", "units_linear", "units_dead",
+    "churn",
+)  # fmt: skip
+"""The numbers of a row, in order; NaN where one is not available.
+
+regions: activation regions on the window. accuracies: shares in [0, 1]. lc_*: sampled local complexity (mean over points),
+its 99% band (half-width), and its mean with each layer's count scaled by units / live units. slice_*: exact and sampled
+number of units in neighbourhoods on the slice, see `counterparts`. boundary_length: of the decision boundary, in input-space
+length. Then knots near anchors and boundary, margins and shapes of regions, as in
+`measures.COLUMNS`. crossings: knots that the polyline through the anchors and back to the first meets. units_live,
+units_linear, units_dead: over the training points of the local complexity, see `liveness`. churn: share of the window that
+went to other patterns since the checkpoint before, see `churn`; `sweeps` adds it. No number depends on the clock or on the
+machine's load, so a table made again is the same to the byte.
+"""
+
+
+@dataclass(frozen=True)
+class LCOptions:
+    """How the local complexity is sampled (arXiv 2402.15555, section 3 and appendix).
+
+    radius and num_vectors: of the neighbourhood; no more vectors are used than the input has dimensions.
+    points: at most so many training, test and random points, one number for all or three, the same for all checkpoints;
+    seed: chooses them and the neighbourhoods' directions. include_output, shared_frame: as in `local_complexity`.
+    """
+
+    radius: float = 0.005
+    num_vectors: int = 25
+    points: int | tuple[int, int, int] = 1000
+    seed: int = 0
+    include_output: bool = False
+    shared_frame: bool = False
+
+    def most(self, place: str) -> int:
+        """Most points at one of PLACES."""
+        return self.points if isinstance(self.points, int) else int(self.points[PLACES.index(place)])
+
+    def settings(self, input_shape: Sequence[int]) -> dict[str, Any]:
+        """What pictures say of it: radius, and number of directions, of which an input has no more than dimensions."""
+        return {"radius": self.radius, "num_vectors": min(self.num_vectors, math.prod(input_shape))}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one job leaves: its name and key, the step, the partition's file, the row (see COLUMNS), the seconds it took."""
+
+    name: str
+    key: str
+    step: int
+    partition_path: Path
+    row: dict[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that failed: its name, why in one line, and the exception itself."""
+
+    name: str
+    reason: str
+    error: Exception
+
+
+@dataclass(frozen=True)
+class Busy:
+    """A job that another process works on at this moment."""
+
+    name: str
+
+
+Outcome = Result | Failure | Busy
+"""What comes of one attempt at a job."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One checkpoint on one slice. network: Program.to_data(); samples: a file that `store_samples` wrote.
+
+    name: of its files. weights_digest: of the weights it is about; a file that holds others by now is refused.
+    keep: whether the partition is written, or the row alone. prove: whether its certificate is made as well. before, after:
+    results of the neighbouring checkpoints on the same slice, for the churn; no part of the key.
+    """
+
+    name: str
+    step: int
+    weights: Path
+    weights_digest: str
+    network: Mapping[str, Any]
+    plane: Plane
+    window: FloatArray
+    samples: Path
+    samples_digest: str
+    lc: LCOptions | None
+    metrics: Mapping[str, float]
+    out: Path
+    own: bool = True
+    trust: bool = False
+    weights_key: str | None = None
+    threads: int | None = None
+    keep: bool = True
+    prove: bool = False
+    before: churn.Named | None = None
+    after: churn.Named | None = None
+
+    @property
+    def named(self) -> churn.Named:
+        """The result as its neighbours know it."""
+        return churn.Named(self.name, self.key)
+
+    @property
+    def partition_path(self) -> Path:
+        """The partition's file."""
+        return self.out / "partitions" / f"{self.name}.npz"
+
+    @property
+    def row_path(self) -> Path:
+        """The row's file."""
+        return self.out / "rows" / f"{self.name}.json"
+
+    @property
+    def claim_path(self) -> Path:
+        """The file that is locked while some process works on the job."""
+        return self.out / "running" / self.name
+
+    @property
+    def failure_path(self) -> Path:
+        """Where the last attempt says why it failed."""
+        return self.out / "failures" / f"{self.name}.json"
+
+    def program(self) -> Program:
+        """The network bound to the checkpoint's weights. Raises CheckpointError, also when they are not the job's."""
+        state = state_files.load_state(self.weights, raw=self.own, trust=self.trust, key=self.weights_key)
+        if state_files.digest(state) != self.weights_digest:
+            raise CheckpointError(
+                f"{self.weights}: expected the weights that it held when the work began, got others; start again."
+            )
+        return checkpoints.fit(Program.from_data(self.network, rehearsed=True), state, self.weights)
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of all that the result depends on."""
+        return key_of(
+            self.step, self.network, self.lc, self.metrics, self.samples_digest, self.weights_digest, self.plane, self.window
+        )
+
+    def finished(self) -> Result | None:
+        """The result that lies on disk already, if it is this job's and whole: same key, and its partition."""
+        try:
+            stored = files.read_sealed(self.row_path)
+            if stored["key"] != self.key or (self.prove and not stored["made"]["certificate"]):
+                return None
+            if self.keep and files.digest_of_file(self.partition_path) != stored["partition"]:
+                return None
+            row = {str(name): float("nan") if value is None else float(value) for name, value in stored["row"].items()}
+            return Result(self.name, self.key, self.step, self.partition_path, row, float(stored["seconds"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None  # absent or torn: it is made anew
+
+
+def key_of(
+    step: int, network: Any, lc: Any, metrics: Mapping[str, Any], samples: str, state: str, plane: Plane, window: FloatArray,
+) -> str:  # fmt: skip
+    """Digest of all that a row and its partition depend on; samples and state (the weights) are digests themselves."""
+    options = lc if lc is None or isinstance(lc, Mapping) else asdict(lc)
+    told = {name: repr(float(value)) for name, value in sorted(metrics.items())}
+    return files.digest(
+        [FORMAT, step, network, options, told, samples, state], plane.origin, plane.basis, plane.anchors_uv, window
+    )
+
+
+def attempt(job: Job) -> Outcome:
+    """Do a job unless it is done, or another process works on it; what goes wrong comes back as a Failure and is noted.
+
+    Raises KeyboardInterrupt and its like, and OSError when the output directory cannot be written at all.
+    """
+    note = json.dumps({"host": socket.gethostname(), "process": os.getpid()})
+    with locks.claim(job.claim_path, note) as mine:
+        if not mine:
+            return Busy(job.name)
+        if (found := job.finished()) is not None:
+            return found
+        try:
+            result = work(job)
+        except Exception as error:  # whatever it is, the other jobs go on
+            return failed(job, error)
+        job.failure_path.unlink(missing_ok=True)
+        return result
+
+
+def failed(job: Job, error: Exception) -> Failure:
+    """Note why a job failed, for `status`; the next start tries it again."""
+    text = str(error).strip() or type(error).__name__
+    reason = text if isinstance(error, SplinevizError) else f"{type(error).__name__}: {text}"
+    lines = traceback.format_exception(error)
+    try:
+        files.write_sealed(job.failure_path, {"key": job.key, "reason": reason, "traceback": "".join(lines)[-4000:]})
+    except OSError:
+        pass  # no room for the note either; it is said on the screen all the same
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # cannot be sent to the process that asks
+        error = RuntimeError(reason)
+    return Failure(job.name, reason, error)
+
+
+def work(job: Job) -> Result:
+    """Do a job: enumerate, measure, write the partition and then its row. Raises what went wrong, naming the checkpoint."""
+    began = time.perf_counter()
+    row = dict.fromkeys(COLUMNS, float("nan")) | {"step": float(job.step)}
+    proof = None
+    try:
+        with one_torch_thread():
+            program = job.program()
+            result = partition(program, job.plane, window=job.window, threads=job.threads)
+            row |= _numbers(job, program, result)
+        if job.prove:
+            proof = asdict(certificate.verify(result, program))
+    except SplinevizError as error:
+        raise type(error)(f"{job.weights.name} (step {job.step}): {error}") from error
+    made = {
+        "weights": job.weights_digest,
+        "samples": job.samples_digest,
+        "window": job.window.tolist(),
+        "report": asdict(result.report),
+        "certificate": proof,
+        **provenance.versions(),
+    }
+    written = None
+    job.row_path.unlink(missing_ok=True)  # an older row must not vouch for the new partition
+    if job.keep:
+        result.save(job.partition_path, made=made)
+        written = files.digest_of_file(job.partition_path)
+    seconds = time.perf_counter() - began
+    content = {"key": job.key, "row": row, "seconds": seconds, "partition": written, "made": made}
+    files.write_sealed(job.row_path, content)
+    if job.keep:
+        churn.settle(job.out, job.named, result, job.before, job.after)
+    return Result(job.name, job.key, job.step, job.partition_path, row, seconds)
+
+
+def _numbers(job: Job, program: Program, result: Partition) -> dict[str, float]:
+    """A row's numbers; the geometry's while torch counts, since neither needs the other, if the job has a second thread."""
+    radius = None if job.lc is None else job.lc.radius
+    if (job.threads or available()) == 1:
+        return _network_numbers(job, program) | partition_numbers(result, radius)
+    with ThreadPoolExecutor(1) as beside:
+        numbers = beside.submit(partition_numbers, result, radius)
+        return _network_numbers(job, program) | numbers.result()
+
+
+def _network_numbers(job: Job, program: Program) -> dict[str, float]:
+    """The columns of a row that follow from the network: accuracies, crossings, local complexity, live units."""
+    row = {}
+    samples, trained = _samples(job.samples, job.samples_digest), program.as_trained
+    for name in ("train", "test"):
+        recorded = job.metrics.get(f"{name}_accuracy", float("nan"))
+        row[f"{name}_accuracy"] = accuracy(trained, samples, name) if np.isnan(recorded) else recorded
+    row["crossings"] = _crossings(program, job.plane)
+    if job.lc is not None:
+        row |= _complexities(trained, samples, job.lc, job.threads) | _liveness(program, samples)
+        row |= slice_complexity.sampled(program, job.plane, job.window, job.lc.radius, job.threads)
+    return row
+
+
+def choose_samples(data: Data, lc: LCOptions | None, *, with_labels: bool) -> dict[str, Array]:
+    """What all jobs of a run read: points of the local complexity, and labelled samples where accuracies are not recorded.
+
+    lc_train, lc_test: at most lc.most(place) samples each, drawn without replacement.
+    lc_random: lc.most("random") inputs, uniform in the domain.
+    """
+    chosen: dict[str, Array] = {}
+    if lc is not None:
+        rng = np.random.default_rng(lc.seed)
+        for name, x in (("train", data.train_x), ("test", data.test_x)):
+            if x is not None:
+                rows = np.sort(rng.permutation(len(x))[: lc.most(name)])
+                chosen[f"lc_{name}"] = x[rows]
+        low, high = data.domain
+        chosen["lc_random"] = rng.uniform(low, high, (lc.most("random"), *data.train_x.shape[1:])).astype(data.train_x.dtype)
+    if with_labels:
+        for name, x, y in (("train", data.train_x, data.train_y), ("test", data.test_x, data.test_y)):
+            if x is not None and y is not None and y.ndim == 1:
+                chosen |= {f"{name}_x": x, f"{name}_y": y}
+    return chosen
+
+
+def samples_digest(chosen: Mapping[str, Array]) -> str:
+    """Digest of chosen samples."""
+    return files.digest(*(part for name in sorted(chosen) for part in (name, chosen[name])))
+
+
+@torch.no_grad()
+def accuracy(program: Program, samples: Mapping[str, Array], name: str) -> float:
+    """Share of the samples whose class the network gives (one output: class 1 where it is positive); NaN without labels."""
+    x, y = samples.get(f"{name}_x"), samples.get(f"{name}_y")
+    if x is None or y is None:
+        return float("nan")
+    right = 0
+    for at in range(0, len(x), BATCH):
+        outputs = program(torch.as_tensor(x[at : at + BATCH]).to(program.dtype))
+        classes = outputs.argmax(dim=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).long()
+        right += int((classes == torch.as_tensor(y[at : at + BATCH])).sum())
+    return right / len(x)
+
+
+def partition_numbers(result: Partition, radius: float | None) -> dict[str, float]:
+    """The columns of a row that follow from the partition; radius: of the local complexity, None leaves it out."""
+    segments = result.decision_boundary()
+    length = float(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum())
+    exact = slice_complexity.exact(result, radius)
+    return {"regions": float(result.num_regions), **exact, "boundary_length": length, **measures.summary(result)}
+
+
+def _complexities(
+    program: Program, samples: Mapping[str, Array], lc: LCOptions, threads: int | None
+) -> dict[str, float]:
+    places = {place: samples[f"lc_{place}"] for place in PLACES if f"lc_{place}" in samples}
+    numbers: dict[str, float] = {}
+    for place, found in local_complexities(
+        program, places, radius=lc.radius, num_vectors=lc.num_vectors, seed=lc.seed,
+        include_output=lc.include_output, shared_frame=lc.shared_frame, threads=threads,
+    ).items():  # fmt: skip
+        numbers |= {
+            f"lc_{place}": float(found.mean),
+            f"lc_{place}_band": float(found.band),
+            f"lc_{place}_live": float(np.mean(found.live_total)),
+        }
+    return numbers
+
+
+def _crossings(program: Program, plane: Plane) -> float:
+    """Number of breakpoints on the polyline through the anchors, closed; NaN for a plane without anchors."""
+    corners = plane.embed(plane.anchors_uv)
+    return float(len(crossings(program, *corners, corners[0]).position)) if len(corners) > 1 else float("nan")
+
+
+def _liveness(program: Program, samples: Mapping[str, Array]) -> dict[str, float]:
+    found = liveness(program, samples["lc_train"])
+    return {f"units_{kind}": float(getattr(found, kind).sum()) for kind in ("live", "linear", "dead")}
+
+
+@functools.lru_cache(maxsize=1)
+def _samples(path: Path, digest: str) -> dict[str, Array]:
+    """The samples of a job; read once a process. The digest tells samples apart that were written to one path in turn."""
+    try:
+        chosen = archives.read_npz(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: expected the samples of the jobs, got {type(error).__name__}: {error}.") from error
+    if samples_digest(chosen) != digest:
+        raise CheckpointError(f"{path}: expected the samples of this run, got others; does another run write here too?")
+    return chosen

@@ -1,0 +1,344 @@
+"""Sweeps: runs x checkpoints x planes x windows as a list of independent jobs, worked off, resumed, gathered in one table.
+
+    out/jobs.json          what was asked: runs, options, one entry a job; written first
+    out/rows/, partitions/, churn/, failures/, running/, samples/      see `jobs`
+    out/measures.csv       one run on one plane: a row a checkpoint         (measure_run; files are named by step)
+    out/sweep.csv          a sweep: run, anchors, window, then the same     (sweep; files are named by key)
+
+A second start does only what is missing: rows carry the keys of their jobs. Several processes may work on one list in
+one directory; one that comes with another list is refused while they do. This room draws nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splineviz.errors import DataError, JobError, PlaneError, SplinevizError
+from splineviz.geometry.partition import Partition
+from splineviz.jobs import churn, executors, plan
+from splineviz.jobs.job import COLUMNS, Failure, Job, LCOptions, Result, choose_samples, samples_digest
+from splineviz.jobs.plan import Entry
+from splineviz.storage import archives, files, provenance
+from splineviz.storage.remote import Store
+from splineviz.threads import one_torch_thread
+from splineviz.tracing.program import Program
+from splineviz.tracing.swaps import piecewise
+from splineviz.training import checkpoints, state_files
+from splineviz.training.runs import Run
+from splineviz.training.samples import Array
+
+Progress = Callable[[int, int, str], None]
+"""progress(done, total, text): called after each job."""
+
+TABLE, SWEEP_TABLE = "measures.csv", "sweep.csv"
+LABELS = ("run", "anchors", "window")
+"""Columns of a sweep's table that say which slice a row is about, before COLUMNS."""
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep made. table: the file; results: of the jobs that are done, in order of the table; failures: reasons by
+    job, in words.
+    """
+
+    out: Path
+    table: Path
+    results: tuple[Result, ...]
+    failures: tuple[tuple[str, str], ...]
+
+
+def sweep(
+    runs: Sequence[Run],
+    *,
+    planes: Sequence[Sequence[int | str]] = ((0, 1, 2),),
+    windows: Sequence[Any] = (None,),
+    steps: Sequence[int] | None = None,
+    out: str | os.PathLike[str],
+    lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
+    jobs: int | Executor = 1,
+    threads: int | None = None,
+    partitions: bool = True,
+    prove: bool = False,
+    store: str | None = None,
+    progress: Progress | None = None,
+) -> Sweep:
+    """Partition and measure every checkpoint of several runs on several planes and windows.
+
+    planes: three training samples each, as `Run.chosen` takes them. windows: each as in Plane.window.
+    steps: only the checkpoints of these steps. lc: None leaves the local complexity out.
+    jobs, threads: as `engines.run` takes engine and threads.
+    partitions: whether they are written, or the rows alone. prove: make every partition's certificate, too.
+    store: a URL (s3://bucket/sweep) where results are kept as well as they are made; what it has is brought, not made again.
+
+    A checkpoint that cannot be read, or a job that fails, does not stop the others; the next start tries it again.
+    Raises what `Run.plane` and `Run.only` raise, JobError when another sweep works in the directory or the store does not
+    answer (in the end: the results are in the directory), and what `engines.run` raises.
+    """
+    if not runs or not planes or not windows:
+        raise DataError("sweep: expected at least one run, one plane and one window, got none of one.")
+    target = Path(out).resolve()
+    keeper = None if store is None else Store(store, target)
+    chosen = [run if steps is None else run.only(steps) for run in runs]
+    entries: list[Entry] = []
+    samples: dict[Path, dict[str, Array]] = {}
+    for run in chosen:
+        found, kept = _entries(run, planes, windows, target, lc, keep=partitions, prove=prove, by_step=False)
+        entries += found
+        samples |= kept
+    with plan.joined(target, plan.plan(chosen, entries, _options(lc), named="key")):
+        for path, arrays in samples.items():
+            _store(path, arrays)
+        todo = {entry.job.name: entry.job for entry in entries if entry.job is not None}
+        results, failed = _work_off(list(todo.values()), jobs, threads, progress, keeper)
+        table = target / SWEEP_TABLE
+        done = [(entry, results[entry.job.name]) for entry in entries if entry.job and entry.job.name in results]
+        _write_table(table, _with_churns(done, target) if partitions else done)
+        provenance.write_manifest(target, "measures", _options(lc))
+        if keeper is not None:
+            keeper.finish(results)
+    reasons = [(entry.words, str(entry.error)) for entry in entries if entry.error is not None]
+    reasons += [(e.words, failed[e.job.name].reason) for e in entries if e.job is not None and e.job.name in failed]
+    return Sweep(target, table, tuple(results[name] for name in todo if name in results), tuple(reasons))
+
+
+def measure_run(
+    run: Run,
+    *,
+    anchors: Sequence[int] = (0, 1, 2),
+    window: Any = None,
+    steps: Sequence[int] | None = None,
+    out: str | os.PathLike[str],
+    lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
+    jobs: int | Executor = 1,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Partition and measure every checkpoint of a run on the plane through three of its training samples.
+
+    anchors: indices of the samples; window: as in Plane.window; lc: None leaves the local complexity out.
+    steps: only the checkpoints of these steps; None: all. jobs, threads: as `engines.run` takes engine and threads.
+
+    Writes out/partitions, out/rows (see `jobs`) and out/measures.csv. What a former call with the same weights, plane
+    and options has finished is left as it is. Results come in order of steps.
+    Raises what `Run.plane`, `Run.program` and `sv.partition` raise, the former two before any work, the last after all
+    other checkpoints are done; JobError when a call with other options works in the directory.
+    """
+    target = Path(out).resolve()
+    chosen = run if steps is None else run.only(steps)
+    entries, samples = _entries(chosen, [anchors], [window], target, lc, keep=True, prove=False, by_step=True)
+    for entry in entries:
+        if entry.error is not None:
+            raise entry.error
+    with plan.joined(target, plan.plan([chosen], entries, _options(lc), named="step")):
+        for path, arrays in samples.items():
+            _store(path, arrays)
+        todo = [entry.job for entry in entries if entry.job is not None]
+        results, failed = _work_off(todo, jobs, threads, progress)
+        if failed:
+            first, *others = failed.values()
+            if others:
+                first.error.add_note(f"{len(others)} more of {len(todo)} checkpoints failed; the others are done.")
+            raise first.error
+        ordered = _with_churn([results[job.name] for job in todo], target)
+        _write_table(target / TABLE, [(None, result) for result in ordered])
+        provenance.write_manifest(target, "measures", _options(lc))
+    return ordered
+
+
+def random_planes(run: Run, count: int, seed: int = 0) -> list[list[int]]:
+    """Planes through three training samples each, drawn at random; the same for the same seed and number of samples.
+
+    Raises DataError when the run has fewer than three training samples.
+    """
+    if len(run.train_x) < 3:
+        raise DataError(f"planes: expected a run with at least three training samples, got {len(run.train_x)}.")
+    rng = np.random.default_rng(seed)
+    found: list[list[int]] = []
+    for _ in range(100 * count):
+        anchors = [int(i) for i in rng.choice(len(run.train_x), 3, replace=False)]
+        try:
+            run.plane(anchors)
+        except PlaneError:
+            continue  # samples on one line, or twice the same one
+        found += [] if anchors in found else [anchors]
+        if len(found) == count:
+            return found
+    raise DataError(f"planes: expected {count} planes through training samples, got {len(found)}; ask for fewer.")
+
+
+# ---- what is asked ---------------------------------------------------------------------------------------
+
+
+def _entries(
+    run: Run, planes: Sequence[Sequence[int | str]], windows: Sequence[Any], out: Path, lc: LCOptions | None, *,
+    keep: bool, prove: bool, by_step: bool,
+) -> tuple[list[Entry], dict[Path, dict[str, Array]]]:  # fmt: skip
+    """The slices of one run, and the samples that their jobs read, by file."""
+    network = Program.from_data(run.network)
+    piecewise(network)  # refused before hours of work, not after
+    slices = []
+    for names in planes:
+        run, found = run.anchored(names)
+        anchors = tuple(found)
+        plane = run.plane(anchors)
+        slices += [(anchors, plane, _said(window), plane.window(window)) for window in windows]
+
+    def recorded(checkpoint: checkpoints.Checkpoint, name: str) -> bool:
+        return bool(np.isfinite(checkpoint.metrics.get(f"{name}_accuracy", np.nan)))
+
+    with_labels = any(not recorded(c, name) for c in run.checkpoints for name in ("train", "test"))
+    arrays = choose_samples(run.data, lc, with_labels=with_labels)
+    digest = samples_digest(arrays)
+    path = out / "samples" / f"{digest[:16]}.npz"
+    entries = []
+    for checkpoint in run.checkpoints:
+        label, step = str(run.path), checkpoint.step
+        try:
+            with one_torch_thread():
+                state = run.state(checkpoint)
+                # One that does not fit is refused before hours of work, not after.
+                checkpoints.fit(network, state, checkpoint.path)
+                held = state_files.digest(state)
+        except SplinevizError as error:
+            entries += [Entry(label, step, anchors, said, None, error) for anchors, _, said, _ in slices]
+            continue
+        for anchors, plane, said, window in slices:
+            job = Job(
+                f"step-{step:010d}", step, checkpoint.path.resolve(), held, run.network, plane, window, path,
+                digest, lc, dict(checkpoint.metrics), out, own=run.own, trust=run.trust, keep=keep,
+                prove=prove, weights_key=run.weights_key,
+            )  # fmt: skip
+            entries.append(Entry(label, step, anchors, said, job if by_step else replace(job, name=job.key[:32])))
+    return _linked(entries), {path: arrays}
+
+
+def _linked(entries: Sequence[Entry]) -> list[Entry]:
+    """The same, with jobs that know the ones before and after on their slice."""
+    found = list(entries)
+    for indices in _by_slice(entries):
+        line = [(index, job) for index in indices if (job := entries[index].job) is not None]
+        names = [None, *(job.named for _, job in line), None]
+        for place, (index, job) in enumerate(line):
+            found[index] = replace(entries[index], job=replace(job, before=names[place], after=names[place + 2]))
+    return found
+
+
+def _options(lc: LCOptions | None) -> dict[str, Any]:
+    return {"lc": None if lc is None else asdict(lc)}
+
+
+def _said(window: Any) -> str:
+    """A window in words: empty for the anchors with a margin, a half-width, or corners."""
+    return "" if window is None else repr(float(window)) if np.ndim(window) == 0 else repr(np.asarray(window).tolist())
+
+
+def _store(path: Path, chosen: Mapping[str, Array]) -> None:
+    """Write the shared samples, unless they are there already."""
+    try:
+        if samples_digest(archives.read_npz(path)) == samples_digest(chosen):
+            return
+    except (OSError, ValueError):
+        pass  # absent or torn
+    files.write_arrays(path, chosen)
+
+
+# ---- what comes of it ------------------------------------------------------------------------------------
+
+
+def _work_off(
+    todo: Sequence[Job], engine: int | Executor, threads: int | None, progress: Progress | None, store: Store | None = None
+) -> tuple[dict[str, Result], dict[str, Failure]]:
+    results = _finished(todo)
+    if store is not None:
+        store.put(plan.NAME)  # one that cannot be written is named before hours of work
+        brought = store.fetch([job.name for job in todo], results)
+        results |= _finished([job for job in todo if job.name in brought])
+    failed: dict[str, Failure] = {}
+    if progress is not None and results:
+        progress(len(results), len(todo), f"{len(results)} of {len(todo)} were measured before")
+    pending = [job for job in todo if job.name not in results]
+    with closing(executors.run(pending, engine, threads=threads)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Failure):
+                failed[outcome.name] = outcome
+                text = f"failed: {outcome.reason.splitlines()[0]}"
+            else:
+                results[outcome.name] = outcome
+                if store is not None:
+                    with suppress(JobError):  # the network comes and goes; at the end all that is missing is put
+                        store.keep(outcome.name)
+                text = f"step {outcome.step:,}: {outcome.row['regions']:,.0f} regions in {outcome.seconds:.1f} s"
+            if progress is not None:
+                progress(len(results) + len(failed), len(todo), text)
+    return results, failed
+
+
+def _finished(todo: Sequence[Job]) -> dict[str, Result]:
+    """Results that lie on disk, by name. The note of an older failure, which a killed process could not remove, goes."""
+    results = {job.name: found for job in todo if (found := job.finished()) is not None}
+    for job in todo:
+        if job.name in results and job.failure_path.exists():
+            job.failure_path.unlink(missing_ok=True)
+    return results
+
+
+def _with_churns(done: Sequence[tuple[Entry, Result]], out: Path) -> list[tuple[Entry, Result]]:
+    """The same, with the churn along every sequence of checkpoints on one slice."""
+    found = list(done)
+    for indices in _by_slice([entry for entry, _ in done]):
+        for index, result in zip(indices, _with_churn([done[i][1] for i in indices], out), strict=True):
+            found[index] = (done[index][0], result)
+    return found
+
+
+def _with_churn(results: Sequence[Result], out: Path) -> list[Result]:
+    """The results of one slice, in order of steps, each with its row's `churn` since the one before; NaN for the first."""
+    paths = {result.key: result.partition_path for result in results}
+    last: dict[str, Partition] = {}
+
+    def load(one: churn.Named) -> Partition:  # a result is the later of one pair, then the earlier of the next
+        found = last.get(one.key) or Partition.load(paths[one.key])
+        last.clear()
+        last[one.key] = found
+        return found
+
+    shares, names = [float("nan")], [churn.Named(result.name, result.key) for result in results]
+    shares += [churn.between(out, before, after, load) for before, after in pairwise(names)]
+    return [replace(result, row=result.row | {"churn": share}) for result, share in zip(results, shares, strict=False)]
+
+
+def _by_slice(entries: Sequence[Entry]) -> list[list[int]]:
+    """Positions of the entries of every slice, in order of steps."""
+    slices: dict[tuple[Any, ...], list[int]] = {}
+    for index, entry in enumerate(entries):
+        slices.setdefault((entry.run, entry.anchors, entry.window), []).append(index)
+    return list(slices.values())
+
+
+def _write_table(path: Path, rows: Sequence[tuple[Entry | None, Result]] | Sequence[tuple[Entry, Result]]) -> None:
+    """Write the rows as one table; a file that already says the same is not touched."""
+    said = table_text([(None if e is None else (e.run, " ".join(map(str, e.anchors)), e.window), r.row) for e, r in rows])
+    if not (path.is_file() and path.read_text() == said):
+        files.write_text(path, said)
+
+
+def table_text(rows: Sequence[tuple[tuple[str, str, str] | None, Mapping[str, float]]]) -> str:
+    """Rows, labelled or not, as the text of a table: the same to the byte for the same numbers."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    labelled = any(labels is not None for labels, _ in rows)
+    table.writerow([*(LABELS if labelled else ()), *COLUMNS])
+    for labels, row in rows:
+        numbers = (int(row[name]) if name in ("step", "regions") else repr(float(row[name])) for name in COLUMNS)
+        table.writerow([*(labels or ()), *numbers])
+    return text.getvalue()

@@ -1,0 +1,66 @@
+"""Liveness: which units bend on given points, which are linear on all of them, and which are dead.
+
+    live     a breakpoint lies strictly between the unit's smallest and largest pre-activation over the points
+    linear   all its values lie in one piece, whose slope is not 0: it passes on an affine function of the input
+    dead     all its values lie in one piece of slope 0: it passes on a constant (a ReLU that never opens)
+
+Their number falls while a network trains, and with it every count of knots, whether or not regions migrate. Pieces are
+closed: a value on a breakpoint belongs to both its pieces. This room does not draw and knows no slice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from splineviz.errors import DataError
+from splineviz.tracing.program import Program
+from splineviz.tracing.trace import trace
+
+Counts = npt.NDArray[np.int64]
+
+BATCH = 1000
+"""Points in one forward pass."""
+
+
+@dataclass(frozen=True, eq=False)
+class Liveness:
+    """Numbers of units of each kink layer, (layers,) each; the three sum to all units."""
+
+    live: Counts
+    linear: Counts
+    dead: Counts
+
+
+@torch.no_grad()
+def liveness(model: Any, x: Any) -> Liveness:
+    """Count live, linear and dead units over points x (n, *input_shape).
+
+    model: a torch module, which is traced, or a Program, in whose precision the points are evaluated.
+    Raises DataError without points, TraceError when the network is not piecewise affine.
+    """
+    points = torch.as_tensor(x)
+    if points.ndim < 2 or not len(points):
+        raise DataError(f"x: expected at least one point, shape (n, *input_shape), got shape {tuple(points.shape)}.")
+    program = model if isinstance(model, Program) else trace(model, points.shape[1:])
+    lowest: list[npt.NDArray[Any]] = []
+    highest: list[npt.NDArray[Any]] = []
+    for at in range(0, len(points), BATCH):
+        values, _ = program.preactivations(points[at : at + BATCH].to(program.dtype))
+        ends = [(z.amin(dim=0).numpy(), z.amax(dim=0).numpy()) for z in values]
+        lowest = [low for low, _ in ends] if not at else [np.minimum(a, b) for a, (b, _) in zip(lowest, ends, strict=True)]
+        highest = [top for _, top in ends] if not at else [np.maximum(a, b) for a, (_, b) in zip(highest, ends, strict=True)]
+    counts = []
+    for layer, low, high in zip(program.layers, lowest, highest, strict=True):
+        breakpoints = np.array(layer.kinks.breakpoints)
+        piece = np.searchsorted(breakpoints, high, side="left")  # of the largest value, and below a breakpoint it lies on
+        live = (breakpoints[:, None] < high) & (low < breakpoints[:, None])
+        bends = live.any(axis=0)
+        flat = np.array(layer.kinks.slopes)[piece] == 0.0
+        counts.append((int(bends.sum()), int((~bends & ~flat).sum()), int((~bends & flat).sum())))
+    live_, linear, dead = np.array(counts, dtype=np.int64).reshape(-1, 3).T
+    return Liveness(live_, linear, dead)

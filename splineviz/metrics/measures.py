@@ -1,0 +1,306 @@
+r"""Measures: where the knots of a partition lie, how strongly the slope jumps there, and what the regions look like.
+
+        +---------------------+      edges that are knots have a length; per area, in three places:
+        |   /   .-----.  |    |        window     all of it
+        |  /   (   *   ) |    |        anchors    within `near` of an anchor *
+        | /     `-----'  |    |        boundary   within `near` of the decision boundary =
+        |/  ======+======|    |      The ratio of the density in a place to that in the window tells whether
+        +---------+------+----+      regions gather there or leave: above 1 they gather.
+
+The same with every length weighted by the jump of the slope across it: the sum of length times ||dA||_F is the total
+variation of the gradient on the slice. (Region migration: Humayun, Balestriero, Baraniuk, arXiv 2402.15555, section 4.)
+
+Lengths and areas are exact up to rounding: a knot is clipped against discs and tubes round segments, and the area of
+their union follows from its outline (see `_kernels.tubes`). Everything is in input-space length, as on the plane.
+
+This room does not know torch and does not draw.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from splineviz._kernels import cells as _cells
+from splineviz._kernels import faces as _faces
+from splineviz._kernels import segments as _segments
+from splineviz._kernels import shapes as _shapes
+from splineviz._kernels import tubes as _tubes
+from splineviz.errors import FloatArray, PartitionError
+from splineviz.geometry import boundary
+from splineviz.geometry.invariants import polygon_area
+from splineviz.geometry.partition import Partition
+
+NEAR = 0.025
+"""Default of `near`, as a share of the square root of the window's area."""
+
+
+# ---- edges -----------------------------------------------------------------------------------------------------
+
+
+def knot_lengths(partition: Partition) -> FloatArray:
+    """(E,) length of every edge that is a knot, 0 for the window's border."""
+    ends = partition.local_vertices[partition.edges]
+    return np.where(partition.edge_tag < 0, 0.0, np.hypot(*(ends[:, 1] - ends[:, 0]).T))
+
+
+@dataclass(frozen=True, eq=False)
+class Jumps:
+    """Jumps of the slope on the slice. norms: (E,) ||A_left - A_right||_F, 0 on the border; errors: (E,) their rounding.
+
+    A face too thin to have a slope gives its edges norm 0 and error inf.
+    """
+
+    norms: FloatArray
+    errors: FloatArray
+
+
+def gradient_jumps(partition: Partition) -> Jumps:
+    """The jump of the output's slope d output / d(u, v) across every edge, in output units per input-space length."""
+    return Jumps(*partition.slope_jumps[:2])
+
+
+def knot_density_grid(partition: Partition, low: FloatArray, high: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    """(rows, columns) exact length of knots per area in every cell of a grid over the box from low (2,) to high (2,).
+
+    The box in plane coordinates; rows go with v, columns with u. Nothing is known outside the window, so a cell that
+    reaches beyond it counts what lies inside over its whole area. Raises PartitionError when the box is empty.
+    """
+    corner = np.asarray(low, dtype=np.float64) - partition.centre
+    size = (np.asarray(high, dtype=np.float64) - partition.centre - corner) / np.array([shape[1], shape[0]])
+    if min(shape) < 1 or not (np.isfinite(size).all() and (size > 0).all()):
+        raise PartitionError(f"low, high, shape: expected a box and a cell or more, got {low}, {high}, {shape}.")
+    found = np.zeros(shape)
+    _cells.lengths(partition.local_vertices[partition.edges[partition.edge_tag >= 0]], corner, size, found)
+    return found / float(size.prod())
+
+
+# ---- places ----------------------------------------------------------------------------------------------------
+
+
+def lengths_within(ends: FloatArray, sites: FloatArray, near: float) -> FloatArray:
+    """(E,) length of each straight piece, ends (E, 2, 2), within `near` of the sites (M, 2, 2).
+
+    A site is a segment, or a point given as a segment without length. Exact up to rounding.
+    Raises PartitionError when shapes do not fit or `near` is not positive.
+    """
+    pieces, lines = _pairs(ends, "ends"), _pairs(sites, "sites")
+    _positive(near)
+    if not len(lines) or not len(pieces):
+        return np.zeros(len(pieces))
+    corners = lines.reshape(-1, 2)
+    low, extent = corners.min(axis=0), np.ptp(corners, axis=0)
+    # Cells about as large as a site or half the distance, whichever is larger, and never more than a million.
+    size = max(math.sqrt(float(extent.prod()) / len(lines)), 0.5 * near, 1e-3 * float(extent.max()))
+    columns, rows = (int(n) + 1 for n in extent / size)
+    cells = _segments.cell_lists(lines, low, size, columns, rows)
+    return _tubes.lengths_within(pieces, lines, float(near), low, size, columns, rows, *cells)
+
+
+def area_within(window: FloatArray, sites: FloatArray, near: float) -> float:
+    """Area of the part of a convex window (m, 2) within `near` of the sites (M, 2, 2), as `lengths_within` takes them.
+
+    Exact up to rounding. Sites may cross and meet but not overlap along a length: a decision boundary never does.
+    """
+    lines = _pairs(sites, "sites")
+    _positive(near)
+    centre = window.mean(axis=0)
+    local = lines - centre
+    return float(_tubes.area_within(local, np.unique(local.reshape(-1, 2), axis=0), float(near), window - centre))
+
+
+@dataclass(frozen=True)
+class Place:
+    """What lies in one place: its area, the length of knots in it, and that length weighted by the slope's jump."""
+
+    area: float
+    length: float
+    variation: float
+
+    @property
+    def density(self) -> float:
+        """Length of knots per area; NaN for a place without area."""
+        return self.length / self.area if self.area > 0 else math.nan
+
+    @property
+    def roughness(self) -> float:
+        """Total variation of the gradient per area; NaN for a place without area."""
+        return self.variation / self.area if self.area > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class Migration:
+    """Knots in the window, near the anchors and near the decision boundary; near: the distance, in input-space length."""
+
+    near: float
+    window: Place
+    anchors: Place
+    boundary: Place
+
+    def ratio(self, place: str, *, weighted: bool = False) -> float:
+        """Density at "anchors" or "boundary" over the window's; weighted: of the gradient's variation. NaN if undefined."""
+        chosen: Place = {"anchors": self.anchors, "boundary": self.boundary}[place]
+        own, all_ = (chosen.roughness, self.window.roughness) if weighted else (chosen.density, self.window.density)
+        return own / all_ if all_ > 0 else math.nan
+
+
+def migration(partition: Partition, *, near: float | None = None) -> Migration:
+    """Knot density and total variation of the gradient in the window, near its anchors and near the decision boundary.
+
+    near: a distance in input-space length, by default NEAR times the square root of the window's area, so that it is
+    the same at all checkpoints. Raises PartitionError when it is not positive.
+    """
+    window = partition.window - partition.centre
+    whole = polygon_area(window)
+    distance = NEAR * math.sqrt(whole) if near is None else near
+    _positive(distance)
+    knots = partition.edge_tag >= 0
+    ends = partition.local_vertices[partition.edges[knots]]
+    jumps = gradient_jumps(partition).norms[knots]
+
+    # Sums and no dot products: a BLAS shares those out among threads, whose number must not show in a table.
+    def place(sites: FloatArray) -> Place:
+        inside = lengths_within(ends, sites, distance)
+        return Place(area_within(window, sites, distance), float(inside.sum()), float((inside * jumps).sum()))
+
+    lengths = knot_lengths(partition)[knots]
+    anchors = (partition.plane.anchors_uv - partition.centre).reshape(-1, 1, 2).repeat(2, axis=1)
+    line = partition.decision_boundary() - partition.centre
+    every = Place(whole, float(lengths.sum()), float((lengths * jumps).sum()))
+    return Migration(distance, every, place(anchors), place(line))
+
+
+@dataclass(frozen=True, eq=False)
+class Margins:
+    """Distances on the slice, in input-space length, inf where there is nothing. boundary, knot: (k,), one an anchor."""
+
+    boundary: FloatArray
+    knot: FloatArray
+
+
+def margins(partition: Partition, points: FloatArray | None = None) -> Margins:
+    """How far points uv (k, 2), by default the anchors, are from the decision boundary and from the nearest knot."""
+    places = (partition.plane.anchors_uv if points is None else points) - partition.centre
+    knots = partition.local_vertices[partition.edges[partition.edge_tag >= 0]]
+    line = partition.decision_boundary() - partition.centre
+    return Margins(boundary.distances(places, line), boundary.distances(places, knots))
+
+
+# ---- regions ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """Per region (F,): area, eccentricity (0 round, 1 a line) and number of corners."""
+
+    areas: FloatArray
+    eccentricities: FloatArray
+    corners: npt.NDArray[np.int64]
+
+
+def shapes(partition: Partition) -> Shapes:
+    """Areas, eccentricities and numbers of corners of all regions; those at the border are cut by the window.
+
+    The eccentricity is that of the ellipse with the region's second moments of area.
+    """
+    ecc = _shapes.eccentricities(partition.local_vertices, partition.face_offsets, partition.face_vertices)
+    return Shapes(partition.areas, ecc, np.diff(partition.face_offsets).astype(np.int64))
+
+
+def class_fragments(partition: Partition, level: float = 0.0) -> npt.NDArray[np.int64]:
+    """(C,) number of connected parts of the window that the network gives each class.
+
+    One output: two classes, below and above `level`. Parts that meet in a point only are two.
+    """
+    values = partition.outputs
+    if values.shape[1] == 1:
+        values = np.concatenate([np.full_like(values, level), values], axis=1)
+    offsets, ring = partition.face_offsets, partition.face_vertices
+    found = partition.boundary_at(level)
+    present = np.zeros((partition.num_regions, values.shape[1]), dtype=np.bool_)
+    present[np.arange(partition.num_regions), _faces.face_leaders(offsets, ring, values)] = True
+    # A segment along an edge belongs to two faces and says nothing of the inside of either.
+    inside = _shapes.through(partition.local_vertices, offsets, ring, found.segments, found.faces)
+    faces = found.faces[inside]
+    if partition.outputs.shape[1] == 1:  # a level set separates what is below from what is above
+        present[faces] = True
+    else:
+        present[faces, found.classes[inside, 0]] = present[faces, found.classes[inside, 1]] = True
+    return np.asarray(_shapes.fragments(partition.edges, partition.edge_faces, values, present))
+
+
+def pattern_churn(before: Partition, after: Partition) -> float:
+    """Share of the window, 0 to 1, that went to other activation patterns between two checkpoints.
+
+    Half the sum over patterns of the change of their areas, divided by the window's: 0 if every pattern kept its area,
+    1 if none is left; a region that moved without changing its area does not count.
+    Raises PartitionError when the windows differ.
+    """
+    if before.window.shape != after.window.shape or not np.allclose(before.window, after.window, rtol=1e-12, atol=0):
+        raise PartitionError("pattern_churn: expected two partitions of one window, got two windows; slice both alike.")
+    hashes = np.concatenate([before.pattern_hash, after.pattern_hash])
+    areas = np.concatenate([-before.areas, after.areas])
+    _, number = np.unique(hashes, return_inverse=True)
+    return 0.5 * float(np.abs(np.bincount(number, weights=areas)).sum()) / polygon_area(before.window - before.centre)
+
+
+def kinking_units(partition: Partition) -> npt.NDArray[np.int64]:
+    """(layers,) number of units of each kink layer that have a knot on the slice; the others are linear all over it."""
+    tags = np.unique(partition.edge_tag[partition.edge_tag >= 0])
+    return np.histogram(tags, bins=partition.unit_offsets)[0].astype(np.int64)
+
+
+# ---- all together ----------------------------------------------------------------------------------------------
+
+COLUMNS = (
+    "near", "knot_density", "knot_density_anchors", "knot_density_boundary", "knot_ratio_anchors", "knot_ratio_boundary",
+    "variation_density", "variation_density_anchors", "variation_density_boundary", "variation_ratio_anchors",
+    "variation_ratio_boundary", "margin_boundary", "margin_knot", "area_median", "eccentricity_median", "corners_mean",
+    "fragments", "kinking_units",
+)  # fmt: skip
+"""Numbers of `summary`, in order. near: distance, input-space length. knot_density: length of knots per area in the window,
+near the anchors, near the decision boundary; knot_ratio: over the window's. variation: the same, each length weighted
+by the jump of the slope. margin_boundary, margin_knot: mean over the anchors of the distance on the slice to the decision
+boundary and to the nearest knot. area_median, eccentricity_median, corners_mean: of the regions. fragments: connected
+parts of all classes. kinking_units: units with a knot on the slice."""
+
+
+def summary(partition: Partition, *, near: float | None = None) -> Mapping[str, float]:
+    """The numbers of one partition by name, see COLUMNS; NaN where one is not defined (no boundary, no anchors)."""
+    moved, far, regions = migration(partition, near=near), margins(partition), shapes(partition)
+    return dict(
+        zip(
+            COLUMNS,
+            (
+                moved.near,
+                *(place.density for place in (moved.window, moved.anchors, moved.boundary)),
+                moved.ratio("anchors"), moved.ratio("boundary"),
+                *(place.roughness for place in (moved.window, moved.anchors, moved.boundary)),
+                moved.ratio("anchors", weighted=True), moved.ratio("boundary", weighted=True),
+                _mean(far.boundary), _mean(far.knot), float(np.median(regions.areas)),
+                float(np.median(regions.eccentricities)), float(regions.corners.mean()),
+                float(class_fragments(partition).sum()), float(kinking_units(partition).sum()),
+            ),
+            strict=True,
+        )
+    )  # fmt: skip
+
+
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if len(values) and np.isfinite(values).all() else math.nan
+
+
+def _pairs(value: FloatArray, name: str) -> FloatArray:
+    array = np.ascontiguousarray(value, dtype=np.float64)
+    if array.ndim != 3 or array.shape[1:] != (2, 2):
+        raise PartitionError(f"{name}: expected end points of shape (n, 2, 2), got {array.shape}.")
+    return array
+
+
+def _positive(near: float) -> None:
+    if not (math.isfinite(near) and near > 0):
+        raise PartitionError(f"near: expected a positive distance, got {near}; the default is a share of the window's side.")

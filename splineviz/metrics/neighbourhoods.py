@@ -1,0 +1,266 @@
+r"""Neighbourhoods: the smallest and the largest value of every unit over the vertices {x +- r v_p} of many points.
+
+    Pairs      of a Program: x + r v and x - r v together, what they have in common computed once
+    Vertices   of a network that is not piecewise affine: all 2P of them are run through it, 2P forward passes a point
+
+    v (m, d) --image--> what directions become before the first kink, once for all points and radii that share them
+    extremes(x, image, rows) -> (low, high) of one layer after the other, each (n, units); rows (n, P): a point's directions
+
+Both give the same numbers up to rounding. This room knows no sets of points and counts nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from splineviz._kernels import neighbourhoods as _neighbourhoods
+from splineviz.errors import FloatArray
+from splineviz.metrics.preactivations import Watched
+from splineviz.tracing.lowering import lower
+from splineviz.tracing.program import Program
+
+Parts = Mapping[int, Tensor]
+"""Batches by register."""
+
+DENSE, WIDEST = frozenset({"linear", "batch_norm", "reshape"}), 2048
+"""Operations of a dense map, and the most inputs of one that is looked at."""
+
+SPARSE = 0.25
+"""Share of a dense map's products that are wanted, below which they are made one by one; a whole product is faster each."""
+
+Extremes = Iterator[tuple[FloatArray, FloatArray]]
+"""Smallest and largest value, (n, units) each, of one layer after the other."""
+
+
+def evaluator(
+    network: Program | Watched | Held, radius: float, include_output: bool, dtype: torch.dtype
+) -> Pairs | Vertices:
+    """What evaluates neighbourhoods of a network."""
+    if isinstance(network, Program):
+        return Pairs(network, radius, include_output, dtype)
+    return Vertices(network, radius, include_output)
+
+
+class Held:
+    """A Program with smooth functions, run as it is: what enters its kinks and its smooth functions.
+
+    layers: paths; units: entries of each; as `activations.Watched` has them of a module.
+    """
+
+    def __init__(self, program: Program, dtype: torch.dtype = torch.float64):
+        self.program, self.input_shape = program.to(dtype, "cpu"), program.input_shape
+        self._at = [i for i, step in enumerate(program.steps) if step.is_kink or step.is_smooth]
+        self.layers = tuple(program.steps[i].path or program.steps[i].op for i in self._at)
+        values, outputs = self.preactivations(torch.zeros(1, *self.input_shape))
+        self.units, self.outputs = tuple(z.shape[1] for z in values), outputs.shape[1]
+
+    @torch.no_grad()
+    def preactivations(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """What enters every layer, each (n, units), and the outputs (n, C), at inputs x (n, *input_shape)."""
+        values: list[Tensor] = []
+        return values, self.visit(x, values.append)
+
+    @torch.no_grad()
+    def visit(self, x: Tensor, see: Callable[[Tensor], Any]) -> Tensor:
+        """The outputs (n, C); see is called with what enters one layer after the other."""
+        live, at = {0: x.to(self.program.dtype)}, 0
+        for i in self._at:
+            live, at = self.program.run(live, at, i), i
+            see(live[self.program.steps[i].inputs[0]].reshape(len(x), -1))
+        outputs = self.program.run(live, at, len(self.program.steps))[self.program.output]
+        return outputs.reshape(len(x), -1)
+
+
+class Vertices:
+    """Neighbourhoods of a network that is watched or held, every vertex by itself.
+
+    names, units, breakpoints: of the layers; the breakpoint is 0, the change of sign.
+    """
+
+    def __init__(self, network: Watched | Held, radius: float, include_output: bool):
+        self.radius, self.include_output, self._network = radius, include_output, network
+        self.widest = max(math.prod(network.input_shape), *network.units)
+        self.names = [*network.layers, "output"] if include_output else list(network.layers)
+        self.units = np.array([*network.units, network.outputs][: len(self.names)], dtype=np.int64)
+        self.breakpoints = [(0.0,)] * len(self.names)
+
+    def image(self, v: Tensor) -> Parts:
+        """The directions v (m, dimensions) themselves."""
+        return {0: v.to(torch.float64)}
+
+    def extremes(self, x: Tensor, image: Parts, rows: Tensor) -> Extremes:
+        """Smallest and largest value (n, units) of every layer's units over the vertices round points x (n, *shape)."""
+        n = len(x)
+        arms = self.radius * image[0][rows].reshape(*rows.shape, *x.shape[1:])
+        vertices = torch.cat([x[:, None] + arms, x[:, None] - arms], dim=1)
+        found: list[tuple[FloatArray, FloatArray]] = []
+
+        def see(z: Tensor) -> None:
+            each = z.reshape(n, vertices.shape[1], -1)
+            found.append((each.amin(dim=1).double().numpy(), each.amax(dim=1).double().numpy()))
+
+        outputs = self._network.visit(vertices.flatten(0, 1), see)
+        if self.include_output:
+            see(outputs)
+        yield from found
+
+
+class Pairs:
+    """Neighbourhoods of a Program, by halves.
+
+    Values at a pair of vertices x +- r v are held as centre, odd and even part (see _kernels.neighbourhoods), for every
+    live register. An affine step is run on the centres, on the odd parts, and on the even parts of the
+    pairs that have one; so of 2P inputs a point little more than P + 1 are pushed through the network.
+    Centres are always float64; `dtype` is the precision of the other parts.
+    """
+
+    def __init__(self, program: Program, radius: float, include_output: bool, dtype: torch.dtype):
+        # A maximum has no pre-activation: its rounds are passed through, and not counted.
+        lowered = lower(program)
+        program = lowered.program
+        rounds = {layer.step for layer, round_ in zip(program.layers, lowered.rounds, strict=True) if round_ is not None}
+        self.program = program.to(torch.float64, "cpu")
+        self.linear = self.program if dtype == torch.float64 else self.program.to(dtype)
+        self.radius = radius
+        self.layers = [
+            (layer.step, program.steps[layer.step].inputs[0], layer.kinks.breakpoints, layer.kinks.slopes)
+            for layer in program.layers
+        ]
+        counted = [layer for layer in program.layers if layer.step not in rounds]
+        units, self.names = [layer.units for layer in counted], [layer.path for layer in counted]
+        self.widest = max([math.prod(program.input_shape), *(layer.units for layer in program.layers)])
+        if include_output:
+            units.append(self.program(torch.zeros(1, *program.input_shape, dtype=torch.float64)).shape[1])
+            self.names.append("output")
+            self.layers.append((len(program.steps), program.output, (0.0,), (1.0, 1.0)))
+        self.units = np.array(units, dtype=np.int64)
+        self.counted = {layer[0] for layer in self.layers} - rounds
+        self.breakpoints = [layer[2] for layer in self.layers if layer[0] in self.counted]
+        self._dense = self._dense_maps()
+
+    @torch.no_grad()
+    def _dense_maps(self) -> dict[int, _Dense]:
+        """By the step that they end before."""
+        found = {}
+        for kink, (step, _, breakpoints, slopes) in zip(self.program.layers, self.layers[1:], strict=False):
+            weight = _weight(self.program, kink.shape, kink.step + 1, step)
+            if weight is not None:
+                live = np.array(slopes) * (step != self.layers[-1][0])
+                own = weight.to(self.linear.dtype).numpy()
+                found[step] = _Dense(own, weight.norm(dim=1).numpy(), np.array(breakpoints), live)
+        return found
+
+    def image(self, v: Tensor) -> Parts:
+        """Odd parts before the first kink for directions v (m, dimensions) and r = 1, by register: (m, ...) each."""
+        if not self.layers:
+            return {}
+        flat = v.to(self.linear.dtype).reshape(-1, *self.program.input_shape)
+        return self.linear.run({0: flat}, 0, self.layers[0][0], homogeneous=True)
+
+    def extremes(self, x: Tensor, image: Parts, rows: Tensor) -> Extremes:
+        """Smallest and largest value (n, units) of the counted layers' units round points x (n, *shape).
+
+        Of a unit that no vertex takes across a breakpoint they may both be the value at the centre.
+        """
+        at = 0
+        centre: Parts = {0: x}
+        odd: Parts = {r: t[rows.flatten()].mul_(self.radius) for r, t in image.items()}
+        even = {r: t[:0] for r, t in odd.items()}
+        index = np.full(rows.numel(), -1, dtype=np.int64)
+        for step, register, breakpoints, slopes in self.layers:
+            centre = self.program.run(centre, at, step)
+            if at > 0:
+                odd, even = self._mapped(at, step, register, centre, odd, even, index)
+            parts = [_rows(live[register]) for live in (centre, odd, even)]
+            low, high = np.empty_like(parts[0]), np.empty_like(parts[0])
+            bent = np.zeros(len(index), dtype=np.bool_)
+            _neighbourhoods.scan(*parts, index, np.array(breakpoints), low, high, bent)
+            if step in self.counted:
+                yield low, high
+            if step == self.layers[-1][0]:
+                return
+            output = self.program.steps[step].output
+            centre = self.program.run(centre, step, step + 1)
+            bent_index = np.where(bent, np.cumsum(bent) - 1, -1)
+            bent_odd, bent_even = np.empty_like(parts[1]), np.empty((int(bent.sum()), parts[1].shape[1]), parts[1].dtype)
+            _neighbourhoods.bend(*parts, index, np.array(breakpoints), np.array(slopes), bent_index, bent_odd, bent_even)
+            shape = centre[output].shape[1:]
+            old = bent_index[index >= 0]
+            odd = {r: t for r, t in odd.items() if r in centre}
+            even = {r: _spread(t, old, len(bent_even)) for r, t in even.items() if r in centre}
+            odd[output] = torch.from_numpy(bent_odd).reshape(-1, *shape)
+            even[output] = torch.from_numpy(bent_even).reshape(-1, *shape)
+            index, at = bent_index, step + 1
+
+    def _mapped(
+        self, at: int, step: int, register: int, centre: Parts, odd: Parts, even: Parts, index: npt.NDArray[np.int64]
+    ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+        """Odd and even parts from behind one kink to before the next; zero may stand for what has no consequence."""
+        dense = self._dense.get(step)
+        if dense is not None and len(odd) == 1:
+            o, e, c = _rows(*odd.values()), _rows(*even.values()), _rows(centre[register])
+            active, needed = np.zeros((len(c), o.shape[1]), np.bool_), np.empty(c.shape, np.bool_)
+            _neighbourhoods.survey(o, e, index, dense.norms, c, dense.breakpoints, dense.slopes, active, needed)
+            if active.mean() * needed.mean() < SPARSE:
+                mapped = [np.empty((len(t), c.shape[1]), o.dtype) for t in (o, e)]
+                _neighbourhoods.multiply(o, e, index, dense.weight, active, needed, *mapped)
+                new_odd, new_even = (
+                    {register: torch.from_numpy(t).reshape(-1, *centre[register].shape[1:])} for t in mapped
+                )
+                return new_odd, new_even
+        odd = self.linear.run(odd, at, step, homogeneous=True)
+        # No rows: only the shapes are wanted, and some operations refuse an empty batch.
+        filled = len(next(iter(even.values()))) > 0
+        return odd, self.linear.run(even, at, step, homogeneous=True) if filled else {r: t[:0] for r, t in odd.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Dense:
+    """Steps between two kinks that are one dense linear map.
+
+    weight (units, inputs); norms (units,) of its rows, float64; breakpoints and slopes of the kink behind it, with slopes
+    zero if nothing follows from its values.
+    """
+
+    weight: npt.NDArray[Any]
+    norms: FloatArray
+    breakpoints: FloatArray
+    slopes: FloatArray
+
+
+def _weight(program: Program, shape: tuple[int, ...], first: int, stop: int) -> Tensor | None:
+    """Steps first..stop-1, which read a register of a shape, as one dense map (units, inputs); None if they are none.
+
+    A linear step with a weight for every pair of entries, batch norm, reshaping; no other step reads what passes them.
+    """
+    steps, inputs = program.steps[first:stop], math.prod(shape)
+    weights = [program.weights.get(step.params["weight"]) for step in steps if step.op == "linear"]
+    if len(weights) != 1 or weights[0] is None or not {step.op for step in steps} <= DENSE or inputs > WIDEST:
+        return None
+    reads = [register for step in program.steps for register in step.inputs] + [program.output]
+    chain = [program.steps[first - 1].output, *(step.output for step in steps)]
+    if [step.inputs[0] for step in steps] != chain[:-1] or any(reads.count(register) != 1 for register in chain):
+        return None
+    one = torch.eye(inputs, dtype=program.dtype).reshape(inputs, *shape)
+    images = program.run({chain[0]: one}, first, stop, homogeneous=True)[chain[-1]].reshape(inputs, -1)
+    return images.mT.contiguous() if images.numel() == weights[0].numel() else None
+
+
+def _rows(t: Tensor) -> npt.NDArray[Any]:
+    """A batch as contiguous rows (n, units)."""
+    return t.reshape(len(t), math.prod(t.shape[1:])).contiguous().numpy()
+
+
+def _spread(t: Tensor, rows: npt.NDArray[np.int64], count: int) -> Tensor:
+    """The rows of t at `rows` of a batch of `count`, zero elsewhere."""
+    out = t.new_zeros(count, *t.shape[1:])
+    out[torch.from_numpy(rows)] = t
+    return out

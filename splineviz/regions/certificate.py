@@ -1,0 +1,301 @@
+r"""The certificate: a partition proved against the model, independently of the enumerator's code path.
+
+Topology    V - E + F = 1; every side of a face is one edge that names the face on that side, and no edge names more.
+Geometry    the areas sum to the window's; faces are convex and counter-clockwise; border edges lie on the border.
+The model   re-evaluated at every corner and at one point inside every face:
+
+            +-----------+        no unit has both signs at the corners      -> no region was lost inside a face
+           /     * p     \       the pattern at p is the face's, no other's -> no region was invented or doubled
+          +----- e -------+      e's unit is 0 at its ends, differs across  -> every edge is the knot that it names
+           \     * q     /       outputs at corners and at p are the model's -> the face's affine map is the model's
+            +-----------+
+
+What the model says, and when rounding leaves it undecided, is read by `witness.py`. Degenerate cases: a unit within its
+tolerance all over a face that is not thin counts as 0, so not positive. Where a unit at the point inside is within its
+tolerance and may be of either sign (a face too thin for double precision), the face is counted as `undecided`, and any
+reading of those units is accepted.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from splineviz.errors import CertificateError, FloatArray
+from splineviz.geometry.partition import Partition
+from splineviz.regions.witness import Corners, Testimony, Witness
+from splineviz.tracing.trace import trace
+
+SLACK = 64.0
+"""Tolerances by which a stored number or sign may miss the model's: it was rounded more often than once, and values this
+close to a knot may have been read as on it (the enumerator's own tolerance, with every unit's scale bounded from above).
+On networks in general position the worst is below 1."""
+GEOMETRY = 1e-9
+"""Largest error of areas (of the window's) and of convexity and border (of the window's diameter)."""
+LISTED = 20
+"""Failures that a report lists of each check; the rest is counted."""
+
+
+@dataclass(frozen=True)
+class CertificateReport:
+    """What was proved, with the worst errors as numbers.
+
+    undecided: faces too thin to decide in double precision. euler: V - E + F. area_error: relative to the window's
+    area. convexity_error, border_error: relative to the window's diameter. knot_error, sign_error: the value of an
+    edge's unit at the edge's ends, and the smaller of two contradicting values at a face's corners, in tolerances of
+    the unit (1 is the last that rounding explains at once; failed above SLACK). output_error, interior_error: of the
+    stored outputs at vertices and of the face's affine map at its inside point, relative to the largest output.
+    failures: one line each, naming face and check; empty when the partition is proved. seconds: wall time.
+    """
+
+    regions: int
+    vertices: int
+    edges: int
+    units: int
+    undecided: int
+    euler: int
+    area_error: float
+    convexity_error: float
+    border_error: float
+    knot_error: float
+    sign_error: float
+    output_error: float
+    interior_error: float
+    failures: tuple[str, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check passed."""
+        return not self.failures
+
+    def __str__(self) -> str:
+        verdict = "proved" if self.ok else f"FAILED ({len(self.failures)} findings)"
+        lines = [
+            f"partition {verdict}: {self.regions} regions, {self.vertices} vertices, {self.edges} edges, {self.units} units",
+            f"  V - E + F = {self.euler}; undecided in double precision: {self.undecided} regions; {self.seconds:.2f} s",
+            f"  worst errors: areas {self.area_error:.2g} of the window, convexity {self.convexity_error:.2g} and border"
+            f" {self.border_error:.2g} of its diameter,",
+            f"    knots {self.knot_error:.2g} and signs {self.sign_error:.2g} tolerances, outputs {self.output_error:.2g}"
+            f" at vertices and {self.interior_error:.2g} inside, relative",
+        ]
+        return "\n".join([*lines, *(f"  {failure}" for failure in self.failures)])
+
+
+def verify(
+    partition: Partition, model: Any, *, chunk: int | None = None, raise_on_failure: bool = True
+) -> CertificateReport:
+    """Prove a partition against the model (a torch module or a Program), re-reading everything from it in float64.
+
+    What the partition was drawn with in the place of smooth functions stands in their place here, too.
+    chunk: faces evaluated at a time; None chooses about 32 MB of values. The model is not changed.
+    Raises CertificateError naming face and check when something fails (unless raise_on_failure=False), and when the
+    partition does not belong to a network of this shape; TraceError for a network that cannot be traced.
+    """
+    began = time.perf_counter()
+    findings = Findings()
+    program = trace(model, partition.plane.input_shape, swap=partition.swaps)
+    witness = Witness(partition, program, model)
+    corners = _topology(partition, findings)
+    area = convexity = border = float("nan")
+    said = None
+    if corners is not None:
+        area, convexity, border, width = _geometry(partition, corners, findings)
+        said = witness.testify(corners, width, chunk, SLACK)
+        _conclude(partition, said, findings)
+    report = CertificateReport(
+        regions=partition.num_regions,
+        vertices=len(partition.vertices),
+        edges=len(partition.edges),
+        units=int(partition.unit_offsets[-1]),
+        undecided=0 if said is None else int(said.undecided.sum()),
+        euler=len(partition.vertices) - len(partition.edges) + partition.num_regions,
+        area_error=area,
+        convexity_error=convexity,
+        border_error=border,
+        knot_error=float("nan") if said is None else float(said.knot.max(initial=0.0)),
+        sign_error=float("nan") if said is None else float(said.sign.max(initial=0.0)),
+        output_error=float("nan") if said is None else float(said.relative[:, 0].max()),
+        interior_error=float("nan") if said is None else float(said.relative[:, 1].max()),
+        failures=findings.lines(),
+        seconds=time.perf_counter() - began,
+    )
+    if report.failures and raise_on_failure:
+        raise CertificateError(f"certificate: expected a partition that the model proves, got\n{report}")
+    return report
+
+
+@dataclass
+class Findings:
+    """Failures by check, in the order they were met."""
+
+    by_check: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, check: str, line: str) -> None:
+        """Note one failure."""
+        self.by_check.setdefault(check, []).append(line)
+
+    def each(self, check: str, faces: Any, text: str) -> None:
+        """Note the same failure of several faces."""
+        for face in np.asarray(faces).tolist():
+            self.add(check, f"face {face}: {text}")
+
+    def lines(self) -> tuple[str, ...]:
+        """One line a failure, at most LISTED a check and a count of the rest."""
+        out = []
+        for check, lines in self.by_check.items():
+            out += [f"[{check}] {line}" for line in lines[:LISTED]]
+            if len(lines) > LISTED:
+                out.append(f"[{check}] and {len(lines) - LISTED} more")
+        return tuple(out)
+
+
+# ---- topology and geometry -------------------------------------------------------------------------------------
+
+
+def _topology(partition: Partition, findings: Findings) -> Corners | None:
+    """Ids in range (else None: nothing more can be read), V - E + F = 1, and faces and edges that name each other."""
+    offsets, here = partition.face_offsets.astype(np.int64), partition.face_vertices.astype(np.int64)
+    edges, vertices, faces = partition.edges.astype(np.int64), len(partition.vertices), partition.num_regions
+    ranges = (
+        (
+            len(offsets) >= 2 and offsets[0] == 0 and offsets[-1] == len(here) and (np.diff(offsets) >= 3).all(),
+            "face_offsets",
+        ),
+        (len(here) and here.min() >= 0 and here.max() < vertices, "face_vertices"),
+        (len(edges) and edges.min() >= 0 and edges.max() < vertices, "edges"),
+        (partition.edge_faces.min(initial=-1) >= -1 and partition.edge_faces.max(initial=-1) < faces, "edge_faces"),
+        (partition.edge_tag.max(initial=-1) < partition.unit_offsets[-1], "edge_tag"),
+        (
+            len(partition.outputs) == len(partition.local_vertices) == vertices and len(partition.pattern_hash) == faces,
+            "lengths",
+        ),
+    )
+    for holds, name in ranges:
+        if not holds:
+            findings.add("ids", f"{name}: out of range or of the wrong length")
+    if findings.by_check:
+        return None
+    if vertices - len(edges) + faces != 1:
+        findings.add(
+            "euler", f"expected V - E + F = 1, got {vertices} - {len(edges)} + {faces} = {vertices - len(edges) + faces}"
+        )
+    face = np.repeat(np.arange(faces), np.diff(offsets))
+    following, previous = np.arange(1, len(here) + 1), np.arange(-1, len(here) - 1)
+    following[offsets[1:] - 1] = offsets[:-1]
+    previous[offsets[:-1]] = offsets[1:] - 1
+    there = here[following]
+    keys = edges.min(axis=1) * vertices + edges.max(axis=1)
+    order = np.argsort(keys, kind="stable")
+    wanted = np.minimum(here, there) * vertices + np.maximum(here, there)
+    position = np.minimum(np.searchsorted(keys[order], wanted), len(order) - 1)
+    edge = order[position]
+    known = keys[edge] == wanted
+    side = np.where(edges[edge, 0] == here, 0, 1)
+    for c in np.flatnonzero(~known):
+        findings.add("sides", f"face {face[c]}: its side {here[c]} -> {there[c]} is no edge")
+    for c in np.flatnonzero(known & (partition.edge_faces[edge, side] != face)):
+        other = partition.edge_faces[edge[c], side[c]]
+        findings.add(
+            "sides", f"face {face[c]}: edge {edge[c]} along its side {here[c]} -> {there[c]} names face {other} there"
+        )
+    hits = np.bincount(2 * edge[known] + side[known], minlength=2 * len(edges)).reshape(-1, 2)
+    for e, s in np.argwhere((partition.edge_faces >= 0) & (hits != 1)):
+        findings.add(
+            "sides", f"face {partition.edge_faces[e, s]}: edge {e} names it, and {hits[e, s]} of its sides are that edge"
+        )
+    twice = order[1:][np.diff(keys[order]) == 0]
+    findings.each("sides", partition.edge_faces[twice].max(axis=1), "one of its edges stands twice")
+    outside = partition.edge_faces < 0
+    odd = np.flatnonzero((outside.any(axis=1) != (partition.edge_tag < 0)) | outside.all(axis=1))
+    for e in odd:
+        left, right = partition.edge_faces[e]
+        findings.add(
+            "sides", f"face {max(left, right)}: edge {e} with tag {partition.edge_tag[e]} has faces {left} and {right}"
+        )
+    used = np.zeros(vertices, bool)
+    used[here] = True
+    for v in np.flatnonzero(~used):
+        findings.add("sides", f"vertex {v} belongs to no face")
+    return Corners(face, here, there, here[previous], np.where(known, edge, -1), side)
+
+
+def _geometry(partition: Partition, corners: Corners, findings: Findings) -> tuple[float, float, float, FloatArray]:
+    """Worst errors of areas, convexity and border, and each face's width (area over diameter, of the window's diameter)."""
+    points, window = partition.local_vertices, partition.window - partition.centre
+    diameter = float(np.linalg.norm(window.max(axis=0) - window.min(axis=0)))
+    starts = partition.face_offsets[:-1].astype(np.int64)
+    origin = points[corners.here[starts]][corners.face]
+    p, q = points[corners.here] - origin, points[corners.there] - origin
+    areas = 0.5 * np.add.reduceat(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0], starts)
+    span = 2.0 * np.sqrt(np.maximum.reduceat((p**2).sum(axis=1), starts))
+    d = window - window[0]
+    whole = 0.5 * float((d[1:-1, 0] * d[2:, 1] - d[1:-1, 1] * d[2:, 0]).sum())
+    gap = abs(float(areas.sum()) - whole) / whole
+    if not gap <= GEOMETRY:
+        findings.add("areas", f"expected areas that sum to the window's {whole:.17g}, got {areas.sum():.17g}")
+    findings.each(
+        "orientation",
+        np.flatnonzero(areas < -GEOMETRY * span * diameter),
+        "expected counter-clockwise corners, got clockwise",
+    )
+
+    # The depth of a corner behind the chord of its neighbours: rounding moves a vertex, however short the sides are.
+    ahead, behind = points[corners.there] - points[corners.here], points[corners.before] - points[corners.here]
+    chord = np.hypot(*(ahead - behind).T)
+    turn = ahead[:, 0] * behind[:, 1] - ahead[:, 1] * behind[:, 0]
+    depth = -turn / np.where(chord > 0, chord, 1.0) / diameter
+    findings.each(
+        "convexity", np.unique(corners.face[depth > GEOMETRY]), "expected a convex face, got a corner that turns right"
+    )
+
+    rim = np.flatnonzero(partition.edge_tag < 0)
+    sides = np.roll(window, -1, axis=0) - window
+    normals = np.stack([sides[:, 1], -sides[:, 0]], axis=1) / np.linalg.norm(sides, axis=1)[:, None]
+    ends = points[partition.edges[rim]]
+    distance = np.abs(np.einsum("sk,erk->ers", normals, ends) - np.einsum("sk,sk->s", normals, window)).max(axis=1)
+    off = distance.min(axis=1) / diameter
+    findings.each(
+        "border", partition.edge_faces[rim[off > GEOMETRY]].max(axis=1), "its border edge lies off the window's border"
+    )
+    return gap, float(max(depth.max(), 0.0)), float(off.max(initial=0.0)), areas / np.maximum(span, 1e-300) / diameter
+
+
+def _conclude(partition: Partition, said: Testimony, findings: Findings) -> None:
+    """Turn what the model said into findings."""
+    claimed, paths, units = partition.pattern_hash, partition.layer_paths, partition.unit_offsets
+
+    def name(unit: int) -> str:
+        layer = int(np.searchsorted(units, unit, side="right")) - 1
+        path = paths[layer] if layer < len(paths) else layer
+        return f"unit {unit - int(units[layer])} of layer {path!r}"
+
+    for face in np.flatnonzero(said.wrong_pattern(claimed)):
+        single = np.flatnonzero(said.unit_hash == (said.pattern[face] ^ claimed[face]))
+        differs = f", which differs in {name(int(said.unit[single[0]]))}" if len(single) else ""
+        findings.add(
+            "pattern",
+            f"face {face}: its pattern is {claimed[face]:#018x}, the model's inside is {said.pattern[face]:#018x}{differs}",
+        )
+    order = np.argsort(claimed, kind="stable")
+    for i in np.flatnonzero(claimed[order[1:]] == claimed[order[:-1]]):
+        one, other = sorted(order[i : i + 2].tolist())
+        findings.add("unique", f"face {one}: has the same pattern as face {other}")
+    for face in np.flatnonzero(~(said.sign <= SLACK)):
+        unit = name(int(said.sign_unit[face]))
+        findings.add("signs", f"face {face}: {unit} has both signs at its corners, so its knot crosses the face")
+    for face in np.flatnonzero(~(said.knot <= SLACK)):
+        findings.add("knots", f"face {face}: an edge's unit is {said.knot[face]:.3g} tolerances off 0 at an end of the edge")
+    for edge in np.flatnonzero(said.same_side(partition.edge_faces)):
+        left, right = partition.edge_faces[edge]
+        unit = name(int(partition.edge_tag[edge]))
+        findings.add("tags", f"face {left}: {unit} does not change across edge {edge} to face {right}")
+    for face in np.flatnonzero(~(said.output <= SLACK)):
+        findings.add(
+            "outputs", f"face {face}: outputs at its vertices are {said.output[face]:.3g} tolerances off the model's"
+        )
+    for face in np.flatnonzero(~(said.interior <= SLACK)):
+        findings.add("map", f"face {face}: its affine map is {said.interior[face]:.3g} tolerances off the model inside")

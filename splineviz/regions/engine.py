@@ -1,0 +1,382 @@
+"""Engine: one kink layer at a time, a block's complex is cut and its values are brought to the next layer.
+
+    z at the block's vertices --signs--> cut edges --> cut faces --> z' at old vertices by the network's own calls,
+                                                                     at new ones from the ends of their line
+
+A new vertex lies on a line, an old edge or a chord of an old face, along which the next layer's values follow from
+its ends by rank-1 updates (`_kernels.lines`). Where a skip connection is alive beside the kink, or the stage is too
+large for a matrix, every live tensor is interpolated at the new vertices and the stage runs on all of them.
+Knows blocks and stages, not the window, the threads or the result.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from splineviz._kernels import bits, cutting, dissolving, lines
+from splineviz._kernels import edges as edge_kernels
+from splineviz._kernels import winners as winner_kernels
+from splineviz.errors import FloatArray, IntArray
+from splineviz.regions.blocks import Block, dissolve
+from splineviz.regions.stages import Stage, on_slice, stages
+from splineviz.tracing.lowering import Round, lower
+from splineviz.tracing.program import Program
+
+TOLERANCE = 2.0**-46
+"""Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
+
+
+ENTRIES = 1 << 21
+"""About how many values are looked at at a time where a knot's unit is asked for."""
+FIRST_TURN = 48
+"""Units that cut the window before it is shared out, where more than twice as many cross it."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs."""
+
+    old: int
+    norm: FloatArray
+    uv: FloatArray
+    parents: tuple[IntArray, IntArray, FloatArray, IntArray]
+    edges: IntArray
+    tag: IntArray
+    key: npt.NDArray[np.uint64]
+    faces: tuple[IntArray, IntArray, npt.NDArray[np.uint64]]
+    edge_lines: tuple[Any, ...]
+    chord_lines: tuple[Any, ...]
+    lost: IntArray
+
+
+class Engine:
+    """One network on one slice: its stages and scales, and what is counted on the way. Safe to use from several threads."""
+
+    def __init__(self, program: Program, samples: FloatArray, tolerance: float):
+        self.source, self.lowered = program, lower(program)
+        self.program = self.lowered.program
+        self.tolerance = tolerance
+        self.stages = stages(self.program, samples)
+        sizes = [layer.units for layer in self.program.layers]
+        self.unit_offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        # A comparison takes no part in a pattern; who wins in the end does.
+        self.unit_hashes = [
+            bits.unit_hashes(self.lowered.layers[own].first_piece, n) if round_ is None else np.zeros(n, np.uint64)
+            for n, round_, own in zip(sizes, self.lowered.rounds, self.lowered.kink_layers, strict=True)
+        ]
+        self.near_zero = 0
+        self.irregular = 0
+        self._turns: list[npt.NDArray[np.uint64]] = []
+        self._scales: list[tuple[FloatArray, FloatArray]] = [(s.unit_scale, s.unit_offset) for s in self.stages]
+        self._lock = threading.Lock()
+
+    def restart(self) -> None:
+        """Forget the counts of a first try."""
+        self.near_zero = self.irregular = 0
+
+    @property
+    def layers(self) -> int:
+        """Number of kink layers."""
+        return len(self.program.layers)
+
+    def place(self, block: Block, origin: FloatArray, directions: FloatArray, centre: FloatArray) -> None:
+        """Give a block the values of stage 0 at its vertices, whose uv (V, 2) are relative to `centre` (d,) on the slice.
+
+        origin and directions: see `stages.on_slice`; on a line (d = 1) only u counts.
+        """
+        self._slice = origin, directions, centre
+        stage = self.stages[0]
+        maps, error = on_slice(stage, origin, directions, centre)
+        uv = block.uv[:, : len(directions)]
+        values = {r: np.ascontiguousarray(value + uv @ slope) for r, (value, slope) in maps.items()}
+        block.values = values.pop(stage.result)
+        shapes = self.stages[1].shapes if self.layers else {}
+        block.live = {r: value.reshape(len(value), *shapes[r]) for r, value in values.items() if r in shapes}
+        block.row_scale = np.linalg.norm(uv, axis=1)
+        # On the slice the scale of a unit is that of its slope there, not of its weights in input space.
+        self._scales[0] = (np.linalg.norm(maps[stage.result][1], axis=0), error)
+
+    def reading(self, step: int, uv: FloatArray) -> FloatArray:
+        """What a step of the network that was traced reads at points uv (n, 2) of the slice, (n, entries)."""
+        origin, directions, centre = self._slice
+        x = origin + np.tensordot(uv[:, : len(directions)] + centre, directions, axes=1)
+        with torch.no_grad():
+            live = self.source.run({0: torch.from_numpy(x).to(self.source.device)}, 0, step)
+        return live[self.source.steps[step].inputs[0]].reshape(len(uv), -1).cpu().numpy()
+
+    def changing(self, one: FloatArray, other: FloatArray, unit: IntArray) -> IntArray:
+        """A unit (n,) whose piece at uv `one` (n, 2) is another than at `other`: the one given, else of the first layer that
+        has one, the one farthest from its knot; the one given if there is none.
+        """
+        found, open_ = unit.copy(), np.ones(len(unit), bool)
+        for layer, first in zip(self.lowered.layers, self.lowered.unit_offsets, strict=False):
+            rows = np.flatnonzero(open_)
+            if not len(rows):
+                break
+            for some in np.array_split(rows, len(rows) * max(layer.units, ENTRIES // 64) // ENTRIES + 1):
+                z = np.stack([self.reading(layer.step, uv[some]) for uv in (one, other)])
+                far = layer.changes(z)
+                units = far.argmax(axis=1)
+                own = unit[some] - first
+                inside = np.flatnonzero((own >= 0) & (own < layer.units))
+                kept = inside[far[inside, own[inside]] > 0.0]
+                units[kept] = own[kept]
+                changed = far[np.arange(len(some)), units] > 0.0
+                found[some[changed]] = (first + units)[changed]
+                open_[some[changed]] = False
+        return found
+
+    def take_turns(self, block: Block) -> None:
+        """Let the first layer be cut in several turns if many of its units cross the window, a single face.
+
+        A first few cut it into pieces that blocks can share out, before the many make it too large for one block.
+        Decided once, at the window, so that all blocks take the same turns.
+        """
+        if not self.layers:
+            return
+        plus, minus, _ = self._signs(block)
+        crossing = np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0)
+        units = np.flatnonzero(np.unpackbits(crossing.view(np.uint8), bitorder="little"))
+        count, rest = FIRST_TURN, units
+        self._turns = []
+        while len(rest) > 2 * count:
+            chosen = rest[:: -(-len(rest) // count)]
+            self._turns.append(_mask(chosen, len(crossing)))
+            rest = np.setdiff1d(rest, chosen)
+            count *= 4
+        self.near_zero = 0  # the window's corners are read once more when they are cut
+        if self._turns:
+            self._turns.append(~np.bitwise_or.reduce(self._turns, axis=0))
+
+    @property
+    def rank(self) -> npt.NDArray[np.int64]:
+        """(units,) the order in which the units of `lowered.layers` cut: by layer, in the first by turn, then by number."""
+        rank = np.arange(self.unit_offsets[-1])
+        for turn, mask in enumerate(self._turns):
+            units = np.flatnonzero(np.unpackbits(mask.view(np.uint8), bitorder="little"))
+            rank[units[units < self.unit_offsets[1]]] += (turn - len(self._turns)) * self.unit_offsets[1]
+        own = np.full(self.lowered.unit_offsets[-1], np.iinfo(np.int64).max)
+        np.minimum.at(own, self.lowered.own_units, rank)
+        return own
+
+    # ---- one layer ---------------------------------------------------------------------------------
+
+    def advance(self, block: Block, cut: Cut | None = None) -> Block:
+        """Cut a block by the kink layer it stands at (or take the cut given), and bring its values to the next."""
+        cut = self.cut(block) if cut is None else cut
+        last_turn = block.layer > 0 or block.turn + 1 >= len(self._turns)
+        round_, winners, keep = self.lowered.rounds[block.layer], None, None
+        after = cut
+        if round_ is not None:
+            face_hash, winners = self._played(block, cut, round_) if last_turn else self._unplayed(block, cut)
+            after = replace(cut, faces=(*cut.faces[:2], face_hash))
+            if last_turn and round_.is_last and block.faces:
+                after, keep = self._dissolved(after)
+        if last_turn:
+            values, row_scale, live = self._next_values(block, cut, self.stages[block.layer + 1], keep)
+        else:
+            values, row_scale, live = self._same_values(block, cut)
+        offsets, halves, face_hash = after.faces
+        return Block(
+            place=block.place,
+            layer=block.layer + last_turn,
+            uv=after.uv,
+            edges=after.edges,
+            tag=after.tag,
+            key=after.key,
+            face_offsets=offsets,
+            face_halves=halves,
+            face_hash=face_hash,
+            values=values,
+            row_scale=row_scale,
+            live=live,
+            share=block.share,
+            turn=0 if last_turn else block.turn + 1,
+            winners=winners,
+        )
+
+    def cut(self, block: Block) -> Cut:
+        """The block's complex after the cuts of its kink layer."""
+        z, layer = block.values, block.layer
+        scales = self._scales_at(block)
+        plus, minus, norm = self._signs(block)
+        is_round = self.lowered.rounds[layer] is not None
+        if is_round:
+            winner_kernels.clear_zeros(z, plus, minus)
+        if layer == 0 and self._turns:
+            plus &= self._turns[block.turn]
+            minus &= self._turns[block.turn]
+        cut_offsets = edge_kernels.count_cuts(block.edges, plus, minus)
+        cut_unit, cut_t, cut_size, cut_order, vertex_offsets = edge_kernels.cut_edges(
+            block.edges, plus, minus, z, *scales, cut_offsets
+        )
+        spare = len(block.edges) // 2
+        uv, *parents, edges, tag, key = edge_kernels.split_edges(
+            block.uv, block.edges, block.tag, block.key, layer,
+            cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spare, spare,
+        )  # fmt: skip
+        # With hashes of units that are all 0, a face of a round hands on whose part it is.
+        face_hash = np.arange(block.faces, dtype=np.uint64) if is_round else block.face_hash
+        uv, a, b, t, maker, edges, tag, offsets, halves, hashes, chords, lost, irregular = cutting.cut_faces(
+            block.face_offsets, block.face_halves, face_hash, block.edges, plus, minus, z, *scales,
+            self.unit_hashes[layer], int(self.unit_offsets[layer]), cut_offsets, cut_unit, cut_order, vertex_offsets,
+            uv, *parents, edges, tag,
+        )  # fmt: skip
+        with self._lock:
+            self.irregular += irregular
+        whole_key = np.zeros(len(edges), np.uint64)
+        known = min(len(key), len(edges))
+        whole_key[:known] = key[:known]
+        fresh = int(vertex_offsets[-1])
+        targets = np.arange(len(z), len(z) + fresh, dtype=np.int32)
+        starts, ends = np.ascontiguousarray(block.edges[:, 0]), np.ascontiguousarray(block.edges[:, 1])
+        edge_lines = (starts, ends, cut_offsets, cut_t, cut_unit, cut_size, vertex_offsets, t[:fresh], targets)
+        parents, faces = (a, b, t, maker), (offsets, halves, hashes)
+        return Cut(len(z), norm, uv, parents, edges, tag, whole_key, faces, edge_lines, chords, lost)
+
+    def _scales_at(self, block: Block) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+        return (block.row_scale, *self._scales[block.layer], self.tolerance)
+
+    def _signs(self, block: Block) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], FloatArray]:
+        """Packed signs of the block's values, and the norm of each row in units of the typical sizes."""
+        z, layer = block.values, block.layer
+        words = (z.shape[1] + 63) // 64
+        plus, minus = np.empty((len(z), words), np.uint64), np.empty((len(z), words), np.uint64)
+        norm = np.empty(len(z))
+        following = self.stages[layer + 1]
+        off = self.program.layers[layer].kinks.slopes[0] == 0.0
+        inverse_size = following.inverse_size[following.source]
+        near_zero = bits.sign_bits(z, *self._scales_at(block), inverse_size, off, plus, minus, norm)
+        if layer > 0 or not self._turns or block.turn == 0:
+            with self._lock:
+                self.near_zero += near_zero
+        return plus, minus, norm
+
+    # ---- rounds of a tournament ----------------------------------------------------------------------
+
+    def _played(self, block: Block, cut: Cut, round_: Round) -> tuple[npt.NDArray[np.uint64], IntArray | None]:
+        """Hashes of the faces after a round, and who is left in each group on each face (None after the last round)."""
+        offsets, halves, parents = cut.faces
+        layer = self.lowered.layers[round_.layer]
+        assert layer.groups is not None
+        before = block.winners
+        if before is None:
+            places = np.arange(round_.entrants, dtype=np.int32)[None, :, None]
+            before = np.broadcast_to(places, (block.faces, round_.entrants, layer.units))
+        after = np.empty((len(parents), round_.entrants - round_.pairs, layer.units), np.int32)
+        z = _widened(block.values, cut)
+        z[np.arange(cut.old, len(z)), cut.parents[3]] = 0.0
+        winner_kernels.play(offsets, halves, cut.edges, z, parents, before, round_.pairs, after)
+        face_hash = block.face_hash[parents]
+        if not round_.is_last:
+            return face_hash, after
+        winner_kernels.add_pieces(after[:, 0], layer.first_piece, layer.groups.shape[1], face_hash)
+        return face_hash, None
+
+    def _dissolved(self, cut: Cut) -> tuple[Cut, IntArray]:
+        """The cut complex without edges that no knot is on, and the vertices that are left; what lies on seams is left."""
+        offsets, halves, face_hash = cut.faces
+        edge_faces = dissolving.faces_of_edges(offsets, halves, len(cut.edges))
+        rim = np.zeros(len(cut.uv), bool)
+        rim[cut.edges[(edge_faces < 0).any(axis=1)]] = True
+        loops = cut.edges[halves >> 1, halves & 1]
+        one = dissolve(cut.uv, cut.edges, cut.tag, edge_faces, offsets, loops, face_hash, self.lowered.round_tags, rim)
+        with self._lock:
+            self.irregular += one.stray
+        left = replace(
+            cut,
+            uv=cut.uv[one.old_vertex],
+            edges=one.edges,
+            tag=cut.tag[one.old_edge],
+            key=cut.key[one.old_edge],
+            faces=(one.face_offsets, one.face_halves, face_hash[one.old_face]),
+        )
+        return left, one.old_vertex
+
+    def _unplayed(self, block: Block, cut: Cut) -> tuple[npt.NDArray[np.uint64], IntArray | None]:
+        """The same before a round's last turn: nobody has won yet."""
+        parents = cut.faces[2]
+        return block.face_hash[parents], None if block.winners is None else block.winners[parents]
+
+    # ---- values at the next layer ------------------------------------------------------------------
+
+    def _next_values(
+        self, block: Block, cut: Cut, stage: Stage, keep: IntArray | None = None
+    ) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
+        """Inputs of the next kink layer (or the outputs) at all vertices, their row scale, and the other live tensors.
+
+        keep: vertices to evaluate alone, after the last round of a tournament.
+        """
+        a, b, t, maker = cut.parents
+        values = np.empty((len(cut.uv), stage.width))
+        scale = np.empty(len(cut.uv))
+        scale[: cut.old] = 1.0 + cut.norm
+        lines.larger_scale(scale, cut.old, a, b)
+        if stage.columns is not None:
+            stage.run(self._live(block, stage), values[: cut.old])
+            assert stage.before is not None
+            low, high = stage.before.kinks.slopes
+            for line in (cut.edge_lines, cut.chord_lines):
+                lines.propagate(*line, high - low, stage.columns, values)
+            if len(cut.lost):
+                values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
+            return values, scale, {}
+        live = {register: _widened(tensor, cut) for register, tensor in self._live(block, stage).items()}
+        kink_input = self._kink_input(stage)
+        live[kink_input].reshape(len(values), -1)[np.arange(cut.old, len(values)), maker] = 0.0
+        for register, size in stage.inverse_size.items():
+            if register != stage.source:
+                scale += np.linalg.norm(live[register].reshape(len(values), -1) * size, axis=1)
+        if keep is not None:
+            live, scale, values = {r: tensor[keep] for r, tensor in live.items()}, scale[keep], values[: len(keep)]
+        return values, scale, stage.run(live, values)
+
+    def _same_values(self, block: Block, cut: Cut) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
+        """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""
+        scale = np.empty(len(cut.uv))
+        scale[: cut.old] = block.row_scale
+        lines.larger_scale(scale, cut.old, *cut.parents[:2])
+        return _widened(block.values, cut), scale, {r: _widened(tensor, cut) for r, tensor in block.live.items()}
+
+    def _kink_input(self, stage: Stage) -> int:
+        assert stage.before is not None
+        return self.program.steps[stage.before.step].inputs[0]
+
+    def _live(self, block: Block, stage: Stage) -> dict[int, FloatArray]:
+        """The registers alive at the kink before a stage, in their own shapes."""
+        assert stage.before is not None
+        return {**block.live, self._kink_input(stage): block.values.reshape(-1, *stage.before.shape)}
+
+    def _interpolated(self, block: Block, cut: Cut, stage: Stage, values: FloatArray, rows: IntArray) -> FloatArray:
+        """Next values at vertices that lie on no single chord: z between the parents, then kink and stage in full."""
+        a, b, t, maker = cut.parents
+        z = np.empty((len(cut.uv), block.values.shape[1]))
+        z[: cut.old] = block.values
+        lines.interpolate(z, cut.old, a, b, t)
+        z[np.arange(cut.old, len(z)), maker] = 0.0
+        assert stage.before is not None
+        out = np.empty((len(rows), values.shape[1]))
+        stage.run({self._kink_input(stage): z[rows].reshape(-1, *stage.before.shape)}, out)
+        return out
+
+
+def _widened(tensor: FloatArray, cut: Cut) -> FloatArray:
+    """A tensor of the old vertices (old, ...), affine on their faces, at all vertices."""
+    flat = np.empty((len(cut.uv), tensor[0].size))
+    flat[: cut.old] = tensor.reshape(cut.old, -1)
+    lines.interpolate(flat, cut.old, *cut.parents[:3])
+    return flat.reshape(len(flat), *tensor.shape[1:])
+
+
+def _mask(units: npt.NDArray[np.integer[Any]], words: int) -> npt.NDArray[np.uint64]:
+    """Packed bits (words,) of some unit numbers."""
+    flags = np.zeros(64 * words, np.uint8)
+    flags[units] = 1
+    return np.packbits(flags, bitorder="little").view(np.uint64)

@@ -1,0 +1,269 @@
+"""Program + Plane -> Partition: the driver of the enumeration.
+
+    window --stage 0--> [ signs -> cut edges -> cut faces -> next values ] per kink layer --> outputs --> sew
+
+Values live at vertices: between two kinks every live tensor is affine on each face, so it is known from its values
+at the face's vertices (`engine`).
+
+The complex is worked depth-first in blocks of faces whose values fit a budget; several threads take blocks from one
+stack. Neither the block size nor the number of threads changes a number of the result.
+This room draws nothing and touches no file.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from splineviz._kernels import faces as _faces
+from splineviz._kernels.bits import unit_hashes
+from splineviz.errors import BudgetError, FloatArray, SeamError
+from splineviz.geometry.invariants import polygon_area
+from splineviz.geometry.partition import Partition, Report
+from splineviz.geometry.plane import Plane
+from splineviz.regions.blocks import Block, Complex, sew
+from splineviz.regions.engine import TOLERANCE, Engine
+from splineviz.regions.estimates import shrink_to_fit
+from splineviz.threads import Stack, available
+from splineviz.tracing.program import Program
+from splineviz.tracing.swaps import Swap
+from splineviz.tracing.trace import trace
+
+BLOCK_BYTES = 8 << 20
+"""Default size of a block's values; such a block stays in the cache."""
+
+
+SMALLEST_SHARE = 64
+"""A block of fewer faces is not split to feed an idle thread."""
+Progress = Callable[[float, int], None]
+"""Called with the share of the window that is done, in [0, 1], and the number of regions found so far."""
+
+
+def partition(
+    model: Any,
+    plane: Plane,
+    *,
+    window: Any = None,
+    tolerance: float = TOLERANCE,
+    threads: int | None = None,
+    block_bytes: int = BLOCK_BYTES,
+    max_regions: int | None = None,
+    progress: Progress | None = None,
+    device: torch.device | str | None = None,
+    swap: Swap | None = None,
+    tiles: tuple[int, int] | None = None,
+    executor: Executor | None = None,
+) -> Partition:
+    """All activation regions of a network on a window of a plane, exactly.
+
+    model: a torch module (its evaluation mode is traced, in float64) or a Program.
+    window: a convex counter-clockwise polygon (m, 2) in plane coordinates, a half-width, or None (see Plane.window).
+    tolerance: a unit's value at a vertex counts as 0 below this, relative to the unit's scale there.
+    threads: number of worker threads (None: the processors at hand); block_bytes: size of a block's values.
+    Neither changes the result.
+    max_regions: give up with BudgetError as soon as there are more. progress: see `Progress`; called by any thread.
+    device: where the network's own calls run (the geometry stays on the CPU); equal results up to rounding.
+    swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}: the partition is then that of another
+    network, and says so in all pictures.
+    tiles: (rows, columns) of tiles that are enumerated apart, on `executor` (any concurrent.futures.Executor; None: one
+    after the other, here), and sewn together (`seams`): the same regions, in another order, positions equal to rounding.
+
+    Returns a Partition whose V - E + F = 1 and area sum were checked; `Partition.verify` proves the rest.
+    Raises TraceError for a network that is not piecewise affine, PlaneError for a bad window, BudgetError,
+    SeamError when tiles do not fit together.
+    """
+    if tiles is not None:
+        from splineviz.regions import sewing  # a door upward: tiles are cut by this room and sewn by that one
+
+        return sewing.tiled(
+            model, plane, tiles, window=window, tolerance=tolerance, threads=threads, block_bytes=block_bytes,
+            max_regions=max_regions, progress=progress, device=device, swap=swap, executor=executor,
+        )  # fmt: skip
+    job = Slice(trace(model, plane.input_shape, swap=swap).to(device=device), plane, plane.window(window), tolerance)
+    return job.partition(job.enumerate(job.whole, threads, block_bytes, max_regions, progress))
+
+
+class Slice:
+    """One network on one window, ready to be enumerated: the engine, and the window as a block with values.
+
+    corners: (m, 2) the window; centre: (2,) what the blocks' coordinates are relative to.
+    """
+
+    def __init__(self, program: Program, plane: Plane, corners: FloatArray, tolerance: float = TOLERANCE):
+        self._began = time.perf_counter()
+        self.program, self.plane, self.corners = program, plane, corners
+        self.centre = corners.mean(axis=0)
+        local = corners - self.centre
+        self.engine = Engine(program, plane.embed(_samples(local) + self.centre), tolerance)
+        self.whole = self.place(Block.of_window(local))
+        self.engine.take_turns(self.whole)
+
+    def place(self, block: Block) -> Block:
+        """The block, with values at its vertices."""
+        self.engine.place(block, self.plane.origin, self.plane.basis, self.centre)
+        return block
+
+    def enumerate(
+        self,
+        first: Block,
+        threads: int | None,
+        block_bytes: int,
+        max_regions: int | None,
+        progress: Progress | None,
+        *,
+        open_seams: bool = False,
+    ) -> Complex:
+        """All that a block becomes, sewn together; open_seams: see `blocks.sew`. Raises BudgetError."""
+        try:
+            run = _Enumeration(self.engine, block_bytes, max_regions, progress)
+            joined = sew(run.run(first, threads or available()), open_seams=open_seams)
+        except _TooMany as excess:
+            factor = shrink_to_fit(self.program, self.plane, self.corners, max_regions or 1)
+            half = 0.5 * factor * np.sqrt(polygon_area(self.corners - self.centre))
+            raise BudgetError(
+                f"window: expected at most {max_regions} regions (max_regions), found {excess.known} when "
+                f"{excess.done:.0%} of the window was done; choose a larger max_regions, or shrink the window about its "
+                f"centre to {factor:.3g} of its size (a square of the half-width {half:.4g})."
+            ) from None
+        except SeamError:
+            # Some linear algebra library rounds a row differently in another batch. One block has no seams.
+            self.engine.restart()
+            run = _Enumeration(self.engine, 1 << 62, max_regions, progress)
+            joined = sew(run.run(first, 1), open_seams=open_seams)
+        return self._with_own_units(joined)
+
+    def _with_own_units(self, joined: Complex) -> Complex:
+        """The complex in terms of the network's own units: without knots of comparisons that no maximum has."""
+        lowered = self.engine.lowered
+        if not any(lowered.rounds):
+            return joined
+        stays = (joined.uv[:, None] == (self.corners - self.centre)[None]).all(axis=2).any(axis=1)
+        stays[joined.edges[joined.open_edges]] = True
+        joined, thin = joined.dissolved(lowered.round_tags, stays)
+        self.engine.irregular += thin
+        inner = np.flatnonzero(joined.tag >= 0)
+        left, right = joined.edge_faces[inner].T
+        tag = joined.tag.copy()
+        tag[inner] = lowered.own_units[tag[inner]]
+        # Where knots lie on one line it was cut once, and perhaps for a comparison that has no knot on this stretch of it.
+        named = lowered.are_named(tag[inner], joined.face_hash[left] ^ joined.face_hash[right])
+        doubt = np.flatnonzero(~named)
+        if len(doubt):
+            mean = _faces.face_means(joined.uv, joined.face_offsets, joined.face_vertices)
+            tag[inner[doubt]] = self.engine.changing(mean[left[doubt]], mean[right[doubt]], tag[inner[doubt]])
+        return replace(joined, tag=tag)
+
+    def partition(self, joined: Complex, window: FloatArray | None = None) -> Partition:
+        """The Partition of what was enumerated, checked; window: the part of the slice that it covers, None: all."""
+        lowered = self.engine.lowered
+        result = Partition(
+            plane=self.plane,
+            window=self.corners if window is None else window,
+            vertices=joined.uv + self.centre if self.centre.any() else joined.uv,
+            edges=joined.edges,
+            edge_tag=joined.tag,
+            edge_faces=joined.edge_faces,
+            face_offsets=joined.face_offsets,
+            face_vertices=joined.face_vertices,
+            outputs=joined.outputs,
+            pattern_hash=joined.face_hash,
+            unit_offsets=lowered.unit_offsets,
+            layer_paths=tuple(layer.path for layer in lowered.layers),
+            max_layers=tuple(i for i, layer in enumerate(lowered.layers) if layer.is_max),
+            report=Report(
+                self.engine.near_zero, self.engine.irregular, self.engine.tolerance, time.perf_counter() - self._began
+            ),
+            centre=self.centre,
+            local_vertices=joined.uv,
+            swaps=self.program.swaps,
+        )
+        result.check()
+        return _with_seed(self.engine, result)
+
+
+def _with_seed(engine: Engine, result: Partition) -> Partition:
+    """The partition with the pattern of one of its largest regions, read by the network's own calls; see `active_units`.
+
+    Not in networks with maxima. What is read must have the region's hash.
+    """
+    program, units = engine.source, int(engine.lowered.unit_offsets[-1])
+    if not units or any(engine.lowered.rounds):
+        return result
+    word, areas = unit_hashes(0, units), result.areas.copy()
+    for _ in range(8):
+        face = int(areas.argmax())
+        areas[face] = -1.0
+        x = torch.from_numpy(result.plane.embed(result.centroids[[face]])).to(program.dtype).to(program.device)
+        with torch.no_grad():
+            values, _ = program.preactivations(x)
+        parts = [(z[0] > layer.kinks.breakpoints[0]).cpu().numpy() for z, layer in zip(values, program.layers, strict=True)]
+        on = np.concatenate(parts)
+        if np.bitwise_xor.reduce(word[on], initial=np.uint64(0)) == result.pattern_hash[face]:
+            return replace(result, seed_face=face, seed_pattern=np.packbits(on))
+    return result
+
+
+class _TooMany(Exception):
+    """More regions than the budget allows: how many are known, and the share of the window that is done."""
+
+    def __init__(self, known: int, done: float):
+        super().__init__(known, done)
+        self.known, self.done = known, done
+
+
+class _Enumeration:
+    """One run over a stack of blocks: when to split them, when to give up, how far it is."""
+
+    def __init__(self, engine: Engine, block_bytes: int, max_regions: int | None, progress: Progress | None):
+        self.engine = engine
+        self.block_bytes = block_bytes
+        self.max_regions = max_regions
+        self.progress = progress
+        self.finished: list[Block] = []
+        self._known = 1  # faces found so far: the finished ones and those of the blocks on their way
+        self._done = 0.0
+        self._splits = 0
+        self._lock = threading.Lock()
+
+    def run(self, first: Block, threads: int) -> list[Block]:
+        """All finished blocks, in no particular order."""
+        self._stack = Stack(self._work, threads)
+        self._stack.run([first])
+        return self.finished
+
+    def _work(self, block: Block) -> list[Block]:
+        """One block through one layer; a block that is too large, or wanted by an idle thread, comes back in parts."""
+        if block.layer == self.engine.layers:
+            block.compact()
+            with self._lock:
+                self.finished.append(block)
+                self._done += block.share
+                if self.progress is not None:
+                    self.progress(min(self._done, 1.0), self._known)
+            return []
+        after = self.engine.advance(block)
+        with self._lock:
+            self._known += after.faces - block.faces
+            self._splits += 1
+            serial = self._splits
+            if self.max_regions is not None and self._known > self.max_regions:
+                raise _TooMany(self._known, self._done)
+        last = after.layer == self.engine.layers
+        parts = 1 if last else -(-after.nbytes // self.block_bytes)
+        if self._stack.idle and not last:
+            parts = max(parts, 4)
+        parts = min(parts, after.faces // SMALLEST_SHARE)
+        return after.split(parts, serial)[::-1] if parts > 1 else [after]
+
+
+def _samples(corners: FloatArray) -> FloatArray:
+    """Points spread over a window: its corners, and 64 random mixtures of them."""
+    weights = np.random.default_rng(0).dirichlet(np.full(len(corners), 0.7), size=64)
+    return np.concatenate([corners, weights @ corners])

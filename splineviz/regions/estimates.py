@@ -1,0 +1,260 @@
+r"""Estimates: how many regions a window holds, and what they cost, before they are enumerated.
+
+       \  |   /            Random chords of the window are cut exactly (`crossings`). By Crofton's formula a chord of
+    ----x-x--x------- A    direction phi meets knots of direction theta |sin(theta - phi)| times their length a unit
+    ----x-x-x-------- B    area, so a crossing stands for the length 1 / |sin|. Each chord A has a twin B beside it:
+         \| /             the shift of a unit's crossing tells its knot's direction.
+
+Two knots near each other on a chord cross with a density half the product of their lengths and |sin| of their angle,
+as if they lay independently nearby. With V crossings in the window and B on its border, the number of regions is
+1 + V + B / 2 (Euler). Parallel bundles, as trained networks have, are counted right; correlations at a finer scale
+than NEAR are not seen, so the number is an estimate, with the spread over the chords as its error.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from splineviz.errors import FloatArray, IntArray, PlaneError
+from splineviz.geometry.plane import Plane
+from splineviz.regions.blocks import Block
+from splineviz.regions.crossings import through
+from splineviz.regions.engine import TOLERANCE, Engine
+from splineviz.tracing.lowering import lower
+from splineviz.tracing.program import Program
+from splineviz.tracing.trace import trace
+
+NEAR = 0.05
+"""Crossings of one chord this near, as a share of the window's diameter, are taken for neighbours."""
+TWIN = 1e-7
+"""Distance of a chord's twin, as a share of the window's diameter."""
+IN_FLIGHT_BYTES = 3e8
+"""Memory of the blocks on their way and of the compiled kernels; the rest is about 250 bytes a region (see benchmarks)."""
+CLOSE = 0.2
+"""Logarithm of the ratio of expected and wanted regions at which a window is good enough."""
+MANY_UNITS = 16_384
+"""A network of more units than this is cut along fewer lines, a few at a time."""
+STEEPEST = 20.0
+"""Largest 1 / |sin| that a crossing may stand for: a chord along a knot would count without bound."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """regions: expected number; error: its standard error over the chords; seconds: for the enumeration on this machine;
+
+    bytes: peak memory of the enumeration, its result included.
+    """
+
+    regions: float
+    error: float
+    seconds: float
+    bytes: float
+
+
+def shrink_to_fit(model: Any, plane: Plane, window: Any, max_regions: int) -> float:
+    """The factor by which to shrink a window about its centre so that it should hold at most max_regions."""
+    program = trace(model, plane.input_shape)
+    corners = plane.window(window)
+    centre, factor = corners.mean(axis=0), 1.0
+    for _ in range(12):
+        expected = estimate(program, plane, centre + factor * (corners - centre)).regions
+        if expected <= 0.8 * max_regions:
+            break
+        # Regions are not spread evenly, so the area alone does not tell: look again at the smaller window.
+        factor *= min(0.9, float(np.sqrt(0.7 * max_regions / expected)))
+    return factor
+
+
+def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tuple[FloatArray, Estimate]:
+    """The window (m, 2), scaled about its centre, that should hold about so many regions, and what it is expected to hold.
+
+    window: where to begin, as for `partition`. Raises PlaneError when no scale does: a network may have fewer regions on
+    the whole plane, or all of its knots through one point.
+    """
+    if regions < 2:
+        raise PlaneError(f"regions: expected a number of at least 2, got {regions}.")
+    program = trace(model, plane.input_shape)
+    corners = plane.window(window)
+    centre, offsets = corners.mean(axis=0), corners - corners.mean(axis=0)
+    low, high, expected = 0.0, np.inf, None
+    # An estimate of a window with far too many regions would cost more than the enumeration of the one looked for.
+    factor = 1.0
+    while (seen := _seen_crossings(program, plane, centre, factor * offsets)) > 2.0 * np.sqrt(regions) and factor > 1e-9:
+        factor *= max(0.02, float(np.sqrt(regions)) / seen)
+    for _ in range(40):
+        expected = estimate(program, plane, centre + factor * offsets)
+        share = expected.regions / regions
+        if abs(np.log(share)) <= CLOSE:
+            return centre + factor * offsets, expected
+        low, high = (factor, high) if share < 1 else (low, factor)
+        if not 1e-9 < factor < 1e9 or low > 0.999 * high:
+            break
+        # In proportion to the area, as long as that stays between what is known to be too small and too large.
+        guess = factor * float(np.clip(1.0 / np.sqrt(share), 0.02, 50.0))
+        factor = guess if low < guess < high else float(np.sqrt(low * high)) if low > 0 else 0.5 * high
+    assert expected is not None
+    raise PlaneError(
+        f"regions: expected a window of about {regions:,} regions, found none: about {expected.regions:,.0f} at "
+        f"{factor:.3g} times the window given; ask for another number."
+    )
+
+
+def _seen_crossings(program: Program, plane: Plane, centre: FloatArray, offsets: FloatArray) -> float:
+    """Mean number of knots that random chords cross, as far as 16 steps along each show them: too few, but cheap."""
+    lines = _random_chords(offsets, 8, np.random.default_rng(0))
+    points = lines[:, :1] + np.linspace(0.0, 1.0, 17)[None, :, None] * (lines[:, 1:] - lines[:, :1])
+    x = torch.from_numpy(plane.embed(points.reshape(-1, 2) + centre))
+    with torch.no_grad():
+        layers, _ = lower(program).program.preactivations(x.to(program.device))
+    signs = (np.sign(z.cpu().numpy()).reshape(8, 17, -1) for z in layers)
+    return float(sum((s[:, 1:] * s[:, :-1] < 0).sum() for s in signs)) / 8
+
+
+def estimate(model: Any, plane: Plane, window: Any = None, *, chords: int | None = None, seed: int = 0) -> Estimate:
+    """Predict regions, seconds and memory of `partition(model, plane, window=window)` without enumerating.
+
+    window: as for `partition`; chords: random lines that are cut (None: 64; 8 for a network of many units).
+    Raises TraceError and PlaneError as `partition` does.
+    """
+    program = trace(model, plane.input_shape)
+    corners = plane.window(window)
+    centre = corners.mean(axis=0)
+    local = corners - centre
+    rng = np.random.default_rng(seed)
+    units = sum(layer.units for layer in program.layers)
+    if chords is None:
+        chords = 64 if units < MANY_UNITS else 8
+    lines = _random_chords(local, chords, rng)
+    diameter = float(np.linalg.norm(local[:, None] - local[None], axis=2).max())
+    ends = np.concatenate([lines, _twins(lines, TWIN * diameter), np.stack([local, np.roll(local, -1, axis=0)], axis=1)])
+    engine = Engine(program, plane.embed(local + centre), TOLERANCE)
+    chain, position, unit = _cut(engine, plane, centre, ends, max(1, len(ends) * MANY_UNITS // (4 * max(units, 1))))
+    area = 0.5 * float(np.sum(local[:, 0] * np.roll(local[:, 1], -1) - np.roll(local[:, 0], -1) * local[:, 1]))
+    made = unit[:, 0] >= 0
+    border = int((made & (chain >= 2 * chords)).sum())
+    key = unit[:, 0].astype(np.int64) * (1 << 32) + unit[:, 1]
+    pairs, lengths = np.zeros(chords), np.linalg.norm(lines[:, 1] - lines[:, 0], axis=1)
+    for i in range(chords):
+        mine, twin = made & (chain == i), made & (chain == chords + i)
+        angle, where = _angles(key[mine], position[mine], key[twin], position[twin], TWIN * diameter)
+        pairs[i] = _crossing_pairs(angle, where, NEAR * diameter) / (2 * NEAR * diameter)
+    crossings = area * float(pairs.sum() / lengths.sum())
+    spread = area * float(np.std(pairs - lengths * pairs.sum() / lengths.sum()) * np.sqrt(chords) / lengths.sum())
+    regions = 1.0 + crossings + border / 2
+    return Estimate(
+        regions=regions,
+        error=spread,
+        seconds=regions * _seconds_a_vertex(program, plane),
+        bytes=IN_FLIGHT_BYTES + regions * (250.0 + 16.0 * engine.stages[-1].width),
+    )
+
+
+def _cut(
+    engine: Engine, plane: Plane, centre: FloatArray, ends: FloatArray, together: int
+) -> tuple[IntArray, FloatArray, IntArray]:
+    """Knots on lines (n, 2, 2): the line (K,), the place on it as a length (K,), layer and unit (K, 2; -1 at the ends).
+
+    together: lines that are cut at a time; their vertices' values are in memory.
+    """
+    parts = []
+    for start in range(0, len(ends), together):
+        some = ends[start : start + together]
+        block = Block.of_segments(some)
+        engine.place(block, plane.origin, plane.basis, centre)
+        block, unit = through(engine, block)
+        chain, position = _positions(block, some)
+        parts.append((chain + start, position, unit))
+    chains, positions, units = zip(*parts, strict=True)
+    return np.concatenate(chains), np.concatenate(positions), np.concatenate(units)
+
+
+def _random_chords(corners: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
+    """(count, 2, 2) chords of a convex polygon, uniform among the lines that meet it."""
+    radius = float(np.linalg.norm(corners, axis=1).max())
+    sides = np.roll(corners, -1, axis=0) - corners
+    found: list[FloatArray] = []
+    while len(found) < count:
+        angle, offset = rng.uniform(0, np.pi), rng.uniform(-radius, radius)
+        direction, point = np.array([np.cos(angle), np.sin(angle)]), offset * np.array([-np.sin(angle), np.cos(angle)])
+        # Liang-Barsky: the line is inside where it is left of every side.
+        slope = sides[:, 0] * direction[1] - sides[:, 1] * direction[0]
+        height = sides[:, 0] * (point - corners)[:, 1] - sides[:, 1] * (point - corners)[:, 0]
+        with np.errstate(divide="ignore"):
+            t = -height / slope
+        low = t[slope > 0].max(initial=-np.inf)
+        high = t[slope < 0].min(initial=np.inf)
+        if high - low > 1e-3 * radius:
+            found.append(point + np.array([[low], [high]]) * direction)
+    return np.stack(found)
+
+
+def _twins(lines: FloatArray, distance: float) -> FloatArray:
+    along = lines[:, 1] - lines[:, 0]
+    normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1)[:, None]
+    return lines + distance * normal[:, None]
+
+
+def _positions(block: Block, ends: FloatArray) -> tuple[IntArray, FloatArray]:
+    """For every vertex of a block of cut lines: which line it lies on, and where, as a length from the line's start."""
+    chain = np.full(len(block.uv), -1, np.int32)
+    chain[: 2 * len(ends)] = np.repeat(np.arange(len(ends)), 2)
+    # Vertices of a line hang together by its edges, whose first piece keeps the number of the line.
+    order = np.argsort(block.edges[:, 0], kind="stable")
+    following = dict(zip(block.edges[order, 0].tolist(), block.edges[order, 1].tolist(), strict=True))
+    for i in range(len(ends)):
+        v = 2 * i
+        while v in following:
+            v = following[v]
+            chain[v] = i
+    start, along = ends[chain, 0], ends[chain, 1] - ends[chain, 0]
+    along /= np.linalg.norm(along, axis=1)[:, None]
+    return chain, np.einsum("ij,ij->i", block.uv - start, along)
+
+
+def _angles(
+    key: IntArray, position: FloatArray, twin_key: IntArray, twin_position: FloatArray, distance: float
+) -> tuple[FloatArray, FloatArray]:
+    """Angle to the chord, in (0, pi), and position of the crossings whose unit crosses chord and twin equally often."""
+    mine, twin = np.lexsort((position, key)), np.lexsort((twin_position, twin_key))
+    units, first, count = np.unique(key[mine], return_index=True, return_counts=True)
+    others, other_first, other_count = np.unique(twin_key[twin], return_index=True, return_counts=True)
+    both, a, b = np.intersect1d(units, others, return_indices=True)
+    same = count[a] == other_count[b]
+    angle, where = [], []
+    for i, j in zip(a[same], b[same], strict=True):
+        here = position[mine[first[i] : first[i] + count[i]]]
+        there = twin_position[twin[other_first[j] : other_first[j] + count[i]]]
+        angle.append(np.arctan2(distance, there - here))
+        where.append(here)
+    return np.concatenate([*angle, np.zeros(0)]), np.concatenate([*where, np.zeros(0)])
+
+
+def _crossing_pairs(angle: FloatArray, where: FloatArray, near: float) -> float:
+    """Sum over ordered pairs of near crossings of half the product of their lengths and |sin| of their angle."""
+    order = np.argsort(where)
+    angle, where = angle[order], where[order]
+    weight = np.minimum(1.0 / np.sin(angle), STEEPEST)
+    total = 0.0
+    stop = np.searchsorted(where, where + near, side="right")
+    for i in range(len(where)):
+        j = slice(i + 1, stop[i])
+        total += float((weight[i] * weight[j] * np.abs(np.sin(angle[i] - angle[j]))).sum())
+    return total
+
+
+def _seconds_a_vertex(program: Program, plane: Plane) -> float:
+    """Seconds of the network's own pass over one vertex, which is about what a region costs (see benchmarks)."""
+    rows = 4096 if sum(layer.units for layer in program.layers) < MANY_UNITS else 16
+    x = torch.from_numpy(np.broadcast_to(plane.origin, (rows, *plane.input_shape)).copy()).to(program.device)
+    best = np.inf
+    with torch.no_grad():
+        for _ in range(3):
+            began = time.perf_counter()
+            program(x)
+            best = min(best, time.perf_counter() - began)
+    return max(best / rows, 3e-6)

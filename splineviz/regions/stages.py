@@ -1,0 +1,239 @@
+"""Stages: the affine stretches of a Program between two kink layers, as the enumerator runs them.
+
+    inputs --stage 0--> z_0 --kink--> h_0 --stage 1--> z_1 ... h_last --last stage--> outputs
+
+Stage i ends at the inputs of kink layer i (the last one at the outputs). It runs the network's own torch calls on
+batches of vertices in chunks. Where a stage is a plain map from one tensor to one tensor (no skip connection is
+alive beside it) and not too large, its matrix is at hand as `columns`, for the rank-1 updates of new vertices.
+
+Scales: unit i of a stage's result is computed with rounding errors in proportion to
+row_scale * unit_scale[i] + unit_offset[i]. Every entry of what enters a stage is measured in units of its typical size
+D in the window (`input_scale`, from sample points), so that neurons of scale 1e-8 and 1e8 may stand side by side:
+row_scale is 1 + the norm of the entering vector over D (a kink's output is bounded by its input, so that is taken),
+unit_scale the norm of the unit's weights times D, and unit_offset the size of its constant. The 1 stands for what the
+entering vector inherited: where it cancels to nearly nothing (all rays of a bias-free network meet at 0), its
+rounding does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from splineviz.errors import FloatArray
+from splineviz.tracing.program import KinkLayer, Program
+
+MATRIX_LIMIT = 1 << 25
+"""Largest number of entries of a stage's matrix (256 MB); beyond it new vertices are evaluated in full."""
+FEWEST_ROWS = 16
+"""Smallest batch that is handed to torch."""
+CHUNK_BYTES = 64 << 20
+"""Rows are evaluated in chunks of about this many bytes of the widest tensor that the stage reads or writes."""
+
+
+@dataclass(eq=False)
+class Stage:
+    """The steps from kink layer `before` (None: the input) to kink layer `after` (None: the outputs)."""
+
+    program: Program
+    before: KinkLayer | None
+    after: KinkLayer | None
+    input_scale: dict[int, FloatArray]
+
+    @property
+    def start(self) -> int:
+        """The first affine step; the kink's own step comes before it."""
+        return 0 if self.before is None else self.before.step + 1
+
+    @property
+    def stop(self) -> int:
+        """The step that ends the stage."""
+        return len(self.program.steps) if self.after is None else self.after.step
+
+    @property
+    def result(self) -> int:
+        """The register that holds the stage's result."""
+        return self.program.output if self.after is None else self.program.steps[self.after.step].inputs[0]
+
+    @property
+    def source(self) -> int:
+        """The register that the kink writes (the input for the first stage)."""
+        return 0 if self.before is None else self.program.steps[self.before.step].output
+
+    @cached_property
+    def width(self) -> int:
+        """Number of entries of the result."""
+        live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
+        with torch.no_grad():
+            return self.program.run(self.placed(live), self.start, self.stop)[self.result].numel()
+
+    @cached_property
+    def shapes(self) -> dict[int, tuple[int, ...]]:
+        """Shapes, without the batch, of the registers alive at the start (after the kink)."""
+        live = {0: torch.zeros(1, *self.program.input_shape, dtype=torch.float64)}
+        with torch.no_grad():
+            return {r: tuple(t.shape[1:]) for r, t in self.program.run(self.placed(live), 0, self.start).items()}
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether one tensor alone enters and one alone leaves."""
+        return len(self.shapes) == 1 and len(self._leaving) == 1
+
+    @cached_property
+    def _leaving(self) -> set[int]:
+        live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
+        with torch.no_grad():
+            return set(self.program.run(self.placed(live), self.start, self.stop))
+
+    def placed(self, live: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        """The same registers on the program's device."""
+        return {r: t.to(self.program.device) for r, t in live.items()}
+
+    # ---- the map and its scales --------------------------------------------------------------------
+
+    @cached_property
+    def columns(self) -> FloatArray | None:
+        """(units before, width): row u is d result / d h_u, if the stage is a chain and small enough, else None."""
+        if self.before is None or not self.is_chain or self.before.units * self.width > MATRIX_LIMIT:
+            return None
+        return self._response(torch.eye(self.before.units, dtype=torch.float64).reshape(-1, *self.before.shape))
+
+    def _response(self, x: Tensor) -> FloatArray:
+        """Result (n, width) of the stage's linear part, all registers but the source being zero."""
+        chunks = []
+        with torch.no_grad():
+            for part in x.split(self._rows()):
+                live = {r: torch.zeros(len(part), *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
+                live[self.source] = part
+                out = self.program.run(self.placed(live), self.start, self.stop, homogeneous=True)[self.result]
+                chunks.append(out.reshape(len(part), -1).cpu().numpy())
+        return np.ascontiguousarray(np.concatenate(chunks))
+
+    @cached_property
+    def unit_scale(self) -> FloatArray:
+        """(width,) norm of each unit's weights times input_scale: exact where the matrix is at hand, else from 32 probes."""
+        if self.columns is not None:
+            weighted = self.columns * self.input_scale[self.source][:, None]
+            return np.sqrt(np.einsum("uw,uw->w", weighted, weighted))
+        generator = torch.Generator().manual_seed(0)
+        live = {
+            r: torch.randn(32, *shape, dtype=torch.float64, generator=generator)
+            * torch.from_numpy(self.input_scale[r].reshape(shape))
+            for r, shape in self.shapes.items()
+        }
+        with torch.no_grad():
+            out = self.program.run(self.placed(live), self.start, self.stop, homogeneous=True)[self.result]
+        return np.sqrt((out.reshape(32, -1).cpu().numpy() ** 2).mean(axis=0))
+
+    @cached_property
+    def unit_offset(self) -> FloatArray:
+        """(width,) size of each unit's constant: the result at zero."""
+        live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
+        with torch.no_grad():
+            out = self.program.run(self.placed(live), self.start, self.stop)[self.result]
+        return np.abs(out.reshape(-1).cpu().numpy())
+
+    # ---- running -----------------------------------------------------------------------------------
+
+    def _rows(self) -> int:
+        widest = max([self.width, *(int(np.prod(shape)) for shape in self.shapes.values())])
+        return max(64, CHUNK_BYTES // (8 * widest))
+
+    def run(self, live: Mapping[int, FloatArray], out: FloatArray) -> dict[int, FloatArray]:
+        """Kink and stage on the registers alive at the kink, one row a vertex; the result goes to `out` (n, width).
+
+        Returns the other registers still alive.
+        """
+        others = []
+        first = 0 if self.before is None else self.before.step
+        tensors = {r: torch.from_numpy(t) for r, t in live.items()}
+        with torch.no_grad():
+            for start, stop in _chunks(len(out), self._rows()):
+                # A product of very few rows rounds otherwise than the same rows among many: both sides of a seam
+                # must see the same numbers, so short batches are filled up.
+                idle = max(FEWEST_ROWS - (stop - start), 0)
+                part = {r: _filled(t[start:stop], idle) for r, t in tensors.items()}
+                left = self.program.run(self.placed(part), first, self.stop)
+                result = left.pop(self.result) if self.after is not None else left[self.result]
+                out[start:stop] = result[: stop - start].reshape(stop - start, -1).cpu().numpy()
+                kept = {r: t[: stop - start].cpu().numpy() for r, t in left.items()}
+                others.append(kept if self.after is not None else {})
+        return {r: np.concatenate([o[r] for o in others]) for r in (others[0] if others else {})}
+
+    @cached_property
+    def inverse_size(self) -> dict[int, FloatArray]:
+        """1 / input_scale of each register that enters."""
+        return {register: 1.0 / size for register, size in self.input_scale.items()}
+
+
+def _chunks(rows: int, most: int) -> list[tuple[int, int]]:
+    """Bounds of runs of about equal length, none longer than `most`."""
+    bounds = np.linspace(0, rows, -(-rows // most) + 1).astype(int).tolist()
+    return list(zip(bounds[:-1], bounds[1:], strict=True))
+
+
+def _filled(tensor: Tensor, rows: int) -> Tensor:
+    return tensor if rows == 0 else torch.cat([tensor, tensor.new_zeros(rows, *tensor.shape[1:])])
+
+
+def stages(program: Program, samples: FloatArray) -> list[Stage]:
+    """All stages of a program, from the input to the outputs; samples (n, *input_shape) tell the typical sizes."""
+    ends: list[KinkLayer | None] = [None, *program.layers, None]
+    live = {0: torch.from_numpy(samples).to(program.device)}
+    found: list[Stage] = []
+    at = 0
+    with torch.no_grad():
+        for before, after in zip(ends[:-1], ends[1:], strict=True):
+            start = 0 if before is None else before.step + 1
+            kink_input = 0 if before is None else program.steps[before.step].inputs[0]
+            sizes = {} if before is None else {program.steps[before.step].output: _size(live[kink_input])}
+            live = program.run(live, at, start)
+            # A kink's output is measured by its input: a unit asleep at all samples has a size all the same.
+            sizes = {r: sizes[r] if r in sizes else _size(t) for r, t in live.items()}
+            stage = Stage(program, before, after, sizes)
+            found.append(stage)
+            live = program.run(live, start, stage.stop)
+            at = stage.stop
+    return found
+
+
+def _size(tensor: Tensor) -> FloatArray:
+    """(k,) root mean square of each entry over the samples; an entry that is 0 at all of them has size 1."""
+    size = tensor.reshape(len(tensor), -1).square().mean(dim=0).sqrt().cpu().numpy()
+    return np.where(size > 1e-290, size, 1.0)
+
+
+def on_slice(
+    stage: Stage, origin: FloatArray, directions: FloatArray, centre: FloatArray
+) -> tuple[dict[int, tuple[FloatArray, FloatArray]], FloatArray]:
+    """The first stage on a slice: for each register alive at its end the value (k,) at `centre` (d,) and slopes (d, k).
+
+    origin: (*input_shape); directions: (d, *input_shape), 2 for a plane and 1 for a line. Before the first non-linearity
+    everything is affine there, so d + 1 evaluations tell all. Where the stage is one Linear layer the value at the centre
+    is summed in extended precision, so that a window far from the origin, or a tiny one, is as good as any other.
+    Also the size (k,) of the error of the result at the centre, in units of rounding.
+    """
+    program, d = stage.program, len(directions)
+    wide_point = origin.reshape(-1).astype(np.longdouble) + centre.astype(np.longdouble) @ directions.reshape(d, -1)
+    point = wide_point.astype(np.float64).reshape(1, *origin.shape)
+    with torch.no_grad():
+        value = program.run(stage.placed({0: torch.from_numpy(point)}), 0, stage.stop)
+        slope = program.run(stage.placed({0: torch.from_numpy(directions.copy())}), 0, stage.stop, homogeneous=True)
+    maps = {r: (value[r].reshape(-1).cpu().numpy(), slope[r].reshape(d, -1).cpu().numpy()) for r in value}
+    error = stage.unit_scale * np.sqrt(point.size) + stage.unit_offset
+    affine = [step for step in program.steps[: stage.stop] if step.op != "reshape"]
+    if not (len(affine) == 1 and affine[0].op == "linear" and len(maps) == 1):
+        return maps, error
+    wide = {role: program.weights[key].cpu().numpy().astype(np.longdouble) for role, key in affine[0].params.items()}
+    if wide["weight"].shape[1] != point.size:  # applied along the last of several dimensions
+        return maps, error
+    exact = wide["weight"] @ wide_point + wide.get("bias", np.longdouble(0))
+    slopes = directions.reshape(d, -1).astype(np.longdouble) @ wide["weight"].T
+    maps[stage.result] = (exact.astype(np.float64), slopes.astype(np.float64))
+    extended = float(np.finfo(np.longdouble).eps / np.finfo(np.float64).eps)
+    return maps, np.abs(maps[stage.result][0]) + error * extended

@@ -1,0 +1,138 @@
+"""Files that are whole or absent, and digests of content.
+
+A file is written under a temporary name beside its target and renamed, so a reader, or a run that was
+killed, sees the old content or the new one and never half of it. The temporary file of a process that was killed stays;
+it is told from one that is being written by its lock (`locks`), and `tidy` removes it. A digest says whether two contents
+are equal, whatever their files are called. This room knows nothing of what it writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from splineviz.storage import locks
+
+SEAL = "digest"
+"""Where an object says what the digest of the rest of it is."""
+
+
+def write(path: Path, content: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file through `content(stream)`: whole or not at all. Makes the folder if needed."""
+    with whole(path) as temporary, open(temporary, "wb") as stream:
+        content(stream)
+
+
+@contextmanager
+def whole(path: Path, *, kind: str = "") -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place at the end, or is removed; for writers that want a name.
+
+    kind: the ending that the writer looks for, such as ".mp4". Makes the folder if needed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, descriptor = _begun(path, kind)
+    try:
+        yield temporary
+        os.fsync(descriptor)  # renamed before its bytes are on disk, a file may be empty after a power cut
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def tidy(folder: Path) -> int:
+    """Remove what killed processes left half-written in a folder and its own folders; returns how many files it was."""
+    left = (path for pattern in (".*.tmp*", "*/.*.tmp*") for path in folder.glob(pattern))
+    return sum(locks.remove_abandoned(path) for path in sorted(left))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, whole or not at all."""
+    write(path, lambda stream: stream.write(text.encode()))
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON-ready data, whole or not at all; a number that is not finite is written as null, which JSON knows."""
+    write_text(path, json.dumps(plain(data), indent=1, allow_nan=False) + "\n")
+
+
+def write_sealed(path: Path, data: dict[str, Any]) -> None:
+    """Write a JSON object with a digest of itself in it, whole or not at all; `read_sealed` reads it."""
+    content = plain(data)
+    write_json(path, {**content, SEAL: digest(content)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read what `write_sealed` wrote. Raises OSError when it is not there, ValueError when a byte of it has changed."""
+    try:
+        content = json.loads(path.read_bytes())
+        if content.pop(SEAL) == digest(content):
+            return dict(content)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: expected an object with its digest, got another file.") from error
+    raise ValueError(f"{path}: expected the content that its digest says, got another; delete the file.")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]], *, compressed: bool = True) -> None:
+    """Write named arrays as an .npz, whole or not at all; nothing in it is a pickle.
+
+    Raises OSError when the disk is full, ValueError for an array of objects. Older numpy's savez leaves its archive open
+    when a write fails, and Python then prints a traceback beside our message; this closes it.
+    """
+    compression = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with whole(path) as temporary, zipfile.ZipFile(temporary, "w", compression) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex; the file is not read into memory at once. Raises OSError."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(*parts: Any) -> str:
+    """Hex digest of the content of arrays, bytes and JSON-ready data; equal for equal content, in order.
+
+    Shapes and types count, memory layout does not.
+    """
+    sha = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            sha.update(f"array {part.dtype.str} {part.shape};".encode())
+            sha.update(np.ascontiguousarray(part).view(np.uint8).data if part.size else b"")
+        elif isinstance(part, bytes):
+            sha.update(f"bytes {len(part)};".encode() + part)
+        else:
+            text = json.dumps(part, sort_keys=True)
+            sha.update(f"json {len(text)};{text};".encode())
+    return sha.hexdigest()
+
+
+def _begun(path: Path, kind: str) -> tuple[Path, int]:
+    while True:
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp{kind}")
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if locks.mark(descriptor):
+            return temporary, descriptor
+        os.close(descriptor)  # tidied away before it was marked
+
+
+def plain(data: Any) -> Any:
+    """JSON-ready data as it comes back from a file: lists for tuples, null for numbers that are not finite."""
+    if isinstance(data, dict):
+        return {key: plain(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [plain(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -1,0 +1,137 @@
+"""Bends: calls of kinks and maxima -> steps on a tape, written in the kinks that the enumerator knows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from splineviz.tracing import maxima
+from splineviz.tracing.call import Call, Emitter, Result, alone
+from splineviz.tracing.smooth import SMOOTH
+from splineviz.tracing.tape import Live
+
+
+def kink(op: str, **names: tuple[int, Any]) -> Emitter:
+    """A kink whose attrs are arguments of the call: name=(position, default)."""
+
+    def emit(call: Call) -> Live:
+        return call.tape.kink(op, call.live, **{n: float(call.get(n, at, default)) for n, (at, default) in names.items()})
+
+    return emit
+
+
+def smooth(op: str) -> Emitter:
+    """A function without knots, where the tape takes them."""
+
+    def emit(call: Call) -> Live:
+        if not call.tape.smooth:
+            raise call.refused()
+        given = {name: call.get(name, at, default) for name, (at, default) in SMOOTH[op].arguments.items()}
+        if given.get("dim", 0) is None:
+            raise call.refused("names no dimension; name the one it goes over")
+        return call.tape.emit(op, call.live, **given)
+
+    return emit
+
+
+def clamped(call: Call, low: Any, high: Any) -> Live:
+    """Clamp to numbers, either of which may be None."""
+    if any(isinstance(bound, (Tensor, Live)) for bound in (low, high)):
+        raise call.refused("has bounds that are tensors; use torch.maximum and torch.minimum")
+    if low is None and high == 0.0:  # min(z, 0) = -relu(-z), without a detour
+        return call.tape.scaled(call.tape.emit("relu", call.tape.scaled(call.live, -1.0)), -1.0)
+    if high is None and low == 0.0:
+        return call.tape.emit("relu", call.live)
+    return call.tape.kink(
+        "clamp", call.live, min=None if low is None else float(low), max=None if high is None else float(high)
+    )
+
+
+def prelu(call: Call, weight: Tensor) -> Live:
+    """relu(z) + a (z - relu(z)): its slopes are a weight, so they are no part of the structure."""
+    z = call.live
+    positive = call.tape.emit("relu", z)
+    negative = call.tape.emit("add", z, positive, alpha=-1)
+    shape = [1, -1] + [1] * (z.value.dim() - 2) if weight.numel() > 1 else [1] * z.value.dim()
+    view = weight.reshape(shape) if z.value.dim() > 1 else weight
+    call.tape.computed(view, call.tape.sources.get(id(weight), set()))
+    return call.tape.emit("add", positive, call.tape.emit("scale", negative, params={"factor": view}), alpha=1)
+
+
+def thresholded(call: Call, threshold: float, value: float) -> Live:
+    """The input where it is above the threshold, else the value; continuous only where both are one."""
+    if threshold != value:
+        raise call.refused(
+            f"jumps from {value:g} to {threshold:g}, so the network is not continuous; make threshold and value equal"
+        )
+    return clamped(call, threshold, None)
+
+
+def extreme(sign: int) -> Emitter:
+    """Maximum and minimum of two tensors (x.max(y)), or the largest over a dimension (x.amax(1), x.max(1).values)."""
+
+    def emit(call: Call) -> Result:
+        a, b = call.args[0], call.get("other", 1)
+        if isinstance(a, Live) and isinstance(b, Live):
+            return call.tape.larger(a, b) if sign > 0 else call.tape.smaller(a, b)
+        if isinstance(b, (Live, Tensor)):
+            x: Any
+            x, constant = (a, b) if isinstance(a, Live) else (b, a)
+            constant = alone(call, constant)
+            z = call.tape.emit("shift", x, params={"value": constant}, alpha=-1)
+            z = call.tape.scaled(call.tape.emit("relu", call.tape.scaled(z, float(sign))), float(sign))
+            return call.tape.emit("shift", z, params={"value": constant}, alpha=1)
+        dim = call.get("dim", 1, ())
+        dims = list(dim) if isinstance(dim, (list, tuple)) else [dim]
+        if not dims or any(d % a.value.dim() == 0 for d in dims):
+            raise call.refused("mixes the batch dimension with others; name the dimensions it goes over")
+        keepdim = bool(call.get("keepdim", 2, False))
+        x = call.tape.scaled(call.live, float(sign))
+        found = call.tape.scaled(largest(call, "amax", x, {"dim": dims, "keepdim": keepdim}), float(sign))
+        return found if isinstance(call.value, Tensor) else (found,)  # values; indices jump and are left out
+
+    return emit
+
+
+def max_pool(op: str) -> Emitter:
+    """Max-pooling."""
+
+    def emit(call: Call) -> Live:
+        kernel = call.get("kernel_size", 1)
+        stride = call.get("stride", 2)
+        attrs = {
+            "kernel_size": kernel,
+            "stride": kernel if stride in (None, []) else stride,
+            "padding": call.get("padding", 3, 0),
+            "dilation": call.get("dilation", 4, 1),
+            "ceil_mode": bool(call.get("ceil_mode", 5, False)),
+        }  # fmt: skip
+        if not isinstance(call.value, Tensor):
+            raise call.refused("gives indices, which jump; leave return_indices out")
+        return largest(call, op, call.live, attrs)
+
+    return emit
+
+
+def adaptive_max_pool(op: str) -> Emitter:
+    """Adaptive max-pooling."""
+    return lambda call: largest(call, op, call.live, {"output_size": call.get("output_size", 1)})
+
+
+def largest(call: Call, op: str, x: Live, attrs: Mapping[str, Any]) -> Live:
+    """A max operation of `maxima`: as it is, or as ReLUs where no group has more than two entries."""
+    shape = x.value.shape[1:]
+    table = maxima.groups(op, attrs, shape)
+    if table.shape[1] > 2:
+        return call.tape.emit(op, x, **attrs)
+    result = maxima.MAXES[op](x.value, attrs).shape[1:]
+    flat = call.tape.emit("reshape", x, shape=[math.prod(shape)])
+    first = call.tape.emit("getitem", flat, key=[{"list": table[:, 0].tolist()}])
+    if table.shape[1] == 2:
+        # A group of one entry is compared with itself: a unit that is 0 everywhere has no knot.
+        other = [int(b) if b >= 0 else int(a) for a, b in table]
+        first = call.tape.larger(first, call.tape.emit("getitem", flat, key=[{"list": other}]))
+    return call.tape.emit("reshape", first, shape=list(result))

@@ -1,0 +1,219 @@
+r"""Tournaments: every max operation of a Program written as rounds of ReLUs, max(a, b) = b + relu(a - b).
+
+    x0  x1  x2  x3  x4     entrants of one group: the entries that one output is the largest of
+     \   \  /   /   |      round 1 compares 0 with 2 and 1 with 3; 4 has a bye
+     x0v2  x1v3    x4      round 2 compares (0 or 2) with (1 or 3)
+        \  /      /        round 3 the winner of those with 4
+        ...
+
+The enumerator knows layers of one-breakpoint kinks alone, and this is one. But a comparison that its winner loses later
+on is no knot of the maximum: where x4 is the largest, nothing happens on x0 = x2. So units of rounds take no part
+in a face's pattern; the winner of each group does. Two faces that only such a knot parts have the same pattern, and
+are made one at the end (`_kernels.dissolving`). A tie that holds on a whole face goes to the second of the two.
+
+Pieces. A pattern says for each unit of a kink layer whether it is on, and for each output of a max layer which entrant
+wins. Each of these facts has a number: the units of the kink layers first, in order, then (output, entrant) of the max
+layers; its hash is that of the number (see `bits`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from splineviz._kernels.bits import unit_hashes
+from splineviz.tracing import maxima
+from splineviz.tracing.maxima import MAXES
+from splineviz.tracing.program import Program, Step
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A layer of a network as users count them: a kink layer (groups: None), or the groups (units, K) of a max layer.
+
+    first_piece: number of its first piece. step: index of its step in the Program it stands in.
+    """
+
+    path: str
+    units: int
+    first_piece: int
+    step: int
+    groups: npt.NDArray[np.int64] | None = None
+
+    @property
+    def is_max(self) -> bool:
+        """Whether it is a max layer."""
+        return self.groups is not None
+
+    def changes(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """How clearly each unit is on another piece at one point than at the other (n, units), 0 where it is not.
+
+        z: (2, n, entries) what the layer reads at both; the smaller of the two distances from the knot.
+        """
+        if self.groups is None:
+            opposite = np.sign(z[0]) * np.sign(z[1]) < 0
+            return np.where(opposite, np.abs(z).min(axis=0), 0.0)
+        entries = z[..., np.maximum(self.groups, 0)]
+        entries[..., self.groups < 0] = -np.inf
+        winner = entries.argmax(axis=3)
+        there = np.take_along_axis(entries, winner[::-1, ..., None], axis=3)[..., 0]
+        return np.where(winner[0] != winner[1], (entries.max(axis=3) - there).min(axis=0), 0.0)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round: of `entrants` in each of the max layer's groups the first `pairs` meet the next `pairs`."""
+
+    layer: int
+    entrants: int
+    pairs: int
+
+    @property
+    def is_last(self) -> bool:
+        """Whether its winners are the groups' largest entries."""
+        return self.entrants == 2
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """program: kinks alone; rounds: for each of its kink layers the round it is, or None; layers: as users count them."""
+
+    program: Program
+    rounds: tuple[Round | None, ...]
+    layers: tuple[Layer, ...]
+
+    @cached_property
+    def unit_offsets(self) -> npt.NDArray[np.int64]:
+        """(layers + 1,) first unit of each of `layers`."""
+        return np.cumsum([0, *(layer.units for layer in self.layers)]).astype(np.int64)
+
+    @cached_property
+    def pieces(self) -> int:
+        """Number of pieces."""
+        return sum(layer.units if layer.groups is None else layer.groups.size for layer in self.layers)
+
+    @cached_property
+    def round_tags(self) -> npt.NDArray[np.bool_]:
+        """(units of the program's kink layers,) whether the unit is a comparison of a round."""
+        return np.concatenate(
+            [np.zeros(0, bool)]
+            + [
+                np.full(layer.units, round_ is not None)
+                for layer, round_ in zip(self.program.layers, self.rounds, strict=True)
+            ]
+        )
+
+    @cached_property
+    def own_units(self) -> npt.NDArray[np.int32]:
+        """(units of the program's kink layers,) the unit of `layers` that each of them is, or belongs to."""
+        found, kinks = [np.zeros(0, np.int64)], self.kink_layers
+        for layer, round_, own in zip(self.program.layers, self.rounds, kinks, strict=True):
+            first = self.unit_offsets[own]
+            units = np.arange(layer.units)
+            found.append(first + (units if round_ is None else units % (layer.units // round_.pairs)))
+        return np.concatenate(found).astype(np.int32)
+
+    @cached_property
+    def kink_layers(self) -> tuple[int, ...]:
+        """For each kink layer of the program the layer of `layers` that it is, or is a round of."""
+        counted = (i for i, layer in enumerate(self.layers) if layer.groups is None)
+        return tuple(next(counted) if round_ is None else round_.layer for round_ in self.rounds)
+
+    def are_named(self, unit: npt.NDArray[np.int32], change: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Whether a change (n,) of the pattern's hash is that of one unit (n,) of a max layer; True for kink layers."""
+        named = np.ones(len(unit), bool)
+        for layer, first in zip(self.layers, self.unit_offsets, strict=False):
+            if layer.groups is None:
+                continue
+            mine = np.flatnonzero((unit >= first) & (unit < first + layer.units))
+            words = unit_hashes(layer.first_piece, layer.groups.size).reshape(layer.groups.shape)[unit[mine] - first]
+            named[mine] = False
+            for a, b in itertools.combinations(range(words.shape[1]), 2):
+                named[mine] |= words[:, a] ^ words[:, b] == change[mine]
+        return named
+
+
+def lower(program: Program) -> Lowered:
+    """The program with every max operation as rounds of ReLUs; the program itself where there is none."""
+    layers = _layers(program)
+    if all(layer.groups is None for layer in layers):
+        return Lowered(program, (None,) * len(layers), layers)
+    by_step = {layer.step: i for i, layer in enumerate(layers) if layer.groups is not None}
+    steps: list[Step] = []
+    rounds: list[Round | None] = []
+    constants = dict(program.constants)
+    fresh = 1 + max(step.output for step in program.steps)
+    for at, step in enumerate(program.steps):
+        if at not in by_step:
+            steps.append(step)
+            rounds += [None] if step.is_kink else []
+            continue
+        groups = layers[by_step[at]].groups
+        assert groups is not None
+        shape = tuple(MAXES[step.op](torch.zeros(1, *_shape(program, at)), step.attrs).shape[1:])
+        name = f"entrants.{at}"
+        # Members of a group stand apart, so that two halves of it are two slices; a missing one is the first again.
+        constants[name] = torch.from_numpy(np.where(groups < 0, groups[:, :1], groups).T.reshape(-1).copy())
+        steps.append(Step("take", step.inputs, fresh, {"index": name}, {"shape": list(groups.T.shape)}, step.path))
+        entrants = groups.shape[1]
+        while entrants > 1:
+            pairs = entrants // 2
+            fresh, written = _round(fresh, entrants, pairs, step.path)
+            steps += written
+            rounds.append(Round(by_step[at], entrants, pairs))
+            entrants -= pairs
+        steps.append(Step("reshape", (fresh,), step.output, {}, {"shape": list(shape)}, step.path))
+        fresh += 1
+    lowered = Program(
+        program.input_shape, steps, program.output, program.weights, constants=constants, depends=program.depends
+    )
+    return Lowered(lowered, tuple(rounds), layers)
+
+
+def _round(source: int, entrants: int, pairs: int, path: str) -> tuple[int, list[Step]]:
+    """The steps of one round on the register `source` (n, entrants, units); its result's register."""
+    a, b, d, positive, largest, rest, joined = range(source + 1, source + 8)
+
+    def part(register: int, start: int, length: int) -> Step:
+        return Step("narrow", (source,), register, {}, {"dim": 1, "start": start, "length": length}, path)
+
+    steps = [
+        part(a, 0, pairs),
+        part(b, pairs, pairs),
+        Step("add", (a, b), d, {}, {"alpha": -1}, path),
+        Step("relu", (d,), positive, {}, {}, path),
+        Step("add", (b, positive), largest, {}, {"alpha": 1}, path),
+    ]
+    if entrants == 2 * pairs:
+        return largest, steps
+    # The bye is taken before the kink, so that not all entrants stay alive across it.
+    steps.insert(2, part(rest, 2 * pairs, entrants - 2 * pairs))
+    return joined, [*steps, Step("cat", (largest, rest), joined, {}, {"dim": 1}, path)]
+
+
+def _layers(program: Program) -> tuple[Layer, ...]:
+    """Kink and max layers in the order of their steps."""
+    piece = 0
+    found: list[Layer] = []
+    for kink in program.layers:
+        found.append(Layer(kink.path, kink.units, piece, kink.step))
+        piece += kink.units
+    for at, step in enumerate(program.steps):
+        if step.op in MAXES:
+            groups = maxima.groups(step.op, step.attrs, _shape(program, at))
+            found.append(Layer(step.path or step.op, len(groups), piece, at, groups))
+            piece += groups.size
+    return tuple(sorted(found, key=lambda layer: layer.step))
+
+
+def _shape(program: Program, at: int) -> tuple[int, ...]:
+    """Shape, without the batch, of what a step reads."""
+    live = {0: torch.zeros(1, *program.input_shape, dtype=program.dtype, device=program.device)}
+    with torch.no_grad():
+        live = program.run(live, 0, at)
+    return tuple(live[program.steps[at].inputs[0]].shape[1:])

@@ -1,0 +1,362 @@
+"""The vocabulary of a Program: what a traced network is made of.
+
+A Program is straight-line code over numbered registers. Register 0 is the input; each Step reads
+registers and writes one. A step is either *affine* in its inputs (see `affine`) or a *kink* (see `kinks`): a scalar,
+continuous, piecewise-linear function applied to every entry of a tensor. (Maxima have a room of their own, and so have
+`smooth` functions, with which a Program can be run but has no regions.)
+
+    x --linear--> z --relu--> h --linear--> y          registers 0, 1, 2, 3
+                  ^
+                  its entries are the *units* of this kink layer; their knots are {z = breakpoint}
+
+A Program holds no class and no import path, only operation names, shapes, the names of its weights, and the constants
+that are no weights, so it can be written as JSON and rebuilt where the user's code is missing.
+It knows nothing of planes, faces or files.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from splineviz.errors import TraceError
+from splineviz.storage import files
+from splineviz.tracing.affine import AFFINE, JOINS, Attrs
+from splineviz.tracing.kinks import KINKS, Kinks
+from splineviz.tracing.maxima import MAXES
+from splineviz.tracing.smooth import SMOOTH
+
+__all__ = ["AFFINE", "JOINS", "KINKS", "KinkLayer", "Kinks", "Program", "Step", "fingerprint", "operations"]
+
+
+MOST_ENTRIES = 1 << 28
+"""A network from a file may not have larger tensors, for one input: 2 GB in double precision."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation: reads `inputs`, writes `output`; `params` maps a role to a state-dict key; `path` is for messages."""
+
+    op: str
+    inputs: tuple[int, ...]
+    output: int
+    params: Mapping[str, str] = field(default_factory=dict)
+    attrs: Attrs = field(default_factory=dict)
+    path: str = ""
+
+    @property
+    def is_kink(self) -> bool:
+        """Whether the step is a kink."""
+        return self.op in KINKS
+
+    @property
+    def is_max(self) -> bool:
+        """Whether every entry that the step writes is the largest of a group of entries that it reads."""
+        return self.op in MAXES
+
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether the step is a function without knots, applied to every entry."""
+        return self.op in SMOOTH and SMOOTH[self.op].scalar
+
+
+@dataclass(frozen=True)
+class KinkLayer:
+    """Where a kink stands: index of its step, its path, the units' shape (no batch), and its breakpoints and slopes."""
+
+    step: int
+    path: str
+    shape: tuple[int, ...]
+    kinks: Kinks
+
+    @property
+    def units(self) -> int:
+        """Number of units: entries of the kink's input."""
+        return math.prod(self.shape)
+
+
+class Program:
+    """A traced network: steps over registers, and the weights they name.
+
+    input_shape: without the batch. Weights are kept as given (the enumerator wants float64; see `to`).
+    constants: tensors that steps name and that belong to the network, not to a checkpoint. depends: weights from which
+    constants were computed, each with its `fingerprint`; `bind` refuses others. spare: names of further entries of the
+    network's state dict, on which its output does not depend. swaps: smooth functions of the network that others stand
+    for here (see `swaps`), and trained: the steps and the output of the network as it was trained.
+    Raises TraceError when a step names an unknown operation or a register that was never written.
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        steps: Iterable[Step],
+        output: int,
+        weights: Mapping[str, Tensor],
+        *,
+        constants: Mapping[str, Tensor] | None = None,
+        depends: Mapping[str, str] | None = None,
+        spare: Iterable[str] = (),
+        swaps: Mapping[str, str] | None = None,
+        trained: tuple[Iterable[Step], int] | None = None,
+    ):
+        self.input_shape = tuple(int(n) for n in input_shape)
+        self.steps = tuple(steps)
+        self.output = output
+        self.weights = dict(weights)
+        self.constants = dict(constants or {})
+        self.depends = dict(depends or {})
+        self.spare = frozenset(spare)
+        self.swaps = dict(swaps or {})
+        self._trained = None if trained is None else (tuple(trained[0]), trained[1])
+        written = {0}
+        for step in self.steps:
+            if not any(step.op in known for known in (AFFINE, JOINS, KINKS, MAXES, SMOOTH)):
+                raise TraceError(f"{step.path or step.op}: expected one of the operations {operations()}, got {step.op!r}.")
+            if not written.issuperset(step.inputs):
+                raise TraceError(f"{step.path or step.op}: reads register {step.inputs} before it is written.")
+            written.add(step.output)
+        if output not in written:
+            raise TraceError(f"the output register {output} is never written.")
+        self._last_use = {register: i for i, step in enumerate(self.steps) for register in step.inputs}
+        self._last_use[output] = len(self.steps)
+        self._layers: tuple[KinkLayer, ...] | None = None
+
+    # ---- running -----------------------------------------------------------------------------------
+
+    def run(self, live: Mapping[int, Tensor], start: int, stop: int, *, homogeneous: bool = False) -> dict[int, Tensor]:
+        """Run steps start..stop-1 on batches (leading dimension free); returns the registers still needed at `stop`."""
+        registers = dict(live)
+        for i in range(start, stop):
+            step = self.steps[i]
+            x = registers[step.inputs[0]]
+            if step.is_kink:
+                registers[step.output] = KINKS[step.op][0](x, step.attrs)
+            elif step.op in JOINS:
+                registers[step.output] = JOINS[step.op]([registers[r] for r in step.inputs], step.attrs)
+            elif step.is_max:
+                registers[step.output] = MAXES[step.op](x, step.attrs)
+            elif step.op in SMOOTH:
+                registers[step.output] = SMOOTH[step.op].call(x, step.attrs)
+            else:
+                registers[step.output] = AFFINE[step.op](x, self._params(step), step.attrs, homogeneous)
+            for register in step.inputs:
+                if self._last_use[register] <= i:
+                    registers.pop(register, None)
+        return registers
+
+    def rehearse(self) -> None:
+        """Run the steps on shapes alone, without memory. Raises TraceError naming a step that cannot run or is too large."""
+        live = {0: torch.empty(1, *self.input_shape, dtype=torch.float64, device="meta")}
+        shapes = self.to(torch.float64, "meta")
+        with torch.no_grad():
+            for i, step in enumerate(self.steps):
+                name = f"traced network: step {i} ({step.path or step.op})"
+                try:
+                    live = shapes.run(live, i, i + 1)
+                except MemoryError:
+                    raise  # the machine's fault, not the step's
+                except Exception as error:  # whatever a step with other people's numbers provokes
+                    line = (str(error).strip().splitlines() or [""])[0][:160]
+                    raise TraceError(f"{name}: expected shapes that fit, got {type(error).__name__}: {line}.") from error
+                rows = {tuple(tensor.shape[:1]) for tensor in live.values()} - {(1,)}
+                if rows:  # a bias of several rows, say
+                    raise TraceError(f"{name}: expected one row for one input, got rows of shape {min(rows)}.")
+                largest = max((tensor.numel() for tensor in live.values()), default=0)
+                if largest > MOST_ENTRIES:
+                    raise TraceError(f"{name}: expected at most {MOST_ENTRIES} entries for one input, got {largest}.")
+
+    def _params(self, step: Step) -> dict[str, Tensor]:
+        return {role: self.weights[key] if key in self.weights else self.constants[key] for role, key in step.params.items()}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Outputs (n, C) of inputs (n, *input_shape), in the weights' precision."""
+        return self.run({0: x}, 0, len(self.steps))[self.output].reshape(len(x), -1)
+
+    def preactivations(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The inputs of every kink layer, each (n, units), and the outputs (n, C), at inputs x (n, *input_shape)."""
+        live, at, values = {0: x}, 0, []
+        for layer in self.layers:
+            live = self.run(live, at, layer.step)
+            at = layer.step
+            values.append(live[self.steps[at].inputs[0]].reshape(len(x), -1))
+        return values, self.run(live, at, len(self.steps))[self.output].reshape(len(x), -1)
+
+    # ---- shape -------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> tuple[KinkLayer, ...]:
+        """The kink layers in order."""
+        if self._layers is None:
+            some = next(iter(self.weights.values()), torch.zeros(1))
+            live, at, layers = {0: torch.zeros(1, *self.input_shape, dtype=some.dtype, device=some.device)}, 0, []
+            with torch.no_grad():
+                for i, step in enumerate(self.steps):
+                    if step.is_kink:
+                        live, at = self.run(live, at, i), i
+                        shape = tuple(live[step.inputs[0]].shape[1:])
+                        layers.append(KinkLayer(i, step.path or step.op, shape, KINKS[step.op][1](step.attrs)))
+            self._layers = tuple(layers)
+        return self._layers
+
+    @property
+    def smooth(self) -> dict[str, str]:
+        """Functions without knots that are in it, by the paths of their steps; with any, it has no linear regions."""
+        return {step.path or step.op: step.op for step in self.steps if step.op in SMOOTH}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights; float64 if there are none."""
+        return next((w.dtype for w in self.weights.values() if w.is_floating_point()), torch.float64)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return next((w.device for w in self.weights.values()), torch.device("cpu"))
+
+    def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Program:
+        """The same Program with its floating-point weights in another precision or on another device."""
+
+        def moved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {
+                key: t.detach().to(device=device, dtype=dtype if t.is_floating_point() else None)
+                for key, t in tensors.items()
+            }
+
+        return self._with(moved(self.weights), moved(self.constants))
+
+    def bind(self, weights: Mapping[str, Tensor]) -> Program:
+        """The same Program with other weights of the same names and shapes. Raises TraceError when they do not fit."""
+        problems = []
+        for key, own in self.weights.items():
+            if key not in weights:
+                problems.append(f"{key}: expected shape {tuple(own.shape)}, missing")
+            elif tuple(weights[key].shape) != tuple(own.shape):
+                problems.append(f"{key}: expected shape {tuple(own.shape)}, got {tuple(weights[key].shape)}")
+        if problems:
+            raise TraceError("weights do not fit the network:\n  " + "\n  ".join(problems))
+        stale = [key for key, print_ in self.depends.items() if key in weights and fingerprint(weights[key]) != print_]
+        if stale:
+            raise TraceError(
+                f"{', '.join(stale)}: expected the values that the network was traced with, for its forward computes "
+                "constants from them, got others; trace the network anew with these weights."
+            )
+        return self.with_weights(weights)
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> Program:
+        """The same Program with other weights, which are not looked at."""
+        return self._with({key: weights[key].detach() for key in self.weights}, self.constants)
+
+    def _with(self, weights: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> Program:
+        return Program(
+            self.input_shape, self.steps, self.output, weights, constants=constants, depends=self.depends, spare=self.spare,
+            swaps=self.swaps, trained=self._trained,
+        )  # fmt: skip
+
+    @property
+    def as_trained(self) -> Program:
+        """The network as it was trained, with its smooth functions; the Program itself where nothing was swapped."""
+        if self._trained is None:
+            return self
+        steps, output = self._trained
+        return Program(
+            self.input_shape, steps, output, self.weights, constants=self.constants, depends=self.depends, spare=self.spare
+        )
+
+    # ---- as data -----------------------------------------------------------------------------------
+
+    def to_data(self) -> dict[str, Any]:
+        """The structure as JSON-ready data: operations, registers, weight names and shapes; no weights."""
+        data: dict[str, Any] = {
+            "format": 1,
+            "input_shape": list(self.input_shape),
+            "output": self.output,
+            "steps": [_told(step) for step in self.steps],
+            "weights": {key: list(w.shape) for key, w in self.weights.items()},
+        }
+        if self.constants:
+            data["constants"] = {key: _packed(t) for key, t in self.constants.items()}
+        if self.depends:
+            data["depends"] = dict(self.depends)
+        if self.spare:
+            data["spare"] = sorted(self.spare)
+        if self.swaps:
+            data["swaps"] = dict(self.swaps)
+        if self._trained is not None:
+            steps, output = self._trained
+            data["trained"] = {"steps": [_told(step) for step in steps], "output": output}
+        return data
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any], *, rehearsed: bool = False) -> Program:
+        """The Program that `to_data` wrote, with weights of zero until `bind`. Raises TraceError on malformed data.
+
+        rehearsed: the data were read, and rehearsed, before (the first rehearsal of a process takes torch a second).
+        """
+        try:
+            if data["format"] != 1:
+                raise TraceError(f"traced network: expected format 1, got {data['format']!r}; update splineviz to read it.")
+            steps = [_read(step) for step in data["steps"]]
+            trained = data.get("trained")
+            shapes = {str(key): [int(n) for n in shape] for key, shape in data["weights"].items()}
+            constants = {str(key): _unpacked(stored) for key, stored in data.get("constants", {}).items()}
+            depends = {str(key): str(value) for key, value in data.get("depends", {}).items()}
+            unnamed = {key for s in steps for key in s.params.values()} - shapes.keys() - constants.keys()
+            if unnamed:
+                raise TraceError(f"traced network: weights {sorted(unnamed)} are used but not described.")
+            # expand: a described shape must not allocate before real weights of that shape are at hand.
+            weights = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
+            spare = [str(key) for key in data.get("spare", [])]
+            swaps = {str(name): str(target) for name, target in data.get("swaps", {}).items()}
+            program = cls(
+                data["input_shape"], steps, int(data["output"]), weights, constants=constants, depends=depends, spare=spare,
+                swaps=swaps, trained=trained and ([_read(step) for step in trained["steps"]], int(trained["output"])),
+            )  # fmt: skip
+            if not rehearsed:
+                program.rehearse()
+            return program
+        except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
+            if isinstance(error, TraceError):
+                raise
+            raise TraceError(f"traced network: expected the data that Program.to_data writes, got {error!r}.") from error
+
+
+def operations() -> list[str]:
+    """Names of every operation that a Program may use."""
+    return sorted([*AFFINE, *JOINS, *KINKS, *MAXES])
+
+
+def fingerprint(tensor: Tensor) -> str:
+    """Digest of a tensor's values in double precision."""
+    return files.digest(tensor.detach().cpu().double().contiguous().numpy())
+
+
+def _told(step: Step) -> dict[str, Any]:
+    return {
+        "op": step.op, "inputs": list(step.inputs), "output": step.output, "params": dict(step.params),
+        "attrs": dict(step.attrs), "path": step.path,
+    }  # fmt: skip
+
+
+def _read(told: Mapping[str, Any]) -> Step:
+    return Step(
+        str(told["op"]), tuple(int(r) for r in told["inputs"]), int(told["output"]),
+        {str(role): str(key) for role, key in told["params"].items()}, dict(told["attrs"]), str(told["path"]),
+    )  # fmt: skip
+
+
+def _packed(tensor: Tensor) -> dict[str, Any]:
+    values = np.ascontiguousarray(tensor.detach().cpu().double().numpy(), dtype="<f8")
+    return {"shape": list(values.shape), "float64": base64.b64encode(values.tobytes()).decode()}
+
+
+def _unpacked(stored: Mapping[str, Any]) -> Tensor:
+    values = np.frombuffer(base64.b64decode(stored["float64"], validate=True), dtype="<f8")
+    return torch.from_numpy(values.reshape([int(n) for n in stored["shape"]]).astype(np.float64))

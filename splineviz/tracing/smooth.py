@@ -1,0 +1,53 @@
+"""Smooth functions: activations that a Program can hold and run, but that have no knots, so nothing is cut along them.
+
+A network with such a step is no continuous piecewise-affine one: it is refused where regions are wanted, by the path of
+the step, until it is drawn with a piecewise-linear function in the step's place (see `swaps`). What counts
+pre-activations, and what runs the network as it was trained, takes it as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from splineviz.tracing.affine import Attrs
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """A smooth function: its torch call on a batch, and its arguments after the input (position and default).
+
+    scalar: whether it is applied to every entry by itself, so that its entries are units.
+    """
+
+    call: Callable[[Tensor, Attrs], Tensor]
+    arguments: Mapping[str, tuple[int, Any]] = field(default_factory=dict)
+    scalar: bool = True
+
+
+SMOOTH: dict[str, Smooth] = {
+    "gelu": Smooth(lambda z, a: F.gelu(z, approximate=a["approximate"]), {"approximate": (1, "none")}),
+    "silu": Smooth(lambda z, a: F.silu(z)),
+    "mish": Smooth(lambda z, a: F.mish(z)),
+    "hardswish": Smooth(lambda z, a: F.hardswish(z)),
+    "softplus": Smooth(
+        lambda z, a: F.softplus(z, a["beta"], a["threshold"]), {"beta": (1, 1.0), "threshold": (2, 20.0)}
+    ),
+    "elu": Smooth(lambda z, a: F.elu(z, a["alpha"]), {"alpha": (1, 1.0)}),
+    "celu": Smooth(lambda z, a: F.celu(z, a["alpha"]), {"alpha": (1, 1.0)}),
+    "selu": Smooth(lambda z, a: F.selu(z)),
+    "tanh": Smooth(lambda z, a: torch.tanh(z)),
+    "softsign": Smooth(lambda z, a: F.softsign(z)),
+    "erf": Smooth(lambda z, a: torch.erf(z)),
+    "sigmoid": Smooth(lambda z, a: torch.sigmoid(z)),
+    "logsigmoid": Smooth(lambda z, a: F.logsigmoid(z)),
+    "tanhshrink": Smooth(lambda z, a: F.tanhshrink(z)),
+    "softmax": Smooth(lambda z, a: F.softmax(z, a["dim"]), {"dim": (1, None)}, scalar=False),
+    "log_softmax": Smooth(lambda z, a: F.log_softmax(z, a["dim"]), {"dim": (1, None)}, scalar=False),
+}
+"""Smooth functions by name."""

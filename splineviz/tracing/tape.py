@@ -1,0 +1,175 @@
+"""The tape: steps as tracing writes them, one after the other, and the weights and constants that they name.
+
+A live tensor depends on the network's input; it has a register and, from the sample batch, a value. Every other
+tensor is a weight (it stands in the state dict), a view of one, or a constant. This room knows operations and no graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from splineviz.tracing.affine import AFFINE, JOINS
+from splineviz.tracing.kinks import KINKS, SEVERAL_BREAKPOINTS
+from splineviz.tracing.maxima import MAXES
+from splineviz.tracing.program import Program, Step, fingerprint
+from splineviz.tracing.smooth import SMOOTH
+
+
+@dataclass(frozen=True, eq=False)
+class Live:
+    """A tensor that depends on the input: its register, and its value on the sample batch."""
+
+    register: int
+    value: Tensor
+
+
+class Tape:
+    """Steps so far. tensors: the state dict, under the names that checkpoints have for its tensors.
+
+    smooth: whether functions without knots may be written, too.
+    """
+
+    def __init__(self, input_shape: Sequence[int], tensors: Mapping[str, Tensor], *, smooth: bool = False):
+        self.input_shape = tuple(input_shape)
+        self.smooth = smooth
+        self.tensors = dict(tensors)
+        self.keys = {id(t): key for key, t in self.tensors.items()}
+        self.sources: dict[int, set[str]] = {id(t): {key} for key, t in self.tensors.items()}
+        self.constants: dict[str, Tensor] = {}
+        self.depends: dict[str, str] = {}
+        self.steps: list[Step] = []
+        self.path = ""
+        self._kept: list[Tensor] = []
+
+    def program(self, output: int) -> Program:
+        """The Program of all that was written."""
+        used = {key for step in self.steps for key in step.params.values()}
+        weights = {key: t.detach() for key, t in self.tensors.items() if key in used}
+        return Program(
+            self.input_shape, self.steps, output, weights, constants=self.constants, depends=self.depends,
+            spare=self.tensors.keys() - used - self.depends.keys(),
+        )  # fmt: skip
+
+    # ---- tensors that are not live ---------------------------------------------------------------------
+
+    def computed(self, tensor: Tensor, sources: set[str]) -> None:
+        """Remember that a tensor was computed from weights."""
+        self._kept.append(tensor)  # an identity is a name only as long as its owner lives
+        self.sources[id(tensor)] = self.sources.get(id(tensor), set()) | sources
+
+    def named(self, tensor: Tensor) -> tuple[str, dict[str, Any] | None]:
+        """The name under which a Program finds a tensor, and the view to take of it (see `affine`)."""
+        key = self.keys.get(id(tensor))
+        if key is not None:
+            return key, None
+        sources = self.sources.get(id(tensor), set())
+        if len(sources) == 1:
+            (key,) = sources
+            view = _view(tensor, self.tensors[key])
+            if view is not None:
+                return key, view
+        for name, constant in self.constants.items():
+            if constant.shape == tensor.shape and torch.equal(constant, tensor.to(constant.dtype)):
+                key = name
+                break
+        else:
+            key = f"constant.{len(self.constants)}"
+            self.constants[key] = tensor.detach().clone().contiguous().double()
+        self.depends |= {source: fingerprint(self.tensors[source]) for source in sources}
+        return key, None
+
+    # ---- steps -----------------------------------------------------------------------------------------
+
+    def emit(self, op: str, *inputs: Live, params: Any = None, **attrs: Any) -> Live:
+        """Write one step, and run it on the sample batch; params: tensors by role, or None."""
+        keys: dict[str, str] = {}
+        views = {}
+        for role, tensor in (params or {}).items():
+            if tensor is not None:
+                keys[role], view = self.named(tensor)
+                if view is not None:
+                    views[role] = view
+        if views:
+            attrs["views"] = views
+        step = Step(op, tuple(x.register for x in inputs), len(self.steps) + 1, keys, plain(attrs), self.path)
+        return self._run(step, inputs)
+
+    def again(self, step: Step, inputs: Sequence[Live]) -> Live:
+        """Write a step of another tape, which has the same weights and constants, on other inputs."""
+        return self._run(replace(step, inputs=tuple(x.register for x in inputs), output=len(self.steps) + 1), inputs)
+
+    def _run(self, step: Step, inputs: Sequence[Live]) -> Live:
+        self.steps.append(step)
+        op, xs = step.op, [x.value for x in inputs]
+        if op in KINKS:
+            value = KINKS[op][0](xs[0], step.attrs)
+        elif op in JOINS:
+            value = JOINS[op](xs, step.attrs)
+        elif op in MAXES:
+            value = MAXES[op](xs[0], step.attrs)
+        elif op in SMOOTH:
+            value = SMOOTH[op].call(xs[0], step.attrs)
+        else:
+            named = step.params.items()
+            weights = {role: self.tensors[key] if key in self.tensors else self.constants[key] for role, key in named}
+            value = AFFINE[op](xs[0], weights, step.attrs, False)
+        return Live(step.output, value)
+
+    def kink(self, op: str, z: Live, **attrs: Any) -> Live:
+        """A kink; one that is no layer by itself is written as a sum of ReLUs (see `kinks`)."""
+        call, describe = KINKS[op]
+        kinks = describe(attrs)
+        if kinks.breakpoints == (0.0,) and float(call(torch.zeros(1), attrs)) == 0.0:
+            return self.emit(op, z, **attrs)
+        if SEVERAL_BREAKPOINTS:
+            return self.emit(op, z, **attrs)
+        total = None if kinks.slopes[0] == 0.0 else self.scaled(z, kinks.slopes[0])
+        for breakpoint_, low, high in zip(kinks.breakpoints, kinks.slopes[:-1], kinks.slopes[1:], strict=True):
+            if high == low:
+                continue
+            bent = self.emit("relu", self.shifted(z, -breakpoint_))
+            total = self.scaled(bent, high - low) if total is None else self.emit("add", total, bent, alpha=high - low)
+        total = self.scaled(z, 0.0) if total is None else total
+        first = torch.tensor([kinks.breakpoints[0]], dtype=torch.float64)
+        return self.shifted(total, float(call(first, attrs)) - kinks.slopes[0] * kinks.breakpoints[0])
+
+    def scaled(self, x: Live, factor: float) -> Live:
+        """Scaled by a number."""
+        return x if factor == 1.0 else self.emit("scale", x, factor=float(factor))
+
+    def shifted(self, x: Live, by: float) -> Live:
+        """Shifted by a number."""
+        return x if by == 0.0 else self.emit("shift", x, value=float(by), alpha=1)
+
+    def larger(self, a: Live, b: Live) -> Live:
+        """The larger of two live tensors, entry by entry: b + relu(a - b)."""
+        return self.emit("add", b, self.emit("relu", self.emit("add", a, b, alpha=-1)), alpha=1)
+
+    def smaller(self, a: Live, b: Live) -> Live:
+        """The smaller of two live tensors, entry by entry: b - relu(b - a)."""
+        return self.emit("add", b, self.emit("relu", self.emit("add", b, a, alpha=-1)), alpha=-1)
+
+
+def plain(value: Any) -> Any:
+    """The same arguments as JSON-ready data."""
+    if isinstance(value, Mapping):
+        return {key: plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value
+
+
+def _view(tensor: Tensor, weight: Tensor) -> dict[str, Any] | None:
+    """The view (see `affine.viewed`) that makes a tensor of a weight whose memory it shares, if it is one."""
+    if tensor.numel() != weight.numel() or tensor.data_ptr() != weight.data_ptr() or not weight.is_contiguous():
+        return None
+    if tensor.is_contiguous():
+        return {"shape": list(tensor.shape), "transposed": False}
+    if tensor.dim() >= 2 and tensor.mT.is_contiguous():
+        return {"shape": list(tensor.mT.shape), "transposed": True}
+    return None

@@ -1,0 +1,229 @@
+"""Checkpoints: the files of a run in order of steps, and the network that their weights fit.
+
+A checkpoint is a file of named tensors (see `state_files`); its step stands in it, or in its name (see `listings`). A folder
+that holds the weights of a whole model, as transformers and accelerate write them (checkpoint-N/ with model.safetensors,
+pytorch_model.bin, or an index of several of these), counts as one checkpoint. This room knows no geometry.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from splineviz.errors import CheckpointError, TraceError
+from splineviz.tracing.program import Program, Step
+from splineviz.training import step_names
+from splineviz.training.listings import Checkpoint, Listing, alone, listing
+from splineviz.training.places import bare
+
+__all__ = ["Checkpoint", "Listing", "alone", "fit", "left_out", "list_checkpoints", "listing", "mlp", "retied", "step_of"]
+
+OWNERS = ("model.", "net.", "network.", "backbone.", "module.")
+"""Names under which a training module (Lightning's, say) mostly holds the network; they win over copies of it."""
+COPIES = re.compile(r"(.*[._])?(ema|swa|avg|averaged|teacher|target|momentum|shadow|best|old|polyak)(_\w+)?")
+"""Names of copies of a network beside it; a copy has all the network's weights."""
+BESIDE = re.compile(
+    r"(.*_)?(loss|losses|loss_fn|lossfn|criterion|criteria|metrics?|accuracy|auroc|acc|optimi[sz]er|scheduler)(_\w+)?"
+)
+"""Names of parts of a training module that its network's output cannot come from: losses and metrics."""
+
+
+# ---- the files of a folder -------------------------------------------------------------------------------
+
+
+def list_checkpoints(folder: str | Path, files: str | None = None) -> tuple[list[Checkpoint], dict[str, str]]:
+    """The checkpoints of a folder in order of their steps, and the files that were passed over, each with its reason.
+
+    files: a pattern of names, see `listings`. Raises CheckpointError as `listing` does.
+    """
+    found = listing(folder, files)
+    return list(found.checkpoints), dict(found.skipped)
+
+
+def step_of(name: str) -> int | None:
+    """The step in a file's name, None if there is none. See `step_names`."""
+    return step_names.read(bare(name)).best
+
+
+# ---- weights and networks --------------------------------------------------------------------------------
+
+
+def fit(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Program:
+    """The Program bound to a checkpoint's weights, in float64; `name` is the checkpoint's, for messages.
+
+    Raises CheckpointError with a table of all that is missing, misshapen or unexpected, or when a weight is not finite.
+    """
+    state = _owned(program, state, name)
+    rows = []
+    for key, own in program.weights.items():
+        got = tuple(state[key].shape) if key in state else None
+        if got != tuple(own.shape):
+            rows.append((key, str(tuple(own.shape)), "missing" if got is None else str(got)))
+    for key in state.keys() - program.weights.keys():
+        # A counter of BatchNorm, on which no output depends, as on what is spare; and what only constants come from.
+        if not key.endswith("num_batches_tracked") and key not in program.depends and key not in program.spare:
+            rows.append((key, "no such weight", str(tuple(state[key].shape))))
+    if rows:
+        table = _table(("weight", "expected", "got"), sorted(rows))
+        raise CheckpointError(f"{name}: the checkpoint does not fit the network:\n{table}")
+    for key in program.weights:
+        if not torch.isfinite(state[key]).all():
+            raise CheckpointError(f"{name}: expected finite weights, got NaN or infinity in {key}; did training diverge?")
+    real = {key for key, own in program.weights.items() if own.is_floating_point()}
+    numbers = {key: t.double() if key in real else t for key, t in state.items()}  # whole numbers may stand for real ones
+    try:
+        return program.bind(numbers).to(torch.float64)
+    except TraceError as error:
+        raise CheckpointError(f"{name}: {error}") from error
+
+
+def _owned(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Mapping[str, Tensor]:
+    """The network's own weights, where a module around either of the two holds them under longer names."""
+    wanted = program.weights.keys()
+    if not wanted or wanted <= state.keys():
+        return state
+    some = next(iter(wanted))
+    fronts = [key.removesuffix(some) for key in state if key.endswith(f".{some}")]
+    fronts = [front for front in fronts if all(front + key in state for key in wanted)]
+    fitting = [
+        front for front in fronts if all(state[front + key].shape == own.shape for key, own in program.weights.items())
+    ]
+    fronts = fitting or fronts
+    owner = next((front for front in OWNERS if front in fronts and _are_copies(fronts, front)), None)
+    if len(fronts) > 1 and owner is None:
+        raise CheckpointError(
+            f"{name}: expected one network of this structure, got several: {', '.join(f.rstrip('.') for f in fronts)}; "
+            f"choose one (--weights-key {fronts[0].rstrip('.')}, weights_key={fronts[0].rstrip('.')!r})."
+        )
+    if fronts:
+        front = owner or fronts[0]
+        _refuse_others(state, front, fronts, name)
+        return {key.removeprefix(front): tensor for key, tensor in state.items() if key.startswith(front)}
+    parts = some.split(".")
+    for depth in range(1, len(parts)):
+        front = ".".join(parts[:depth]) + "."
+        if all(key.startswith(front) and key.removeprefix(front) in state for key in wanted):
+            return {front + key: tensor for key, tensor in state.items()}
+    return state
+
+
+def left_out(program: Program, state: Mapping[str, Tensor], name: str | Path) -> list[str]:
+    """Names of entries of a checkpoint that the network has no part in: copies of it, losses, metrics, counters.
+
+    Raises CheckpointError where that is not certain, as `fit` does.
+    """
+    owned = {id(tensor) for tensor in _owned(program, state, name).values()}
+    return [key for key, tensor in state.items() if id(tensor) not in owned]
+
+
+def retied(program: Program, tied: Iterable[Sequence[str]], state: Mapping[str, Tensor]) -> Program:
+    """The Program with tied weights under that of their names which a checkpoint has.
+
+    tied: names of one and the same tensor. safetensors stores such a tensor once, and not always under the name that the
+    network was traced with.
+    """
+
+    def stored(name: str) -> bool:
+        return name in state or any(key.endswith(f".{name}") for key in state)
+
+    names: dict[str, str] = {}
+    for group in tied:
+        there = [name for name in group if stored(name)]
+        names |= {name: there[0] for name in group if name in program.weights and there and name not in there}
+    if not names:
+        return program
+    data = program.to_data()
+    for step in [*data["steps"], *data.get("trained", {}).get("steps", [])]:
+        step["params"] = {role: names.get(key, key) for role, key in step["params"].items()}
+    data["weights"] = {names.get(key, key): shape for key, shape in data["weights"].items()}
+    data["spare"] = sorted({*data.get("spare", []), *names} - data["weights"].keys())
+    return Program.from_data(data).with_weights({names.get(key, key): tensor for key, tensor in program.weights.items()})
+
+
+def _are_copies(fronts: Sequence[str], front: str) -> bool:
+    """Whether all other places of a network are copies of the one at `front`, by their names."""
+    return all(other == front or COPIES.fullmatch(other.rstrip(".")) for other in fronts)
+
+
+def _refuse_others(state: Mapping[str, Tensor], front: str, fronts: Sequence[str], name: str | Path) -> None:
+    """Entries outside the network may be a part of what was trained, as a normalisation before it or a layer behind it.
+
+    Only those of losses, metrics, optimisers and copies of the network are passed over; others raise CheckpointError.
+    """
+    copies = tuple(other for other in fronts if other != front)
+    roots = {other.split(".")[0] for other in copies if COPIES.fullmatch(other.split(".")[0])}
+    outside = []
+    for key in state:
+        if key.startswith((front, *copies)) or key.split(".")[0] in roots:
+            continue
+        own = key.split(".")
+        shared = next((i for i, (a, b) in enumerate(zip(own, front.split("."), strict=False)) if a != b), 0)
+        if not BESIDE.fullmatch(own[shared]):
+            outside.append(key)
+    if outside:
+        named = ", ".join(f"{key} {tuple(state[key].shape)}" for key in outside[:12])
+        more = f" and {len(outside) - 12} more" if len(outside) > 12 else ""
+        inside = front.rstrip(".")
+        raise CheckpointError(
+            f"{name}: expected the weights of the network alone, got it as the part {inside!r} of something larger, with "
+            f"{named}{more} outside, which may change what it computes. Pass the whole module as the model, or say that the "
+            f"part {inside!r} is the network: --weights-key {inside} (weights_key={inside!r})."
+        )
+
+
+def mlp(state: Mapping[str, Tensor], input_shape: Sequence[int], name: str | Path = "checkpoint") -> Program:
+    """Rebuild a plain MLP from the shapes of its weights: its Linear layers in order, ReLU between them.
+
+    Inputs of shape (n, *input_shape) are flattened first. The Program keeps the weights' names.
+    Raises CheckpointError when the weights are not those of such a chain of layers.
+    """
+    layers = [key.removesuffix("weight") for key, tensor in state.items() if _last(key) == "weight" and tensor.dim() == 2]
+    known = {f"{layer}{role}" for layer in layers for role in ("weight", "bias")}
+    strange = [key for key in state if key not in known]
+    if strange or not layers:
+        got = ", ".join(f"{key} {tuple(state[key].shape)}" for key in strange) or "none of those"
+        raise CheckpointError(
+            f"{name}: expected a plain MLP (2-dimensional weights and their biases, nothing else), got {got}; "
+            "pass the network itself as model."
+        )
+    steps: list[Step] = []
+    width = math.prod(input_shape)
+    if len(input_shape) != 1:
+        steps.append(Step("reshape", (0,), 1, {}, {"shape": [width]}, "flatten"))
+    for i, layer in enumerate(layers):
+        outputs, inputs = state[f"{layer}weight"].shape
+        if inputs != width:
+            shapes = ", ".join(f"{other}weight {tuple(state[f'{other}weight'].shape)}" for other in layers)
+            source = "what the layer before it gives" if i else f"inputs of shape {tuple(input_shape)}"
+            raise CheckpointError(
+                f"{name}: expected {layer}weight to read {width} numbers ({source}), got {inputs}; "
+                f"the layers in order: {shapes}. Do the samples fit the network?"
+            )
+        if i:
+            steps.append(Step("relu", (len(steps),), len(steps) + 1, {}, {}, f"{layers[i - 1].rstrip('.')} relu".strip()))
+        params = {"weight": f"{layer}weight"}
+        if f"{layer}bias" in state:
+            params["bias"] = f"{layer}bias"
+        steps.append(Step("linear", (len(steps),), len(steps) + 1, params, {}, layer.rstrip(".")))
+        width = outputs
+    return Program(input_shape, steps, len(steps), {key: state[key] for key in state})
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _what(path: Path) -> str:
+    return "a folder" if path.is_dir() else "a file" if path.exists() else "nothing there"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(f"  {line}".rstrip() for line in padded)

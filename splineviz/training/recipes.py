@@ -1,0 +1,275 @@
+"""Training recipes: small runs, on data that comes along, that write checkpoints to draw.
+
+mnist-mlp   The network of "Deep Networks Always Grok and Here is Why" (arXiv 2402.15555, section 4) and its published
+            code: 784-200-200-200-10, ReLU, PyTorch's default initialisation, 1,000 training images in [0, 1],
+            batches of 200 shuffled anew each epoch, squared error on one-hot targets (the mean over
+            batch and outputs), AdamW with rate 1e-3 and weight decay 0.01. Trained in float32, the code in float64.
+mnist-x8    The same with every weight and bias times 8 at the start (its Fig. 7): generalisation comes late.
+mnist-conv  A small residual convolutional network on the same images, cross entropy, AdamW without weight decay, batches
+            of 250: in place of the paper's ResNet18 on CIFAR10. mnist-conv-bn: the same with batch norm.
+two-moons   2-32-32-32-2 on two half circles, squared error on one-hot targets: an input space that can be seen whole.
+spline      2-32-32-1 fits a smooth surface over a square: an affine spline from the plane to the line.
+
+A recipe uses the Recorder and nothing that a user's own loop could not. The same seed gives the same run on the same
+machine and number of threads. This room knows no geometry.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from splineviz.errors import DataError
+from splineviz.training.architectures import convnet, mlp
+from splineviz.training.datasets import data_names, load_data
+from splineviz.training.recorder import Recorder, schedule
+from splineviz.training.samples import Data
+
+__all__ = ["RECIPES", "Data", "Recipe", "data_names", "follow", "load_data", "recipe_names", "samples_of", "train"]
+
+Progress = Callable[[int, int, str], None]
+"""progress(done, total, text): called now and then during long work."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, and how.
+
+    network: makes it, freshly initialised from the global random state; data: a name of `load_data`; steps: a good length.
+    loss: "squared error" (one-hot targets for classes) or "cross entropy". random_labels: share of the training samples,
+    0 to 1, whose class is drawn anew, uniformly (the published code: all or none).
+    """
+
+    about: str
+    data: str
+    network: Callable[[], nn.Module]
+    batch: int
+    steps: int
+    rate: float = 1e-3
+    weight_decay: float = 0.01
+    loss: str = "squared error"
+    random_labels: float = 0.0
+
+
+PAPER_WIDTHS = (784, 200, 200, 200, 10)
+"""Of the network of arXiv 2402.15555, Fig. 2: four linear layers."""
+
+_PAPER = Recipe(
+    "784-200-200-200-10 on 1,000 MNIST digits", "mnist", partial(mlp, PAPER_WIDTHS), batch=200, steps=30_000
+)
+_CONV = Recipe(
+    "a small residual convolutional network on 1,000 MNIST digits", "mnist", partial(convnet, (28, 28), 10), batch=250,
+    steps=5_000, weight_decay=0.0, loss="cross entropy",
+)  # fmt: skip
+
+RECIPES: dict[str, Recipe] = {
+    "mnist-mlp": _PAPER,
+    "mnist-x8": replace(
+        _PAPER, about=f"{_PAPER.about}, weights times 8 at the start", network=partial(mlp, PAPER_WIDTHS, scale=8.0)
+    ),
+    "mnist-conv": _CONV,
+    "mnist-conv-bn": replace(
+        _CONV, about=f"{_CONV.about}, with batch norm", network=partial(convnet, (28, 28), 10, batch_norm=True)
+    ),
+    "two-moons": Recipe(
+        "2-32-32-32-2 on two half circles", "two-moons", partial(mlp, (2, 32, 32, 32, 2)), batch=100, steps=5_000
+    ),
+    "spline": Recipe(
+        "2-32-32-1 fits a surface over a square", "spline", partial(mlp, (2, 32, 32, 1)), batch=100, steps=5_000,
+        weight_decay=0.0,
+    ),
+}  # fmt: skip
+"""The recipes by name."""
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes."""
+    return list(RECIPES)
+
+
+def train(
+    recipe: str | Recipe,
+    *,
+    out: str | os.PathLike[str],
+    steps: int | None = None,
+    seed: int = 0,
+    per_decade: int = 10,
+    if_exists: Literal["error", "overwrite"] = "error",
+    progress: Progress | None = None,
+) -> Path:
+    """Train a recipe for `steps` optimiser steps (None: the recipe's own length); write the run to `out`, return that path.
+
+    per_decade: checkpoints for each tenfold of steps, as the Recorder takes it.
+    Each checkpoint records train_loss, test_loss and, for classes, train_accuracy and test_accuracy, over all samples.
+    Raises DataError for an unknown recipe or a package that is missing, CheckpointError when `out` already holds a run,
+    TraceError for a network that is not piecewise affine; `follow` trains those too.
+    """
+    chosen = _recipe(recipe)
+    last = _steps(chosen, steps)
+    data, network = samples_of(chosen, seed), _fresh(chosen, seed)
+    recorder = Recorder(
+        out,
+        network,
+        train=(data.train_x, data.train_y),
+        test=(data.test_x, data.test_y),
+        classes=data.classes,
+        domain=data.domain,
+        loss=chosen.loss,
+        steps=last,
+        per_decade=per_decade,
+        if_exists=if_exists,
+    )
+    _loop(chosen, network, data, last, seed, recorder.due, lambda step, metrics: recorder.save(step, **metrics), progress)
+    return recorder.path
+
+
+def follow(
+    recipe: str | Recipe,
+    visit: Callable[[int, nn.Module, dict[str, float]], Any],
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> None:
+    """Train a recipe without writing anything: visit(step, network, metrics) is called at every step that is due.
+
+    The same seed gives the same training as `train`. The network is in evaluation mode meanwhile; it may be of any kind.
+    Raises DataError as `train` does.
+    """
+    chosen = _recipe(recipe)
+    last = _steps(chosen, steps)
+    data, network = samples_of(chosen, seed), _fresh(chosen, seed)
+    due = set(schedule(last))
+    _loop(chosen, network, data, last, seed, due.__contains__, lambda step, found: visit(step, network, found), progress)
+
+
+def samples_of(recipe: Recipe, seed: int = 0) -> Data:
+    """The samples that a recipe trains on, with as many random labels as it asks for. Raises DataError."""
+    data = load_data(recipe.data)
+    if recipe.random_labels == 0.0:
+        return data
+    if data.train_y is None or data.train_y.ndim != 1 or not 0 < recipe.random_labels <= 1:
+        raise DataError(f"random_labels: expected a share of samples with classes, got {recipe.random_labels}.")
+    rng = np.random.default_rng(seed)
+    labels = data.train_y.copy()
+    chosen = rng.permutation(len(labels))[: round(recipe.random_labels * len(labels))]
+    labels[chosen] = rng.integers(0, _outputs(data), len(chosen))
+    return replace(data, train_y=labels)
+
+
+def _recipe(recipe: str | Recipe) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        raise DataError(f"recipe: expected one of {', '.join(RECIPES)}, got {recipe!r}.")
+    return RECIPES[recipe]
+
+
+def _steps(recipe: Recipe, steps: int | None) -> int:
+    last = recipe.steps if steps is None else int(steps)
+    if last < 0:
+        raise DataError(f"steps: expected a number from 0 up, got {last}.")
+    return last
+
+
+def _fresh(recipe: Recipe, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
+        torch.manual_seed(seed)
+        return recipe.network()
+
+
+def _loop(
+    recipe: Recipe,
+    network: nn.Module,
+    data: Data,
+    steps: int,
+    seed: int,
+    due: Callable[[int], bool],
+    visit: Callable[[int, dict[str, float]], Any],
+    progress: Progress | None,
+) -> None:
+    assert data.train_y is not None  # every embedded data set has labels
+    loss = _LOSSES[recipe.loss]
+    x, y = torch.from_numpy(data.train_x), torch.from_numpy(data.train_y)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
+    generator = torch.Generator().manual_seed(seed)
+    batch = min(recipe.batch, len(x))
+    per_epoch = len(x) // batch
+    with _flushing_denormals():
+        for step in range(steps + 1):
+            if due(step):
+                network.eval()
+                metrics = _metrics(network, data, loss)
+                visit(step, metrics)
+                network.train()
+                if progress is not None:
+                    text = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in metrics.items())
+                    progress(step, steps, text)
+            elif progress is not None and step % 100 == 0:
+                progress(step, steps, "")
+            if step == steps:
+                break
+            part = step % per_epoch
+            if part == 0:  # one gather an epoch; a batch is then a slice
+                order = torch.randperm(len(x), generator=generator)
+                shuffled, wanted = x[order], y[order]
+            here = slice(part * batch, (part + 1) * batch)
+            optimiser.zero_grad()
+            loss(network(shuffled[here]), wanted[here]).backward()
+            optimiser.step()
+
+
+@contextmanager
+def _flushing_denormals() -> Iterator[None]:
+    """Round numbers below 1e-38 to 0 for a while.
+
+    The optimiser's averages of units that died decay to such numbers and stay there; processors are slow with them (at
+    60 of 200 dead units an update of the first layer takes twice the time). No weight is changed by it.
+    """
+    flushed = float(torch.full((), 1e-39) * 1.0) == 0.0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(flushed)
+
+
+def _outputs(data: Data) -> int:
+    """How many classes there are."""
+    assert data.train_y is not None
+    return len(data.classes) if data.classes is not None else int(data.train_y.max()) + 1
+
+
+def _squared_error(outputs: Tensor, y: Tensor) -> Tensor:
+    """Mean over samples and outputs; classes become one-hot rows."""
+    wanted = y.float() if y.is_floating_point() else F.one_hot(y, outputs.shape[1]).float()
+    return F.mse_loss(outputs, wanted)
+
+
+_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "squared error": _squared_error,
+    "cross entropy": F.cross_entropy,
+}
+
+
+@torch.no_grad()
+def _metrics(network: nn.Module, data: Data, loss: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
+    metrics = {}
+    for name, inputs, labels in (("train", data.train_x, data.train_y), ("test", data.test_x, data.test_y)):
+        if inputs is None or labels is None:
+            continue
+        outputs, y = network(torch.from_numpy(inputs)), torch.from_numpy(labels)
+        if not y.is_floating_point():
+            metrics[f"{name}_accuracy"] = float((outputs.argmax(dim=1) == y).float().mean())
+        metrics[f"{name}_loss"] = float(loss(outputs, y))
+    return metrics

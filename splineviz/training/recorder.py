@@ -1,0 +1,175 @@
+"""The Recorder: writes a training run that describes itself.
+
+    recorder = sv.Recorder("ckpts/", model, train=(x, y), test=(x_test, y_test), steps=30_000)
+    for step in range(30_001):
+        if recorder.due(step):
+            recorder.save(step, train_accuracy=...)
+        ...                                        # one optimiser step
+
+Checkpoints are due on a logarithmic schedule, ten a decade, every step at first, for that is where a
+network changes fastest. Every file is whole or absent and run.json is written anew after each checkpoint,
+so a run that was killed can be drawn up to its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from torch import nn
+
+from splineviz.errors import CheckpointError, DataError
+from splineviz.tracing.trace import trace
+from splineviz.training import run_json, state_files
+from splineviz.training.checkpoints import Checkpoint
+from splineviz.training.run_json import Manifest
+from splineviz.training.samples import Data
+
+
+class Observer(Protocol):
+    """What is told of every checkpoint that was saved, such as a `Monitor`."""
+
+    def saved(self, path: Path, step: int, last: bool) -> None:
+        """The run at `path` has the checkpoint of `step`, whole; last: the training ends there, as far as is known."""
+
+
+class Recorder:
+    """Writes a run directory from a training loop.
+
+    path: the directory, made if needed.
+    model: the module that is trained; it is traced at once, its structure must not change.
+    train, test: (x, y) with x (n, *input_shape) and y integer classes (n,), float targets (n, C), or None.
+    classes: names of the classes. domain: (low, high) of the inputs' coordinates, by default those of the training inputs.
+    loss: what is minimised, for captions. steps: the last step of the run, which is always due; None if it is not known.
+    per_decade: checkpoints for each tenfold of steps.
+    if_exists: what to do with a run that is already there: "error", "overwrite" (its files are deleted first), or
+    "resume" (its checkpoints stay, one that is saved again gives way; network and samples must be the same).
+    monitor: told of every checkpoint once it is saved; a `Monitor` measures it while the training waits.
+
+    Raises TraceError for a model that is not piecewise affine, DataError for samples that do not fit, CheckpointError
+    for a directory that already holds a run.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        model: nn.Module,
+        *,
+        train: tuple[Any, Any],
+        test: tuple[Any, Any] | None = None,
+        classes: Sequence[Any] | None = None,
+        domain: Sequence[float] | None = None,
+        loss: str | None = None,
+        steps: int | None = None,
+        per_decade: int = 10,
+        if_exists: Literal["error", "overwrite", "resume"] = "error",
+        monitor: Observer | None = None,
+    ):
+        if if_exists not in ("error", "overwrite", "resume"):
+            raise CheckpointError(f"if_exists: expected error, overwrite or resume, got {if_exists!r}.")
+        self.path = Path(path)
+        self.steps = steps
+        self.per_decade = int(per_decade)
+        schedule(1, per_decade=self.per_decade)  # refuses a bad number now, not at the first checkpoint
+        self._model = model
+        self._monitor = monitor
+        data = Data.of(train, test, domain=domain, classes=classes)
+        program = trace(model, data.train_x.shape[1:], smooth=True)
+        self._keys = list(program.weights)
+        self._manifest = Manifest(program.to_data(), data.domain, data.classes, loss, self.steps)
+        self._begin(data, if_exists)
+
+    def due(self, step: int) -> bool:
+        """Whether the schedule asks for a checkpoint at this step."""
+        return step == self.steps or _due(step, self.per_decade)
+
+    def save(self, step: int, **metrics: Any) -> Path:
+        """Write the model's present weights as the checkpoint of `step`, and numbers that belong to it.
+
+        The names train_accuracy and test_accuracy (in [0, 1]) are read by the animation; any others are kept.
+        Returns the checkpoint's path. Raises DataError for a metric that is not a number, CheckpointError
+        when the model no longer has the weights it was traced with.
+        """
+        if int(step) != step or step < 0:
+            raise DataError(f"step: expected a whole number from 0 up, got {step!r}.")
+        state = self._model.state_dict()
+        gone = [key for key in self._keys if key not in state]
+        if gone:
+            missing = ", ".join(gone)
+            raise CheckpointError(f"step {step}: expected the weights the model was traced with, got none named {missing}.")
+        target = run_json.checkpoint_path(self.path, int(step))
+        numbers = _numbers(metrics)
+        state_files.save_state(target, {key: state[key] for key in self._keys})
+        self._manifest = self._manifest.adding(Checkpoint(int(step), target, numbers))
+        self._manifest.save(self.path)
+        if self._monitor is not None:
+            self._monitor.saved(self.path, int(step), step == self.steps)
+        return target
+
+    def _begin(self, data: Data, if_exists: str) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise CheckpointError(f"{self.path}: expected a directory for the run, got a file; choose another path.")
+        if (self.path / run_json.NAME).exists():
+            if if_exists == "error":
+                raise CheckpointError(
+                    f"{self.path}: expected a directory without a run, got one that holds {run_json.NAME}; "
+                    "choose another path, or say what to do with it: if_exists='overwrite' or 'resume'."
+                )
+            old = Manifest.load(self.path)
+            if if_exists == "resume":
+                self._resume(old, data)
+                return
+            (self.path / run_json.NAME).unlink()  # first: without it the rest is no run that anybody would read
+            for checkpoint in old.checkpoints:
+                checkpoint.path.unlink(missing_ok=True)
+        data.save(self.path / run_json.SAMPLES)
+        self._manifest.save(self.path)
+
+    def _resume(self, old: Manifest, data: Data) -> None:
+        if old.network != self._manifest.network:
+            raise CheckpointError(
+                f"{self.path}: expected the network of the run to resume, got another; choose another path."
+            )
+        if old.data(self.path).digest() != data.digest():
+            raise CheckpointError(
+                f"{self.path}: expected the samples of the run to resume, got others; choose another path."
+            )
+        for checkpoint in old.checkpoints:
+            self._manifest = self._manifest.adding(checkpoint)
+        self._manifest.save(self.path)
+
+
+def schedule(last: int, *, per_decade: int = 10) -> list[int]:
+    """The steps at which checkpoints are due: 0, the rounded powers of 10^(1 / per_decade), and `last`.
+
+    With ten a decade: every step to 6, then 8, 10, 13, 16, 20, 25, 32, 40, ...; 44 steps to 30,000.
+    Raises DataError for a negative last step or fewer than one checkpoint a decade.
+    """
+    if last < 0 or per_decade < 1:
+        raise DataError(f"schedule: expected a last step from 0 up and 1 or more a decade, got {last} and {per_decade}.")
+    powers = math.ceil(per_decade * math.log10(last + 1)) + 1
+    return sorted({0, last, *(step for k in range(powers) if (step := round(10 ** (k / per_decade))) < last)})
+
+
+def _due(step: int, per_decade: int) -> bool:
+    if step < 1:
+        return step == 0
+    nearest = per_decade * math.log10(step)
+    # Rounding moves a power by at most a half, which near step 1 is several powers.
+    spread = math.ceil(per_decade * 0.31) + 1
+    near = range(max(0, round(nearest) - spread), round(nearest) + spread + 1)
+    return any(round(10 ** (k / per_decade)) == step for k in near)
+
+
+def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    numbers = {}
+    for name, value in metrics.items():
+        try:
+            numbers[name] = float(np.asarray(value.detach().cpu() if hasattr(value, "detach") else value).item())
+        except (TypeError, ValueError) as error:
+            raise DataError(f"metric {name}: expected one number, got {type(value).__name__}.") from error
+    return numbers

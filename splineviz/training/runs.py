@@ -1,0 +1,296 @@
+"""A training run on disk: opening it, and what it holds.
+
+`open_run` reads a directory that describes itself (sv.Recorder wrote it) without any of the user's code, and
+foreign folders of state dicts when it is told the network and the data.
+
+This room draws and measures nothing. Rooms below it: `manifest` (what run.json says), `checkpoints` (their files).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from splineviz.errors import CheckpointError, DataError, to_float_array
+from splineviz.geometry.partition import drawn_as
+from splineviz.geometry.plane import Plane
+from splineviz.storage import files, provenance
+from splineviz.tracing.program import Program
+from splineviz.tracing.swaps import Swap, swapped
+from splineviz.tracing.trace import trace
+from splineviz.training import checkpoints, formats, run_json, sources, state_files, user_code
+from splineviz.training.checkpoints import Checkpoint
+from splineviz.training.run_json import Manifest
+from splineviz.training.samples import Array, Data
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training run: its checkpoints in order of steps, its samples, and its network's structure.
+
+    network: Program.to_data(). skipped: files that were passed over, each with its reason.
+    own: written by the Recorder. trust: its pickles may run code. weights_key: which weights of a file, see `weights`.
+    extra: samples from elsewhere that may be anchors, numbered after the training samples.
+    last: the step at which the training ends, where it is known. unit: what steps count, "step", "epoch" or "checkpoint".
+    """
+
+    path: Path
+    checkpoints: tuple[Checkpoint, ...]
+    data: Data
+    network: Mapping[str, Any]
+    loss: str | None = None
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    own: bool = True
+    trust: bool = False
+    weights_key: str | None = None
+    extra: tuple[Array, ...] = ()
+    last: int | None = None
+    unit: str = "step"
+
+    @property
+    def mapping(self) -> tuple[tuple[str, str], ...]:
+        """The file of each checkpoint, as it lies in the folder, and what it counts as: ("net_10.pt", "step 10")."""
+        inside = self.path if self.path.is_dir() else self.path.parent
+        return tuple((c.path.relative_to(inside).as_posix(), f"{self.unit} {c.step}") for c in self.checkpoints)
+
+    @property
+    def note(self) -> str:
+        """What a picture of the run must say of its network, such as "gelu drawn as relu"; mostly nothing."""
+        return drawn_as(self.network.get("swaps", {}))
+
+    @property
+    def train_x(self) -> Array:
+        """Training inputs (n, *input_shape)."""
+        return self.data.train_x
+
+    @property
+    def train_y(self) -> Array | None:
+        """Training labels: (n,) int64 classes, (n, C) float64 targets, or None."""
+        return self.data.train_y
+
+    @property
+    def test_x(self) -> Array | None:
+        """Test inputs (m, *input_shape) or None."""
+        return self.data.test_x
+
+    @property
+    def test_y(self) -> Array | None:
+        """Test labels, as train_y."""
+        return self.data.test_y
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """(low, high) of every coordinate of an input."""
+        return self.data.domain
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes, or None."""
+        return self.data.classes
+
+    def program(self, checkpoint: Checkpoint) -> Program:
+        """The network with a checkpoint's weights, in float64, as it is drawn; `as_trained` it may have smooth functions.
+
+        Raises CheckpointError when they do not fit.
+        """
+        return checkpoints.fit(Program.from_data(self.network), self.state(checkpoint), checkpoint.path)
+
+    def made(self, *chosen: Checkpoint) -> dict[str, Any]:
+        """What results from these checkpoints are made of and by: digests of network, samples and weights, versions."""
+        held = {str(checkpoint.step): state_files.digest(self.state(checkpoint)) for checkpoint in chosen}
+        source = {"network": files.digest(self.network), "samples": self.data.digest(), "weights": held}
+        return source | provenance.versions()
+
+    def state(self, checkpoint: Checkpoint) -> state_files.State:
+        """A checkpoint's weights as its file has them. Raises CheckpointError."""
+        return state_files.load_state(checkpoint.path, raw=self.own, trust=self.trust, key=self.weights_key)
+
+    def only(self, steps: Sequence[int]) -> Run:
+        """The run with the checkpoints of these steps alone. Raises CheckpointError for a step without a checkpoint."""
+        wanted = {int(step) for step in steps}
+        unknown = sorted(wanted - {c.step for c in self.checkpoints})
+        if unknown or not wanted:
+            known = ", ".join(str(c.step) for c in self.checkpoints)
+            raise CheckpointError(f"steps: expected some of {known}, got {', '.join(map(str, unknown)) or 'none'}.")
+        return replace(self, checkpoints=tuple(c for c in self.checkpoints if c.step in wanted))
+
+    def thinned(self, every: int = 1, last: int | None = None) -> Run:
+        """The run with its `last` checkpoints alone, and of those every `every`-th from the first, and the last of all."""
+        if every < 1 or (last is not None and last < 1):
+            raise CheckpointError(f"every, last: expected numbers of checkpoints from 1 up, got {every} and {last}.")
+        kept = self.checkpoints if last is None else self.checkpoints[-last:]
+        thin = kept[::every]
+        return replace(self, checkpoints=thin if thin[-1:] == kept[-1:] else (*thin, kept[-1]))
+
+    def anchored(self, names: Sequence[Any]) -> tuple[Run, list[int]]:
+        """The run with samples from elsewhere among its `extra`, and the indices of the anchors.
+
+        names: as `chosen` takes them, files as `sources.sample` reads them, or arrays (*input_shape).
+        Raises DataError as these do.
+        """
+        extra = list(self.extra)
+        plain: list[int | str] = []
+        for name in names:
+            if isinstance(name, (int, np.integer)) or (isinstance(name, str) and name.startswith("class:")):
+                plain.append(name if isinstance(name, str) else int(name))
+                continue
+            if isinstance(name, (str, Path)):
+                x = sources.sample(name, self.train_x.shape[1:], self.domain)
+            else:
+                x = to_float_array(name, "anchor")
+            if x.shape != self.train_x.shape[1:]:
+                raise DataError(f"anchors: expected samples of shape {self.train_x.shape[1:]}, got {x.shape}.")
+            plain.append(len(self.train_x) + len(extra))
+            extra.append(x.astype(self.train_x.dtype))
+        run = replace(self, extra=tuple(extra))
+        return run, run.chosen(plain)
+
+    def chosen(self, names: Sequence[int | str]) -> list[int]:
+        """Indices of training samples: a number is one; "class:4" is the first sample of a class, not yet taken.
+
+        Raises DataError for a class without (further) samples, or a run without classes.
+        """
+        taken = [int(n) for n in names if not isinstance(n, str)]
+        indices = []
+        for name in names:
+            if isinstance(name, str):
+                indices.append(self._first_of(name.removeprefix("class:"), taken))
+                taken.append(indices[-1])
+            else:
+                indices.append(int(name))
+        return indices
+
+    def _first_of(self, kind: str, taken: Sequence[int]) -> int:
+        if self.train_y is None or self.train_y.ndim != 1:
+            raise DataError(f"anchors: expected samples with classes for class:{kind}, got none; name samples by index.")
+        known = list(self.classes or ())
+        number = known.index(kind) if kind in known else int(kind) if kind.isdecimal() else -1
+        members = [int(i) for i in np.flatnonzero(self.train_y == number) if i not in taken]
+        if not members:
+            names = ", ".join(known or map(str, np.unique(self.train_y)))
+            raise DataError(f"anchors: expected a class that has a further training sample, of {names}, got {kind!r}.")
+        return members[0]
+
+    def anchors(self, indices: Sequence[int] = (0, 1, 2)) -> list[Array]:
+        """Three samples (*input_shape), by index. Raises DataError unless the indices are distinct and in range."""
+        wanted = [int(i) for i in indices]
+        if len(wanted) != 3 or len(set(wanted)) != 3:
+            raise DataError(f"anchors: expected three distinct indices of training samples, got {list(indices)}.")
+        known = len(self.train_x)
+        outside = [i for i in wanted if not 0 <= i < known + len(self.extra)]
+        if outside:
+            got = ", ".join(map(str, outside))
+            raise DataError(f"anchors: expected indices of training samples, 0 to {len(self.train_x) - 1}, got {got}.")
+        return [self.train_x[i] if i < known else self.extra[i - known] for i in wanted]
+
+    def plane(self, anchors: Sequence[int] = (0, 1, 2)) -> Plane:
+        """The plane through three training samples, by index.
+
+        Raises DataError as `anchors` does, PlaneError when the samples coincide or lie on a line.
+        """
+        return Plane.through(*self.anchors(anchors))
+
+
+def open_run(
+    path: str | os.PathLike[str],
+    *,
+    model: str | nn.Module | Program | None = None,
+    data: str | Data | None = None,
+    model_args: str | None = None,
+    data_args: str | None = None,
+    weights_key: str | None = None,
+    swap: Swap | None = None,
+    trust: bool = False,
+    files: str | None = None,
+) -> Run:
+    """Open a run directory that the Recorder wrote, a foreign folder of checkpoints, or one checkpoint file.
+
+    model, data: for a foreign folder only. model: "mlp" (a plain ReLU MLP, rebuilt from the shapes of its weights),
+    "package.module:function" (imported and called with model_args, a JSON object of keyword arguments), a module or a
+    Program; None where trusted files hold it themselves. data: what `sources` knows, by name, or Data; data_args: as
+    model_args, of a function. weights_key: which of a file's weights, such as "ema", see `weights`.
+    swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}, see `swaps`.
+    trust: unpickle foreign files that need code, which RUNS IT. files: which files of a foreign folder, a pattern such as
+    "net_*.pt", in which {step} or {epoch} may stand for the number that counts, see `listings`.
+
+    A network with smooth functions can be opened and measured as it is; it is refused where its regions are asked for.
+    Raises CheckpointError when the folder is missing, empty or broken, does not say what it holds, or does not fit the
+    network; DataError for unknown data; TraceError for a module that cannot be traced, or when there is nothing to swap.
+    """
+    root = Path(path)
+    single = root.is_file() and formats.format_of(root) is not None
+    if not (root.is_dir() or single):
+        raise CheckpointError(f"{root}: expected a run directory or a folder of checkpoints, got {_what(root)}.")
+    if (root / run_json.NAME).exists():
+        if any(said is not None for said in (model, data, model_args, data_args, weights_key, files)):
+            raise CheckpointError(
+                f"{root}: expected a bare call for a run that describes itself, got a model, data or key; leave them out."
+            )
+        return _own(root, swap)
+    if single and files is not None:
+        raise CheckpointError(f"{root}: expected a folder for files={files!r}, got one file; leave files out.")
+    listed = checkpoints.alone(root) if single else checkpoints.listing(root, files)
+    found = listed.checkpoints
+    if (model is None and not trust) or data is None:
+        raise CheckpointError(
+            f"{root}: expected a run that describes itself ({run_json.NAME}, written by sv.Recorder), got "
+            f"{len(found)} checkpoint{'s' * (len(found) > 1)}; say what they are, for example --model mlp --data mnist "
+            "(open_run(path, model='mlp', data='mnist'))."
+        )
+    for name, given, arguments in (("model", model, model_args), ("data", data, data_args)):
+        if arguments is not None and not (isinstance(given, str) and ":" in given):
+            raise CheckpointError(f"{name}_args: expected {name} to be package.module:function for them, got {given!r}.")
+    samples = sources.load(data, data_args) if isinstance(data, str) else data
+    if isinstance(model, str) and model == "mlp":
+        state = state_files.load_state(found[0].path, trust=trust, key=weights_key)
+        network = checkpoints.mlp(state, samples.train_x.shape[1:], found[0].path)
+    else:
+        made = _foreign_model(model, model_args, found[0])
+        network = trace(made, samples.train_x.shape[1:], smooth=True)
+        tied = _tied(made)
+        if tied:
+            network = checkpoints.retied(network, tied, state_files.load_state(found[0].path, trust=trust, key=weights_key))
+    network = network if swap is None else swapped(network, swap)
+    return Run(
+        root, found, samples, network.to_data(), skipped=listed.skipped, own=False, trust=trust, weights_key=weights_key,
+        unit=listed.unit,
+    )  # fmt: skip
+
+
+# ---- opening ---------------------------------------------------------------------------------------------
+
+
+def _own(root: Path, swap: Swap | None) -> Run:
+    said = Manifest.load(root)
+    if not said.checkpoints:
+        raise CheckpointError(f"{root}: expected a run with checkpoints, got none so far; does the loop call recorder.save?")
+    network = said.network if swap is None else swapped(Program.from_data(said.network), swap).to_data()
+    return Run(root, said.checkpoints, said.data(root), network, said.loss, last=said.last)
+
+
+def _foreign_model(model: Any, model_args: str | None, first: Checkpoint) -> Any:
+    if model is None:
+        return state_files.load_network(first.path)
+    if isinstance(model, str):
+        if ":" not in model:
+            raise CheckpointError(f"model: expected 'mlp', module:function, a module or a Program, got {model!r}.")
+        model = user_code.make(model, model_args, error=CheckpointError)
+    return model
+
+
+def _tied(model: Any) -> list[list[str]]:
+    """Names of one and the same parameter, where a module has several for it."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False) if isinstance(model, nn.Module) else ():
+        names.setdefault(id(parameter), []).append(name)
+    return [group for group in names.values() if len(group) > 1]
+
+
+def _what(path: Path) -> str:
+    return "a file" if path.exists() else "nothing there"

@@ -1,0 +1,153 @@
+r"""Packing: a Partition as few bytes, for a browser that draws it and finds regions in it.
+
+    head | vertices  corners  counts  units  slope  margin  class  pattern  active  outputs  boundary   deflated, once
+
+    vertices  (2, V) 48-bit fixed point of the window's larger half side, in bytes by significance
+    corners   (sum of counts,) vertex ids of the faces one after the other, uint32, by significance
+    counts    (F,) corners of each face, uint8 (uint16 if one has more)
+    units     (E,) the unit of each edge + 1 (0: the window's border), in the order in which edges are first met
+              walking round the faces: the browser finds edges and neighbours itself
+    slope, margin (F,) uint16 on a logarithmic scale between `low` and `high` of the head; 0 is 0
+    class     (F,) uint8 or uint16;  pattern (F,) uint16, the top of its hash, for colours
+    active    (L, F) units that are on in each layer, + 1 (0: not known), each less that of the face before; of all layers
+              together (L = 1) where there are more than ACTIVE_LIMIT
+    outputs   (C, V) uint16 between the channel's least and largest; only when there is room for them
+    boundary  (4, M) segments (u0, v0, u1, v1), as vertices
+
+A number is split into its bytes and bytes of one significance stand together, since neighbours share the upper
+ones. Fixed point of 48 bits is 4e-15 of the window: as fine as double precision holds coordinates. Everything is
+little-endian. This room knows no browser, no network and no drawing.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from splineviz.errors import FloatArray
+from splineviz.geometry.partition import Partition
+
+BITS = 48
+OUTPUTS_LIMIT = 16
+"""Most output channels whose values at the vertices travel along: two bytes each a vertex."""
+ACTIVE_LIMIT = 12
+"""Most layers whose numbers of units that are on travel along one by one."""
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def frame_of(partition: Partition) -> tuple[FloatArray, float]:
+    """Middle (2,) of the slice, relative to the partition's centre, and half its larger side: the page's frame."""
+    low, high = partition.local_vertices.min(axis=0), partition.local_vertices.max(axis=0)
+    return (low + high) / 2, float((high - low).max()) / 2
+
+
+def pack(partition: Partition, classes: npt.NDArray[Any], margins: FloatArray, *, outputs: bool = True) -> bytes:
+    """The partition as deflated bytes, as the module's docstring draws them.
+
+    classes, margins: (F,) as `fills.face_classes` and `fills.face_margins` give them. outputs: take the outputs along
+    (never for more than OUTPUTS_LIMIT channels).
+    """
+    middle, half = frame_of(partition)
+    places = (partition.local_vertices - middle) / half
+    counts = np.diff(partition.face_offsets)
+    segments = (partition.decision_boundary() - partition.centre - middle).reshape(-1, 4) / half
+    channels = partition.outputs.shape[1]
+    taken = partition.outputs if outputs and channels <= OUTPUTS_LIMIT else partition.outputs[:, :0]
+    slope, slope_scale = _logarithmic(partition.slope_norms)
+    margin, margin_scale = _logarithmic(margins)
+    units = edge_units(partition)
+    levels, low, high = _linear(taken)
+    active = _active(partition)
+    steps = np.diff(active, axis=1, prepend=0).astype(np.uint64)  # wraps round: the browser adds up the lower bytes
+    columns: list[tuple[str, npt.NDArray[Any], int]] = [
+        ("vertices", _fixed(places.T), BITS // 8),
+        ("corners", partition.face_vertices.astype(np.uint64), _width(partition.face_vertices)),
+        ("counts", counts.astype(np.uint64), _width(counts)),
+        ("units", units, _width(units)),
+        ("slope", slope, 2),
+        ("margin", margin, 2),
+        ("class", classes.astype(np.uint64), _width(classes)),
+        ("pattern", partition.pattern_hash >> np.uint64(48), 2),
+        ("active", steps, _width(active)),
+        ("outputs", levels, 2),
+        ("boundary", _fixed(segments.T), BITS // 8),
+    ]
+    head = {
+        "vertices": len(partition.vertices), "edges": len(partition.edges), "faces": partition.num_regions,
+        "corners": len(partition.face_vertices), "segments": len(segments), "channels": taken.shape[1],
+        "layers": partition.unit_offsets.tolist(), "middle": (middle + partition.centre).tolist(), "half": half,
+        "active": len(active), "slope": slope_scale, "margin": margin_scale, "low": low, "high": high,
+        "columns": [[name, int(np.size(values)), width] for name, values, width in columns],
+    }  # fmt: skip
+    text = json.dumps(head).encode()
+    body = b"".join(_planes(values, width) for _, values, width in columns)
+    return zlib.compress(len(text).to_bytes(4, "little") + text + body, 6)
+
+
+def edge_units(partition: Partition) -> npt.NDArray[np.uint64]:
+    """(E,) unit + 1 of every edge (0 on the border), in the order in which a walk round all faces first meets them."""
+    corners = partition.face_vertices.astype(np.int64)
+    offsets = partition.face_offsets.astype(np.int64)
+    following = np.arange(1, len(corners) + 1)
+    following[offsets[1:] - 1] = offsets[:-1]
+    ends = np.sort(np.stack([corners, corners[following]]), axis=0)
+    edges = np.sort(partition.edges.astype(np.int64), axis=1)
+    span = len(partition.vertices)
+    keys, walked = edges[:, 0] * span + edges[:, 1], ends[0] * span + ends[1]
+    _, first = np.unique(walked, return_index=True)  # in order of keys; back to the order of the walk:
+    met = walked[np.sort(first)]
+    order = np.argsort(keys)
+    found = order[np.searchsorted(keys[order], met)]
+    return (partition.edge_tag[found].astype(np.int64) + 1).astype(np.uint64)
+
+
+def _active(partition: Partition) -> npt.NDArray[np.int64]:
+    """(L, F) numbers of units that are on + 1 and 0 where they are not known, of every layer or of all together."""
+    active = partition.active_units.T.astype(np.int64)
+    if len(active) > ACTIVE_LIMIT:
+        active = np.where((active < 0).any(axis=0), -1, active.sum(axis=0))[None]
+    return np.ascontiguousarray(active + 1)
+
+
+# ---- numbers as bytes --------------------------------------------------------------------------------
+
+
+def _fixed(values: FloatArray) -> npt.NDArray[np.uint64]:
+    """[-1, 1] -> BITS-bit fixed point."""
+    scaled = np.rint((np.clip(values, -1.0, 1.0) + 1.0) * 2.0 ** (BITS - 1))
+    return np.minimum(scaled, 2.0**BITS - 1).astype(np.uint64)
+
+
+def _linear(values: FloatArray) -> tuple[npt.NDArray[np.uint64], list[float], list[float]]:
+    """Columns (n, c) -> (c, n) levels of 16 bits, and what the least and the largest level stand for."""
+    low, high = values.min(axis=0, initial=np.inf), values.max(axis=0, initial=-np.inf)
+    span = np.where(high > low, high - low, 1.0)
+    return np.rint((values - low) / span * 65535.0).T.astype(np.uint64), low.tolist(), (low + span).tolist()
+
+
+def _logarithmic(values: FloatArray) -> tuple[npt.NDArray[np.uint64], list[float]]:
+    """Values (n,) >= 0 -> levels 1 .. 65535 between the logarithms of the least positive and the largest; 0 for 0."""
+    positive = values > 0
+    if not positive.any():
+        return np.zeros(len(values), dtype=np.uint64), [0.0, 0.0]
+    logs = np.log(np.where(positive, values, values[positive].min()))
+    low, high = float(logs.min()), float(logs.max())
+    levels = 1 + np.rint((logs - low) / (high - low if high > low else 1.0) * 65534.0)
+    return np.where(positive, levels, 0).astype(np.uint64), [low, high]
+
+
+def _width(values: npt.NDArray[Any]) -> int:
+    """Bytes that the largest value needs: 1, 2 or 4."""
+    largest = int(values.max(initial=0))
+    return 1 if largest < 256 else 2 if largest < 65536 else 4
+
+
+def _planes(values: npt.NDArray[Any], width: int) -> bytes:
+    """The lower `width` bytes of every number, all lowest bytes first, then all second, and so on."""
+    flat = np.ascontiguousarray(values, dtype="<u8").reshape(-1)
+    return flat.view(np.uint8).reshape(-1, 8)[:, :width].T.tobytes()

@@ -1,0 +1,275 @@
+"""Pages: what the explorer shows of a source, and the one HTML file that holds it all.
+
+A source is one Partition, a mapping step -> Partition (or .npz file), or the folder that `animate` wrote: its
+partitions and its table of measures, which becomes the curves beside the time slider. The front end is the plain
+JavaScript of `viewer/`: its modules, one after the other without their import lines, are the script of the page and
+of the widget alike. Colours and their limits are taken from `fills`, so that every picture of splineviz agrees.
+All text goes into the page as data, never as markup. This room knows no network and no notebook.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html as markup
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import to_hex
+
+from splineviz.drawing import curves, fills
+from splineviz.drawing.anchors import thumbnail
+from splineviz.errors import DataError, PartitionError
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
+from splineviz.storage import files
+from splineviz.viewer import packing
+
+VIEWER = Path(__file__).parent
+MODULES = (
+    "decode", "complex", "choose", "colours", "paint", "overlay", "legend", "curves", "asking", "hands",
+    "explorer", "widget",
+)  # fmt: skip
+"""The front end's modules, those that are imported first."""
+
+FILLS = ("slope", "class", "margin", "layer", "area", "hash")
+"""What the regions can show."""
+OUTPUTS_BUDGET = 2_000_000
+"""Most regions, of all steps together, with which the network's outputs travel along (20 bytes a region for ten classes)."""
+
+Row = Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What an explorer shows: steps in order, how to read the partition of each, and a row of measures each (or none)."""
+
+    steps: tuple[int, ...]
+    read: Callable[[int], Partition]
+    table: tuple[Row, ...] = ()
+    title: str = "splineviz"
+    classes: tuple[str, ...] = ()
+
+
+# ---- sources -----------------------------------------------------------------------------------------
+
+
+def open_source(source: Any, *, steps: Sequence[int] | None = None, classes: Sequence[str] = ()) -> Source:
+    """The Source of a partition, a mapping or a folder. Raises as `explore` does."""
+    table: tuple[Row, ...] = ()
+    title = "splineviz"
+    if isinstance(source, Partition):
+        known: dict[int, Any] = {0: source}
+    elif isinstance(source, Mapping):
+        known = {int(step): source[step] for step in sorted(source)}
+    else:
+        folder = Path(source)
+        title = folder.resolve().name
+        known, table = _folder(folder)
+    wanted = sorted(known) if steps is None else sorted({int(step) for step in steps})
+    if missing := [step for step in wanted if step not in known]:
+        raise DataError(f"steps: expected some of {', '.join(map(str, known))}, got {', '.join(map(str, missing))}.")
+    if not wanted:
+        raise DataError("explore: expected at least one partition, got none; animate the run first.")
+    by_step = {int(row["step"]): row for row in table}
+    rows = tuple(by_step.get(step, {"step": float(step)}) for step in wanted) if by_step else ()
+
+    def read(index: int) -> Partition:
+        found = known[wanted[index]]
+        return found if isinstance(found, Partition) else Partition.load(found)
+
+    return Source(tuple(wanted), read, rows, title, tuple(map(str, classes)))
+
+
+def _folder(folder: Path) -> tuple[dict[int, Any], tuple[Row, ...]]:
+    """Partition files by step, and the table of measures beside them."""
+    if folder.is_file() and folder.suffix != ".npz":
+        raise PartitionError(f"{folder}: expected what `splineviz animate` wrote, or an .npz file, got another file.")
+    if folder.is_file():
+        return {int(named[1]) if (named := re.search(r"step-(\d+)", folder.stem)) else 0: folder}, ()
+    found = {int(path.stem[5:]): path for path in sorted((folder / "partitions").glob("step-*.npz"))}
+    if not found:
+        raise PartitionError(
+            f"{folder}: expected a folder that `splineviz animate` wrote (with partitions/step-*.npz), got none of them."
+        )
+    table = folder / "measures.csv"
+    if not table.exists():
+        return dict(found), ()
+    with open(table, newline="") as stream:
+        rows = tuple({name: float(value or "nan") for name, value in row.items()} for row in csv.DictReader(stream))
+    return dict(found), rows
+
+
+# ---- what the page is told ----------------------------------------------------------------------------
+
+
+def pack_step(partition: Partition, *, outputs: bool) -> bytes:
+    """One step for the page, see `packing`."""
+    return packing.pack(partition, fills.face_classes(partition), fills.face_margins(partition), outputs=outputs)
+
+
+def take_outputs(source: Source) -> bool:
+    """Whether the source is small enough to take the network's outputs along."""
+    return sum(source.read(index).num_regions for index in range(len(source.steps))) <= OUTPUTS_BUDGET
+
+
+def describe(source: Source, *, fill: str, visit: Callable[[int, Partition], None] | None = None) -> dict[str, Any]:
+    """What the page knows before any step is read, JSON-ready. Every partition is read once; `visit` gets each."""
+    shares = (np.arange(100) + 0.5) / 100
+    values: dict[str, list[Any]] = {name: [] for name in fills.LOGARITHMIC}
+    regions: list[int] = []
+    for index in range(len(source.steps)):
+        partition = source.read(index)
+        regions.append(partition.num_regions)
+        for name, found in values.items():
+            found.append(fills.fill_quantiles(partition, shares, fill=name))
+        if visit is not None:
+            visit(index, partition)
+    layers = fills.layer_count(partition)
+    shades = fills.layer_colors(np.arange(layers), layers)
+    return {
+        "title": source.title,
+        "note": partition.note,
+        "steps": list(source.steps),
+        "regions": regions,
+        "start": len(source.steps) - 1,
+        "fill": fill,
+        "limits": {name: _limits(np.concatenate(found)) for name, found in values.items()},
+        "palette": [to_hex(fills.CMAP(i)) for i in range(256)],
+        "class_colors": list(fills.CLASS_COLORS),
+        "class_names": list(source.classes),
+        "layer_names": [*partition.layer_paths, *[""] * (layers - len(partition.layer_paths))],
+        "layer_colors": [to_hex(shade) for shade in shades],
+        "anchors": partition.plane.anchors_uv.reshape(-1, 2).tolist(),
+        "picture": picture(partition.plane),
+        "panels": _panels(source.table),
+        "live": False,
+        "samples": 0,
+    }
+
+
+def _limits(values: Any) -> tuple[float, float]:
+    """As the limits of a film: the middle 98% of the areas of all steps."""
+    return fills.padded(*np.quantile(values, (0.01, 0.99))) if len(values) else fills.padded(1.0, 1.0)
+
+
+def picture(plane: Plane) -> dict[str, Any] | None:
+    """Origin and basis as pixels (height, width, channels), where inputs are pictures; grey values from low to high."""
+    shown = [thumbnail(x) for x in (plane.origin, *plane.basis)]
+    if any(picture is None for picture in shown):
+        return None
+    shape = shown[0].shape  # type: ignore[union-attr]  # none is None
+    channels = 3 if len(shape) == 3 else 1
+    order = [_pixels(x, shape) for x in (plane.origin, *plane.basis)]
+    anchors = plane.embed(plane.anchors_uv) if len(plane.anchors_uv) else plane.origin[None]
+    low, high = float(anchors.min()), float(anchors.max())
+    planes = [np.round(values, 6).tolist() for values in order]
+    return {
+        "height": shape[0], "width": shape[1], "channels": channels, "planes": planes,
+        "low": low, "high": high if high > low else low + 1.0,
+    }  # fmt: skip
+
+
+def _pixels(x: Any, shape: tuple[int, ...]) -> Any:
+    """An input as flat pixels, in the order in which `anchors.thumbnail` reads it."""
+    image = np.squeeze(x)
+    if len(shape) == 3 and image.ndim == 1:
+        image = image.reshape(3, *shape[:2])
+    if image.ndim == 3 and image.shape[0] == 3 and image.shape[2] != 3:
+        image = np.moveaxis(image, 0, 2)
+    return image.reshape(-1)
+
+
+MIGRATION = (
+    ("knot_ratio_boundary", "boundary", curves.LENGTH[0][2]),
+    ("knot_ratio_anchors", "anchors", curves.RANDOM),
+)
+"""Knots per area near the decision boundary and the anchors, over those of the whole window."""
+
+
+def _panels(table: Sequence[Row]) -> list[dict[str, Any]]:
+    """The curves beside the slider, as far as the table has them; `slice`: what they say holds for its own slice alone."""
+    kinds = (
+        ("accuracy", "accuracy", curves.ACCURACY, False),
+        ("local complexity", "local complexity, sampled", curves.COMPLEXITY, False),
+        ("knots near", "knots per area near the boundary and the anchors, over those of the window", MIGRATION, True),
+        ("regions", "number of regions", curves.REGIONS, True),
+    )
+    panels = []
+    for title, note, chosen, sliced in kinds:
+        lines = [
+            {"label": label, "color": color, "values": [_number(row.get(name)) for row in table]}
+            for name, label, color in (curves.present(table, chosen) if table else ())
+        ]
+        if lines:
+            share = title == "accuracy"
+            panels.append({"title": title, "note": note, "curves": lines, "share": share, "slice": sliced})
+    return panels
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+# ---- the page ----------------------------------------------------------------------------------------
+
+
+def script() -> str:
+    """The front end as one JavaScript module: `viewer/` without the imports between its files. Exports the widget."""
+    parts = []
+    for name in MODULES:
+        text = (VIEWER / f"{name}.js").read_text(encoding="utf-8")
+        text = re.sub(r"^import .*?;\n", "", text, flags=re.MULTILINE)
+        parts.append(re.sub(r"^export (?!default)", "", text, flags=re.MULTILINE))
+    return "\n".join(parts)
+
+
+def style() -> str:
+    """The front end's style sheet."""
+    return (VIEWER / "explorer.css").read_text(encoding="utf-8")
+
+
+PAGE = """\
+const read = (id) => document.getElementById(id).textContent;
+const load = async (i) => fromBase64(read("step-" + i));
+window.explorer = mount(document.getElementById("explorer"), JSON.parse(read("meta")), load);
+"""
+
+
+def write_html(
+    source: Source, path: str | os.PathLike[str], *, fill: str = "slope", outputs: bool | None = None
+) -> Path:
+    """Write a source as one HTML file: script, style and data inside, whole or absent. Returns its path."""
+    target = Path(path)
+    outputs = take_outputs(source) if outputs is None else outputs
+
+    def content(stream: Any) -> None:
+        def put(text: str) -> None:
+            stream.write(text.encode())
+
+        def step(index: int, partition: Partition) -> None:
+            put(f'<script type="text/plain" id="step-{index}">')
+            stream.write(base64.b64encode(pack_step(partition, outputs=outputs)))
+            put("</script>\n")
+
+        put('<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n')
+        put('<meta name="viewport" content="width=device-width, initial-scale=1">\n')
+        put(f"<title>{markup.escape(source.title)}: linear regions</title>\n")
+        put('<link rel="icon" href="data:,">\n')  # else a browser would ask for one
+        put(f"<style>html, body {{ height: 100%; margin: 0; }}\n{style()}</style></head>\n")
+        put('<body><div id="explorer"></div>\n')
+        meta = describe(source, fill=fill, visit=step)
+        # "<" cannot end the element or open another when it is written as an escape of JSON's own.
+        put(f'<script type="application/json" id="meta">{json.dumps(meta).replace("<", chr(92) + "u003c")}</script>\n')
+        body = script().replace("export default { render };", "")
+        put(f'<script type="module">\n{body}\n{PAGE}</script>\n</body></html>\n')
+
+    files.write(target, content)
+    return target

@@ -1,0 +1,377 @@
+r"""Studies: what the paper's figures show of a run (arXiv 2402.15555), measured, each a picture and its table.
+
+    dynamics    Fig. 2, 7: accuracy, accuracy under attack and local complexity over the steps, two slices beneath
+    migration   knots and gradient variation near the anchors and near the decision boundary, over those in the window
+    windows     Fig. 26: regions in equal squares near the decision boundary and away from it
+    layers      Fig. 24: the knots of each layer by themselves
+    exact       Fig. 25, 35: exact and sampled number of units in the same neighbourhoods, over the steps and the radius
+    heat        both counts and the exact density of knots over the slice of one checkpoint, beside its knots
+    deformation average eccentricity and diameter of embedded neighbourhoods against the radius, layer by layer
+
+    run -> sweeps.measure_run (partitions, rows; resumed) -> more columns -> out/<study>.csv, out/<study>.png
+
+Neighbourhoods of `exact` and `heat` have the plane's own two directions, so that both counts speak of the same diamond.
+What takes long is kept in out/rows/studies.json, so a second call only draws. How it looks is the business of `plates`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from splineviz.drawing import curves, study_plots
+from splineviz.drawing.curves import Row
+from splineviz.errors import DataError, FloatArray
+from splineviz.geometry import boundary
+from splineviz.geometry.invariants import polygon_area
+from splineviz.geometry.partition import Partition
+from splineviz.jobs import sweep
+from splineviz.jobs.job import LCOptions
+from splineviz.metrics import diamonds, measures
+from splineviz.metrics.complexity import local_complexities_at
+from splineviz.metrics.deformation import deformation
+from splineviz.metrics.robustness import EPS, robust_accuracy
+from splineviz.regions.enumerate import partition as enumerated
+from splineviz.storage import files, provenance
+from splineviz.storage.cache import Ledger
+from splineviz.training import runs, state_files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RADII = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+"""Radii of the study `exact`."""
+
+SQUARE = 0.05
+"""Side of the squares of the study `windows`, as a share of the square root of the window's area."""
+
+Progress = Callable[[int, int, str], None]
+Outcome = tuple[list[dict[str, float]], "Figure"]
+
+
+def study(
+    run: runs.Run,
+    names: Sequence[str] | None = None,
+    *,
+    out: str | os.PathLike[str],
+    **settings: Any,
+) -> list[Path]:
+    """Measure a run and write the named studies (None: all), a .png and a .csv each, to `out`; returns what was written.
+
+    settings: as `measure` takes them. Raises DataError on an unknown study, and what measuring raises.
+    """
+    chosen = list(dict.fromkeys(STUDIES if names is None else names))
+    if unknown := [name for name in chosen if name not in STUDIES]:
+        raise DataError(f"studies: expected some of {', '.join(STUDIES)}, got {', '.join(unknown)}.")
+    measured = measure(run, out=out, **settings)
+    written = [path for name in chosen for path in write(measured, name, Path(out) / name)]
+    provenance.write_manifest(Path(out), "studies", {"names": chosen, **measured.asked})
+    return written
+
+
+def measure(
+    run: runs.Run,
+    *,
+    out: str | os.PathLike[str],
+    anchors: Sequence[int] = (0, 1, 2),
+    window: Any = None,
+    lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008  # frozen, so it can be shared
+    attack_steps: int = 10,
+    points: int = 400,
+    squares: int = 24,
+    steps: Sequence[int] | None = None,
+    progress: Progress | None = None,
+) -> Measured:
+    """Measure a run for its studies; results that lie in `out` already are read.
+
+    anchors, window, steps, lc: as `sweeps.measure_run` takes them; the paper's values of the local complexity fit r = 0.05.
+    attack_steps: of the attack on at most 1,000 test samples (the paper: 10, for MNIST 100).
+    points: on the slice, for exact counts. squares: near the decision boundary, and away from it.
+    """
+    only = run if steps is None else run.only(steps)
+    results = sweep.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, progress=progress)
+    return Measured(
+        only, [dict(result.row) for result in results], [result.partition_path for result in results], tuple(anchors), lc,
+        attack_steps, points, squares, Ledger(Path(out) / "rows" / "studies.json"), progress,
+    )  # fmt: skip
+
+
+def write(measured: Measured, name: str, target: Path) -> list[Path]:
+    """Write one study as target.png and target.csv; returns the two paths."""
+    table, figure = _STUDIES[name](measured)
+    return save(target, table, figure)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A run with what `sweeps.measure_run` found, and the settings of the studies."""
+
+    run: runs.Run
+    rows: list[dict[str, float]]
+    paths: list[Path]
+    anchors: tuple[int, ...]
+    lc: LCOptions
+    attack_steps: int
+    points: int
+    squares: int
+    ledger: Ledger
+    progress: Progress | None
+
+    @property
+    def asked(self) -> dict[str, int]:
+        """The settings of the studies by name."""
+        return {"attack_steps": self.attack_steps, "points": self.points, "squares": self.squares}
+
+    def step(self, index: int) -> int:
+        """The step of a checkpoint."""
+        return self.run.checkpoints[index].step
+
+    def partition(self, index: int) -> Partition:
+        """The slice of a checkpoint."""
+        return Partition.load(self.paths[index])
+
+    def slices(self, indices: Sequence[int]) -> dict[int, Partition]:
+        """Slices of checkpoints by step, each once."""
+        return {self.step(i): self.partition(i) for i in dict.fromkeys(i % len(self.rows) for i in indices)}
+
+    def kept(self, what: str, settings: Any, compute: Callable[[int], Mapping[str, float]]) -> list[dict[str, float]]:
+        """compute(index) for every checkpoint, or what was kept of it: the weights and the settings decide."""
+        found = []
+        for i, checkpoint in enumerate(self.run.checkpoints):
+            held = state_files.digest(self.run.program(checkpoint).weights)
+            key = f"{what} {files.digest([settings], held)}"
+            found.append(self.ledger.numbers(key, lambda i=i: compute(i)))  # type: ignore[misc]
+            if self.progress is not None:
+                self.progress(i + 1, len(self.rows), f"{what}, step {checkpoint.step:,}")
+        return found
+
+
+# ---- phases ------------------------------------------------------------------------------------------
+
+
+def phases(table: Sequence[Row], name: str = "lc_train") -> tuple[int, int] | None:
+    """Rows where the descent and the ascent of the local complexity end; None for a curve without a rise and a fall.
+
+    The descent ends at the lowest value that a higher one follows by most, the ascent at the largest value after it.
+    """
+    values = curves.column(table, name)
+    if not np.isfinite(values).all() or len(values) < 3:
+        return None
+    rises = np.maximum.accumulate(values[::-1])[::-1] - values
+    low = int(rises.argmax())
+    peak = low + int(values[low:].argmax())
+    return (low, peak) if rises[low] > 0 else None
+
+
+def peak(table: Sequence[Row], name: str = "lc_train") -> int:
+    """The row where the ascent ends; 0 for a curve without one."""
+    found = phases(table, name)
+    return 0 if found is None else found[1]
+
+
+def moments(table: Sequence[Row]) -> tuple[int, int]:
+    """Two rows to look at: the end of the ascent and the last; the end of the descent where training stops at the peak."""
+    found, last = phases(table), len(table) - 1
+    if found is None:
+        return 0, last
+    return (found[1] if found[1] < last else found[0]), last
+
+
+# ---- the studies -------------------------------------------------------------------------------------
+
+
+def _dynamics(measured: Measured) -> Outcome:
+    samples = 1000
+    settings = [samples, measured.attack_steps, list(EPS)]
+    attacks = measured.kept("attack", settings, lambda i: attacked(measured.run, i, measured.attack_steps, samples))
+    table = [row | found for row, found in zip(measured.rows, attacks, strict=True)]
+    thumbnails = [x if x.ndim == 2 else None for x in measured.run.anchors(measured.anchors)]
+    figure = study_plots.dynamics(
+        table, measured.slices(moments(table)), radius=measured.lc.radius, phases=phases(table), eps=EPS,
+        thumbnails=thumbnails if all(x is not None for x in thumbnails) else (),
+    )  # fmt: skip
+    return table, figure
+
+
+def attacked(run: runs.Run, index: int, steps: int, samples: int) -> dict[str, float]:
+    """Accuracy of one checkpoint on test samples under attack, by column robust_<eps>; empty without test labels."""
+    if run.test_x is None or run.test_y is None or run.test_y.ndim != 1:
+        return {}
+    program = run.program(run.checkpoints[index]).as_trained.to(torch.float32)
+    found = robust_accuracy(program, run.test_x[:samples], run.test_y[:samples], steps=steps, domain=run.domain)
+    return {f"robust_{eps:g}": found[eps] for eps in EPS}
+
+
+def _migration(measured: Measured) -> Outcome:
+    return measured.rows, study_plots.migration(measured.rows, phases(measured.rows), radius=measured.lc.radius)
+
+
+def _windows(measured: Measured) -> Outcome:
+    def count(index: int) -> dict[str, float]:
+        part = measured.partition(index)
+        near, away, side = squares(part, measured.squares)
+        program = measured.run.program(measured.run.checkpoints[index])
+        row = {"side": side}
+        for name, centres in (("near", near), ("away", away)):
+            corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * side
+            found = [enumerated(program, part.plane, window=centre + corners).num_regions for centre in centres]
+            spread = np.std(found, ddof=1) if len(found) > 1 else np.nan
+            row |= {
+                f"regions_{name}": float(np.mean(found)) if found else np.nan,
+                f"regions_{name}_band": float(2.576 * spread / np.sqrt(max(len(found), 1))),
+            }
+        return row
+
+    first = measured.partition(0)
+    settings = [measured.squares, SQUARE, files.digest(first.window, first.plane.origin, first.plane.basis)]
+    counted = measured.kept("windows", settings, count)
+    table = [{"step": row["step"]} | found for row, found in zip(measured.rows, counted, strict=True)]
+    slices = {}
+    for step, part in measured.slices(moments(measured.rows)).items():
+        slices[step] = (part, *squares(part, measured.squares))
+    return table, study_plots.windows(table, slices)
+
+
+def squares(partition: Partition, count: int) -> tuple[FloatArray, FloatArray, float]:
+    """Centres of at most `count` squares near the decision boundary (n, 2) and away from it (m, 2), and their side.
+
+    Near: centred on points drawn uniformly along the boundary. Away: drawn uniformly where the boundary is at least two
+    sides off. All lie in the window; none where there is no boundary, or no room.
+    """
+    side = SQUARE * float(np.sqrt(polygon_area(partition.window - partition.centre)))
+    segments = partition.decision_boundary()
+    if not len(segments):
+        return np.empty((0, 2)), np.empty((0, 2)), side
+    rng = np.random.default_rng(0)
+    lengths = np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)
+    chosen = rng.choice(len(segments), 8 * count, p=lengths / lengths.sum())
+    share = rng.uniform(size=(8 * count, 1))
+    on = segments[chosen, 0] + share * (segments[chosen, 1] - segments[chosen, 0])
+    off = diamonds.spread(partition.window, 40 * count, side / 4)
+    off = off[boundary.distances(off, segments) >= 2 * side]
+    return on[_holds(partition.window, on, side)][:count], off[:count], side
+
+
+def _holds(window: FloatArray, centres: FloatArray, side: float) -> Any:
+    """(n,) whether a convex window holds the squares round the centres."""
+    edges = np.roll(window, -1, axis=0) - window
+    corners = centres[:, None] + side / 2 * np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
+    gaps = corners[:, :, None] - window
+    return (edges[:, 0] * gaps[..., 1] - edges[:, 1] * gaps[..., 0] >= 0).all(axis=(1, 2))
+
+
+def _layers(measured: Measured) -> Outcome:
+    table = []
+    for i, row in enumerate(measured.rows):
+        part = measured.partition(i)
+        lengths, born = measures.knot_lengths(part), part.edge_unit[:, 0]
+        units = measures.kinking_units(part)
+        found = {"step": row["step"]}
+        for layer in range(len(units)):
+            found |= {
+                f"length_{layer + 1}": float(lengths[born == layer].sum()), f"units_{layer + 1}": float(units[layer])
+            }  # fmt: skip
+        table.append(found)
+    return table, study_plots.layers(measured.slices([0, peak(measured.rows), -1]))
+
+
+def _exact(measured: Measured) -> Outcome:
+    def count(index: int) -> dict[str, float]:
+        return _counted(measured.run, index, measured.partition(index), measured.points)
+
+    first = measured.partition(0)
+    settings = [measured.points, list(RADII), files.digest(first.window, first.plane.origin, first.plane.basis)]
+    found = measured.kept("exact", settings, count)
+    return found, study_plots.exact(found, RADII, 0.05)
+
+
+def _counted(run: runs.Run, index: int, partition: Partition, points: int) -> dict[str, float]:
+    """Mean exact and sampled number of units in the diamonds of RADII round points drawn uniformly on the slice."""
+    uv = diamonds.spread(partition.window, points, max(RADII))
+    program = run.program(run.checkpoints[index])
+    x = partition.plane.embed(uv)
+    sampled = local_complexities_at(program, {"x": x}, radii=RADII, directions=partition.plane.basis)
+    row = {"step": float(run.checkpoints[index].step)}
+    for radius, found in zip(RADII, sampled, strict=True):
+        counts = diamonds.exact_counts(partition, uv, radius=radius).sum(axis=0)
+        row |= {f"exact_{radius:g}": float(counts.mean()), f"sampled_{radius:g}": found["x"].mean}
+    return row
+
+
+def _heat(measured: Measured, size: int = 48) -> Outcome:
+    """Both counts on a grid over the last checkpoint's slice, in diamonds as wide as a cell of the grid, and the density."""
+    part, run = measured.partition(-1), measured.run
+    low, high = part.window.min(axis=0), part.window.max(axis=0)
+    reach = max(measured.lc.radius, float((high - low).max()) / size / 2)
+    grid = [np.linspace(low[k] + 1.01 * reach, high[k] - 1.01 * reach, size) for k in (0, 1)]
+    uv = np.stack(np.meshgrid(*grid), axis=-1).reshape(-1, 2)
+    counts = diamonds.exact_counts(part, uv, radius=reach).sum(axis=0)
+    found = local_complexities_at(
+        run.program(run.checkpoints[-1]), {"x": part.plane.embed(uv)}, radii=(reach,), directions=part.plane.basis
+    )[0]["x"].total
+    half = 0.5 * (uv[-1] - uv[0]) / (size - 1)
+    dense = measures.knot_density_grid(part, uv[0] - half, uv[-1] + half, (size, size))
+    table = [
+        {"u": u, "v": v, "exact": float(a), "sampled": float(b), "density": float(c)}
+        for (u, v), a, b, c in zip(uv, counts, found, dense.ravel(), strict=True)
+    ]
+    shape = (size, size)
+    figure = study_plots.heat(part, counts.reshape(shape), found.reshape(shape), dense, radius=reach, step=measured.step(-1))
+    return table, figure
+
+
+def _deformation(measured: Measured, points: int = 50) -> Outcome:
+    """Embedded neighbourhoods of training points at the first checkpoint, at the peak and at the last."""
+    lc, table = measured.lc, []
+    radii = [lc.radius * 10 ** (k / 4) for k in range(-8, 9)]
+    for index in dict.fromkeys((0, peak(measured.rows), len(measured.rows) - 1)):
+        program = measured.run.program(measured.run.checkpoints[index])
+        found = deformation(program, measured.run.train_x[:points], radii=radii, num_vectors=lc.num_vectors, seed=lc.seed)
+        both = {which: found.relative(which) for which in ("eccentricity", "diameter")}
+        for k, radius in enumerate(radii):
+            row = {"step": float(measured.step(index)), "radius": radius}
+            table.append(row | {f"{name}_{i + 1}": float(v) for name, a in both.items() for i, v in enumerate(a[k])})
+    return table, study_plots.deformation(table, radius=lc.radius)
+
+
+_STUDIES: dict[str, Callable[[Measured], Outcome]] = {
+    "dynamics": _dynamics,
+    "migration": _migration,
+    "windows": _windows,
+    "layers": _layers,
+    "exact": _exact,
+    "heat": _heat,
+    "deformation": _deformation,
+}
+
+STUDIES = tuple(_STUDIES)
+"""Names of the studies."""
+
+
+# ---- files -------------------------------------------------------------------------------------------
+
+
+def save(target: Path, table: Sequence[Row], figure: Figure | None = None) -> list[Path]:
+    """Write a table as target.csv and a figure, of 200 dots per inch, as target.png; returns the paths.
+
+    The table has the columns of all rows, in the order in which they first occur; NaN where a row has none.
+    """
+    text = io.StringIO()
+    columns = list(dict.fromkeys(name for row in table for name in row))
+    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="nan")
+    writer.writeheader()
+    writer.writerows({name: repr(float(value)) for name, value in row.items()} for row in table)
+    png, csv_file = target.with_suffix(".png"), target.with_suffix(".csv")
+    files.write_text(csv_file, text.getvalue())
+    if figure is None:
+        return [csv_file]
+    files.write(png, lambda stream: figure.savefig(stream, format="png", dpi=200))
+    return [png, csv_file]

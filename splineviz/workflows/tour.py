@@ -1,0 +1,233 @@
+r"""Tours: a film of one network in which the view moves, not the training.
+
+        cameras -> views --enumerate--> partitions/view-0001.npz, rows/view-0001.json, measures.csv
+                                              |
+                                              +-> reels: frames/view-0001.png -> animation.mp4, poster.png
+
+Every view is cut afresh and exactly, then drawn like a frame of training: curves at the right, with a cursor. One view is in
+memory at a time. What a former call with the same weights and views has finished is left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splineviz.drawing import figures, fills, film
+from splineviz.drawing.canvas import frame_size
+from splineviz.drawing.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
+from splineviz.drawing.video import note
+from splineviz.errors import DataError
+from splineviz.geometry.partition import Partition
+from splineviz.metrics.measures import knot_lengths
+from splineviz.regions.enumerate import partition
+from splineviz.storage import files
+from splineviz.training import state_files
+from splineviz.training.checkpoints import Checkpoint
+from splineviz.training.runs import Run
+from splineviz.workflows import views as cameras
+from splineviz.workflows.views import View
+
+Progress = Callable[[int, int, str], None]
+"""progress(done, total, text): half of `total` is cutting, half is drawing."""
+
+FORMAT = 1
+"""Part of every key: raised when the same view gives other numbers."""
+
+_LENGTH = Chart("boundary length", LENGTH)
+STORIES = {
+    "zoom": Story(
+        "place", "magnification", "log",
+        ((Chart("regions in view", REGIONS),), (Chart("knots, widths of the view", KNOTS),)),
+    ),
+    "turn": Story("place", "share of the way", "linear", ((CHARTS["regions"],), (_LENGTH,))),
+    "slide": Story("place", "distance moved", "linear", ((CHARTS["regions"],), (_LENGTH,))),
+}  # fmt: skip
+COLUMNS = ("place", "regions", "boundary_length", "knot_length", "low", "high")
+"""Columns of measures.csv: the view's place on the way, number of regions, length of the decision boundary, length of knots
+in widths of the window, and the values of the fill below which 1% and 99% of the area lie."""
+
+
+@dataclass(frozen=True)
+class Tour:
+    """What `tour` wrote. frames: one picture a view; videos: one a format; drawn: frames drawn by this call."""
+
+    out: Path
+    frames: tuple[Path, ...]
+    videos: tuple[Path, ...]
+    table: Path
+    poster: Path
+    drawn: int
+
+
+def tour(
+    run: Run,
+    kind: str = "zoom",
+    *,
+    step: int | None = None,
+    anchors: Sequence[int] = (0, 1, 2),
+    toward: int | None = None,
+    to: Sequence[float] | None = None,
+    depth: float | None = None,
+    window: Any = None,
+    frames: int = 120,
+    out: str | os.PathLike[str] = "tour",
+    formats: Sequence[str] = ("mp4",),
+    fps: float = 12,
+    size: tuple[int, int] = (1920, 1080),
+    fill: str = "slope",
+    cmap: Any = None,
+    limits: tuple[float, float] | None = None,
+    edge_color: Any = "black",
+    progress: Progress | None = None,
+) -> Tour:
+    """Film one checkpoint along a way of `cameras`, and write video, frames, partitions and a table to `out`.
+
+    kind: "zoom" (to, depth: as `cameras.zoom` takes them), "turn" or "slide" (toward: the fourth sample, by index, by
+    default the first that is no anchor). step: of the checkpoint, by default the last. The rest as `animate` takes it.
+    Raises DataError on unknown words, CheckpointError on an unknown step, and what cutting raises.
+    """
+    if kind not in cameras.KINDS:
+        raise DataError(f"kind: expected one of {', '.join(cameras.KINDS)}, got {kind!r}.")
+    if not 0 < fps <= 120:
+        raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
+    film.known_formats(formats)
+    frame_size(size)
+    checkpoint = run.checkpoints[-1] if step is None else run.only([step]).checkpoints[0]
+    folder = Path(out)
+    views = _views(run, checkpoint, kind, anchors, toward, to=to, depth=depth, window=window, frames=frames)
+    keys = _keys(run, checkpoint, views, fill)
+    table = _measured(run, checkpoint, views, keys, folder, fill, progress)
+    _write_table(folder / "measures.csv", table)
+    if limits is None and fill in fills.SCALED:
+        ends = np.array([(row["low"], row["high"]) for row in table])[: 1 if kind == "zoom" else None]
+        ends = ends[np.isfinite(ends).all(axis=1)]
+        limits = fills.padded(*np.median(ends, axis=0)) if len(ends) else None
+    samples = run.anchors(anchors)
+    # A mixture of samples has no picture.
+    shown: dict[str, list[Any]] = {"zoom": samples, "turn": [*samples[:2], None], "slide": []}
+    painter = figures.FramePainter(
+        table, limits=limits, size=size, fill=fill, cmap=cmap, edge_color=edge_color, story=STORIES[kind],
+        thumbnails=shown[kind],
+    )  # fmt: skip
+    look = files.digest(figures.painters(), table, limits, list(size), fill, str(cmap), str(edge_color), kind)
+    shots = []
+    for index, view in enumerate(views):
+        path = _partition_path(folder, index)
+        key = files.digest(look, index, keys[index], view.header, view.note)
+        shots.append(
+            film.Shot(
+                folder / "frames" / f"{path.stem}.png", key, _paint(painter, path, index, view, checkpoint.step), view.header
+            )
+        )
+    count = len(views)
+    reel = film.shoot(
+        shots, folder, formats=formats, fps=fps,
+        progress=progress and (lambda done, text: progress(count + done, 2 * count, text)),
+    )  # fmt: skip
+    poster, best = folder / "poster.png", shots[0 if kind == "zoom" else -1]
+    if note(poster) != best.key:
+        files.write(poster, lambda stream: stream.write(best.path.read_bytes()))
+    return Tour(folder, tuple(shot.path for shot in shots), reel.videos, folder / "measures.csv", poster, reel.drawn)
+
+
+def _views(
+    run: Run, checkpoint: Checkpoint, kind: str, anchors: Sequence[int], toward: int | None, *, to: Any, depth: Any,
+    window: Any, frames: int,
+) -> list[View]:  # fmt: skip
+    if kind == "zoom":
+        program = run.program(checkpoint)
+        return cameras.zoom(program, run.plane(anchors), window=window, to=to, depth=depth, frames=frames)
+    if to is not None or depth is not None:
+        raise DataError(f"to, depth: expected none for a {kind}, which moves the plane, got some; leave them out.")
+    fourth = next(i for i in range(4) if i not in anchors) if toward is None else toward
+    if fourth in anchors or not 0 <= fourth < len(run.train_x):
+        raise DataError(
+            f"toward: expected a training sample, 0 to {len(run.train_x) - 1}, that is no anchor, got {fourth}."
+        )
+    samples = [*run.anchors(anchors), run.train_x[fourth]]
+    return (cameras.turn if kind == "turn" else cameras.slide)(samples, window=window, frames=frames)
+
+
+def _paint(painter: figures.FramePainter, path: Path, index: int, view: View, step: int) -> Callable[[], Any]:
+    note = f"step {step:,}:  {view.note}"
+    return lambda: painter.paint(Partition.load(path), index, words=(view.header, note))
+
+
+def _partition_path(folder: Path, index: int) -> Path:
+    return folder / "partitions" / f"view-{index:05d}.npz"
+
+
+def _keys(run: Run, checkpoint: Checkpoint, views: Sequence[View], fill: str) -> list[str]:
+    """Digest of all that each view's partition and row depend on."""
+    held = [FORMAT, state_files.digest(run.state(checkpoint)), fill, run.network]
+    return [
+        files.digest(held, view.plane.origin, view.plane.basis, view.plane.anchors_uv, view.window, [view.place])
+        for view in views
+    ]
+
+
+def _measured(
+    run: Run, checkpoint: Checkpoint, views: Sequence[View], keys: Sequence[str], folder: Path, fill: str,
+    progress: Progress | None,
+) -> list[dict[str, float]]:  # fmt: skip
+    """The row of every view; its partition is then in its file."""
+    program, table = run.program(checkpoint), []
+    for index, (view, key) in enumerate(zip(views, keys, strict=True)):
+        path, row_path = _partition_path(folder, index), folder / "rows" / f"view-{index:05d}.json"
+        row = _finished(row_path, path, key)
+        if row is None:
+            row_path.unlink(missing_ok=True)  # an older row must not vouch for the new partition
+            found = partition(program, view.plane, window=view.window)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            found.save(path)
+            row = {"place": view.place, **_numbers(found, fill)}
+            files.write_sealed(row_path, {"key": key, "row": row, "partition": files.digest_of_file(path)})
+        table.append(row)
+        if progress is not None:
+            progress(index + 1, 2 * len(views), f"{view.header}: {row['regions']:,.0f} regions")
+    return table
+
+
+def _finished(row_path: Path, path: Path, key: str) -> dict[str, float] | None:
+    try:
+        stored = files.read_sealed(row_path)
+        if stored["key"] != key or files.digest_of_file(path) != stored["partition"]:
+            return None
+        return {name: float("nan") if stored["row"][name] is None else float(stored["row"][name]) for name in COLUMNS}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # absent or torn: it is made anew
+
+
+def _numbers(found: Partition, fill: str) -> dict[str, float]:
+    segments = found.boundary_at().segments
+    scaled = fill in fills.SCALED
+    ends = fills.fill_quantiles(found, np.array([0.01, 0.99]), fill=fill) if scaled else np.empty(0)
+    low, high = ends if len(ends) else np.full(2, np.nan)
+    return {
+        "regions": float(found.num_regions),
+        "boundary_length": float(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum()),
+        "knot_length": float(knot_lengths(found).sum() / np.ptp(found.window, axis=0).max()),
+        "low": float(low),
+        "high": float(high),
+    }
+
+
+def _write_table(path: Path, table: Sequence[dict[str, float]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in table:
+        writer.writerow([int(row[name]) if name == "regions" else repr(float(row[name])) for name in COLUMNS])
+    if not (path.is_file() and path.read_text() == text.getvalue()):
+        files.write_text(path, text.getvalue())
+
+
+

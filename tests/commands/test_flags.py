@@ -1,0 +1,136 @@
+"""Flags: help screens as snapshots (SPLINEVIZ_REFRESH=1 writes them anew), values, refusals."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from splineviz import commands
+from splineviz.commands import flags
+from splineviz.commands.animate import film_options
+from splineviz.drawing import curves, fills, print_figure
+from splineviz.jobs.job import LCOptions
+from splineviz.training import datasets, recipes
+from splineviz.viewer import page
+from splineviz.workflows import reproduce, study, views
+
+SCREENS = Path(__file__).parents[1] / "help"
+COMMANDS = ("", *commands.COMMANDS)
+
+
+def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        commands.parser().parse_args([*command.split(), "--help"])
+    assert stopped.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_the_snapshot(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    got, snapshot = help_of(command, capsys), SCREENS / f"{command or 'splineviz'}.txt"
+    if os.environ.get("SPLINEVIZ_REFRESH"):
+        snapshot.parent.mkdir(exist_ok=True)
+        snapshot.write_text(got)
+    assert got == snapshot.read_text(), "the help has changed: read it, then refresh with SPLINEVIZ_REFRESH=1"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_example_in_the_help_is_a_command_that_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    examples = [line.split("#")[0] for line in help_of(command, capsys).splitlines() if line.startswith("  splineviz ")]
+    assert examples
+    for example in examples:
+        assert commands.parser().parse_args(example.split()[1:]).command in COMMANDS
+
+
+def test_help_imports_nothing_slow() -> None:
+    code = (
+        "import sys\nfrom splineviz.__main__ import main\n"
+        "try:\n    main(['animate', '--help'])\nexcept SystemExit:\n    pass\n"
+        "slow = {'torch', 'numpy', 'numba', 'matplotlib', 'rich', 'av', 'PIL'}\n"
+        "print(sorted(slow & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stderr.strip() == "[]"
+
+
+def test_names_and_defaults_are_those_of_the_rooms_that_own_them() -> None:
+    assert list(flags.RECIPES) == recipes.recipe_names()
+    assert sorted(flags.DATA) == datasets.data_names()
+    assert flags.EXPLORED == page.FILLS
+    assert flags.TOURS == views.KINDS
+    assert flags.STUDIES == study.STUDIES
+    assert flags.PANELS == tuple(curves.CHARTS) and flags.PANELS[:3] == curves.PANELS
+    assert flags.REPRODUCTIONS == tuple(reproduce.REPRODUCTIONS)
+    options = commands.parser().parse_args(["animate", "run"])
+    paper = LCOptions()
+    assert (options.lc_radius, options.lc_vectors, options.lc_points) == (paper.radius, paper.num_vectors, paper.points)
+
+
+@pytest.mark.parametrize("command", ("animate", "watch"))
+def test_panels_reach_the_film(command: str) -> None:
+    options = commands.parser().parse_args([command, "run", "--panels", "exact", "churn"])
+    assert film_options(options)["panels"] == ["exact", "churn"]
+
+
+REFUSED = {
+    "unknown panels": ("animate ckpts --panels loss", "--panels: invalid choice: 'loss'"),
+    "no command": ("", "required: COMMAND"),
+    "unknown command": ("draw ckpts", "invalid choice: 'draw'"),
+    "two anchors": ("animate ckpts --anchors 0 1", "--anchors: expected 3 arguments"),
+    "a name as anchor": ("animate ckpts --anchors 0 1 two", "expected a training sample's number, class:NAME or a file"),
+    "a negative anchor": ("animate ckpts --anchors 0 1 -2", "got '-2'"),
+    "anchors that swallow the run": ("animate --anchors 0 1 ckpts", "RUN stands before it"),
+    "no run": ("animate --anchors 0 1 2", "required: RUN"),
+    "a window without width": ("animate ckpts --window 0", "expected a positive number, got '0'"),
+    "a window without number": ("animate ckpts --window nan", "expected a positive number, got 'nan'"),
+    "a size without x": ("animate ckpts --size 1080", "expected WIDTHxHEIGHT, 64 to 8192 pixels each, such as 1280x720"),
+    "a size too small": ("animate ckpts --size 10x10", "expected WIDTHxHEIGHT"),
+    "an unknown format": ("animate ckpts --format avi", "invalid choice: 'avi'"),
+    "two numbers of points": ("animate ckpts --lc-points 10 20", "--lc-points: expected one number or three, got 2"),
+    "no job": ("animate ckpts --jobs 0", "expected a whole number from 1 up, got '0'"),
+    "an unknown recipe": ("train --recipe cifar", "invalid choice: 'cifar'"),
+    "fewer than no steps": ("train --steps -1", "expected a whole number from 0 up, got '-1'"),
+    "a picture of no kind": ("partition ckpts --out a.bmp", "expected a file ending in .npz, .png, .pdf, .svg, got 'a.bmp'"),
+    "a figure that is no picture": ("figure ckpts --out a.npz", "expected a file ending in .png, .pdf, .svg, got 'a.npz'"),
+    "a zoom without size": ("figure ckpts --zoom 0 1", "--zoom: expected 3 arguments"),
+    "a width of nothing": ("figure ckpts --width wide", "expected a positive number, got 'wide'"),
+    "an unknown model": ("animate ckpts --model cnn --data mnist", "expected mlp or package.module:function, got 'cnn'"),
+    "half a flag": ("animate ckpts --anch 0 1 2", "unrecognized arguments"),
+}
+
+
+@pytest.mark.parametrize(("line", "message"), REFUSED.values(), ids=list(REFUSED))
+def test_a_wrong_flag_says_what_was_expected(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        commands.parser().parse_args(line.split())
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_names_of_looks_are_those_of_the_rooms_that_own_them() -> None:
+    assert flags.FILLS == fills.NAMES
+    assert flags.PALETTES == tuple(fills.PALETTES)
+    assert (flags.STYLES, flags.WIDTHS) == (tuple(print_figure.STYLES), tuple(print_figure.WIDTHS))
+
+
+def test_values_arrive_checked() -> None:
+    options = commands.parser().parse_args(
+        "animate ckpts --anchors 5 17 40 --window 2.5 --size 1280x720 --format gif webm --steps 0 10 --jobs 2".split()
+    )
+    assert options.anchors == [5, 17, 40]
+    assert commands.parser().parse_args("info ckpts".split()).run == Path("ckpts")
+    assert commands.parser().parse_args("animate ckpts --anchors class:4 7 class:4".split()).anchors == [
+        "class:4",
+        7,
+        "class:4",
+    ]
+    assert options.window == 2.5
+    assert commands.parser().parse_args("animate ckpts --lc-points 10 20 30".split()).lc_points == (10, 20, 30)
+    assert commands.parser().parse_args("animate ckpts --lc-points 10".split()).lc_points == 10
+    assert options.size == (1280, 720)
+    assert options.format == ["gif", "webm"]
+    assert options.steps == [0, 10]
+    assert options.run == Path("ckpts") and options.out == Path("out")

@@ -1,0 +1,96 @@
+"""Reels: painting, saving and encoding at once; what fails, fails aloud and leaves no half film."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from splineviz.drawing import film, video
+from splineviz.errors import DataError
+
+
+def picture(k: int) -> np.ndarray:
+    pixels = np.full((36, 64, 3), 255, dtype=np.uint8)
+    pixels[:, : 6 * k + 4] = (40 * k, 90, 200 - 30 * k)
+    return pixels
+
+
+def shots(folder: Path, count: int = 5, key: str = "a") -> list[film.Shot]:
+    return [film.Shot(folder / f"{k}.png", f"{key}{k}", lambda k=k: picture(k), f"picture {k}") for k in range(count)]  # type: ignore[misc]
+
+
+def decoded(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def test_pictures_and_films_come_out_in_order(tmp_path):
+    said: list[tuple[int, str]] = []
+    reel = film.shoot(shots(tmp_path), tmp_path, formats=["mp4", "gif", "mp4"], fps=2, progress=lambda *c: said.append(c))
+    assert reel.drawn == 5 and [path.name for path in reel.videos] == ["animation.mp4", "animation.gif"]
+    assert said == [(k + 1, f"picture {k}") for k in range(5)]
+    frames = decoded(reel.videos[0])
+    assert len(frames) == 4 + 2 * video.HOLD
+    for k, frame in enumerate(frames[:5]):
+        assert np.abs(frame.astype(int) - picture(k)).mean() < 6
+        np.testing.assert_array_equal(video.read_frame(tmp_path / f"{k}.png"), picture(k))
+
+
+def test_a_film_of_old_and_new_pictures(tmp_path):
+    film.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2)
+    (tmp_path / "2.png").unlink()
+    (tmp_path / "animation.mp4").unlink()
+    reel = film.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2)
+    assert reel.drawn == 1 and len(decoded(reel.videos[0])) == 4 + 2 * video.HOLD
+    before = reel.videos[0].stat().st_mtime_ns
+    assert film.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2).drawn == 0
+    assert reel.videos[0].stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_painting_that_fails_leaves_whole_pictures_and_no_film(tmp_path, error):
+    before = threading.enumerate()
+
+    def broken() -> np.ndarray:
+        raise error("the brush")
+
+    some = [*shots(tmp_path, 4), film.Shot(tmp_path / "4.png", "k", broken)]
+    with pytest.raises(error, match="the brush"):
+        film.shoot(some, tmp_path, formats=["mp4", "webm"], fps=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "1.png", "2.png", "3.png"]
+    assert not [t for t in threading.enumerate() if t not in before]
+
+
+def test_an_encoder_that_fails_is_heard(tmp_path, monkeypatch):
+    before = threading.enumerate()
+    monkeypatch.setitem(video.CODECS, "mp4", ("no-such-codec", "yuv420p", {}, {}))
+    with pytest.raises(Exception, match="no-such-codec"):
+        film.shoot(shots(tmp_path, 9), tmp_path, formats=["mp4"], fps=2)
+    assert not [t for t in threading.enumerate() if t not in before]
+
+
+def test_few_pictures_wait_however_slow_the_encoder(tmp_path, monkeypatch):
+    waiting, most = [0], [0]
+
+    def slow(path, pictures, *, fps, comment):
+        for _ in pictures:
+            threading.Event().wait(0.02)
+            waiting[0] -= 1
+
+    def paint() -> np.ndarray:
+        waiting[0] += 1
+        most[0] = max(most[0], waiting[0])
+        return picture(1)
+
+    monkeypatch.setattr(film, "save_stream", slow)
+    film.shoot([film.Shot(tmp_path / f"{k}.png", "k", paint) for k in range(12)], tmp_path, formats=["mp4"], fps=2)
+    assert most[0] <= film.AHEAD + 3  # what waits, what is encoded, what waits for its place, what is painted
+
+
+def test_an_unknown_format_is_refused(tmp_path):
+    with pytest.raises(DataError, match="some of mp4, webm, webp, apng, gif, got avi"):
+        film.shoot(shots(tmp_path), tmp_path, formats=["avi"], fps=2)

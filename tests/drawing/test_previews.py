@@ -1,0 +1,46 @@
+"""Previews: a notebook shows pictures of partitions and planes, and importing neither costs matplotlib."""
+
+import io
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import splineviz as sv
+
+
+def test_a_partition_is_a_picture() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(2, 12), nn.ReLU(), nn.Linear(12, 2))
+    partition = sv.partition(model, sv.Plane.through([0.0, 0.0], [1.0, 0.2], [0.3, 1.0]), window=2.0)
+    shown = np.asarray(Image.open(io.BytesIO(partition._repr_png_())).convert("RGB"))
+    assert shown.shape == (480, 480, 3) and len(np.unique(shown.reshape(-1, 3), axis=0)) > 50
+    html = partition._repr_html_()
+    assert html.count("<img") == 1 and f"<th>regions</th><td>{partition.num_regions:,}</td>" in html
+    assert "<th>units by layer</th><td>12</td>" in html and "<th>window</th><td>" in html
+    shares = [float(share) for share in re.findall(r"\d: ([\d.]+)%", html)]
+    assert sum(shares) == pytest.approx(100, abs=0.2)
+
+
+def test_a_plane_shows_its_anchors() -> None:
+    pictures = sv.Plane.through(*np.random.default_rng(0).uniform(0, 1, (3, 8, 8)))
+    assert pictures._repr_html_().count("<img") == 3
+    shown = np.asarray(Image.open(io.BytesIO(pictures._repr_png_())).convert("RGB"))
+    assert shown.shape == (480, 480, 3) and len(np.unique(shown.reshape(-1, 3), axis=0)) > 50
+    points = sv.Plane.through([0.0, 0.0], [1.0, 0.25], [0.3, 1.0])._repr_html_()
+    assert "<img" not in points and "1, 0.25" in points
+    by_hand = sv.Plane(np.zeros(3), np.eye(3)[:2])._repr_html_()
+    assert "shape 3" in by_hand and "anchor" not in by_hand
+    assert sv.Plane(np.zeros(3), np.eye(3)[:2])._repr_png_().startswith(b"\x89PNG")
+
+
+def test_the_rooms_below_do_not_bring_matplotlib() -> None:
+    code = "import sys, splineviz.partition, splineviz.geometry.plane; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,134 @@
+"""Audits: a directory as it was written is proved; every kind of damage is a finding."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_runs import network, write_run
+from small_sweeps import QUICK
+
+from splineviz.errors import CertificateError, JobError
+from splineviz.geometry.partition import Partition
+from splineviz.jobs import sweep
+from splineviz.jobs.audit import audit
+from splineviz.storage import files, provenance
+from splineviz.training.runs import open_run
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("audits")
+    write_run(folder / "run")
+    sweep.sweep([open_run(folder / "run")], out=folder / "sweep", windows=[None, 2.0], lc=QUICK, prove=True)
+    sweep.measure_run(open_run(folder / "run"), out=folder / "out", lc=QUICK)
+    return folder
+
+
+@pytest.fixture
+def out(pristine: Path, tmp_path: Path) -> Path:
+    shutil.copytree(pristine / "out", tmp_path / "out")
+    return tmp_path / "out"
+
+
+def findings(out: Path) -> str:
+    return "\n".join(audit(out, raise_on_failure=False).findings)
+
+
+def reseal(path: Path, **changes: object) -> None:
+    """Change a sealed file as somebody would who knows how it is sealed."""
+    content = files.read_sealed(path)
+    content.update(changes)
+    files.write_sealed(path, content)
+
+
+@pytest.mark.parametrize("name", ["out", "sweep"])
+def test_what_was_written_is_proved(pristine: Path, name: str) -> None:
+    found = audit(pristine / name)
+    assert found.ok and found.notes == []
+    assert (found.jobs, found.proved) == ((3, 3) if name == "out" else (6, 6))
+    assert found.files == len(provenance.listed(pristine / name)) > 5
+    assert "as it should be" in str(found)
+
+
+def test_a_row_holds_what_it_was_made_of(pristine: Path) -> None:
+    row = files.read_sealed(next((pristine / "sweep" / "rows").glob("????????*.json")))
+    made = row["made"]
+    assert made["certificate"]["failures"] == [] and made["certificate"]["euler"] == 1
+    assert {"splineviz", "torch", "weights", "samples", "window", "report"} <= set(made)
+    assert made["report"]["tolerance"] > 0 and len(made["weights"]) == 64
+
+
+DAMAGE = {
+    "a partition's bit": (lambda o: flip(o / "partitions" / "step-0000000001.npz"), "has changed since it was written"),
+    "no partition": (lambda o: (o / "partitions" / "step-0000000001.npz").unlink(), "step-0000000001.npz"),
+    "a row's bit": (lambda o: flip(o / "rows" / "step-0000000001.json"), "step 1, anchors 0 1 2"),
+    "a number in the table": (lambda o: edit(o / "measures.csv", "0.5", "0.6"), "measures.csv: row 1 has train_accuracy"),
+    "a line of the table": (lambda o: edit(o / "measures.csv", "\n1,", "\n1,1\n1,"), "expected 3 rows, got 4"),
+    "a file of the manifest": (lambda o: (o / "measures.csv").unlink(), "listed in the manifest, but not there"),
+    "the manifest": (lambda o: flip(o / "manifest.json"), "manifest.json"),
+}  # fmt: skip
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+@pytest.mark.parametrize(("damage", "words"), DAMAGE.values(), ids=list(DAMAGE))
+def test_damage_is_found(out: Path, damage, words: str) -> None:
+    damage(out)
+    assert words in findings(out)
+    with pytest.raises(CertificateError, match="expected a directory as it was written"):
+        audit(out)
+
+
+def test_a_forged_row_is_found_though_its_seal_is_right(out: Path) -> None:
+    path = out / "rows" / "step-0000000001.json"
+    row = files.read_sealed(path)["row"]
+    reseal(path, row=row | {"regions": 1e6})
+    assert "the row has regions = 1000000.0, its partition" in findings(out)
+    reseal(path, row=row)
+    made = files.read_sealed(path)["made"]
+    reseal(path, made=made | {"samples": "0" * 64})
+    assert "its key is not that of what it says it was made of" in findings(out)
+
+
+def test_a_forged_partition_is_refuted_by_the_model(out: Path) -> None:
+    path = out / "partitions" / "step-0000000001.npz"
+    partition = Partition.load(path)
+    outputs = partition.outputs.copy()
+    outputs[np.argmax(np.linalg.norm(outputs, axis=1))] *= 1.001
+    forged = Partition(**{name: getattr(partition, name) for name in partition.__dataclass_fields__} | {"outputs": outputs})
+    forged.save(path)
+    reseal(out / "rows" / "step-0000000001.json", partition=files.digest_of_file(path))
+    assert "[outputs" in findings(out) or "certificate: expected" in findings(out)
+
+
+def test_what_cannot_be_told_is_a_note(pristine: Path, tmp_path: Path) -> None:
+    shutil.copytree(pristine / "run", tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    sweep.measure_run(run, out=tmp_path / "out", lc=QUICK)
+    run.checkpoints[0].path.unlink()
+    torch.save(network(9).state_dict(), run.checkpoints[1].path)
+    (tmp_path / "out" / "rows" / "step-0000000010.json").unlink()
+    (tmp_path / "out" / "manifest.json").unlink()
+    found = audit(tmp_path / "out", raise_on_failure=False)
+    said = "\n".join(found.notes)
+    assert "not proved" in said and "holds other weights by now" in said
+    assert "1 jobs are not done" in said and "manifest.json: none so far" in said
+    assert (found.jobs, found.proved) == (2, 0)
+    assert found.findings == ["measures.csv: expected 2 rows, got 3"]
+
+
+def test_another_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="expected a directory that"):
+        audit(tmp_path)

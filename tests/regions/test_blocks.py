@@ -1,0 +1,81 @@
+"""Blocks: taken apart anywhere and sewn together, the complex is the same to the bit."""
+
+import numpy as np
+import pytest
+from networks import relu_network
+
+from splineviz._kernels import edges
+from splineviz.errors import PartitionError
+from splineviz.geometry.invariants import ARRAYS
+from splineviz.geometry.plane import Plane
+from splineviz.regions import blocks, enumerate
+from splineviz.regions.enumerate import partition
+
+PLANE = Plane(np.zeros(2), np.eye(2))
+
+
+def same(one, other):
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ARRAYS)
+
+
+@pytest.mark.parametrize("widths", [(2, 30, 30, 30, 2), (2, 150, 20, 3)])
+def test_any_taking_apart_gives_the_same_complex(widths, monkeypatch):
+    # The second network crosses the window with more units than one turn takes.
+    monkeypatch.setattr(enumerate, "SMALLEST_SHARE", 1)
+    model = relu_network(3, *widths)
+    whole = partition(model, PLANE, window=1.5, threads=1, block_bytes=1 << 40)
+    torn = []
+    joined = blocks.sew
+
+    def sew(parts, **options):
+        torn.append(len(parts))
+        return joined(parts, **options)
+
+    monkeypatch.setattr(enumerate, "sew", sew)
+    for size, threads in ((1 << 10, 1), (1 << 13, 1), (1 << 16, 2), (1 << 12, 3)):
+        assert same(whole, partition(model, PLANE, window=1.5, threads=threads, block_bytes=size))
+    assert min(torn) > 1 and max(torn) > 50 and len(torn) == 4  # taken apart indeed, and never sewn a second time
+
+
+def test_keys_of_sub_edges_do_not_meet():
+    # Once the key of seam e's sub-edge o was that of seam o's sub-edge e, if serial and layer agreed.
+    keys = []
+    for seam in range(40):
+        key = np.array([np.uint64(seam * 7919 + 1)], np.uint64)
+        cuts = 40
+        edge, tag = np.array([[0, 1]], np.int32), np.zeros(1, np.int32)
+        t = np.arange(1, cuts + 1) / (cuts + 1)
+        for layer in range(3):
+            split = edges.split_edges(
+                np.array([[0.0, 0.0], [1.0, 0.0]]), edge, tag, key, layer, np.array([0, cuts]),
+                np.arange(cuts, dtype=np.int32), t, np.arange(cuts, dtype=np.int32), np.array([0, cuts]), 0, 0,
+            )  # fmt: skip
+            keys.append(split[-1])
+    keys = np.concatenate(keys)
+    assert len(np.unique(keys)) == len(keys) == 40 * 3 * 41
+
+
+def test_a_seam_without_its_twin_is_named():
+    block = blocks.Block.of_window(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]))
+    block.values = np.zeros((3, 1))
+    block.key[1] = np.uint64(77)
+    other = blocks.Block.of_window(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]))
+    other.values = np.zeros((3, 1))
+    with pytest.raises(PartitionError, match="edge 1 has no twin"):
+        blocks.sew([block, other])
+
+
+def test_blocks_that_disagree_are_worked_once_more_as_one(monkeypatch):
+    model = relu_network(1, 2, 40, 40, 1)
+    expected = partition(model, PLANE, window=1.0, threads=1, block_bytes=1 << 40)
+    joined, calls = blocks.sew, []
+
+    def sew(parts, **options):
+        calls.append(len(parts))
+        if len(calls) == 1:
+            raise blocks.SeamError("blocks: torn on purpose")
+        return joined(parts, **options)
+
+    monkeypatch.setattr(enumerate, "sew", sew)
+    assert same(expected, partition(model, PLANE, window=1.0, threads=1, block_bytes=1 << 12))
+    assert calls[0] > 1 and calls[1] == 1

@@ -1,0 +1,119 @@
+"""Breakpoints along a line against closed forms, brute force and the plane's own edges."""
+
+import numpy as np
+import pytest
+import torch
+from networks import build, relu_network
+from pools import TABLE as POOLS
+from torch import nn
+
+from splineviz.errors import DataError
+from splineviz.geometry.plane import Plane
+from splineviz.regions.crossings import crossings
+from splineviz.regions.enumerate import partition
+from splineviz.tracing.lowering import lower
+from splineviz.tracing.trace import trace
+
+
+def test_one_neuron_breaks_where_its_line_is():
+    layer = nn.Linear(1, 1).double()
+    layer.weight.data[:], layer.bias.data[:] = 2.0, -0.5
+    found = crossings(nn.Sequential(layer, nn.ReLU()), [0.0], [1.0])
+    assert found.position.tolist() == [0.25]
+    assert found.unit.tolist() == [[0, 0]]
+    assert found.num_regions == 2
+
+
+def test_folding_layers_double_the_pieces():
+    class Fold(nn.Module):
+        def forward(self, x):
+            for i in range(5):
+                x = torch.abs(x) if i == 0 else torch.abs(self.shift[i - 1](x))
+            return x
+
+        def __init__(self):
+            super().__init__()
+            self.shift = nn.ModuleList(nn.Linear(1, 1) for _ in range(4))
+            for i, layer in enumerate(self.shift):
+                layer.weight.data[:], layer.bias.data[:] = 1.0, -(2.0 ** -(i + 1))
+
+    found = crossings(Fold().double(), [-1.0], [1.0])
+    assert found.num_regions == 2**5
+    np.testing.assert_allclose(np.diff(found.position), 2.0 / 32, atol=1e-15)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_crossing_flips_its_unit_and_none_is_missed(seed):
+    model = relu_network(seed, 7, 30, 30, 20, 4)
+    points = torch.randn(3, 7, dtype=torch.float64)
+    found = crossings(model, *points)
+    begin = 0.0
+    for i in range(2):
+        length = float((points[i + 1] - points[i]).norm())
+        here = found.position[found.segment == i] - begin
+        middles = np.concatenate([[0.0], here, [length]])
+        middles = torch.from_numpy(0.5 * (middles[1:] + middles[:-1]))
+        x = points[i] + middles[:, None] / length * (points[i + 1] - points[i])
+        signs = []
+        for layer in model:
+            x = layer(x)
+            if isinstance(layer, nn.Linear):
+                signs.append(x > 0)
+        flips = [np.argwhere((s[1:] != s[:-1]).numpy()) for s in signs[:-1]]
+        expected = {(int(k), layer, int(unit)) for layer, f in enumerate(flips) for k, unit in f}
+        got = {(k, int(layer), int(unit)) for k, (layer, unit) in enumerate(found.unit[found.segment == i])}
+        assert got == expected
+        begin += length
+    assert found.length == pytest.approx(begin)
+
+
+def test_crossings_agree_with_the_side_of_a_window():
+    model = relu_network(3, 2, 20, 20, 2)
+    plane = Plane(np.zeros(2), np.eye(2))
+    whole = partition(model, plane, window=1.0)
+    side = np.sort(whole.vertices[np.abs(whole.vertices[:, 1] + 1.0) < 1e-12, 0])
+    found = crossings(model, [-1.0, -1.0], [1.0, -1.0])
+    np.testing.assert_allclose(found.position - 1.0, side[1:-1], atol=1e-12)
+
+
+def test_bad_points_are_refused():
+    model = relu_network(0, 2, 3, 1)
+    with pytest.raises(DataError, match="at least two points"):
+        crossings(model, [0.0, 0.0])
+    with pytest.raises(DataError, match="coincide"):
+        crossings(model, [0.0, 0.0], [0.0, 0.0])
+    with pytest.raises(DataError, match="one shape"):
+        crossings(model, [0.0, 0.0], [0.0])
+
+
+@pytest.mark.parametrize(
+    "name", ["max-pooling after ReLU", "max-pooling that overlaps", "maxout of five, twice", "the largest of all"]
+)
+def test_a_maximum_breaks_where_its_largest_entry_changes_and_nowhere_else(name):
+    network, shape = build(name, table=POOLS)
+    x0, x1 = 3.0 * torch.randn(2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    found = crossings(network, x0, x1)
+    length = float((x1 - x0).norm())
+    ends = np.concatenate([[0.0], np.unique(found.position), [length]])
+    program = trace(network, shape)
+
+    def patterns(t):
+        x = x0 + torch.from_numpy(t / length).reshape(-1, *[1] * len(shape)) * (x1 - x0)
+        read, live, at = [], {0: x}, 0
+        for layer in lower(program).layers:
+            live, at = program.run(live, at, layer.step), layer.step
+            z = live[program.steps[at].inputs[0]].reshape(len(t), -1)
+            if layer.groups is None:
+                read.append(z > 0)
+            else:
+                entries = z[:, np.maximum(layer.groups, 0)]
+                entries[:, layer.groups < 0] = -torch.inf
+                read.append(entries.argmax(dim=2))
+        return np.concatenate([part.numpy() for part in read], axis=1)
+
+    inside = np.linspace(ends[:-1], ends[1:], 7)[1:-1]
+    read = [patterns(row) for row in inside]
+    for other in read[1:]:
+        np.testing.assert_array_equal(read[0], other, "no piece changes between two breakpoints")
+    assert (read[0][1:] != read[0][:-1]).any(axis=1).all(), "a piece changes at every breakpoint"
+    assert found.num_regions == len(ends) - 1 > 3

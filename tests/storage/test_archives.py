@@ -1,0 +1,90 @@
+"""Arrays are read only if the file can hold what it says."""
+
+import io
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from splineviz.storage.archives import check_growth, read_npy, read_npz
+
+
+def npy(header: str, content: bytes = b"") -> bytes:
+    header = header.ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + content
+
+
+def archive(path, compression=zipfile.ZIP_STORED, **members: bytes):
+    with zipfile.ZipFile(path, "w", compression) as out:
+        for name, content in members.items():
+            out.writestr(f"{name}.npy", content)
+    return path
+
+
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_every_array_comes_back(tmp_path, write):
+    arrays = {
+        "a": np.arange(6.0).reshape(2, 3),
+        "f": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "text": np.array("words"),
+        "none": np.zeros((0, 4), np.int32),
+        "scalar": np.array(3),
+    }
+    write(tmp_path / "all.npz", **arrays)
+    found = read_npz(tmp_path / "all.npz")
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert np.array_equal(found[name], array) and found[name].dtype == array.dtype
+        np.save(tmp_path / "one.npy", array)
+        assert np.array_equal(read_npy(tmp_path / "one.npy"), array)
+    assert found["a"].flags.writeable
+
+
+@pytest.mark.parametrize(
+    "shape", ["(1000000000000,)", "(2, 4611686018427387904)", "(3037000500, 3037000500)", "(-1,)", "(-5, -5)"]
+)
+def test_a_forged_header_allocates_nothing(tmp_path, shape):
+    forged = npy(f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}", bytes(80))
+    (tmp_path / "one.npy").write_bytes(forged)
+    with pytest.raises(ValueError, match="header that claims"):
+        read_npy(tmp_path / "one.npy")
+    with pytest.raises(ValueError, match="header that claims"):
+        read_npz(archive(tmp_path / "all.npz", x=forged))
+
+
+def test_no_pickle_is_read(tmp_path):
+    content = io.BytesIO()
+    np.lib.format.write_array(content, np.array([print], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="Python objects, which would run code"):
+        read_npz(archive(tmp_path / "all.npz", x=content.getvalue()))
+    (tmp_path / "one.npy").write_bytes(pickle.dumps(print))
+    with pytest.raises(ValueError):
+        read_npy(tmp_path / "one.npy")
+
+
+def test_an_archive_that_grows_beyond_proportion_is_refused(tmp_path):
+    size = 300 << 20
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as out, out.open("x.npy", "w") as member:
+        member.write(npy(f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({size},), }}"))
+        for _ in range(300):
+            member.write(bytes(1 << 20))
+    with pytest.raises(ValueError, match="would grow to 3145"):
+        read_npz(tmp_path / "bomb.npz")
+    check_growth(250 << 20, 1000)
+    check_growth(99 * (1 << 30), 1 << 30)
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "x.npz"
+    for content in (b"", b"no archive", b"PK\x03\x04", npy("{}")):
+        path.write_bytes(content)
+        with pytest.raises(ValueError):
+            read_npz(path)
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("../escaped.txt", b"")
+    with pytest.raises(ValueError, match="no array"):
+        read_npz(path)
+    with pytest.raises(OSError):
+        read_npz(tmp_path / "none.npz")

@@ -1,0 +1,105 @@
+"""Locks: one holder at a time, none after a kill, and the file gone with its last holder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from splineviz.storage import locks
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from splineviz import locks
+with locks.claim(Path(sys.argv[1]), "the other") as mine:
+    print(mine, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process that holds tmp_path/a."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "a")], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "True\n"
+        yield process
+        process.kill()
+
+
+def test_one_holder_at_a_time(tmp_path):
+    path = tmp_path / "new" / "a"
+    with locks.claim(path, "me") as mine, locks.claim(path) as yours:
+        assert (mine, yours) == (True, False)
+        assert path.read_text() == "me" and locks.held(path)
+    assert not path.exists() and not locks.held(path)
+
+
+def test_shared_holders_keep_a_lone_one_out_and_the_last_removes_the_file(tmp_path):
+    path = tmp_path / "a"
+    with locks.claim(path, shared=True) as first:
+        with locks.claim(path, shared=True) as second, locks.claim(path) as alone:
+            assert (first, second, alone) == (True, True, False)
+        assert path.exists() and not locks.held(path)
+    assert not path.exists()
+
+
+def test_a_killed_holder_holds_nothing(tmp_path, other):
+    path = tmp_path / "a"
+    with locks.claim(path) as mine:
+        assert not mine
+    assert locks.held(path) and path.read_text() == "the other"
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait()
+    assert path.exists() and not locks.held(path)
+    with locks.claim(path) as mine:
+        assert mine
+    assert not path.exists()
+
+
+def test_an_error_inside_frees_the_lock(tmp_path):
+    with pytest.raises(RuntimeError, match="inside"), locks.claim(tmp_path / "a"):
+        raise RuntimeError("inside")
+    assert not locks.held(tmp_path / "a") and list(tmp_path.iterdir()) == []
+
+
+def test_threads_never_hold_one_lock_together(tmp_path):
+    inside, most, won = [], [], []
+
+    def work():
+        for _ in range(60):
+            with locks.claim(tmp_path / "a") as mine:
+                if mine:
+                    inside.append(1)
+                    most.append(len(inside))
+                    inside.pop()
+                    won.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won and max(most) == 1
+
+
+def test_a_file_system_without_locks_refuses_nobody(tmp_path, monkeypatch):
+    def no_locks(descriptor, kind):
+        raise OSError(next(iter(locks.UNKNOWN)), "no locks here")
+
+    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
+    with locks.claim(tmp_path / "a") as mine, locks.claim(tmp_path / "a") as yours:
+        assert mine and yours
+
+
+def test_only_abandoned_marks_are_removed(tmp_path):
+    path = tmp_path / "a"
+    with open(path, "xb") as stream:
+        assert locks.mark(stream.fileno())
+        assert not locks.remove_abandoned(path)
+    assert locks.remove_abandoned(path) and not path.exists()
+    assert not locks.remove_abandoned(path)

@@ -1,0 +1,64 @@
+"""Workers: everything is done once, errors and interrupts reach the caller, and no thread is left behind."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from splineviz.threads import Stack
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_every_item_and_all_that_comes_of_it_is_worked_once(threads):
+    seen, lock = [], threading.Lock()
+
+    def work(n):
+        with lock:
+            seen.append(n)
+        return [2 * n, 2 * n + 1] if n < 64 else []
+
+    Stack(work, threads).run([1])
+    assert sorted(seen) == list(range(1, 128))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_first_error_reaches_the_caller_and_stops_the_rest(threads):
+    done = []
+
+    def work(n):
+        if n == 5:
+            raise ValueError("five")
+        done.append(n)
+        return [n + 1]
+
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="five"):
+        Stack(work, threads).run([0])
+    assert done == [0, 1, 2, 3, 4]
+    for worker in threading.enumerate():
+        if worker.name.startswith("Thread-") and worker is not threading.current_thread():
+            worker.join(5)
+    assert threading.active_count() <= before
+
+
+def test_ctrl_c_ends_the_process_in_order():
+    # In a process of its own: threads left behind would abort it when the interpreter goes.
+    code = """
+import _thread, threading, time
+from splineviz.threads import Stack
+def work(n):
+    time.sleep(0.02)
+    return [n + 1]
+timer = threading.Timer(0.3, _thread.interrupt_main)
+timer.start()
+try:
+    Stack(work, 2).run([0, 0])
+except KeyboardInterrupt:
+    timer.join()
+    time.sleep(0.2)  # a worker that has reported its end still has to leave
+    assert threading.active_count() == 1, threading.enumerate()
+    print("stopped")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "stopped", "")

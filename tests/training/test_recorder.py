@@ -1,0 +1,164 @@
+"""The Recorder: its schedule, the run it leaves, and what it refuses to write over."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from small_runs import STEPS, network, nudge, samples, write_run
+from torch import nn
+
+from splineviz.errors import CheckpointError, DataError, TraceError
+from splineviz.storage import files
+from splineviz.training.recorder import Recorder, schedule
+from splineviz.training.runs import open_run
+
+
+def test_the_schedule_is_logarithmic_dense_early_and_has_both_ends():
+    steps = schedule(30_000)
+    assert steps[:12] == [0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20]
+    assert steps[-1] == 30_000
+    assert 40 <= len(steps) <= 50
+    ratios = np.array(steps[9:-1]) / np.array(steps[8:-2])
+    assert np.allclose(ratios, 10**0.1, rtol=0.04)
+    assert set(schedule(100_000)) >= set(steps) - {30_000}  # a longer run has the same checkpoints and more
+    assert schedule(0) == [0]
+    assert schedule(1) == [0, 1]
+    assert [s for s in schedule(1000, per_decade=3) if s >= 10] == [10, 22, 46, 100, 215, 464, 1000]
+    with pytest.raises(DataError, match="last step"):
+        schedule(-1)
+
+
+@pytest.mark.parametrize("per_decade", [1, 3, 10, 40])
+def test_due_says_what_the_schedule_says(tmp_path, per_decade):
+    recorder = Recorder(tmp_path, network(), train=samples(), steps=3_111, per_decade=per_decade)
+    assert [step for step in range(3_112) if recorder.due(step)] == schedule(3_111, per_decade=per_decade)
+    endless = Recorder(tmp_path, network(), train=samples(), per_decade=per_decade, if_exists="overwrite")
+    assert [step for step in range(3_112) if endless.due(step)] == [
+        s for s in schedule(10_000, per_decade=per_decade) if s < 3_112
+    ]
+
+
+def test_a_run_gives_back_the_bits(tmp_path):
+    model = network()
+    states = write_run(tmp_path / "run", model=model, classes=["a", "b", "c"], domain=(0, 1), loss="squared error")
+    run = open_run(tmp_path / "run")
+    assert [c.step for c in run.checkpoints] == list(STEPS)
+    assert run.classes == ("a", "b", "c") and run.domain == (0.0, 1.0) and run.loss == "squared error"
+    assert run.checkpoints[0].metrics == {"train_accuracy": 0.5, "test_accuracy": 0.25}
+    assert np.array_equal(run.train_x, samples(0)[0]) and run.train_x.dtype == np.float32
+    assert np.array_equal(run.test_y, samples(1)[1])
+    x = torch.as_tensor(run.test_x).double()
+    for checkpoint, state in zip(run.checkpoints, states, strict=True):
+        program = run.program(checkpoint)
+        assert all(torch.equal(program.weights[key], state[key].double()) for key in state)
+        model.double().load_state_dict(state)
+        assert torch.equal(program(x), model(x).detach())
+
+
+def test_a_run_holds_no_code_and_no_import_path(tmp_path):
+    class Secret(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = network()
+
+        def forward(self, x):
+            return self.body(x).abs()
+
+    write_run(tmp_path, model=Secret())
+    text = (tmp_path / "run.json").read_text()
+    assert "Secret" not in text and "torch" not in text and __name__ not in text
+    assert b"Secret" not in (tmp_path / "checkpoints" / "step-0000000000.pt").read_bytes()
+    run = open_run(tmp_path)
+    assert (run.program(run.checkpoints[0])(torch.as_tensor(run.train_x).double()) >= 0).all()
+
+
+def test_wrapped_parameter_names_survive(tmp_path):
+    model = nn.Sequential()
+    model.add_module("module", network())
+    states = write_run(tmp_path, model=model)
+    run = open_run(tmp_path)
+    assert torch.equal(run.program(run.checkpoints[0]).weights["module.1.weight"], states[0]["module.1.weight"].double())
+
+
+def test_every_save_leaves_a_whole_run(tmp_path, monkeypatch):
+    model = network()
+    recorder = Recorder(tmp_path, model, train=samples())
+    with pytest.raises(CheckpointError, match="got none so far"):
+        open_run(tmp_path)
+    recorder.save(0)
+    before = (tmp_path / "run.json").read_bytes()
+
+    def power_cut(path, content):
+        raise OSError("power cut")
+
+    monkeypatch.setattr(files, "write", power_cut)
+    with pytest.raises(OSError, match="power cut"):
+        recorder.save(1)
+    monkeypatch.undo()
+    assert (tmp_path / "run.json").read_bytes() == before
+    assert [c.step for c in open_run(tmp_path).checkpoints] == [0]
+    recorder.save(5)
+    recorder.save(2, loss=torch.tensor(0.5), odd=float("nan"))
+    checkpoints = open_run(tmp_path).checkpoints
+    assert [c.step for c in checkpoints] == [0, 2, 5]
+    assert checkpoints[1].metrics["loss"] == 0.5 and math.isnan(checkpoints[1].metrics["odd"])
+    assert not [p for p in tmp_path.rglob("*.tmp")]
+
+
+def test_an_existing_run_is_kept_unless_told(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    with pytest.raises(CheckpointError, match="if_exists"):
+        write_run(tmp_path)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    recorder = Recorder(tmp_path, network(seed=1), train=samples(2), if_exists="overwrite")
+    recorder.save(7)
+    assert [c.step for c in open_run(tmp_path).checkpoints] == [7]
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["step-0000000007.pt"]
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_resume_goes_on_with_the_same_network_and_samples_only(tmp_path):
+    model = network()
+    write_run(tmp_path, model=model)
+    recorder = Recorder(tmp_path, model, train=samples(0), test=samples(1), if_exists="resume")
+    nudge(model)
+    recorder.save(10)
+    recorder.save(20)
+    run = open_run(tmp_path)
+    assert [c.step for c in run.checkpoints] == [0, 1, 10, 20]
+    assert torch.equal(run.program(run.checkpoints[2]).weights["3.bias"], model[3].bias.detach().double())
+    assert run.checkpoints[1].metrics["train_accuracy"] == 0.5
+    with pytest.raises(CheckpointError, match="network of the run to resume"):
+        Recorder(tmp_path, network(hidden=7), train=samples(0), test=samples(1), if_exists="resume")
+    with pytest.raises(CheckpointError, match="samples of the run to resume"):
+        Recorder(tmp_path, model, train=samples(5), test=samples(1), if_exists="resume")
+
+
+def test_what_cannot_be_recorded_is_refused(tmp_path):
+    model = network()
+    with pytest.raises(TraceError, match="divides by the spread of its own input"):
+        Recorder(tmp_path / "a", nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.LayerNorm(2)), train=samples())
+    with pytest.raises(TraceError, match="do the samples fit"):
+        Recorder(tmp_path / "a", network(inputs=5), train=samples())
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="got a file"):
+        Recorder(tmp_path / "file", model, train=samples())
+    with pytest.raises(CheckpointError, match="if_exists"):
+        Recorder(tmp_path / "a", model, train=samples(), if_exists="maybe")  # type: ignore[arg-type]
+    recorder = Recorder(tmp_path / "a", model, train=samples())
+    for step in (-1, 0.5):
+        with pytest.raises(DataError, match="whole number"):
+            recorder.save(step)
+    with pytest.raises(DataError, match="metric wrong: expected one number, got list"):
+        recorder.save(0, wrong=[1, 2])
+    model[3] = nn.Identity()
+    with pytest.raises(CheckpointError, match="none named 3.weight, 3.bias"):
+        recorder.save(0)
+    assert json.loads((tmp_path / "a" / "run.json").read_text())["checkpoints"] == []

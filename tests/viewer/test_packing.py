@@ -1,0 +1,89 @@
+"""Packing: what a browser decodes is the partition."""
+
+import json
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import splineviz as sv
+from splineviz.drawing import fills
+from splineviz.geometry.partition import Partition
+from splineviz.viewer import packing
+
+
+def sliced(outputs: int = 3, window: Any = 2.0) -> Partition:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.Linear(2, 14), nn.ReLU(), nn.Linear(14, 14), nn.ReLU(), nn.Linear(14, outputs))
+    return sv.partition(model, sv.Plane.through([0.0, 0.0], [1.0, 0.2], [0.3, 1.0]), window=window)
+
+
+def unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    raw = zlib.decompress(content)
+    size = int.from_bytes(raw[:4], "little")
+    head, at, columns = json.loads(raw[4 : 4 + size]), 4 + size, {}
+    for name, count, width in head["columns"]:
+        planes = np.frombuffer(raw, np.uint8, count * width, at).reshape(width, count).astype(np.uint64)
+        columns[name] = (planes << (8 * np.arange(width, dtype=np.uint64))[:, None]).sum(axis=0)
+        at += count * width
+    assert at == len(raw)
+    return head, columns
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 20])
+def test_decoded_numbers_are_those_of_the_partition(outputs: int) -> None:
+    partition = sliced(outputs)
+    classes, margins = fills.face_classes(partition), fills.face_margins(partition)
+    head, columns = unpacked(packing.pack(partition, classes, margins))
+    places = (columns["vertices"].astype(float) / 2.0**47 - 1).reshape(2, -1).T * head["half"] + head["middle"]
+    np.testing.assert_allclose(places, partition.vertices, rtol=0, atol=2.0**-46 * head["half"])
+    np.testing.assert_array_equal(columns["corners"], partition.face_vertices)
+    np.testing.assert_array_equal(np.cumsum(columns["counts"]), partition.face_offsets[1:])
+    np.testing.assert_array_equal(columns["class"], classes)
+    np.testing.assert_array_equal(columns["pattern"], partition.pattern_hash >> np.uint64(48))
+    low, high = head["slope"]
+    slopes = np.where(columns["slope"] > 0, np.exp(low + (columns["slope"] - 1.0) / 65534 * (high - low)), 0)
+    np.testing.assert_allclose(slopes, partition.slope_norms, rtol=1e-3)
+    if outputs <= packing.OUTPUTS_LIMIT:
+        levels = columns["outputs"].reshape(outputs, -1).T / 65535.0
+        values = head["low"] + levels * (np.array(head["high"]) - head["low"])
+        np.testing.assert_allclose(values, partition.outputs, atol=1e-4 * np.ptp(partition.outputs))
+    else:
+        assert len(columns["outputs"]) == 0, "too many channels to take along"
+
+
+def test_units_stand_in_the_order_of_a_walk_round_the_faces() -> None:
+    partition = sliced()
+    pairs = zip(partition.edges.tolist(), partition.edge_tag.tolist(), strict=True)
+    tags = {tuple(sorted(edge)): tag for edge, tag in pairs}
+    expected: dict[tuple[int, ...], int] = {}
+    for face in range(partition.num_regions):
+        corners = partition.face(face).tolist()
+        for a, b in zip(corners, corners[1:] + corners[:1], strict=True):
+            side = tuple(sorted((a, b)))
+            expected.setdefault(side, tags[side] + 1)
+    assert packing.edge_units(partition).tolist() == list(expected.values())
+
+
+def test_a_far_small_window_keeps_its_digits() -> None:
+    corner = np.array([1e5, -2e5])
+    window = corner + 1e-3 * np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    partition = sliced(window=window)
+    head, columns = unpacked(packing.pack(partition, fills.face_classes(partition), fills.face_margins(partition)))
+    places = (columns["vertices"].astype(float) / 2.0**47 - 1).reshape(2, -1).T * head["half"]
+    spread = np.ptp(partition.local_vertices, axis=0)
+    np.testing.assert_allclose(np.ptp(places, axis=0), spread, rtol=1e-12)
+
+
+def test_bytes_a_region_stay_small() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(2, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10))
+    partition = sv.partition(model, sv.Plane.through([0.0, 0.0], [1.0, 0.0], [0.0, 1.0]), window=3.0)
+    content = packing.pack(partition, fills.face_classes(partition), fills.face_margins(partition))
+    assert partition.num_regions > 5000
+    assert len(content) * 4 / 3 < 60 * partition.num_regions, "in base64, with all ten outputs"
