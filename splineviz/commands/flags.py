@@ -71,7 +71,8 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
         "--model",
         type=model_name,
         metavar="M",
-        help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function that makes it",
+        help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function or file.py:function, "
+        "which makes it",
     )
     foreign.add_argument(
         "--model-args", metavar="JSON", help="keyword arguments of that function, such as '{\"width\": 200}'"
@@ -255,7 +256,7 @@ def swap(text: str) -> str:
 
 
 def model_name(text: str) -> str:
-    """mlp, or package.module:function."""
-    if text != "mlp" and not re.fullmatch(r"[\w.]+:[\w.]+", text):
-        raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}")
+    """mlp, package.module:function, or file.py:function."""
+    if text != "mlp" and not re.fullmatch(r"([\w.]+|.*\.py):[\w.]+", text):
+        raise argparse.ArgumentTypeError(f"expected mlp, package.module:function or file.py:function, got {text!r}")
     return text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,19 +19,24 @@ if TYPE_CHECKING:
 
 def open_run(options: Namespace, path: Path | None = None) -> Run:
     """The run of the flags that `flags.run_flags` adds, or at another path; anchors become indices of training samples."""
+    from splineviz.errors import ScaleWarning
     from splineviz.training import runs
 
-    run = runs.open_run(
-        options.run if path is None else path,
-        model=options.model,
-        data=options.data,
-        model_args=options.model_args,
-        data_args=options.data_args,
-        weights_key=options.weights_key,
-        swap=options.swap,
-        trust=options.trust,
-        files=options.files,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScaleWarning)
+        run = runs.open_run(
+            options.run if path is None else path,
+            model=options.model,
+            data=options.data,
+            model_args=options.model_args,
+            data_args=options.data_args,
+            weights_key=options.weights_key,
+            swap=options.swap,
+            trust=options.trust,
+            files=options.files,
+        )
+    if run.data.remark:
+        print(f"splineviz: note: {run.data.remark}", file=sys.stderr)
     if getattr(options, "every", None) or getattr(options, "last", None):
         run = run.thinned(options.every or 1, options.last)
     if path is None and hasattr(options, "anchors"):

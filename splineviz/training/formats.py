@@ -26,7 +26,7 @@ from torch import Tensor
 
 from splineviz.errors import CheckpointError
 from splineviz.storage import archives
-from splineviz.training import contents, harmless
+from splineviz.training import contents, harmless, user_code
 
 State = dict[str, Tensor]
 NESTS = ("model_state_dict", "state_dict", "model")
@@ -113,11 +113,16 @@ def _torch_file(path: Path, trust: bool) -> Any:
         check_archive(path)
         return _unpickled(path, trust)
     except Exception as error:  # whatever a torn or hostile file provokes in the reader: one line, and nothing of it has run
-        wanted = _code_wanted(path)
+        wanted = [] if trust else _code_wanted(path)
         if wanted:
             raise CheckpointError(
                 f"{path}: expected plain tensors, got a pickle that needs code ({', '.join(wanted)}); none of it was run. "
                 "Save model.state_dict(), or trust the file (--trust, trust=True) if you know where it comes from."
+            ) from error
+        if trust and isinstance(error, (AttributeError, ImportError)):
+            raise CheckpointError(
+                f"{path}: expected the code that its objects were made with, got {first_line(error)}; start from the folder "
+                "where that code lies, or save model.state_dict() and name the network (--model file.py:function)."
             ) from error
         raise CheckpointError(
             f"{path}: expected a torch checkpoint, got a file that is torn or of another kind "
@@ -133,12 +138,14 @@ def _unpickled(path: Path, trust: bool, **how: Any) -> Any:
                 stream.seek(0)
                 if not trust:
                     raise ValueError("a bare pickle, or no torch file at all")
-                return pickle.load(stream)
+                with user_code.from_here():
+                    return pickle.load(stream)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, **how)
     except Exception:
         if trust:
-            return torch.load(path, map_location="cpu", weights_only=False)
+            with user_code.from_here():
+                return torch.load(path, map_location="cpu", weights_only=False)
         if harmless.STAND_INS.keys().isdisjoint(_names_wanted(path)):
             raise
     with harmless.reading():

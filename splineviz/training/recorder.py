@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -22,7 +23,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from torch import nn
 
-from splineviz.errors import CheckpointError, DataError
+from splineviz.errors import CheckpointError, DataError, ScaleWarning
 from splineviz.tracing.trace import trace
 from splineviz.training import run_json, state_files
 from splineviz.training.checkpoints import Checkpoint
@@ -42,7 +43,8 @@ class Recorder:
 
     path: the directory, made if needed.
     model: the module that is trained; it is traced at once, its structure must not change.
-    train, test: (x, y) with x (n, *input_shape) and y integer classes (n,), float targets (n, C), or None.
+    train, test: (x, y) with x (n, *input_shape) and y integer classes (n,), float targets (n, C), or None; or a Dataset or
+    DataLoader of such pairs, of which the first 10,000 are taken.
     classes: names of the classes. domain: (low, high) of the inputs' coordinates, by default those of the training inputs.
     loss: what is minimised, for captions. steps: the last step of the run, which is always due; None if it is not known.
     per_decade: checkpoints for each tenfold of steps.
@@ -59,8 +61,8 @@ class Recorder:
         path: str | os.PathLike[str],
         model: nn.Module,
         *,
-        train: tuple[Any, Any],
-        test: tuple[Any, Any] | None = None,
+        train: Any,
+        test: Any = None,
         classes: Sequence[Any] | None = None,
         domain: Sequence[float] | None = None,
         loss: str | None = None,
@@ -78,6 +80,8 @@ class Recorder:
         self._model = model
         self._monitor = monitor
         data = Data.of(train, test, domain=domain, classes=classes)
+        if data.remark:
+            warnings.warn(data.remark, ScaleWarning, stacklevel=2)
         program = trace(model, data.train_x.shape[1:], smooth=True)
         self._keys = list(program.weights)
         self._manifest = Manifest(program.to_data(), data.domain, data.classes, loss, self.steps)

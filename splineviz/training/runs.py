@@ -9,6 +9,7 @@ This room draws and measures nothing. Rooms below it: `manifest` (what run.json 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from splineviz.errors import CheckpointError, DataError, to_float_array
+from splineviz.errors import CheckpointError, DataError, ScaleWarning, to_float_array
 from splineviz.geometry.partition import drawn_as
 from splineviz.geometry.plane import Plane
 from splineviz.storage import files, provenance
@@ -247,6 +248,8 @@ def open_run(
         if arguments is not None and not (isinstance(given, str) and ":" in given):
             raise CheckpointError(f"{name}_args: expected {name} to be package.module:function for them, got {given!r}.")
     samples = sources.load(data, data_args) if isinstance(data, str) else data
+    if samples.remark:
+        warnings.warn(samples.remark, ScaleWarning, stacklevel=2)
     if isinstance(model, str) and model == "mlp":
         state = state_files.load_state(found[0].path, trust=trust, key=weights_key)
         network = checkpoints.mlp(state, samples.train_x.shape[1:], found[0].path)

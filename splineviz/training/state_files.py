@@ -82,6 +82,14 @@ def load_network(path: str | Path) -> Any:
     """
     path = Path(path)
     content = None if path.suffix == ".safetensors" else content_of(path, True)
+    if isinstance(content, Mapping):
+        modules = {str(name): value for name, value in content.items() if isinstance(value, torch.nn.Module)}
+        if len(modules) > 1:
+            raise CheckpointError(
+                f"{path}: expected one module, got several: {', '.join(modules)}; say what it is (--model), and whose "
+                f"weights it has (--weights-key {next(iter(modules))})."
+            )
+        content = next(iter(modules.values()), content)
     if not isinstance(content, (torch.nn.Module, torch.export.ExportedProgram)):
         got = "weights alone" if isinstance(content, Mapping) or content is None else type(content).__name__
         raise CheckpointError(f"{path}: expected a whole module or an exported program, got {got}; say what it is: --model.")
