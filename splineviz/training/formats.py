@@ -3,6 +3,7 @@
     .pt .pth .ckpt .bin .tar ...    torch files that `weights_only` can read, and what `harmless` lists beside it
     .safetensors
     *.index.json, *-00001-of-3.*    large models in several of these, as transformers and huggingface_hub write them
+    .onnx                           see `onnx_networks`
     .pt2                            a torch.export program; it is code, so it is read only when the user trusts it
 
 A file that needs code to be unpickled is refused, and none of its code has run by then. A file that is empty, torn or of
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from splineviz.errors import CheckpointError
 from splineviz.storage import archives
-from splineviz.training import contents, harmless, user_code
+from splineviz.training import contents, harmless, onnx_networks, user_code
 
 State = dict[str, Tensor]
 NESTS = ("model_state_dict", "state_dict", "model")
@@ -39,7 +40,7 @@ TORCH_FILES = (
     ".pt", ".pth", ".ckpt", ".bin", ".tar", ".th", ".t7", ".pkl", ".pickle", ".chkpt", ".checkpoint", ".mdl", ".model",
     ".weights", ".params", ".pyt", ".ptc", ".state", ".torch", ".tch",
 )  # fmt: skip
-OTHERS = {".npz", ".npy", ".zip", ".onnx", ".json", ".yaml", ".yml", ".txt", ".csv", ".log", ".png", ".jpg", ".h5", ".py"}
+OTHERS = {".npz", ".npy", ".zip", ".json", ".yaml", ".yml", ".txt", ".csv", ".log", ".png", ".jpg", ".h5", ".py"}
 """Suffixes of files that are never looked into for weights."""
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 HARMLESS = re.compile(
@@ -296,6 +297,7 @@ FORMATS = (
     Format("index", (INDEX,), _never, _sharded, _silent),
     Format("numbered parts", (), lambda path: bool(PART.search(path.name)), _parts, _silent),
     Format("safetensors", (".safetensors",), _never, _safetensors, _safetensors_said),
+    Format("ONNX", (".onnx",), _never, onnx_networks.state, _silent),
     Format("exported program", (".pt2",), _never, _exported, _silent),
     Format("torch file", TORCH_FILES, _looks_torch, _torch_file, _torch_said),
 )

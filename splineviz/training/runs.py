@@ -25,7 +25,7 @@ from splineviz.storage import files, provenance
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap, swapped
 from splineviz.tracing.trace import trace
-from splineviz.training import checkpoints, formats, run_json, sources, state_files, user_code
+from splineviz.training import checkpoints, formats, onnx_networks, run_json, sources, state_files, user_code
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.run_json import Manifest
 from splineviz.training.samples import Array, Data
@@ -213,9 +213,10 @@ def open_run(
     """Open a run directory that the Recorder wrote, a foreign folder of checkpoints, or one checkpoint file.
 
     model, data: for a foreign folder only. model: "mlp" (a plain ReLU MLP, rebuilt from the shapes of its weights),
-    "package.module:function" (imported and called with model_args, a JSON object of keyword arguments), a module or a
-    Program; None where trusted files hold it themselves. data: what `sources` knows, by name, or Data; data_args: as
-    model_args, of a function. weights_key: which of a file's weights, such as "ema", see `weights`.
+    "package.module:function" or "file.py:function" (imported and called with model_args, a JSON object of keyword
+    arguments), a module or a Program; None where files hold it themselves: .onnx, and whole modules in trusted files.
+    data: what `sources` knows, by name, or Data; data_args: as model_args, of a function. weights_key: which of a file's
+    weights, such as "ema", see `state_files`.
     swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}, see `swaps`.
     trust: unpickle foreign files that need code, which RUNS IT. files: which files of a foreign folder, a pattern such as
     "net_*.pt", in which {step} or {epoch} may stand for the number that counts, see `listings`.
@@ -238,7 +239,8 @@ def open_run(
         raise CheckpointError(f"{root}: expected a folder for files={files!r}, got one file; leave files out.")
     listed = checkpoints.alone(root) if single else checkpoints.listing(root, files)
     found = listed.checkpoints
-    if (model is None and not trust) or data is None:
+    holds_network = trust or all(checkpoint.path.suffix == ".onnx" for checkpoint in found)
+    if (model is None and not holds_network) or data is None:
         raise CheckpointError(
             f"{root}: expected a run that describes itself ({run_json.NAME}, written by sv.Recorder), got "
             f"{len(found)} checkpoint{'s' * (len(found) > 1)}; say what they are, for example --model mlp --data mnist "
@@ -279,7 +281,8 @@ def _own(root: Path, swap: Swap | None) -> Run:
 
 def _foreign_model(model: Any, model_args: str | None, first: Checkpoint) -> Any:
     if model is None:
-        return state_files.load_network(first.path)
+        is_onnx = first.path.suffix == ".onnx"
+        return onnx_networks.network(first.path) if is_onnx else state_files.load_network(first.path)
     if isinstance(model, str):
         if ":" not in model:
             raise CheckpointError(f"model: expected 'mlp', module:function, a module or a Program, got {model!r}.")
