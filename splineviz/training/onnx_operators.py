@@ -95,9 +95,11 @@ def _gemm(n: Node) -> Any:
     if n.attr("transA", 0):
         raise Refused("expected inputs as they are, got them transposed (transA)")
     transposed = bool(n.attr("transB", 0))
+    flat = not n.has(2) or (n.inputs[2] in n.owner.weight_keys and getattr(n.owner, n.owner.weight_keys[n.inputs[2]]).dim() == 1)
+    simple = transposed and flat and alpha == 1.0 and beta == 1.0
 
     def call(x: Tensor, weight: Tensor, *bias: Tensor) -> Tensor:
-        if transposed and alpha == 1.0 and beta == 1.0 and (not bias or bias[0].dim() == 1):
+        if simple:
             return F.linear(x, weight, *bias)
         y = F.linear(x, weight) if transposed else x @ weight
         y = y if alpha == 1.0 else y * alpha

@@ -16,7 +16,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from splineviz.errors import CheckpointError, TraceError  # noqa: E402
-from splineviz.regions.api import partition  # noqa: E402
+from splineviz.regions.enumerate import partition  # noqa: E402
 from splineviz.tracing.trace import trace  # noqa: E402
 from splineviz.training import onnx_networks  # noqa: E402
 from splineviz.training.runs import open_run  # noqa: E402
