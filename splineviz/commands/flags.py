@@ -258,5 +258,5 @@ def swap(text: str) -> str:
 def model_name(text: str) -> str:
     """mlp, package.module:function, or file.py:function."""
     if text != "mlp" and not re.fullmatch(r"([\w.]+|.*\.py):[\w.]+", text):
-        raise argparse.ArgumentTypeError(f"expected mlp, package.module:function or file.py:function, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}; or file.py:function")
     return text

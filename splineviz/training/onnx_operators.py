@@ -95,7 +95,8 @@ def _gemm(n: Node) -> Any:
     if n.attr("transA", 0):
         raise Refused("expected inputs as they are, got them transposed (transA)")
     transposed = bool(n.attr("transB", 0))
-    flat = not n.has(2) or (n.inputs[2] in n.owner.weight_keys and getattr(n.owner, n.owner.weight_keys[n.inputs[2]]).dim() == 1)
+    bias_key = n.owner.weight_keys.get(n.inputs[2], "") if n.has(2) else ""
+    flat = not n.has(2) or (bool(bias_key) and getattr(n.owner, bias_key).dim() == 1)
     simple = transposed and flat and alpha == 1.0 and beta == 1.0
 
     def call(x: Tensor, weight: Tensor, *bias: Tensor) -> Tensor:

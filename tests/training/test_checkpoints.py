@@ -219,10 +219,11 @@ def test_losses_metrics_and_copies_are_left_out_and_named():
     copy, gan = network(2), nn.Sequential(nn.Flatten(), nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 3))
     state = around(model=network(1), model_ema=copy, loss_fn=nn.CrossEntropyLoss(weight=torch.ones(3)))
     program = trace(network(), (2, 2))
-    assert torch.equal(fit(program, state, "a").weights["1.bias"], network(1).state_dict()["1.bias"].double())
+    bias = network(1).state_dict()["1.bias"].double()
+    assert torch.equal(fit(program, state, "a").weights["1.bias"], bias)
     out = left_out(program, state, "a")
     assert out == ["model_ema.1.weight", "model_ema.1.bias", "model_ema.3.weight", "model_ema.3.bias", "loss_fn.weight"]
-    with pytest.raises(CheckpointError, match="D.1.weight.*--weights-key G"):  # the shapes tell them apart, not what is meant
+    with pytest.raises(CheckpointError, match="D.1.weight.*--weights-key G"):  # shapes alone do not say
         fit(program, around(G=network(1), D=gan), "a")
 
 

@@ -164,8 +164,9 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "nodes", "shape", "weights", "words"), REFUSED, ids=[row[0].replace(" ", "-") for row in REFUSED])
-def test_what_is_not_known_is_refused_by_name(kind: str, nodes: Any, shape: Any, weights: Any, words: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("row", REFUSED, ids=lambda row: row[0].replace(" ", "-"))
+def test_what_is_not_known_is_refused_by_name(row: Any, tmp_path: Path) -> None:
+    _, nodes, shape, weights, words = row
     nodes = [helper.make_node(n.op_type, [i for i in n.input if i], n.output, **{a.name: helper.get_attribute_value(a)
              for a in n.attribute}) for n in nodes]  # fmt: skip
     with pytest.raises(CheckpointError, match=words) as caught:
