@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+LIGHT := .venv/light
+, := ,
 DEMO_STEPS ?= 30000
 OTHERS ?=
 SOAK_NETWORKS ?= 10000
@@ -24,14 +26,21 @@ help:
 	@echo "            OTHERS=\"python3.12 python3.13\" for more interpreters"
 	@echo "make clean  remove the environment, caches and the demo's output"
 
-# The stamp makes a second call quick; a change of either file installs anew.
+# A stamp makes a second call quick; a change of either file installs anew. The demo needs a fraction of what the tests need.
+define SETUP
+@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else \
+    f"expected Python 3.11 or newer, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
+@echo "Setting up .venv for $(1) (minutes the first time: torch is large) ..."
+@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(2)]'
+@touch $(LIGHT)
+endef
+
+$(LIGHT): pyproject.toml constraints.txt
+	$(call SETUP,the demo,demo)
+
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else \
-	    f"expected Python 3.11 or newer, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
-	@echo "Setting up .venv (a few minutes the first time: torch is large) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	    --editable '.[cluster,completion,demo,dev,docs,export,viewer]'
+	$(call SETUP,tests and docs,cluster$(,)completion$(,)demo$(,)dev$(,)docs$(,)export$(,)viewer)
 	@touch $@
 
 install: $(READY)
@@ -58,7 +67,7 @@ docs: $(READY)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
 
-demo/trained: $(READY)
+demo/trained: | $(LIGHT)
 	rm -rf demo/ckpts
 	$(BIN)/splineviz train --recipe mnist-mlp --steps $(DEMO_STEPS) --out demo/ckpts
 	@touch $@

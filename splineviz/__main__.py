@@ -24,6 +24,7 @@ commands themselves stand in `commands/`, one a file.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from argparse import Namespace
@@ -42,7 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser = commands.parser()
             if any("\0" in word for word in (sys.argv[1:] if argv is None else argv)):
                 parser.error("expected words that a file or a sample may be called, got one with a zero byte; leave it out.")
+            if not (sys.argv[1:] if argv is None else argv):
+                parser.print_help()
+                return 0
             options = parser.parse_args(argv)
+            # A notebook's terminal inherits a backend that draws into the notebook; the command line writes files.
+            os.environ["MPLBACKEND"] = "agg"
             try:
                 commands.COMMANDS[options.command].run(options)
             except Exception as error:
@@ -80,8 +86,16 @@ def _refuse(error: Exception, options: Namespace) -> int:
 
     if options.debug or not isinstance(error, (SplinevizError, OSError, ImportError)):
         raise error
-    _complain(str(error))
+    _complain(_of_system(error) if isinstance(error, OSError) and error.strerror else str(error))
     return 1 if isinstance(error, CertificateError) else 3 if isinstance(error, JobError) else 2
+
+
+def _of_system(error: OSError) -> str:
+    """What the system refused, without its number: `out/measures.csv: permission denied`."""
+    where = ", ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    said = error.strerror or type(error).__name__
+    reason = f"{said[:1].lower()}{said[1:]}"
+    return f"{where}: {reason}." if where else f"{reason}."
 
 
 def _complain(message: str) -> None:

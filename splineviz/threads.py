@@ -6,20 +6,65 @@ or Ctrl-C in the caller, stops all and reaches the caller. Knows nothing of bloc
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
 
 Item = TypeVar("Item")
+SYSTEM = Path("/")
+"""Where the system says what a process may use."""
 
 
 def available() -> int:
-    """Number of processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Number of processors this process may use: those it is bound to, and no more than its container or Slurm job has.
+
+    A container's share may be a fraction; it is rounded up, and never below one.
+    """
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    limits = [own, *([int(granted)] if granted.isdecimal() and int(granted) else [])]
+    quota = _quota()
+    return max(1, min(limits if quota is None else [*limits, math.ceil(quota)]))
+
+
+def _quota() -> float | None:
+    """Processors that the control group of this process may keep busy (its own, or one it lies in); None: no limit."""
+    try:
+        lines = (SYSTEM / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None  # no Linux
+    found: list[float] = []
+    for line in lines:
+        _, kinds, group = line.split(":", 2)
+        if kinds and "cpu" not in kinds.split(","):
+            continue
+        root = SYSTEM / "sys/fs/cgroup" / ("cpu" if kinds else "")
+        place = root / group.lstrip("/")
+        # In a container the group's name may be that of the machine outside: then the root stands for it.
+        for folder in (place, *place.parents) if place.is_dir() else (root,):
+            if not folder.is_relative_to(root):
+                break
+            found += _limit(folder)
+    return min(found, default=None)
+
+
+def _limit(folder: Path) -> list[float]:
+    """What one control group says, in version 2 (`cpu.max`) or 1 (`cpu.cfs_quota_us`); empty without a limit."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        share = float(quota) / float(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return []  # no such file, or "max"
+    return [share] if share > 0 else []
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The command line end to end on a tiny run, and its refusals: one clear line, exit code 2, no traceback."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -181,3 +182,54 @@ def test_a_zero_byte_is_refused_before_a_path_is_made_of_it(words, capsys):
     with pytest.raises(SystemExit) as end:
         main(words)
     assert end.value.code == 2 and "got one with a zero byte" in capsys.readouterr().err
+
+
+def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("usage: splineviz COMMAND") and shown.err == ""
+    places = [shown.out.index(f"{title}:") for title in commands.GROUPS]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [("anmate r", "animate"), ("animate r --anchor 1 2 3", "--anchors"), ("animate r --fill clas", "class"),
+     ("partition r --widnow 3", "--window"), ("verfy", "verify")],
+)  # fmt: skip
+def test_a_slip_of_the_finger_gets_a_proposal(words: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(words.split())
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.rstrip().endswith(f"did you mean {meant}?")
+
+
+def test_what_nobody_could_have_meant_gets_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["animate", "r", "--xyzzy"])
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_the_system_refuses_in_words_without_its_numbers(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["partition", str(run), "--out", str(tmp_path / "file" / "slice.npz")]) == 2
+    said = capsys.readouterr().err
+    assert "Errno" not in said and str(tmp_path / "file") in said
+
+
+def test_a_log_gets_lines_and_no_bar(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["partition", str(run), "--out", str(tmp_path / "slice.npz")]) == 0
+    said = capsys.readouterr().err
+    assert "\x1b" not in said and "━" not in said
+    assert all(" of 1,000, " in line for line in said.splitlines()) and said.count("\n") <= 3
+
+
+def test_the_backend_of_a_notebook_does_not_stop_the_command_line(run: Path, tmp_path: Path) -> None:
+    """Where matplotlib-inline is not installed for this interpreter, naming it is an error."""
+    words = [sys.executable, "-m", "splineviz", "partition", str(run), "--out", str(tmp_path / "slice.png")]
+    environment = {**os.environ, "MPLBACKEND": "module://no_such_backend"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "slice.png").exists()

@@ -1,11 +1,14 @@
 """Workers: everything is done once, errors and interrupts reach the caller, and no thread is left behind."""
 
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
+from splineviz import threads
 from splineviz.threads import Stack
 
 
@@ -46,6 +49,7 @@ def test_ctrl_c_ends_the_process_in_order():
     # In a process of its own: threads left behind would abort it when the interpreter goes.
     code = """
 import _thread, threading, time
+from splineviz import threads
 from splineviz.threads import Stack
 def work(n):
     time.sleep(0.02)
@@ -62,3 +66,44 @@ except KeyboardInterrupt:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "stopped", "")
+
+
+# ---- how many processors ---------------------------------------------------------------------------------------------
+
+
+def system(root: Path, group: str, texts: dict[str, str]) -> None:
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(group)
+    for name, text in texts.items():
+        (root / "sys/fs/cgroup" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "sys/fs/cgroup" / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("group", "texts", "expected"),
+    [
+        ("0::/\n", {"cpu.max": "max 100000"}, 64),
+        ("0::/\n", {"cpu.max": "150000 100000"}, 2),
+        ("0::/job/step\n", {"cpu.max": "max 100000", "job/cpu.max": "300000 100000", "job/step/cpu.max": "max 100000"}, 3),
+        ("0::/kubepods/pod7\n", {"cpu.max": "50000 100000"}, 1),
+        ("4:cpu,cpuacct:/a\n2:memory:/a\n", {"cpu/a/cpu.cfs_quota_us": "500000", "cpu/a/cpu.cfs_period_us": "100000"}, 5),
+        ("4:cpu,cpuacct:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 64),
+        ("", {}, 64),
+    ],
+)
+def test_the_share_of_a_container_is_kept(
+    group: str, texts: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system(tmp_path, group, texts)
+    monkeypatch.setattr(threads, "SYSTEM", tmp_path)
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    assert threads.available() == expected
+
+
+def test_slurm_says_how_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(threads, "SYSTEM", tmp_path)  # without control groups
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    for said, expected in (("6", 6), ("100", 64), ("", 64), ("0", 64), ("x", 64)):
+        monkeypatch.setenv("SLURM_CPUS_PER_TASK", said)
+        assert threads.available() == expected

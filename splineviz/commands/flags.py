@@ -7,10 +7,11 @@ compares the two. Help screens teach: what a command does, what it leaves behind
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 RECIPES = ("mnist-mlp", "mnist-x8", "mnist-conv", "mnist-conv-bn", "two-moons", "spline")
 DATA = ("digits", "mnist", "spline", "two-moons")
@@ -36,6 +37,32 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str, **options: Any):
         super().__init__(prog, max_help_position=26, width=100)
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that proposes what may have been meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """One line about a wrong flag or value, and the nearest one there is; exits with 2."""
+        known = [flag for action in self._actions for flag in action.option_strings]
+        if found := re.match(r"unrecognized arguments: (--?[\w-]+)", message):
+            message += _meant(found[1], known)
+        elif found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            message += _meant(found[1], re.findall(r"[\w-]+", found[2]))
+        super().error(message)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but an unknown flag is reported by the command that was called, which knows its own."""
+        options, rest = self.parse_known_args(args, namespace)
+        if rest:
+            one = next((a.choices[options.command] for a in self._actions if isinstance(a.choices, dict)), self)
+            one.error(f"unrecognized arguments: {' '.join(rest)}")
+        return options
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def command(commands: Any, name: str, usage: str, about: str, more: str) -> argparse.ArgumentParser:

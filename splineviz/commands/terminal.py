@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Tick = Callable[..., None]
 """What long work calls with (done, total) or (done, total, text)."""
+QUIET = 10.0
+"""Seconds between two lines of a log."""
 
 
 @contextmanager
 def bar(text: str) -> Iterator[Tick]:
-    """A progress bar on stderr; yields what moves it."""
+    """A progress bar on stderr, or a line now and then where that is no terminal; yields what moves it."""
+    if not sys.stderr.isatty():
+        yield _logged(text)
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -28,6 +36,20 @@ def bar(text: str) -> Iterator[Tick]:
                 bars.update(task, note=note[:room])
 
         yield tick
+
+
+def _logged(text: str) -> Tick:
+    """What tells of progress where nobody watches, in a log or a pipe: a line every so often while it moves, and the end."""
+    told = -math.inf
+
+    def tick(done: int, total: int, note: str = "") -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= QUIET or done == total:
+            told = now
+            print(f"{text}: {done:,} of {total:,}{f', {note}' if note else ''}", file=sys.stderr, flush=True)
+
+    return tick
 
 
 def table(*rows: tuple[str, str]) -> None:

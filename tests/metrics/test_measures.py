@@ -307,3 +307,9 @@ def test_refusals() -> None:
             measures.migration(part, near=wrong)
     with pytest.raises(PartitionError, match=r"sites: expected end points of shape \(n, 2, 2\)"):
         measures.area_within(SQUARE, np.zeros((3, 2)), 0.1)
+
+
+@pytest.mark.parametrize(("u", "near", "expected"), [(0.0, 1.0, 4.0), (0.5, 0.5, 2.0), (-1.0, 2.0, 4.0), (0.0, 0.5, 2.0)])
+def test_a_tube_whose_side_lies_on_the_window_is_counted_once(u: float, near: float, expected: float) -> None:
+    square = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
+    assert measures.area_within(square, np.array([[[u, 1.0], [u, -1.0]]]), near) == pytest.approx(expected, rel=1e-11)

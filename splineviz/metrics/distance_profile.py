@@ -1,0 +1,173 @@
+r"""Distance profiles: how much knot lies within each distance of the decision boundary, or of the anchors, exactly.
+
+        knots within d of the sites            .------------.     The points within d of the sites are a union of
+        L(d) = length, V(d) = length x jump   (  ===sites===  )    tubes (`_kernels.tubes`): lengths of knots inside
+        A(d) = area of the window within d     `------------'     it and its area in the window are exact.
+
+A bin between two distances holds the differences; its density over the window's is 1 where knots do not care how far the
+sites are. What a single distance (`measures.migration`) may miss, the whole curve shows. The median distance of knot length
+over that of area is one number without a distance to choose: below 1 knots gather at the sites, above 1 they keep away.
+
+(Region migration: Humayun, Balestriero, Baraniuk, arXiv 2402.15555, section 4.) Knows no torch and does not draw.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from splineviz.errors import FloatArray, PartitionError
+from splineviz.geometry import boundary
+from splineviz.geometry.invariants import polygon_area
+from splineviz.geometry.partition import Partition
+from splineviz.metrics.measures import area_within, gradient_jumps, lengths_within
+
+SITES = ("boundary", "anchors")
+BINS = 24
+"""Default number of bins, between the smallest and the largest distance."""
+RANGE = (0.0035, 0.4)
+"""Default of the smallest and the largest distance, as shares of the square root of the window's area."""
+ROUNDS = 60
+"""Most steps of the search for a median."""
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """What lies within each distance of the sites, from near to far.
+
+    distances: (K,), in input-space length; area, length, variation: (K,) in the window within each of them: area, length of
+    knots, and that length weighted by the jump of the slope across it. whole: the same three of the whole window.
+    """
+
+    distances: FloatArray
+    area: FloatArray
+    length: FloatArray
+    variation: FloatArray
+    whole: tuple[float, float, float]
+
+    def ratios(self, *, weighted: bool = False) -> FloatArray:
+        """(K,) density of each bin over the window's; the first bin begins at 0. NaN for bins without area.
+
+        weighted: of the gradient's variation in place of the length.
+        """
+        amount, total = (self.variation, self.whole[2]) if weighted else (self.length, self.whole[1])
+        areas = np.diff(self.area, prepend=0.0)
+        within = np.diff(amount, prepend=0.0)
+        # A bin that only rounding fills has no density.
+        real = areas > 1e-12 * self.whole[0]
+        density = np.divide(within, areas, out=np.full(len(areas), math.nan), where=real)
+        return density * self.whole[0] / total if total > 0 else np.full(len(areas), math.nan)
+
+
+def bins(window: FloatArray, count: int = BINS) -> FloatArray:
+    """(count + 1,) distances for a profile of a window (m, 2): evenly spaced in the logarithm over RANGE of its side."""
+    side = math.sqrt(polygon_area(window - window.mean(axis=0)))
+    return side * np.geomspace(*RANGE, count + 1)
+
+
+def profile(
+    partition: Partition, sites: str = "boundary", *, distances: Sequence[float] | FloatArray | None = None
+) -> Profile:
+    """Area, length of knots and variation of the gradient in the window within each distance of the sites.
+
+    sites: "boundary" (the decision boundary) or "anchors" (the samples that span the plane; the nearest counts).
+    distances: (K,) increasing and positive, in input-space length; None: `bins` of the window.
+    Exact up to rounding. Without sites (no boundary in view) nothing lies within any distance.
+    Raises PartitionError for unknown sites and for distances that do not increase from above 0.
+    """
+    where = bins(partition.window) if distances is None else np.asarray(distances, dtype=np.float64)
+    if where.ndim != 1 or not len(where) or not (np.isfinite(where).all() and (np.diff(where, prepend=0.0) > 0).all()):
+        raise PartitionError(f"distances: expected positive distances that increase, got {distances}.")
+    places = _sites(partition, sites)
+    window = partition.window - partition.centre
+    knots = _Knots.of(partition, places)
+    area = np.array([area_within(window, places, d) for d in where]) if len(places) else np.zeros(len(where))
+    within = [knots.within(places, d) for d in where]
+    length = np.array([float(inside.sum()) for inside in within])
+    variation = np.array([float((inside * knots.jumps).sum()) for inside in within])
+    whole = (polygon_area(window), float(knots.lengths.sum()), float((knots.lengths * knots.jumps).sum()))
+    return Profile(where, area, length, variation, whole)
+
+
+def median_distances(partition: Partition, sites: str = "boundary") -> tuple[float, float]:
+    """The distances from the sites within which half the length of knots and half the window's area lie.
+
+    In input-space length; NaN without sites, the first also without knots. Their ratio needs no distance to be chosen.
+    Raises PartitionError for unknown sites.
+    """
+    places = _sites(partition, sites)
+    if not len(places):
+        return math.nan, math.nan
+    window = partition.window - partition.centre
+    knots, whole = _Knots.of(partition, places), polygon_area(window)
+    far = float(np.hypot(*np.ptp(window, axis=0))) + float(boundary.distances(window, places).max())
+    half = 0.5 * float(knots.lengths.sum())
+    of_knots = _where(lambda d: float(knots.within(places, d).sum()), half, far) if half > 0 else math.nan
+    return of_knots, _where(lambda d: area_within(window, places, d), 0.5 * whole, far)
+
+
+@dataclass(frozen=True, eq=False)
+class _Knots:
+    """The knots of a partition as straight pieces, with bounds on their distance from the sites.
+
+    ends: (E, 2, 2); lengths, jumps: (E,); least, most: (E,) no point of a piece is nearer or farther than these.
+    """
+
+    ends: FloatArray
+    lengths: FloatArray
+    jumps: FloatArray
+    least: FloatArray
+    most: FloatArray
+
+    @classmethod
+    def of(cls, partition: Partition, places: FloatArray) -> _Knots:
+        own = partition.edge_tag >= 0
+        ends = partition.local_vertices[partition.edges[own]]
+        lengths = np.hypot(*(ends[:, 1] - ends[:, 0]).T)
+        middle = boundary.distances(ends.mean(axis=1), places) if len(ends) else np.zeros(0)
+        # A distance changes by no more than one goes; the margin is for its rounding.
+        reach = (0.5 + 1e-9) * lengths
+        return cls(ends, lengths, gradient_jumps(partition).norms[own], middle - reach, middle + reach)
+
+    def within(self, places: FloatArray, near: float) -> FloatArray:
+        """(E,) length of each piece within `near` of the places: only those that may reach across it are cut."""
+        found = np.where(self.most <= near, self.lengths, 0.0)
+        across = np.flatnonzero((self.least < near) & (self.most > near))
+        if len(across):
+            found[across] = lengths_within(self.ends[across], places, near)
+        return found
+
+
+def _sites(partition: Partition, sites: str) -> FloatArray:
+    """(M, 2, 2) segments, or points as segments without length, relative to the partition's centre."""
+    if sites not in SITES:
+        raise PartitionError(f"sites: expected one of {', '.join(SITES)}, got {sites!r}.")
+    if sites == "boundary":
+        return np.asarray(partition.decision_boundary() - partition.centre, dtype=np.float64)
+    return (partition.plane.anchors_uv - partition.centre).reshape(-1, 1, 2).repeat(2, axis=1)
+
+
+def _where(grown: Callable[[float], float], level: float, far: float) -> float:
+    """The distance in (0, far] at which a quantity that grows with it reaches a level: regula falsi, halved (Illinois)."""
+    low, high, below, above = 0.0, far, -level, grown(far) - level
+    side = 0
+    for _ in range(ROUNDS):
+        middle = (low * above - high * below) / (above - below) if above > below else 0.5 * (low + high)
+        middle = min(max(middle, low + 1e-3 * (high - low)), high - 1e-3 * (high - low))
+        value = grown(middle) - level
+        if value == 0:
+            return middle
+        if value < 0:
+            low, below = middle, value
+            above = 0.5 * above if side < 0 else above
+            side = -1
+        else:
+            high, above = middle, value
+            below = 0.5 * below if side > 0 else below
+            side = 1
+        if high - low <= 1e-12 * far:
+            break
+    return 0.5 * (low + high)
