@@ -11,9 +11,9 @@ share one vertex (three lines through a point, the same neuron twice): `cut_orde
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from splineviz._kernels.bits import ONE, lowest, popcount, splitmix
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True)

@@ -18,7 +18,8 @@ Buffers grow by doubling; (segments, owner, classes, count) travel together.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True)

@@ -7,7 +7,8 @@ leads on a piece of the edge. Pieces of an edge are found by walking up the enve
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True)

@@ -9,6 +9,8 @@ from typing import Any
 
 from splineviz.commands import flags, resolve, terminal
 
+DEFAULT = [Path("figure.pdf")]
+
 
 def add(commands: Any) -> None:
     """Its flags and its help."""
@@ -37,7 +39,7 @@ examples:
         "--out",
         type=flags.figure_file,
         nargs="+",
-        default=[Path("figure.pdf")],
+        default=DEFAULT,
         metavar="FILE",
         help="(default: figure.pdf)",
     )
@@ -56,6 +58,7 @@ def run(options: Namespace) -> None:
     from splineviz.regions.enumerate import partition as cut
     from splineviz.storage import files, provenance
 
+    resolve.may_replace(options.out, DEFAULT)
     run = resolve.open_run(options)
     steps = options.steps or sorted({run.checkpoints[k * (len(run.checkpoints) - 1) // 2].step for k in range(3)})
     if not options.steps and (options.every or options.last):

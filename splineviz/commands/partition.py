@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from splineviz.training.runs import Run
 
 
+DEFAULT = [Path("slice.png")]
+
+
 def add(commands: Any) -> None:
     """Its flags and its help."""
     one = flags.command(
@@ -51,7 +54,7 @@ examples:
     )
     flag("--surface", type=flags.at_least(0), metavar="OUTPUT", help="draw the graph of an output over the slice, in 3D")
     flag("--jobs", type=flags.at_least(1), default=1, metavar="N", help="processes that enumerate tiles (default: 1)")
-    flag("--out", type=flags.target, nargs="+", default=[Path("slice.png")], metavar="FILE", help="(default: slice.png)")
+    flag("--out", type=flags.target, nargs="+", default=DEFAULT, metavar="FILE", help="(default: slice.png)")
 
 
 def run(options: Namespace) -> None:
@@ -59,6 +62,7 @@ def run(options: Namespace) -> None:
     from splineviz.regions.enumerate import partition as cut
     from splineviz.threads import available
 
+    resolve.may_replace(options.out, DEFAULT)
     run = resolve.open_run(options)
     checkpoint = resolve.at_step(run, options.step)
     with terminal.bar("cutting") as tick, _workers(options) as executor:

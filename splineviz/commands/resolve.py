@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,22 @@ def look(options: Namespace) -> dict[str, Any]:
 
 
 MOST_TOLD = 12
+
+
+def may_replace(targets: Sequence[Path], default: Sequence[Path]) -> None:
+    """See that nothing of the user's is replaced that they did not name: a default name may be taken by another file.
+
+    A file that was named is replaced, as every tool does. Raises OutputError.
+    """
+    from splineviz.errors import OutputError
+    from splineviz.storage import outputs
+
+    for target in targets if targets is default else ():
+        if (target.exists() or target.is_symlink()) and not outputs.is_picture_of_ours(target):
+            raise OutputError(
+                f"{target}: expected none so far or one that splineviz wrote, got another file; name the file to write, "
+                "this one too if it may be replaced."
+            )
 
 
 @contextmanager

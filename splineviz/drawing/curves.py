@@ -247,6 +247,13 @@ def mark_level(ax: Axes, level: float | None) -> None:
     ax.set_ylim(min(low, 0.95 * level), max(high, 1.05 * level))
 
 
+def mark_missing(ax: Axes, places: Sequence[float]) -> None:
+    """A dotted line with a cross at its foot for every place whose checkpoint could not be measured."""
+    for place in places:
+        ax.axvline(place, color="#888888", linestyle=(0, (1, 2)), linewidth=1.0, zorder=0.7)
+        ax.plot([place], [0], marker="x", color="#444444", transform=ax.get_xaxis_transform(), clip_on=False, zorder=7)
+
+
 def _room(ax: Axes) -> float:
     """How many labels of ticks fit upon each other beside an Axes."""
     figure = ax.get_figure(root=True)

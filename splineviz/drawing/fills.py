@@ -34,6 +34,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib import colors as mpl_colors
+from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import MaxNLocator
 
 from splineviz.errors import FloatArray, IntArray
@@ -183,7 +184,7 @@ def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[floa
     if isinstance(fill, str) and fill in ("class", "margin", "layer"):
         first, count = int(fill == "layer"), int(getattr(norm, "N", 1)) - 1
         texts = [names[k - first] if k - first < len(names) else str(k) for k in range(first, first + count)]
-        return [float(k) for k in range(first, first + count)], texts
+        return [float(k) for k in range(first, first + count)], [as_text(text) for text in texts]
     if isinstance(norm, mpl_colors.LogNorm):
         marks = log_ticks(low, high)
         return marks, [f"{mark:.4g}" if 1e-3 <= mark < 1e5 else f"{mark:.0e}" for mark in marks]
@@ -227,6 +228,17 @@ def face_outputs(partition: Partition) -> FloatArray:
     counts = np.diff(partition.face_offsets)
     sums = np.add.reduceat(partition.outputs[partition.face_vertices], partition.face_offsets[:-1], axis=0)
     return sums / counts[:, None]
+
+
+def as_text(name: str) -> str:
+    """A name as matplotlib shows it: mathematics between dollar signs where it is some, else the signs themselves."""
+    if "$" not in name:
+        return name
+    try:
+        MathTextParser("path").parse(name)
+        return name
+    except (ValueError, RuntimeError):
+        return name.replace("$", r"\$")
 
 
 def face_classes(partition: Partition) -> npt.NDArray[np.int64]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
@@ -29,12 +30,13 @@ from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn, executors, plan
 from splineviz.jobs.job import COLUMNS, Failure, Job, LCOptions, Result, choose_samples, samples_digest
 from splineviz.jobs.plan import Entry
-from splineviz.storage import archives, files, provenance
+from splineviz.storage import archives, files, outputs, provenance
 from splineviz.storage.remote import Store
 from splineviz.threads import one_torch_thread
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
 from splineviz.training import checkpoints, state_files
+from splineviz.training.doubts import doubts
 from splineviz.training.runs import Run
 from splineviz.training.samples import Array
 
@@ -81,7 +83,8 @@ def sweep(
     store: a URL (s3://bucket/sweep) where results are kept as well as they are made; what it has is brought, not made again.
 
     A checkpoint that cannot be read, or a job that fails, does not stop the others; the next start tries it again.
-    Raises what `Run.plane` and `Run.only` raise, JobError when another sweep works in the directory or the store does not
+    Raises what `Run.plane` and `Run.only` raise, OutputError when the directory holds what splineviz did not write, or a
+    sweep of other runs that is not taken on; JobError when another sweep works in the directory or the store does not
     answer (in the end: the results are in the directory), and what `engines.run` raises.
     """
     if not runs or not planes or not windows:
@@ -95,7 +98,9 @@ def sweep(
         found, kept = _entries(run, planes, windows, target, lc, keep=partitions, prove=prove, by_step=False)
         entries += found
         samples |= kept
-    with plan.joined(target, plan.plan(chosen, entries, _options(lc), named="key")):
+    asked = plan.plan(chosen, entries, _options(lc), named="key")
+    outputs.enter(target, "sweep", _paths(chosen), outputs.SWEEP, same=plan.covers(target, asked))
+    with plan.joined(target, asked):
         for path, arrays in samples.items():
             _store(path, arrays)
         todo = {entry.job.name: entry.job for entry in entries if entry.job is not None}
@@ -122,6 +127,8 @@ def measure_run(
     jobs: int | Executor = 1,
     threads: int | None = None,
     progress: Progress | None = None,
+    also: Sequence[str] = (),
+    unread: dict[int, str] | None = None,
 ) -> list[Result]:
     """Partition and measure every checkpoint of a run on the plane through three of its training samples.
 
@@ -130,16 +137,24 @@ def measure_run(
 
     Writes out/partitions, out/rows (see `jobs`) and out/measures.csv. What a former call with the same weights, plane
     and options has finished is left as it is. Results come in order of steps.
+    also: names at the top of the directory that the caller will write there beside these. unread: takes the reasons, by
+    step, of checkpoints that cannot be read (weights that are not finite, say), and the others are measured; None: they
+    are raised.
     Raises what `Run.plane`, `Run.program` and `sv.partition` raise, the former two before any work, the last after all
-    other checkpoints are done; JobError when a call with other options works in the directory.
+    other checkpoints are done; OutputError when the directory holds what splineviz did not write, or results of another run
+    (see `outputs`); JobError when a call with other options works in the directory.
     """
     target = Path(out).resolve()
     chosen = run if steps is None else run.only(steps)
     entries, samples = _entries(chosen, [anchors], [window], target, lc, keep=True, prove=False, by_step=True)
-    for entry in entries:
-        if entry.error is not None:
-            raise entry.error
-    with plan.joined(target, plan.plan([chosen], entries, _options(lc), named="step")):
+    bad = {entry.step: entry.error for entry in entries if entry.error is not None}
+    if bad and (unread is None or len(bad) == len(entries)):
+        raise next(iter(bad.values()))
+    if unread is not None:
+        unread |= {step: str(error) for step, error in bad.items()}
+    asked = plan.plan([chosen], entries, _options(lc), named="step")
+    outputs.enter(target, "run", _paths([run]), (*outputs.MEASURES, *also), same=plan.is_of_same_results(target, asked))
+    with plan.joined(target, asked):
         for path, arrays in samples.items():
             _store(path, arrays)
         todo = [entry.job for entry in entries if entry.job is not None]
@@ -184,8 +199,7 @@ def _entries(
     keep: bool, prove: bool, by_step: bool,
 ) -> tuple[list[Entry], dict[Path, dict[str, Array]]]:  # fmt: skip
     """The slices of one run, and the samples that their jobs read, by file."""
-    network = Program.from_data(run.network)
-    piecewise(network)  # refused before hours of work, not after
+    piecewise(Program.from_data(run.network))  # refused before hours of work, not after
     slices = []
     for names in planes:
         run, found = run.anchored(names)
@@ -206,19 +220,23 @@ def _entries(
         try:
             with one_torch_thread():
                 state = run.state(checkpoint)
+                network = run.network_of(checkpoint, state)
                 # One that does not fit is refused before hours of work, not after.
-                checkpoints.fit(network, state, checkpoint.path)
+                checkpoints.fit(Program.from_data(network, rehearsed=True), state, checkpoint.path)
                 held = state_files.digest(state)
         except SplinevizError as error:
             entries += [Entry(label, step, anchors, said, None, error) for anchors, _, said, _ in slices]
             continue
         for anchors, plane, said, window in slices:
             job = Job(
-                f"step-{step:010d}", step, checkpoint.path.resolve(), held, run.network, plane, window, path,
+                f"step-{step:010d}", step, checkpoint.path.resolve(), held, network, plane, window, path,
                 digest, lc, dict(checkpoint.metrics), out, own=run.own, trust=run.trust, keep=keep,
                 prove=prove, weights_key=run.weights_key,
             )  # fmt: skip
             entries.append(Entry(label, step, anchors, said, job if by_step else replace(job, name=job.key[:32])))
+    if entries and entries[-1].error is None:
+        for line in doubts(run, run.checkpoints[-1]):
+            warnings.warn(line, stacklevel=2)
     return _linked(entries), {path: arrays}
 
 
@@ -231,6 +249,10 @@ def _linked(entries: Sequence[Entry]) -> list[Entry]:
         for place, (index, job) in enumerate(line):
             found[index] = replace(entries[index], job=replace(job, before=names[place], after=names[place + 2]))
     return found
+
+
+def _paths(runs: Sequence[Run]) -> list[str]:
+    return [str(run.path.resolve()) for run in runs]
 
 
 def _options(lc: LCOptions | None) -> dict[str, Any]:

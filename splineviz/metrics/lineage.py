@@ -27,7 +27,7 @@ from splineviz.metrics.measures import knot_lengths, lengths_within
 
 FATES = ("stay", "vanish", "appear")
 PIECE = 1.0 / 256
-"""Longest piece of a knot over which a distance is integrated at once, as a share of the window's side (root of its area)."""
+"""Longest piece of a knot over which a distance is integrated at once, as a share of the root of the window's area."""
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(3)
 
 
@@ -68,7 +68,8 @@ def unit_lengths(partition: Partition, *, near: float | None = None) -> FloatArr
     else:
         line = np.asarray(partition.decision_boundary() - partition.centre, dtype=np.float64)
         lengths = lengths_within(partition.local_vertices[partition.edges[own]], line, near)
-    return np.bincount(partition.edge_tag[own], weights=lengths, minlength=int(partition.unit_offsets[-1]))
+    units = int(partition.unit_offsets[-1])
+    return np.asarray(np.bincount(partition.edge_tag[own], weights=lengths, minlength=units), dtype=np.float64)
 
 
 def unit_distances(partition: Partition) -> FloatArray:
@@ -123,7 +124,7 @@ def ledger(before: Partition, after: Partition, *, near: float) -> Ledger:
     count = len(before.unit_offsets) - 1
 
     def by_layer(values: FloatArray) -> FloatArray:
-        return np.bincount(layers, weights=values, minlength=count)
+        return np.asarray(np.bincount(layers, weights=values, minlength=count), dtype=np.float64)
 
     return Ledger(
         np.stack([by_layer(np.where(fate, close[1] - close[0], 0.0)) for fate in fates], axis=1),

@@ -242,8 +242,8 @@ def _weight(program: Program, shape: tuple[int, ...], first: int, stop: int) -> 
     A linear step with a weight for every pair of entries, batch norm, reshaping; no other step reads what passes them.
     """
     steps, inputs = program.steps[first:stop], math.prod(shape)
-    weights = [program.weights.get(step.params["weight"]) for step in steps if step.op == "linear"]
-    if len(weights) != 1 or weights[0] is None or not {step.op for step in steps} <= DENSE or inputs > WIDEST:
+    weights = [program.read(step)["weight"] for step in steps if step.op == "linear"]
+    if len(weights) != 1 or not {step.op for step in steps} <= DENSE or inputs > WIDEST:
         return None
     reads = [register for step in program.steps for register in step.inputs] + [program.output]
     chain = [program.steps[first - 1].output, *(step.output for step in steps)]

@@ -229,7 +229,8 @@ def on_slice(
     affine = [step for step in program.steps[: stage.stop] if step.op != "reshape"]
     if not (len(affine) == 1 and affine[0].op == "linear" and len(maps) == 1):
         return maps, error
-    wide = {role: program.weights[key].cpu().numpy().astype(np.longdouble) for role, key in affine[0].params.items()}
+    # As the step reads them, constants and views alike: a weight may be stored transposed.
+    wide = {role: t.cpu().numpy().astype(np.longdouble) for role, t in program.read(affine[0]).items()}
     if wide["weight"].shape[1] != point.size:  # applied along the last of several dimensions
         return maps, error
     exact = wide["weight"] @ wide_point + wide.get("bias", np.longdouble(0))

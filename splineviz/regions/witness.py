@@ -27,8 +27,8 @@ from splineviz._kernels import certificates as _kernels
 from splineviz.errors import CertificateError, FloatArray, IntArray
 from splineviz.geometry.partition import Partition
 from splineviz.tracing.lowering import Layer, lower
+from splineviz.tracing.precision import Double
 from splineviz.tracing.program import Program
-from splineviz.tracing.trace import Double
 
 SAFETY = 64.0
 """Units of measured rounding below which a value decides nothing."""

@@ -31,8 +31,12 @@ def viewed(p: Params, a: Attrs, role: str) -> Tensor:
     return weight.mT if view["transposed"] else weight
 
 
+def _bias(p: Params, a: Attrs) -> Tensor | None:
+    return viewed(p, a, "bias") if "bias" in p else None
+
+
 def _linear(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
-    return F.linear(x, viewed(p, a, "weight"), None if homogeneous else p.get("bias"))
+    return F.linear(x, viewed(p, a, "weight"), None if homogeneous else _bias(p, a))
 
 
 def _conv(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
@@ -40,25 +44,26 @@ def _conv(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
     if a["padding_mode"] != "zeros":
         x = F.pad(x, a["pad"], mode=a["padding_mode"])
     padding = a["padding"] if a["padding_mode"] == "zeros" else 0
-    bias = None if homogeneous else p.get("bias")
-    return convolve(x, p["weight"], bias, a["stride"], padding, a["dilation"], a["groups"])
+    bias = None if homogeneous else _bias(p, a)
+    return convolve(x, viewed(p, a, "weight"), bias, a["stride"], padding, a["dilation"], a["groups"])
 
 
 def _conv_transpose(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
     convolve: Callable[..., Tensor] = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[a["dims"] - 1]
-    bias = None if homogeneous else p.get("bias")
-    return convolve(x, p["weight"], bias, a["stride"], a["padding"], a["output_padding"], a["groups"], a["dilation"])
+    bias = None if homogeneous else _bias(p, a)
+    weight = viewed(p, a, "weight")
+    return convolve(x, weight, bias, a["stride"], a["padding"], a["output_padding"], a["groups"], a["dilation"])
 
 
 def _batch_norm(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
-    scale = torch.rsqrt(p["running_var"] + a["eps"])
+    scale = torch.rsqrt(viewed(p, a, "running_var") + a["eps"])
     if "weight" in p:
-        scale = scale * p["weight"]
+        scale = scale * viewed(p, a, "weight")
     shape = (1, -1) + (1,) * (x.dim() - 2)
     if homogeneous:
         return x * scale.view(shape)
-    centred = (x - p["running_mean"].view(shape)) * scale.view(shape)
-    return centred + p["bias"].view(shape) if "bias" in p else centred
+    centred = (x - viewed(p, a, "running_mean").reshape(shape)) * scale.view(shape)
+    return centred + viewed(p, a, "bias").reshape(shape) if "bias" in p else centred
 
 
 def _reshape(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:

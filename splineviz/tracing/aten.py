@@ -107,7 +107,6 @@ ATEN: dict[str, Emitter] = {
     "slice": _slice,
     "index": _index,
     "mT": lambda call: call.tape.emit("transpose", call.live, dim0=-2, dim1=-1),
-    "positive": CALLS["pos"],
     "feature_dropout": CALLS["dropout"],
     "batch_norm": _as("batch_norm", *_NORM, "training", "momentum", "eps"),
     "_native_batch_norm_legit_no_training": _first(_as("batch_norm", *_NORM, "momentum", "eps")),

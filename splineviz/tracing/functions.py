@@ -1,4 +1,4 @@
-"""Calls: what fx records (a function, a method, an operator) -> steps on a tape.
+"""Calls: what a forward calls (a function, a method, an operator) -> steps on a tape.
 
     CALLS[name](call) -> Live        name: of torch.relu, x.relu_(), F.relu and, mostly, aten::relu alike
 
@@ -133,15 +133,13 @@ CALLS: dict[str, Emitter] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), joined("cat")),
     "stack": joined("stack"),
     "add": added(1),
-    "iadd": added(1),
     "sub": added(-1),
-    "isub": added(-1),
     "subtract": added(-1),
     "rsub": added(-1, reverse=True),
-    **dict.fromkeys(("mul", "imul", "multiply"), multiplied("factor", "scale")),
-    **dict.fromkeys(("truediv", "div", "divide", "true_divide", "itruediv"), multiplied("divisor", "divide")),
+    **dict.fromkeys(("mul", "multiply"), multiplied("factor", "scale")),
+    **dict.fromkeys(("div", "divide", "true_divide"), multiplied("divisor", "divide")),
     **dict.fromkeys(("neg", "negative"), lambda call: call.tape.scaled(call.live, -1.0)),
-    "pos": identity,
+    "positive": identity,
     **dict.fromkeys(("matmul", "mm"), product),
     "addmm": addmm,
     "einsum": einsum,

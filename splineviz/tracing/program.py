@@ -28,7 +28,7 @@ from torch import Tensor
 
 from splineviz.errors import TraceError
 from splineviz.storage import files
-from splineviz.tracing.affine import AFFINE, JOINS, Attrs
+from splineviz.tracing.affine import AFFINE, JOINS, Attrs, viewed
 from splineviz.tracing.kinks import KINKS, Kinks
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.smooth import SMOOTH
@@ -36,8 +36,12 @@ from splineviz.tracing.smooth import SMOOTH
 __all__ = ["AFFINE", "JOINS", "KINKS", "KinkLayer", "Kinks", "Program", "Step", "fingerprint", "operations"]
 
 
-MOST_ENTRIES = 1 << 28
-"""A network from a file may not have larger tensors, for one input: 2 GB in double precision."""
+MOST_ENTRIES = 1 << 26
+"""A network from a file may not hold more numbers at a time, for one input: half a gigabyte in double precision."""
+MOST_WRITTEN = 1 << 31
+"""Nor may it write more of them from its input to its output, which is work and not memory."""
+MOST_STEPS = 10_000
+"""Nor may it have more steps: each costs milliseconds wherever the network is drawn, however small it is."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,9 @@ class Program:
 
     def rehearse(self) -> None:
         """Run the steps on shapes alone, without memory. Raises TraceError naming a step that cannot run or is too large."""
+        if len(self.steps) > MOST_STEPS:
+            raise TraceError(f"traced network: expected at most {MOST_STEPS} steps, got {len(self.steps)}.")
+        written = 0
         live = {0: torch.empty(1, *self.input_shape, dtype=torch.float64, device="meta")}
         shapes = self.to(torch.float64, "meta")
         with torch.no_grad():
@@ -169,12 +176,20 @@ class Program:
                 rows = {tuple(tensor.shape[:1]) for tensor in live.values()} - {(1,)}
                 if rows:  # a bias of several rows, say
                     raise TraceError(f"{name}: expected one row for one input, got rows of shape {min(rows)}.")
-                largest = max((tensor.numel() for tensor in live.values()), default=0)
-                if largest > MOST_ENTRIES:
-                    raise TraceError(f"{name}: expected at most {MOST_ENTRIES} entries for one input, got {largest}.")
+                held, new = sum(tensor.numel() for tensor in live.values()), live.get(step.output)
+                if held > MOST_ENTRIES:
+                    raise TraceError(f"{name}: expected at most {MOST_ENTRIES} entries for one input, got {held}.")
+                written += 0 if new is None else new.numel()
+                if written > MOST_WRITTEN:
+                    raise TraceError(f"{name}: expected at most {MOST_WRITTEN} entries written for one input, got more.")
 
     def _params(self, step: Step) -> dict[str, Tensor]:
         return {role: self.weights[key] if key in self.weights else self.constants[key] for role, key in step.params.items()}
+
+    def read(self, step: Step) -> dict[str, Tensor]:
+        """The tensors of a step by role, as it reads them: weights or constants, reshaped or transposed where it says so."""
+        params = self._params(step)
+        return {role: viewed(params, step.attrs, role) for role in params}
 
     def __call__(self, x: Tensor) -> Tensor:
         """Outputs (n, C) of inputs (n, *input_shape), in the weights' precision."""
@@ -270,6 +285,30 @@ class Program:
             self.input_shape, steps, output, self.weights, constants=self.constants, depends=self.depends, spare=self.spare
         )
 
+    def as_weights(self) -> Program:
+        """The Program with its constants among its weights, so that whoever keeps the weights keeps all of it."""
+        if not self.constants and not self.depends:
+            return self
+        return Program(
+            self.input_shape, self.steps, self.output, self.weights | self.constants,
+            spare=self.spare | (self.depends.keys() - self.weights.keys()), swaps=self.swaps, trained=self._trained,
+        )  # fmt: skip
+
+    def picking(self, outputs: Sequence[int]) -> Program:
+        """The Program with some of its flattened outputs alone."""
+
+        def picked(steps: tuple[Step, ...], output: int) -> tuple[list[Step], int]:
+            fresh = 1 + max((step.output for step in steps), default=0)
+            flat = Step("reshape", (output,), fresh, {}, {"shape": [-1]}, "outputs")
+            chosen = Step("getitem", (fresh,), fresh + 1, {}, {"key": [{"list": list(outputs)}]}, "outputs")
+            return [*steps, flat, chosen], fresh + 1
+
+        steps, output = picked(self.steps, self.output)
+        return Program(
+            self.input_shape, steps, output, self.weights, constants=self.constants, depends=self.depends, spare=self.spare,
+            swaps=self.swaps, trained=None if self._trained is None else picked(*self._trained),
+        )  # fmt: skip
+
     # ---- as data -----------------------------------------------------------------------------------
 
     def to_data(self) -> dict[str, Any]:
@@ -321,6 +360,8 @@ class Program:
             )  # fmt: skip
             if not rehearsed:
                 program.rehearse()
+                if trained:
+                    program.as_trained.rehearse()
             return program
         except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
             if isinstance(error, TraceError):

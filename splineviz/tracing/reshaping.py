@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from splineviz.tracing.affine import PLAIN
 from splineviz.tracing.call import Call, Emitter, Result
-from splineviz.tracing.tape import Live
+from splineviz.tracing.tape import Live, Tape
 
 
 def reshaped(call: Call) -> Live:
@@ -141,3 +142,71 @@ def _constant_part(call: Call, some: Live, part: Tensor, batch: int) -> Live:
     zero = call.tape.emit("scale", call.tape.emit("getitem", some, key=[0] * (some.value.dim() - 1)), factor=0.0)
     zero = call.tape.emit("reshape", zero, shape=[1] * (part.dim() - 1))
     return call.tape.emit("shift", zero, params={"value": part}, alpha=1)
+
+
+def written_into(call: Call, batch: int) -> Live:
+    """x[:, index] = value: entries of both, picked into the place of x."""
+    x, key, value = call.args
+    entries = key if isinstance(key, tuple) else (key,)
+    first = entries[0] if entries else slice(None)
+    whole = first is Ellipsis or (isinstance(first, slice) and first == slice(None))
+    if not whole:
+        raise call.refused("writes into rows of the batch; start the index with a colon")
+    shape = tuple((x.value if isinstance(x, Live) else x).shape)
+    if shape[:1] != (batch,):
+        raise call.refused("writes what depends on the input into a tensor without a batch; keep the batch in front")
+    size = math.prod(shape[1:])
+    places = torch.arange(batch * size).reshape(shape)
+    picked = places[key]
+    if picked.shape[:1] != (batch,):
+        raise call.refused("mixes the batch dimension with others; keep it in front")
+    row = picked[0] % max(size, 1)
+    lives = [part for part in (x, value) if isinstance(part, Live)]
+    source = _row(call, lives[0], value, tuple(row.shape), batch)
+    target = _row(call, lives[0], x, shape[1:], batch)
+    both = call.tape.emit("cat", target, source, dim=1)
+    index = torch.arange(size)
+    index[row.flatten()] = size + torch.arange(row.numel())
+    found = call.tape.emit("getitem", both, key=[{"list": index.tolist()}])
+    return call.tape.emit("reshape", found, shape=list(shape[1:]))
+
+
+def overlaid(tape: Tape, old: Live, new: Live, theirs: Tensor, view: Tensor) -> Live | None:
+    """What a tensor is after a view that shares its memory was written into; None where the view mixes the batch.
+
+    theirs, view: the tensors themselves, of which `old` is what the first was and `new` what the second is.
+    """
+    memory = torch.arange(theirs.untyped_storage().nbytes() // theirs.element_size())
+    a, b = (memory.as_strided(t.shape, t.stride(), t.storage_offset()).reshape(len(t), -1) for t in (theirs, view))
+    size, row = a.shape[1], a[0]
+    index = torch.arange(size)
+    places = {int(place): i for i, place in enumerate(b[0].tolist())}
+    hit = torch.tensor([places.get(int(place), -1) for place in row.tolist()], dtype=torch.int64)
+    index[hit >= 0] = size + hit[hit >= 0]
+    for i in range(1, len(a)):  # every row alike
+        rows = {int(place): j for j, place in enumerate(b[i].tolist())} if i < len(b) else {}
+        if [rows.get(int(place), -1) for place in a[i].tolist()] != hit.tolist():
+            return None
+    flat = [tape.emit("reshape", x, shape=[math.prod(x.value.shape[1:])]) for x in (old, new)]
+    found = tape.emit("getitem", tape.emit("cat", *flat, dim=1), key=[{"list": index.tolist()}])
+    return tape.emit("reshape", found, shape=list(old.value.shape[1:]))
+
+
+def _row(call: Call, some: Live, part: Any, shape: tuple[int, ...], batch: int) -> Live:
+    """A live tensor or a constant, broadcast to a shape and flattened."""
+    tape = call.tape
+    if isinstance(part, Live):
+        wide = part
+        if tuple(part.value.shape[1:]) != shape:
+            inner = [1] * (len(shape) + 1 - part.value.dim()) + list(part.value.shape[1:])
+            wide = tape.emit("expand", tape.emit("reshape", part, shape=inner), shape=list(shape))
+        return tape.emit("reshape", wide, shape=[math.prod(shape)])
+    constant = part if isinstance(part, Tensor) else torch.tensor(float(part), dtype=torch.float64)
+    if constant.dim() == len(shape) + 1:
+        if len(constant) > 1 and not bool((constant == constant[:1]).all()):
+            raise call.refused("gives every row of the batch a constant of its own")
+        constant = constant[0]
+    constant = constant.expand(shape).reshape(1, -1)
+    flat = tape.emit("reshape", some, shape=[math.prod(some.value.shape[1:])])
+    zero = tape.emit("scale", tape.emit("getitem", flat, key=[[0, 1, None]]), factor=0.0)
+    return tape.emit("shift", zero, params={"value": constant}, alpha=1)

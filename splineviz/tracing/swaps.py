@@ -87,9 +87,34 @@ def swapped(program: Program, swap: Swap) -> Program:
     )  # fmt: skip
 
 
+FINAL = ("softmax", "log_softmax", "sigmoid", "logsigmoid")
+"""Functions that keep the order of the outputs (sigmoid: and the sign of its logit): no class depends on them."""
+
+
 def piecewise(program: Program) -> Program:
-    """The Program itself. Raises TraceError, naming the path, when a smooth function is left in it."""
+    """The Program without a function at its very end that changes no class: its outputs are the logits, which is noted.
+
+    Raises TraceError, naming the path, when a smooth function is left in it.
+    """
+    program = _logits(program)
     for step in program.steps:
         if step.op in SMOOTH:
             raise TraceError(refusal(step.path or step.op, step.op, []))
     return program
+
+
+def _logits(program: Program) -> Program:
+    """The Program with a final softmax, sigmoid or the like drawn as the identity; itself where there is none."""
+    last = program.steps[-1] if program.steps else None
+    if last is None or last.op not in FINAL or last.output != program.output:
+        return program
+    if sum(step.op == last.op for step in program.steps) > 1:
+        return program  # another one further in is no such thing
+    if last.op in ("softmax", "log_softmax"):
+        live = program.to(torch.float64, "meta").run(
+            {0: torch.empty(1, *program.input_shape, dtype=torch.float64, device="meta")}, 0, len(program.steps)
+        )
+        shape = live[program.output].shape
+        if len(shape) != 2 or last.attrs["dim"] not in (1, -1):
+            return program
+    return swapped(program, {last.op: "identity"})

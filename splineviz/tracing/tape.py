@@ -6,7 +6,8 @@ tensor is a weight (it stands in the state dict), a view of one, or a constant. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,10 +79,15 @@ class Tape:
                 key = name
                 break
         else:
-            key = f"constant.{len(self.constants)}"
+            numbers = itertools.count(len(self.constants))
+            key = next(key for i in numbers if (key := f"constant.{i}") not in self.tensors)
             self.constants[key] = tensor.detach().clone().contiguous().double()
-        self.depends |= {source: fingerprint(self.tensors[source]) for source in sources}
+        self.bound_to(sources)
         return key, None
+
+    def bound_to(self, sources: Iterable[str]) -> None:
+        """Remember that the steps go with the present values of these weights alone."""
+        self.depends |= {source: fingerprint(self.tensors[source]) for source in sources}
 
     # ---- steps -----------------------------------------------------------------------------------------
 

@@ -1,11 +1,12 @@
 """torch module -> Program, proven complete.
 
-torch.fx records the calls of a copy of the module in evaluation mode. Every call is looked up (`calls`, `modules`) and
-written as steps on a tape; one that is not known is refused by module path, operation and remedy: nothing is
-approximated behind the user's back. What the network computes from shapes and weights alone is run once; what comes
-of it is a constant. Afterwards every step is tested: affine ones on random tensors, alone and row by row, and the
-whole Program against the module, so a wrong table entry cannot pass.
+A private copy of the module in evaluation mode (`twins`) is run once, and its calls of torch are listened to
+(`listening`). Every call is looked up (`calls`, `modules`) and written as steps on a tape; one that is not known is
+refused by module path, operation and remedy: nothing is approximated behind the user's back. What the network computes
+from shapes and weights alone is run once; what comes of it is a constant. Afterwards every step is tested: affine ones
+on random tensors, alone and row by row, and the whole Program against the module, so a wrong table entry cannot pass.
 
+Nothing of torch is patched, so that modules can be traced while others are trained in other threads.
 This room knows no geometry.
 """
 
@@ -16,79 +17,98 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.fx
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from splineviz.errors import TraceError
-from splineviz.tracing.aten import ATEN
-from splineviz.tracing.call import Call
-from splineviz.tracing.functions import CALLS
-from splineviz.tracing.modules import emitter
-from splineviz.tracing.program import Program, operations
-from splineviz.tracing.refusals import refusal
+from splineviz.tracing import doors, twins
+from splineviz.tracing.listening import MINE, Listener
+from splineviz.tracing.precision import Double, undisturbed
+from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import Swap, piecewise, swapped
 from splineviz.tracing.tape import Live, Tape
 
-CONCRETE = (bool, int, float, str)
-"""Defaults of further inputs that are no tensors."""
-CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double)
-TO = (Tensor.to, Tensor.type)
-AUGMENTED = ("iadd", "isub", "imul", "itruediv")
-OTHERS_SHAPE = ("expand_as", "view_as", "reshape_as", "type_as")
-"""Calls that read nothing but the shape or type of their second argument."""
-SHAPES_ALONE = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor")
 SAMPLES = 2
-"""Rows of the batch that the graph is run on, unless an exported program has a batch of its own."""
+"""Rows of the batch that the module is run on, unless an exported program has a batch of its own."""
 
 
-def trace(model: Any, input_shape: Sequence[int], *, smooth: bool = False, swap: Swap | None = None) -> Program:
+def trace(
+    model: Any, input_shape: Sequence[int], *, smooth: bool = False, swap: Swap | None = None,
+    output: str | int | None = None, outputs: Sequence[int] | None = None,
+) -> Program:  # fmt: skip
     """Trace a network for inputs of shape (n, *input_shape) into a float64 Program of its evaluation mode.
 
-    model: a torch.nn.Module; functools.partial of one, with its further inputs; a torch.export.ExportedProgram; or a
-    Program, which is returned as it is, in float64. A module is not changed.
+    model: a torch.nn.Module, also in torch's own wrappers (torch.compile, DataParallel, moving averages);
+    functools.partial of one, with its further inputs; a torch.export.ExportedProgram; or a Program, which is returned as
+    it is, in float64. A module is not changed, and its hooks are not run.
     smooth: take GELU, tanh and their like, with which a Program can be run but has no regions. swap: draw others in their
     place, such as {"gelu": "relu"} (see `swaps`).
+    output: which of several results of forward are the outputs, by name or position (by default those named logits).
+    outputs: numbers of the outputs to keep, of the flattened ones.
     Raises TraceError when an operation is not known to be piecewise affine, when Program and
     module differ on random inputs, or when there is nothing to swap.
     """
-    program = _traced(model, input_shape, smooth or bool(swap))
+    program = _traced(model, input_shape, output)  # smooth functions too: one at the end may be left out
     program = swapped(program, swap) if swap else program
+    program = program if outputs is None else _kept(program, outputs)
     return program if smooth else piecewise(program)
 
 
-def _traced(model: Any, input_shape: Sequence[int], smooth: bool) -> Program:
+def _traced(model: Any, input_shape: Sequence[int], output: str | int | None = None) -> Program:
     if isinstance(model, Program):
         if model.input_shape != tuple(input_shape):
             raise TraceError(
                 f"network: expected inputs of shape {model.input_shape}, got a plane of shape {tuple(input_shape)}."
             )
         return model.to(torch.float64)
+    module, prefix = twin(model)
+    return written(module, input_shape, smooth=True, output=output, prefix=prefix)
+
+
+def twin(model: Any, taken: dict[int, Tensor] | None = None) -> tuple[nn.Module, str]:
+    """A copy of the module in double precision and evaluation mode, and what stands in front of its weights' names.
+
+    model: as `trace` takes it, but no Program. taken: see `twins.twin`. Raises TraceError for what is no module or cannot
+    be read as one.
+    """
     if isinstance(model, torch.export.ExportedProgram):
         model = model.module()
-    module, prefix = _module(model)
-    graph, batch = _graph(module, type(model).__name__)
-    shape = tuple(int(n) for n in input_shape)
-    program = _Recording(graph, shape, module, prefix, batch, smooth).program()
-    _prove(program)
-    _compare(program, module, batch)
-    return program
-
-
-def _module(model: Any) -> tuple[nn.Module, str]:
-    """A copy of the module in double precision and evaluation mode, and what stands in front of its weights' names."""
+    model = doors.unwrapped(model)
     if isinstance(model, functools.partial) and isinstance(model.func, nn.Module):
-        return _Bound(_module(model.func)[0], model.args, model.keywords), "network."
+        return _Bound(twin(model.func, taken)[0], model.args, model.keywords), "network."
     if not isinstance(model, nn.Module):
         raise TraceError(f"network: expected a torch.nn.Module or a Program, got {type(model).__name__}.")
-    # float64 for the module's own sake too: the comparison below must not drown in rounding.
-    module = copy.deepcopy(model).to(device="cpu", dtype=torch.float64)
-    return (module if _exported(module) else module.eval()), ""
+    if _exported(model):
+        return copy.deepcopy(model).to(device="cpu", dtype=torch.float64), ""
+    return twins.twin(model, taken), ""
+
+
+def written(
+    module: nn.Module, input_shape: Sequence[int], *, smooth: bool, output: str | int | None = None, prefix: str = "",
+    proved: bool = False,
+) -> Program:  # fmt: skip
+    """The Program of a twin. proved: its steps were proved affine before, in a Program of the same structure."""
+    shape = tuple(int(n) for n in input_shape)
+    batch = _rows(module)
+    with undisturbed():
+        program, random_ = _listened(module, shape, prefix, batch, smooth, output)
+        if not proved:
+            _prove(program)
+        try:
+            compare(program, module, probes(shape, batch), output=output)
+        except TraceError as error:
+            if not random_:
+                raise
+            raise TraceError(
+                f"{random_}: expected the same output for the same input, got random numbers in evaluation mode; "
+                "draw them only while self.training."
+            ) from error
+    return program
 
 
 class _Bound(nn.Module):
@@ -99,6 +119,7 @@ class _Bound(nn.Module):
         self.network = network
         self.args = tuple(_double(a) for a in args)
         self.kwargs = {name: _double(a) for name, a in kwargs.items()}
+        self.training = False
 
     def forward(self, x: Tensor) -> Any:
         return self.network(*self.args, x, **self.kwargs)
@@ -115,213 +136,137 @@ def _exported(module: nn.Module) -> bool:
     )
 
 
-def _graph(module: nn.Module, name: str) -> tuple[torch.fx.GraphModule, int]:
-    """The recorded graph, and the number of rows that it can be run on."""
-    if isinstance(module, torch.fx.GraphModule) and _exported(module):
-        first = next(n for n in module.graph.nodes if n.op == "placeholder")
-        rows = first.meta["val"].shape[0] if "val" in first.meta and first.meta["val"].dim() else SAMPLES
-        return module, rows if isinstance(rows, int) else SAMPLES
-    tracer = torch.fx.Tracer()
-    tracer.proxy_buffer_attributes = True  # else buffers are lost in what is computed from them
+def _rows(module: nn.Module) -> int:
+    """The number of rows that a module can be run on."""
+    if not (isinstance(module, torch.fx.GraphModule) and _exported(module)):
+        return SAMPLES
+    inputs = [n for n in module.graph.nodes if n.op == "placeholder"]
+    if len(inputs) > 1:
+        raise _second_input(inputs[1].name)
+    rows = inputs[0].meta["val"].shape[0] if "val" in inputs[0].meta and inputs[0].meta["val"].dim() else SAMPLES
+    return rows if isinstance(rows, int) else SAMPLES
+
+
+def _second_input(name: str) -> TraceError:
+    return TraceError(f"forward: expected one input, got a second one {name!r}; bind it with functools.partial.")
+
+
+# ---- listening -------------------------------------------------------------------------------------------------------
+
+
+def _listened(
+    module: nn.Module, shape: tuple[int, ...], prefix: str, batch: int, smooth: bool, output: str | int | None
+) -> tuple[Program, str]:
+    """The Program that a module's calls make, and where it draws random numbers, if it does."""
+    tensors = {key.removeprefix(prefix): t for key, t in doors.named_tensors(module, persistent=True)}
+    tape = Tape(shape, tensors, smooth=smooth)
+    listener = Listener(tape, batch, module, prefix)
+    further = [] if _exported(module) else _further(module)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    for parameter in further:
+        if parameter.kind in positional and parameter.default is inspect.Parameter.empty:
+            raise _second_input(parameter.name)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(batch, *shape, dtype=torch.float64, generator=generator)
+    with torch.no_grad():
+        listener.know(x, Live(0, x.clone()))
+        try:
+            with listener:
+                result = _Nodes(module, listener).run(x) if _exported(module) else module(x)
+        except TraceError:
+            raise
+        except Exception as error:  # the user's own code, of which any may come
+            raise TraceError(
+                f"network: expected to run on inputs of shape (n, {', '.join(map(str, shape))}), "
+                f"got {error}{_at(error)}; do the samples fit the network?"
+            ) from error
+    one = result_of(result, output)
+    found = listener.live(one)
+    if isinstance(found, TraceError):
+        raise found
+    if not isinstance(found, Live):
+        raise TraceError("forward: expected one tensor that depends on the input as output; return the logits alone.")
+    return tape.program(found.register), listener.random
+
+
+def _further(module: nn.Module) -> list[inspect.Parameter]:
+    """What forward takes after its first input."""
     try:
-        return torch.fx.GraphModule(module, tracer.trace(module, _defaults(module))), SAMPLES
-    except Exception as error:  # fx raises many kinds; each means the forward cannot be recorded
-        raise TraceError(
-            f"{name}: expected a forward that torch.fx can record, got {type(error).__name__}: {error}. "
-            "Control flow that depends on the data cannot be traced; rewrite it, or slice the piecewise-affine part alone."
-        ) from error
+        return list(inspect.signature(module.forward).parameters.values())[1:]
+    except (TypeError, ValueError):  # no Python function
+        return []
 
 
-def _defaults(module: nn.Module) -> dict[str, Any]:
-    """Further inputs at their defaults, which `if labels is not None` must see as they are."""
-    further = list(inspect.signature(module.forward).parameters.values())[1:]
-    return {p.name: p.default for p in further if p.default is None or isinstance(p.default, CONCRETE)}
+class _Nodes(torch.fx.Interpreter):
+    """Runs an exported program node by node, so that the listener knows whose they are."""
 
-
-class Double(TorchFunctionMode):
-    """Casts between floating-point types do nothing: everything is in double precision here, and rounding is not traced."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in CASTS:
-            return args[0] if args[0].is_floating_point() else args[0].double()
-        kwargs = kwargs or {}
-        if func in TO:
-            return func(*map(_wide, args), **{name: _wide(value) for name, value in kwargs.items()})
-        return func(*args, **kwargs)
-
-
-def _wide(value: Any) -> Any:
-    return torch.float64 if isinstance(value, torch.dtype) and value.is_floating_point else value
-
-
-class _Recording(torch.fx.Interpreter):
-    """Runs the graph once on a few random inputs, and writes down the steps it sees."""
-
-    def __init__(
-        self, graph: torch.fx.GraphModule, input_shape: tuple[int, ...], module: nn.Module, prefix: str, batch: int,
-        smooth: bool,
-    ):  # fmt: skip
+    def __init__(self, graph: nn.Module, listener: Listener):
         super().__init__(graph, garbage_collect_values=False)
         self.extra_traceback = False  # our messages name the operation; fx would append its own trace
-        self.batch, self.prefix = batch, prefix
-        tensors = {key.removeprefix(prefix): t for key, t in module.state_dict(keep_vars=True).items()}
-        self.tape = Tape(input_shape, tensors, smooth=smooth)
-        self.live: dict[torch.fx.Node, Any] = {}
-        self.result: Live | None = None
-
-    def program(self) -> Program:
-        generator = torch.Generator().manual_seed(0)
-        x = torch.randn(self.batch, *self.tape.input_shape, dtype=torch.float64, generator=generator)
-        with torch.no_grad(), Double():
-            try:
-                self.run(x)
-            except TraceError:
-                raise
-            except Exception as error:  # the user's own code, of which any may come
-                raise TraceError(
-                    f"network: expected to run on inputs of shape (n, {', '.join(map(str, self.tape.input_shape))}), "
-                    f"got {error}; do the samples fit the network?"
-                ) from error
-        assert self.result is not None
-        return self.tape.program(self.result.register)
+        self.listener = listener
 
     def run_node(self, n: torch.fx.Node) -> Any:
-        """Run a node as it is, and record it if it depends on the input."""
+        """Run a node as it is."""
         if n.op == "call_module" and n.target == "_guards_fn":
             return None  # an exported program's checks of its inputs' sizes
-        if n.op == "placeholder" and self.live:
-            if not n.args:  # args: its default
-                raise self._second_input(n)
-            value = super().run_node(n)
-            if value is not None and not isinstance(value, CONCRETE):
-                raise self._second_input(n)
-            return value
-        if n.op == "output":
-            value = super().run_node(n)
-            source = n.args[0]
-            if isinstance(source, (tuple, list)) and len(source) == 1 and _exported(self.module):
-                source = source[0]
-            found = self.live.get(source) if isinstance(source, torch.fx.Node) else None
-            if not isinstance(found, Live):
-                raise TraceError(
-                    "forward: expected one tensor that depends on the input as output; return the logits alone."
-                )
-            self.result = found
-            return value
-        value = super().run_node(n)
-        if not n.users and n.op != "placeholder" and not _in_place(n, self.module):
-            return value  # nothing reads it: indices of a maximum, say
-        if n.op == "placeholder":
-            self.live[n] = Live(0, value.clone())
-        elif n.op == "get_attr":
-            pass
-        elif any(a in self.live for a in n.all_input_nodes) and not self._only_a_shape(n):
-            self._record(n, value)
-        else:
-            self._constant(n, value)
-        return value
-
-    def _only_a_shape(self, n: torch.fx.Node) -> bool:
-        """Whether nothing but the shape of live tensors is read."""
-        name = _name(n)
-        return name in SHAPES_ALONE or (name in OTHERS_SHAPE and n.all_input_nodes[0] not in self.live)
-
-    def _constant(self, n: torch.fx.Node, value: Any) -> None:
-        """Remember from which weights a tensor was computed."""
-        sources: set[str] = set()
-        for a in n.all_input_nodes:
-            sources |= self.tape.sources.get(id(self.env[a]), set())
-        for one in value if isinstance(value, (tuple, list)) else [value]:
-            if isinstance(one, Tensor):
-                self.tape.computed(one, sources)
-
-    def _record(self, n: torch.fx.Node, value: Any) -> None:
-        if isinstance(value, (bool, int, float, torch.Size, torch.dtype, torch.device)) or value is None:
-            return  # only a shape: its consumers see the number
-        name = _name(n)
-        path = str(n.target).removeprefix(self.prefix) if n.op == "call_module" else _path(n, name, self.prefix)
-        self.tape.path = path
-        source = n.all_input_nodes[0]
-        if name == "getattr" and n.args[1] in ("values", "indices") and isinstance(self.live.get(source), tuple):
-            found = self._field(n, path)
-        else:
-            args = torch.fx.node.map_arg(n.args, self._argument)
-            kwargs = dict(torch.fx.node.map_arg(n.kwargs, self._argument))
-            found = self._emitted(n, Call(self.tape, path, name, args, kwargs, value))
-        self._check(found, value, path)
-        self.live[n] = found
-        if _in_place(n, self.module) and isinstance(found, Live):
-            changed = self.live[n.all_input_nodes[0]]
-            self.live |= {other: found for other, old in self.live.items() if old is changed}
-
-    def _field(self, n: torch.fx.Node, path: str) -> Live:
-        values = self.live[n.all_input_nodes[0]]
-        if n.args[1] == "indices":
-            raise TraceError(refusal(path, "indices", operations(), "jump, so the network is not continuous; use values"))
-        return values[0]
-
-    def _argument(self, node: torch.fx.Node) -> Any:
-        return self.live.get(node, self.env.get(node))
-
-    def _emitted(self, n: torch.fx.Node, call: Call) -> Any:
-        if n.op == "call_module":
-            module = self.module.get_submodule(str(n.target))
-            emit = emitter(module)
-            call = Call(call.tape, call.path, type(module).__name__, call.args, call.kwargs, call.value)
-            if emit is None:
-                raise call.refused()
-            return emit(module, call)
-        table = ATEN if isinstance(n.target, torch._ops.OpOverload) and call.name in ATEN else CALLS
-        if call.name not in table:
-            raise call.refused()
-        return table[call.name](call)
-
-    def _check(self, found: Any, value: Any, path: str) -> None:
-        """What was written gives what the module gives, in shape and number."""
-        written = found if isinstance(found, tuple) else (found,)
-        given = value if isinstance(value, (tuple, list)) else (value,)
-        for ours, theirs in zip(written, given, strict=False):
-            if ours.value.shape != theirs.shape or ours.value.shape[:1] != (self.batch,):
-                raise TraceError(
-                    f"{path}: expected a batch of {self.batch} to stay one, got shape {tuple(theirs.shape)}: this mixes the "
-                    "batch dimension with others; keep the batch in front."
-                )
-            scale = float(theirs.abs().max())
-            if math.isfinite(scale) and not float((ours.value - theirs).abs().max()) <= 1e-9 * scale:
-                raise TraceError(
-                    f"{path}: the traced program differs from the module; does an operation write into a view of its input? "
-                    "Otherwise please report the network."
-                )
-
-    def _second_input(self, n: torch.fx.Node) -> TraceError:
-        return TraceError(f"forward: expected one input, got a second one {n.name!r}; bind it with functools.partial.")
+        self.listener.path = _owner(n)
+        return super().run_node(n)
 
 
-def _name(n: torch.fx.Node) -> str:
-    """The name of what is called, the same for torch.relu, x.relu_() and aten.relu.default."""
-    if n.op == "call_module":
-        return "module"
-    if isinstance(n.target, torch._ops.OpOverload):
-        name = n.target._schema.name.split("::")[-1]
+def result_of(result: Any, output: str | int | None) -> Tensor:
+    """The one tensor among a forward's results that is the network's output. Raises TraceError."""
+    if output is None:
+        named = result.get("logits") if isinstance(result, Mapping) else getattr(result, "logits", None)
+        found = named if isinstance(named, Tensor) else result
+        if isinstance(found, (tuple, list)) and len(found) == 1:
+            found = found[0]
+        elif isinstance(found, Mapping) and len(found) == 1:
+            found = next(iter(found.values()))
     else:
-        name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", str(n.target))
-    return name if name.startswith("_") else name.rstrip("_")
+        try:
+            found = result[output] if not isinstance(output, str) or isinstance(result, Mapping) else getattr(result, output)
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise TraceError(f"forward: expected an output {output!r}, got {_has(result)}.") from error
+    if not isinstance(found, Tensor):
+        raise TraceError(
+            "forward: expected one tensor that depends on the input as output; return the logits alone, or name one of "
+            f"{_has(found)} (output=...)."
+        )
+    return found
 
 
-def _in_place(n: torch.fx.Node, module: nn.Module) -> bool:
-    if n.op == "call_module":
-        return bool(getattr(module.get_submodule(str(n.target)), "inplace", False))
-    name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", "")
-    if isinstance(n.target, torch._ops.OpOverload):
-        name = n.target._schema.name
-    return bool(n.kwargs.get("inplace")) or name in AUGMENTED or (name.endswith("_") and not name.endswith("__"))
+def _has(result: Any) -> str:
+    if isinstance(result, Mapping):
+        return ", ".join(map(str, result))
+    if isinstance(result, (tuple, list)):
+        return f"0 to {len(result) - 1}"
+    return type(result).__name__
 
 
-def _path(n: torch.fx.Node, name: str, prefix: str) -> str:
+def _kept(program: Program, outputs: Sequence[int]) -> Program:
+    """The Program with some of its outputs alone."""
+    wanted = [int(i) for i in outputs]
+    with torch.no_grad():
+        count = program(torch.zeros(1, *program.input_shape, dtype=torch.float64)).shape[1]
+    if not wanted or any(not 0 <= i < count for i in wanted):
+        raise TraceError(f"outputs: expected numbers from 0 to {count - 1}, got {wanted}.")
+    return program.picking(wanted)
+
+
+def _at(error: BaseException) -> str:
+    """Where in the user's files an error came up."""
+    found, trace_ = "", error.__traceback__
+    while trace_ is not None:
+        file = trace_.tb_frame.f_code.co_filename
+        if not file.startswith((*MINE, "<")):
+            found = f" ({file.rpartition('/')[2]}, line {trace_.tb_lineno})"
+        trace_ = trace_.tb_next
+    return found
+
+
+def _owner(n: torch.fx.Node) -> str:
     stack = n.meta.get("nn_module_stack")
-    owner = _dotted(str(stack[next(reversed(stack))][0] if stack else ""))  # its key is not always the path
-    owner = "" if f"{owner}." == prefix else owner.removeprefix(prefix)
-    return f"{owner}.{name}" if owner else name
+    return _dotted(str(stack[next(reversed(stack))][0] if stack else ""))  # its key is not always the path
 
 
 def _dotted(owner: str) -> str:
@@ -372,23 +317,45 @@ def _prove(program: Program) -> None:
             )
 
 
-def _compare(program: Program, module: nn.Module, batch: int) -> None:
-    """Program and module agree on random inputs of several scales, or TraceError."""
+def probes(shape: Sequence[int], batch: int = 1) -> Tensor:
+    """(at least 8, *shape) random inputs of several scales, on which a Program is held against its module."""
     generator = torch.Generator().manual_seed(1)
     rows = batch * -(-8 // batch)
-    x = torch.randn(rows, *program.input_shape, dtype=torch.float64, generator=generator)
-    x = x * torch.logspace(-2, 2, rows, dtype=torch.float64).reshape(-1, *[1] * len(program.input_shape))
-    size = batch if _exported(module) else rows
+    x = torch.randn(rows, *shape, dtype=torch.float64, generator=generator)
+    return x * torch.logspace(-2, 2, rows, dtype=torch.float64).reshape(-1, *[1] * len(shape))
+
+
+def outputs_of(module: nn.Module, x: Tensor, *, output: str | int | None = None) -> Tensor:
+    """The outputs (n, C) of a twin at inputs x (n, *input_shape), all in double precision."""
+    size = _rows(module) if _exported(module) else len(x)
+    with torch.no_grad(), Double():
+        parts = [result_of(module(part.clone()), output) for part in x.split(size)]
+    return torch.cat(parts).reshape(len(x), -1)
+
+
+def difference(program: Program, module: nn.Module, x: Tensor, *, output: str | int | None = None) -> float:
+    """The largest difference of Program and twin at inputs x, by the module's largest output; NaN where it has none."""
     with torch.no_grad(), Double():
         ours = program(x.clone())
-        parts = [module(part.clone()) for part in x.split(size)]
-        theirs = torch.cat([p[0] if isinstance(p, (tuple, list)) else p for p in parts]).reshape(rows, -1)
-    if not torch.isfinite(theirs).all():
+    theirs = outputs_of(module, x, output=output)
+    if ours.shape != theirs.shape:
+        return math.inf
+    return float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(torch.finfo(torch.float64).tiny))
+
+
+def tolerance(program: Program) -> float:
+    """The largest `difference` of the same network: rounding, which grows with the steps."""
+    return 1e-9 * math.sqrt(len(program.steps) + 1)
+
+
+def compare(program: Program, module: nn.Module, x: Tensor, *, output: str | int | None = None) -> None:
+    """Program and module agree at inputs x (n, *input_shape), or TraceError."""
+    worst = difference(program, module, x, output=output)
+    if not math.isfinite(worst) and not torch.isfinite(outputs_of(module, x, output=output)).all():
         odd = [key for key, weight in program.weights.items() if not torch.isfinite(weight).all()]
         where = f"there are NaN or infinite weights in {', '.join(odd[:8])}" if odd else "its weights are finite: too large?"
         raise TraceError(f"network: expected finite outputs, got NaN or infinity; {where}.")
-    worst = float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(torch.finfo(torch.float64).tiny))
-    if not worst <= 1e-9 * math.sqrt(len(program.steps) + 1):
+    if not worst <= tolerance(program):
         raise TraceError(
             f"network: the traced program differs from the module by {worst:.3g} of its output; please report the network."
         )

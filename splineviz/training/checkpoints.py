@@ -58,7 +58,18 @@ def fit(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Prog
 
     Raises CheckpointError with a table of all that is missing, misshapen or unexpected, or when a weight is not finite.
     """
-    state = _owned(program, state, name)
+    state = check(program, state, name)
+    real = {key for key, own in program.weights.items() if own.is_floating_point()}
+    numbers = {key: t.double() if key in real else t for key, t in state.items()}  # whole numbers may stand for real ones
+    try:
+        return program.bind(numbers).to(torch.float64)
+    except TraceError as error:
+        raise CheckpointError(f"{name}: {error}") from error
+
+
+def check(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Mapping[str, Tensor]:
+    """The network's own weights among a checkpoint's, if they have its names and shapes and are finite; raises as `fit`."""
+    state = owned(program, state, name)
     rows = []
     for key, own in program.weights.items():
         got = tuple(state[key].shape) if key in state else None
@@ -74,15 +85,10 @@ def fit(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Prog
     for key in program.weights:
         if not torch.isfinite(state[key]).all():
             raise CheckpointError(f"{name}: expected finite weights, got NaN or infinity in {key}; did training diverge?")
-    real = {key for key, own in program.weights.items() if own.is_floating_point()}
-    numbers = {key: t.double() if key in real else t for key, t in state.items()}  # whole numbers may stand for real ones
-    try:
-        return program.bind(numbers).to(torch.float64)
-    except TraceError as error:
-        raise CheckpointError(f"{name}: {error}") from error
+    return state
 
 
-def _owned(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Mapping[str, Tensor]:
+def owned(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Mapping[str, Tensor]:
     """The network's own weights, where a module around either of the two holds them under longer names."""
     wanted = program.weights.keys()
     if not wanted or wanted <= state.keys():
@@ -117,8 +123,8 @@ def left_out(program: Program, state: Mapping[str, Tensor], name: str | Path) ->
 
     Raises CheckpointError where that is not certain, as `fit` does.
     """
-    owned = {id(tensor) for tensor in _owned(program, state, name).values()}
-    return [key for key, tensor in state.items() if id(tensor) not in owned]
+    own = {id(tensor) for tensor in owned(program, state, name).values()}
+    return [key for key, tensor in state.items() if id(tensor) not in own]
 
 
 def retied(program: Program, tied: Iterable[Sequence[str]], state: Mapping[str, Tensor]) -> Program:

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from splineviz.errors import CheckpointError
-from splineviz.storage import archives
-from splineviz.training import contents, harmless, onnx_networks, user_code
+from splineviz.storage import archives, harmless
+from splineviz.training import contents, onnx_networks, user_code
 
 State = dict[str, Tensor]
 NESTS = ("model_state_dict", "state_dict", "model")
@@ -261,7 +261,9 @@ def tensors(content: Mapping[str, Any], path: Path) -> State:
                 f"{path}: expected dense real tensors that hold their values, got {key[:80]} of shape "
                 f"{tuple(tensor.shape)}, {tensor.dtype}, {tensor.layout} on {tensor.device}; save model.state_dict()."
             )
-    return state
+    # Of one byte or less torch knows little more than how to make another type of it.
+    narrow = [key for key, tensor in state.items() if tensor.is_floating_point() and tensor.element_size() < 2]
+    return state | {key: state[key].float() for key in narrow}
 
 
 # ---- formats -------------------------------------------------------------------------------------------------------

@@ -29,11 +29,15 @@ MOST_SHOWN = 24
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint: its step, its file, and the numbers that were recorded beside it (accuracies, losses)."""
+    """One checkpoint: its step, its file, and the numbers that were recorded beside it (accuracies, losses).
+
+    network: digest of the traced network that its weights belong to, where it is another than the run's first.
+    """
 
     step: int
     path: Path
     metrics: Mapping[str, float] = field(default_factory=dict)
+    network: str | None = None
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,17 @@ import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from splineviz.errors import CheckpointError, DataError, ScaleWarning
-from splineviz.tracing.trace import trace
-from splineviz.training import run_json, state_files
+from splineviz.errors import CheckpointError, DataError, ScaleWarning, TraceError
+from splineviz.tracing.program import Program
+from splineviz.training import guards, run_json, state_files
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.run_json import Manifest
 from splineviz.training.samples import Data
@@ -42,7 +44,8 @@ class Recorder:
     """Writes a run directory from a training loop.
 
     path: the directory, made if needed.
-    model: the module that is trained; it is traced at once, its structure must not change.
+    model: the module that is trained, also in torch's own wrappers. It is traced at once, and what is saved is held
+    against it at every `save` (see `guards`), so it may change: a step at which it is another network is recorded as that.
     train, test: (x, y) with x (n, *input_shape) and y integer classes (n,), float targets (n, C), or None; or a Dataset or
     DataLoader of such pairs, of which the first 10,000 are taken.
     classes: names of the classes. domain: (low, high) of the inputs' coordinates, by default those of the training inputs.
@@ -53,7 +56,7 @@ class Recorder:
     monitor: told of every checkpoint once it is saved; a `Monitor` measures it while the training waits.
 
     Raises TraceError for a model that is not piecewise affine, DataError for samples that do not fit, CheckpointError
-    for a directory that already holds a run.
+    for a directory that already holds a run, or samples and checkpoints of somebody else under the names of ours.
     """
 
     def __init__(
@@ -77,14 +80,14 @@ class Recorder:
         self.steps = steps
         self.per_decade = int(per_decade)
         schedule(1, per_decade=self.per_decade)  # refuses a bad number now, not at the first checkpoint
-        self._model = model
         self._monitor = monitor
         data = Data.of(train, test, domain=domain, classes=classes)
         if data.remark:
             warnings.warn(data.remark, ScaleWarning, stacklevel=2)
-        program = trace(model, data.train_x.shape[1:], smooth=True)
-        self._keys = list(program.weights)
-        self._manifest = Manifest(program.to_data(), data.domain, data.classes, loss, self.steps)
+        self._guard = guards.Live(model, data.train_x)
+        self._manifest = Manifest(self._guard.program.to_data(), data.domain, data.classes, loss, self.steps, held=True)
+        self._present: tuple[Program, str | None] = (self._guard.program, None)
+        self._last: tuple[int, dict[str, Tensor], dict[str, float]] | None = None
         self._begin(data, if_exists)
 
     def due(self, step: int) -> bool:
@@ -95,24 +98,51 @@ class Recorder:
         """Write the model's present weights as the checkpoint of `step`, and numbers that belong to it.
 
         The names train_accuracy and test_accuracy (in [0, 1]) are read by the animation; any others are kept.
-        Returns the checkpoint's path. Raises DataError for a metric that is not a number, CheckpointError
-        when the model no longer has the weights it was traced with.
+        Returns the checkpoint's path. Raises DataError for a metric that is not a number, CheckpointError when the
+        module, as it is now, can no longer be traced; nothing is written then.
         """
         if int(step) != step or step < 0:
             raise DataError(f"step: expected a whole number from 0 up, got {step!r}.")
-        state = self._model.state_dict()
-        gone = [key for key in self._keys if key not in state]
-        if gone:
-            missing = ", ".join(gone)
-            raise CheckpointError(f"step {step}: expected the weights the model was traced with, got none named {missing}.")
-        target = run_json.checkpoint_path(self.path, int(step))
         numbers = _numbers(metrics)
-        state_files.save_state(target, {key: state[key] for key in self._keys})
-        self._manifest = self._manifest.adding(Checkpoint(int(step), target, numbers))
+        try:
+            program, state = self._guard.state()
+        except TraceError as error:
+            raise CheckpointError(
+                f"step {step}: the network can no longer be drawn, nothing was written for this step: {error}"
+            ) from error
+        network = self._network(program)
+        target = run_json.checkpoint_path(self.path, int(step))
+        self._compare(int(step), state, numbers)
+        state_files.save_state(target, state)
+        self._manifest = self._manifest.adding(Checkpoint(int(step), target, numbers, network))
         self._manifest.save(self.path)
         if self._monitor is not None:
             self._monitor.saved(self.path, int(step), step == self.steps)
         return target
+
+    def _network(self, program: Program) -> str | None:
+        """The digest of a checkpoint's network, which is then on disk; None for the run's first."""
+        if program is not self._present[0]:
+            data = program.to_data()
+            digest = None if data == self._manifest.network else run_json.network_digest(data)
+            if digest is not None:
+                run_json.save_network(self.path, data)
+            self._present = (program, digest)
+        return self._present[1]
+
+    def _compare(self, step: int, state: dict[str, Tensor], metrics: dict[str, float]) -> None:
+        """Warn of a loop that trains something else than the model it gave."""
+        last, self._last = self._last, (step, state, metrics)
+        if last is None or last[0] == step or state.keys() != last[1].keys():
+            return
+        moved = {name for name in metrics.keys() & last[2].keys() if metrics[name] != last[2][name]}
+        if moved and all(torch.equal(state[key], last[1][key]) for key in state):
+            names = ", ".join(f"{name} {last[2][name]:g} -> {metrics[name]:g}" for name in sorted(moved))
+            warnings.warn(
+                f"step {step}: the model has the weights that it had at step {last[0]}, but {names}; does the loop train "
+                "other tensors (functional_call, a copy)? Load them into the model before save.",
+                stacklevel=3,
+            )
 
     def _begin(self, data: Data, if_exists: str) -> None:
         if self.path.exists() and not self.path.is_dir():
@@ -127,14 +157,16 @@ class Recorder:
             if if_exists == "resume":
                 self._resume(old, data)
                 return
-            (self.path / run_json.NAME).unlink()  # first: without it the rest is no run that anybody would read
-            for checkpoint in old.checkpoints:
-                checkpoint.path.unlink(missing_ok=True)
+            self._manifest.save(self.path)  # first: a run without checkpoints is none that anybody would read
+            run_json.remove_checkpoints(self.path, old)
+        else:
+            run_json.refuse_strangers(self.path)
+            self._manifest.save(self.path)  # first: it says that what follows is ours
         data.save(self.path / run_json.SAMPLES)
-        self._manifest.save(self.path)
 
     def _resume(self, old: Manifest, data: Data) -> None:
-        if old.network != self._manifest.network:
+        digest = run_json.network_digest(self._manifest.network)
+        if old.network != self._manifest.network and digest not in {c.network for c in old.checkpoints}:
             raise CheckpointError(
                 f"{self.path}: expected the network of the run to resume, got another; choose another path."
             )
@@ -142,6 +174,9 @@ class Recorder:
             raise CheckpointError(
                 f"{self.path}: expected the samples of the run to resume, got others; choose another path."
             )
+        if old.network != self._manifest.network:
+            self._present = (self._guard.program, digest)
+        self._manifest = replace(self._manifest, network=old.network, held=old.held)
         for checkpoint in old.checkpoints:
             self._manifest = self._manifest.adding(checkpoint)
         self._manifest.save(self.path)

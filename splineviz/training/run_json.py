@@ -3,7 +3,8 @@
     run.json                             format, the traced network as data, domain, classes, loss,
                                          the step, file and metrics of each checkpoint
     samples.npz                          training and test samples
-    checkpoints/step-0000000100.pt       one state dict a checkpoint
+    checkpoints/step-0000000100.pt       one state dict a checkpoint, with what the network computes from its weights alone
+    networks/0123456789abcdef.json       further traced networks, where the module changed during training
 
 No pickle and no import path is in it, so a run can be drawn where the user's code is missing. Its file names are
 relative and stay inside the directory; a run.json that points elsewhere is refused.
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -24,10 +27,14 @@ from splineviz.tracing.program import Program
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.samples import Data
 
-FORMAT = 1
+FORMATS = (1, 2)
+"""1: all checkpoints are of one network; 2: a checkpoint may name another."""
 NAME = "run.json"
 SAMPLES = "samples.npz"
 FOLDER = "checkpoints"
+NETWORKS = "networks"
+DIGITS = 32
+"""Of a digest, in the names of networks."""
 LONGEST_NAME = 255
 """Bytes of a file's name that file systems take."""
 
@@ -36,7 +43,8 @@ LONGEST_NAME = 255
 class Manifest:
     """What run.json says. `network` is Program.to_data(); paths of checkpoints are absolute here, relative in the file.
 
-    last: the step at which the training will end, where the loop said so.
+    last: the step at which the training will end, where the loop said so. held: whether every checkpoint was held against
+    the module that was trained.
     """
 
     network: Mapping[str, Any]
@@ -45,6 +53,7 @@ class Manifest:
     loss: str | None = None
     last: int | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
+    held: bool = False
 
     def adding(self, checkpoint: Checkpoint) -> Manifest:
         """The manifest with one more checkpoint, in order of steps; one of the same step gives way."""
@@ -54,14 +63,16 @@ class Manifest:
     def save(self, root: Path) -> None:
         """Write run.json; whole or not at all."""
         data = {
-            "format": FORMAT,
+            "format": 2 if any(c.network for c in self.checkpoints) else 1,
             "samples": SAMPLES,
             "domain": list(self.domain),
             "classes": None if self.classes is None else list(self.classes),
             "loss": self.loss,
             "last": self.last,
+            "held": self.held,
             "checkpoints": [
                 {"step": c.step, "file": c.path.relative_to(root).as_posix(), "metrics": dict(c.metrics)}
+                | ({"network": c.network} if c.network else {})
                 for c in self.checkpoints
             ],
             "network": self.network,
@@ -74,15 +85,16 @@ class Manifest:
         path = root / NAME
         try:
             data = json.loads(path.read_bytes())
-            if data["format"] != FORMAT:
-                got = data["format"]
-                raise CheckpointError(f"{path}: expected format {FORMAT}, got {got!r}; update splineviz to read it.")
+            if data["format"] not in FORMATS:
+                got, known = data["format"], " or ".join(map(str, FORMATS))
+                raise CheckpointError(f"{path}: expected format {known}, got {got!r}; update splineviz to read it.")
             inside(root, data["samples"])
             checkpoints = [
                 Checkpoint(
                     int(c["step"]),
                     inside(root, c["file"]),
                     {str(key): math.nan if value is None else float(value) for key, value in c["metrics"].items()},
+                    _digest(path, c.get("network")),
                 )
                 for c in data["checkpoints"]
             ]
@@ -93,7 +105,10 @@ class Manifest:
             low, high = (float(bound) for bound in data["domain"])
             classes = None if data["classes"] is None else tuple(str(name) for name in data["classes"])
             last = None if data.get("last") is None else int(data["last"])
-            return cls(data["network"], (low, high), classes, data["loss"], last, tuple(checkpoints))
+            if not (data["loss"] is None or isinstance(data["loss"], str)):
+                raise TypeError(f"loss: expected text or null, got {type(data['loss']).__name__}")
+            held = data.get("held") is True
+            return cls(data["network"], (low, high), classes, data["loss"], last, tuple(checkpoints), held)
         except FileNotFoundError as error:
             raise CheckpointError(f"{root}: expected a run with {NAME}, got none; was it written by sv.Recorder?") from error
         except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
@@ -119,6 +134,64 @@ class Manifest:
 def checkpoint_path(root: Path, step: int) -> Path:
     """Where the checkpoint of a step lies."""
     return root / FOLDER / f"step-{step:010d}.pt"
+
+
+def network_digest(network: Mapping[str, Any]) -> str:
+    """What a traced network is known by in a run."""
+    return files.digest(network)[:DIGITS]
+
+
+def save_network(root: Path, network: Mapping[str, Any]) -> None:
+    """Write a further traced network of a run, unless it is there; whole or not at all."""
+    path = root / NETWORKS / f"{network_digest(network)}.json"
+    if not path.exists():
+        files.write_json(path, network)
+
+
+def load_network(root: Path, digest: str) -> Mapping[str, Any]:
+    """A further traced network of a run. Raises CheckpointError when it is missing or not the one that run.json means."""
+    path = root / NETWORKS / f"{digest}.json"
+    try:
+        network = json.loads(path.read_bytes())
+        Program.from_data(network)
+        got = network_digest(network)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: expected a traced network, got {type(error).__name__}: {error}.") from error
+    if got != digest:
+        raise CheckpointError(f"{path}: expected the network of digest {digest}, got {got}; fetch the run anew.")
+    return dict(network)
+
+
+def _digest(path: Path, said: Any) -> str | None:
+    if said is not None and not (isinstance(said, str) and re.fullmatch(f"[0-9a-f]{{{DIGITS}}}", said)):
+        raise CheckpointError(f"{path}: expected the digest of a network, got {said!r:.80}.")
+    return said
+def refuse_strangers(root: Path) -> None:
+    """Raises CheckpointError when a directory without run.json holds anything under the names that a run is written to."""
+    names = [name for name in (SAMPLES, FOLDER, NETWORKS, NAME) if not _is_free(root / name)]
+    taken = [f"{name}/" if (root / name).is_dir() else name for name in names]
+    if taken:
+        raise CheckpointError(
+            f"{root}: expected a directory without {', '.join(taken)} for a new run, got one that holds what no recorder "
+            "wrote; choose another path, or move it away."
+        )
+
+
+def remove_checkpoints(root: Path, old: Manifest) -> None:
+    """Remove the checkpoints that a run's manifest lists, named as `checkpoint_path` names them, and their networks."""
+    if files.is_folder(root / FOLDER):
+        for checkpoint in old.checkpoints:
+            if checkpoint.path == checkpoint_path(root, checkpoint.step) and files.is_file(checkpoint.path):
+                checkpoint.path.unlink()
+    if files.is_folder(root / NETWORKS):
+        for digest in {checkpoint.network for checkpoint in old.checkpoints} - {None}:
+            network = root / NETWORKS / f"{digest}.json"
+            if files.is_file(network):
+                network.unlink()
+
+
+def _is_free(path: Path) -> bool:
+    return not os.path.lexists(path) or (files.is_folder(path) and not files.entries(path))
 
 
 def inside(root: Path, name: Any) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from splineviz.errors import CheckpointError, DataError, ScaleWarning, to_float_array
@@ -27,6 +28,7 @@ from splineviz.tracing.swaps import Swap, swapped
 from splineviz.tracing.trace import trace
 from splineviz.training import checkpoints, formats, onnx_networks, run_json, sources, state_files, user_code
 from splineviz.training.checkpoints import Checkpoint
+from splineviz.training.guards import Loaded
 from splineviz.training.run_json import Manifest
 from splineviz.training.samples import Array, Data
 
@@ -35,10 +37,14 @@ from splineviz.training.samples import Array, Data
 class Run:
     """A training run: its checkpoints in order of steps, its samples, and its network's structure.
 
-    network: Program.to_data(). skipped: files that were passed over, each with its reason.
+    network: Program.to_data() of the first checkpoint; see `network_of`. skipped: files that were passed over, each with
+    its reason.
     own: written by the Recorder. trust: its pickles may run code. weights_key: which weights of a file, see `weights`.
     extra: samples from elsewhere that may be anchors, numbered after the training samples.
     last: the step at which the training ends, where it is known. unit: what steps count, "step", "epoch" or "checkpoint".
+    swap: functions drawn in the place of smooth ones.
+    held: whether what was recorded was held against the module. guard: the user's module, which Programs are held against,
+    of a foreign folder that was opened with one.
     """
 
     path: Path
@@ -53,12 +59,31 @@ class Run:
     extra: tuple[Array, ...] = ()
     last: int | None = None
     unit: str = "step"
+    swap: Swap | None = None
+    guard: Loaded | None = None
+    held: bool = False
+    found: dict[Any, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def mapping(self) -> tuple[tuple[str, str], ...]:
         """The file of each checkpoint, as it lies in the folder, and what it counts as: ("net_10.pt", "step 10")."""
         inside = self.path if self.path.is_dir() else self.path.parent
         return tuple((c.path.relative_to(inside).as_posix(), f"{self.unit} {c.step}") for c in self.checkpoints)
+
+    @property
+    def judge(self) -> str:
+        """What the networks of the run were held against, for those who prove its pictures."""
+        if self.guard is not None:
+            return "your module, with the weights of each file loaded"
+        if self.own and self.held:
+            return "the network as it was recorded; the Recorder held it against your module at every step"
+        if self.own:
+            return "the network as it was recorded, before splineviz 0.2: it was not held against your module"
+        return "the network as it was given or rebuilt from the shapes of its weights; your module was not seen"
+
+    def outputs(self, checkpoint: Checkpoint, x: Any) -> Any:
+        """The outputs (n, C) of the user's module with a checkpoint's weights at x (n, *input_shape), where there is one."""
+        return None if self.guard is None else self.guard.outputs(self.state(checkpoint), x, checkpoint.path)
 
     @property
     def note(self) -> str:
@@ -100,12 +125,37 @@ class Run:
 
         Raises CheckpointError when they do not fit.
         """
-        return checkpoints.fit(Program.from_data(self.network), self.state(checkpoint), checkpoint.path)
+        state = self.state(checkpoint)
+        network = Program.from_data(self.network_of(checkpoint, state), rehearsed=True)
+        return checkpoints.fit(network, state, checkpoint.path)
+
+    def network_of(self, checkpoint: Checkpoint, state: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """The traced network that a checkpoint's weights belong to, as data; state: its weights, if they were read.
+
+        Of a run it is what was recorded; of a foreign folder with a module, what that module is with these weights loaded.
+        Raises CheckpointError when they do not fit.
+        """
+        if self.guard is None and checkpoint.network is None:
+            return self.network
+        state = self.state(checkpoint) if state is None and self.guard is not None else state
+        key = checkpoint.network if self.guard is None else (str(checkpoint.path), state_files.digest(state or {}))
+        if key not in self.found:
+            if self.guard is None:
+                assert checkpoint.network is not None
+                network = run_json.load_network(self.path, checkpoint.network)
+            else:
+                program = self.guard.bound(state or {}, checkpoint.path)
+                network = self.guard.program.to_data() if self.guard.is_plain(program) else program.to_data()
+            self.found[key] = network if self.swap is None else swapped(Program.from_data(network), self.swap).to_data()
+        return self.found[key]
 
     def made(self, *chosen: Checkpoint) -> dict[str, Any]:
         """What results from these checkpoints are made of and by: digests of network, samples and weights, versions."""
         held = {str(checkpoint.step): state_files.digest(self.state(checkpoint)) for checkpoint in chosen}
-        source = {"network": files.digest(self.network), "samples": self.data.digest(), "weights": held}
+        networks = {str(c.step): files.digest(self.network_of(c)) for c in chosen}
+        same = set(networks.values()) <= {files.digest(self.network)}
+        network: Any = files.digest(self.network) if same else networks
+        source = {"network": network, "samples": self.data.digest(), "weights": held}
         return source | provenance.versions()
 
     def state(self, checkpoint: Checkpoint) -> state_files.State:
@@ -252,19 +302,21 @@ def open_run(
     samples = sources.load(data, data_args) if isinstance(data, str) else data
     if samples.remark:
         warnings.warn(samples.remark, ScaleWarning, stacklevel=2)
+    guard: Loaded | None = None
     if isinstance(model, str) and model == "mlp":
         state = state_files.load_state(found[0].path, trust=trust, key=weights_key)
         network = checkpoints.mlp(state, samples.train_x.shape[1:], found[0].path)
     else:
-        made = _foreign_model(model, model_args, found[0])
+        made = _foreign_network(model, model_args, found[0])
         network = trace(made, samples.train_x.shape[1:], smooth=True)
         tied = _tied(made)
         if tied:
             network = checkpoints.retied(network, tied, state_files.load_state(found[0].path, trust=trust, key=weights_key))
+        guard = None if isinstance(made, (Program, torch.export.ExportedProgram)) else Loaded(made, network, samples.train_x)
     network = network if swap is None else swapped(network, swap)
     return Run(
         root, found, samples, network.to_data(), skipped=listed.skipped, own=False, trust=trust, weights_key=weights_key,
-        unit=listed.unit,
+        unit=listed.unit, swap=swap, guard=guard,
     )  # fmt: skip
 
 
@@ -276,10 +328,10 @@ def _own(root: Path, swap: Swap | None) -> Run:
     if not said.checkpoints:
         raise CheckpointError(f"{root}: expected a run with checkpoints, got none so far; does the loop call recorder.save?")
     network = said.network if swap is None else swapped(Program.from_data(said.network), swap).to_data()
-    return Run(root, said.checkpoints, said.data(root), network, said.loss, last=said.last)
+    return Run(root, said.checkpoints, said.data(root), network, said.loss, last=said.last, swap=swap, held=said.held)
 
 
-def _foreign_model(model: Any, model_args: str | None, first: Checkpoint) -> Any:
+def _foreign_network(model: Any, model_args: str | None, first: Checkpoint) -> Any:
     if model is None:
         is_onnx = first.path.suffix == ".onnx"
         return onnx_networks.network(first.path) if is_onnx else state_files.load_network(first.path)

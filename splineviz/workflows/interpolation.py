@@ -37,7 +37,12 @@ def between(run: Run, a: Checkpoint, b: Checkpoint, share: float) -> Program:
         name: torch.lerp(value.double(), second[name].double(), share) if value.is_floating_point() else value
         for name, value in first.items()
     }
-    return checkpoints.fit(Program.from_data(run.network), state, a.path)
+    structure, other = (run.network_of(c, s) for c, s in ((a, first), (b, second)))
+    if structure != other:
+        raise CheckpointError(
+            f"{b.path}: expected the network of {a.path} with other weights, got another network; leave tweens out."
+        )
+    return checkpoints.fit(Program.from_data(structure), state, a.path)
 
 
 def tween(run: Run, a: Checkpoint, b: Checkpoint, share: float, *, plane: Plane, window: Any = None) -> Partition:

@@ -13,9 +13,9 @@ from parts import Forward, conv, lin
 from torch import nn
 
 from splineviz.errors import TraceError
+from splineviz.tracing import listening
 from splineviz.tracing.aten import ATEN
-from splineviz.tracing.trace import trace
-from splineviz.tracing.trace import trace as tracing
+from splineviz.tracing.trace import _dotted, trace
 
 
 def resized(m: Any, x: Any) -> Any:
@@ -76,7 +76,7 @@ def test_an_exported_network_is_the_network(name: str, apart: bool, used: set[st
             used.add(key)
             return super().__getitem__(key)
 
-    monkeypatch.setattr(tracing, "ATEN", Noting(ATEN))
+    monkeypatch.setattr(listening, "ATEN", Noting(ATEN))
     make, shape = NETWORKS[name]
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -95,8 +95,15 @@ def test_refusals_name_the_module_as_the_user_does() -> None:
     network = nn.Sequential(lin(3, 4), nn.Sequential(nn.Tanh()))
     with pytest.raises(TraceError, match=r"^1\.0\.tanh: tanh is smooth"):
         trace(exported(network, (3,)), (3,))
-    with pytest.raises(TraceError, match=r"^1\.gt: gt jumps"):
-        trace(exported(nn.Sequential(lin(3, 4), nn.PReLU()), (3,), apart=True), (3,))
+    with pytest.raises(TraceError, match=r"^1\.le: le jumps"):
+        trace(exported(nn.Sequential(lin(3, 4), nn.Hardshrink()), (3,), apart=True), (3,))
+
+
+def test_a_comparison_and_a_choice_that_are_a_prelu_are_one_again() -> None:
+    network = nn.Sequential(lin(3, 4), nn.PReLU()).double()
+    program = trace(exported(network, (3,), apart=True), (3,))
+    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(program(x), network(x).detach())
 
 
 @pytest.mark.parametrize(
@@ -111,7 +118,7 @@ def test_refusals_name_the_module_as_the_user_does() -> None:
     ],
 )
 def test_paths_are_the_users_whatever_export_writes(written: str, path: str) -> None:
-    assert tracing._dotted(written) == path
+    assert _dotted(written) == path
 
 
 def test_the_table_of_networks_has_exported_ones() -> None:

@@ -167,8 +167,8 @@ class Branching(nn.Module):
 REFUSED: dict[str, tuple[nn.Module, str]] = {
     "gelu": (nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.GELU())), r"^1\.0: gelu is smooth.*--swap gelu=relu"),
     "tanh": (nn.Sequential(nn.Linear(3, 4), nn.Tanh()), "^1: tanh is smooth.*--swap tanh=hardtanh"),
-    "softmax": (nn.Sequential(nn.Linear(3, 4), nn.Softmax(dim=1)), "^1: softmax is smooth"),
-    "functional sigmoid": (calling(torch.sigmoid), "sigmoid: sigmoid is smooth"),
+    "softmax": (nn.Sequential(nn.Linear(3, 4), nn.Softmax(dim=1), nn.Linear(4, 2)), "^1: softmax is smooth"),
+    "functional sigmoid": (calling(lambda x: torch.sigmoid(x) + 1.0), "sigmoid: sigmoid is smooth"),
     "functional silu": (calling(F.silu), "silu: silu is smooth"),
     "hardshrink": (nn.Sequential(nn.Linear(3, 4), nn.Hardshrink()), "^1: Hardshrink jumps"),
     "sign": (calling(torch.sign), "sign: sign jumps"),
@@ -183,7 +183,7 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "threshold": (nn.Sequential(nn.Linear(3, 4), nn.Threshold(0.1, 0.0)), "^1: Threshold jumps from 0 to 0.1"),
     "product of two tensors": (calling(lambda x: x * x.relu()), "mul combines two tensors that depend on the input"),
     "dropout that never stops": (calling(lambda x: F.dropout(x, 0.5)), "dropout drops at random, in evaluation mode too"),
-    "where": (calling(lambda x: torch.where(x > 0, x, 0.1 * x)), "gt jumps"),
+    "where": (calling(lambda x: torch.where(x > 0, x, 0.1 * x + 1.0)), "gt jumps"),
     "instance norm": (
         nn.Sequential(nn.Unflatten(1, (1, 3)), nn.InstanceNorm1d(1)),
         "^1: InstanceNorm1d expected running statistics",
@@ -306,3 +306,24 @@ def test_an_exported_program_is_traced() -> None:
     program = trace(torch.export.export(network, (x,)), (1, 4, 4))
     torch.testing.assert_close(program(x), network(x).detach())
     assert set(program.weights) <= set(network.state_dict())
+
+
+FINAL = {
+    "softmax": nn.Softmax(dim=1), "log softmax": nn.LogSoftmax(dim=-1),
+    "sigmoid": nn.Sigmoid(), "log sigmoid": nn.LogSigmoid(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FINAL)
+def test_a_final_function_that_changes_no_class_is_left_out_and_noted(name: str) -> None:
+    body = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 3)).double()
+    program = trace(nn.Sequential(*body, FINAL[name]), (3,))
+    x = torch.randn(9, 3, dtype=torch.float64)
+    torch.testing.assert_close(program(x), body(x).detach())
+    assert list(program.swaps.values()) == ["identity"]
+    torch.testing.assert_close(program.as_trained(x), FINAL[name](body(x)).detach())
+
+
+def test_a_softmax_over_something_else_than_the_outputs_stays_refused() -> None:
+    with pytest.raises(TraceError, match="softmax is smooth"):
+        trace(nn.Sequential(nn.Linear(3, 4), nn.Unflatten(1, (2, 2)), nn.Softmax(dim=1)), (3,))

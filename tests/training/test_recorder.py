@@ -158,7 +158,41 @@ def test_what_cannot_be_recorded_is_refused(tmp_path):
             recorder.save(step)
     with pytest.raises(DataError, match="metric wrong: expected one number, got list"):
         recorder.save(0, wrong=[1, 2])
-    model[3] = nn.Identity()
-    with pytest.raises(CheckpointError, match="none named 3.weight, 3.bias"):
+    model[3] = nn.LayerNorm(6)
+    with pytest.raises(CheckpointError, match=r"step 0: .*nothing was written.*3: LayerNorm divides by the spread"):
         recorder.save(0)
     assert json.loads((tmp_path / "a" / "run.json").read_text())["checkpoints"] == []
+
+
+def test_a_network_that_changes_is_recorded_as_what_it_is_at_each_step(tmp_path):
+    model = network()
+    recorder, x = Recorder(tmp_path, model, train=samples(0)), torch.as_tensor(samples(0)[0])
+    truth = []
+    for step, last in enumerate((model[3], nn.Identity(), nn.Linear(6, 5), model[3])):
+        model[3] = last
+        recorder.save(step)
+        truth.append(model(x).detach().double())
+    run = open_run(tmp_path)
+    for checkpoint, expected in zip(run.checkpoints, truth, strict=True):
+        torch.testing.assert_close(run.program(checkpoint)(x.double()), expected, rtol=1e-5, atol=1e-5)
+    assert run.checkpoints[0].network is None and run.checkpoints[3].network is None, "the first again"
+    assert len(list((tmp_path / "networks").iterdir())) == 2
+    resumed = Recorder(tmp_path, model, train=samples(0), if_exists="resume")
+    resumed.save(4)
+    assert len(open_run(tmp_path).checkpoints) == 5
+    (tmp_path / "networks" / f"{run.checkpoints[1].network}.json").write_text("{}")
+    fresh = open_run(tmp_path)
+    with pytest.raises(CheckpointError, match="expected a traced network"):
+        fresh.program(fresh.checkpoints[1])
+
+
+def test_a_training_that_diverged_is_recorded_and_refused_when_it_is_drawn(tmp_path):
+    model = network()
+    recorder = Recorder(tmp_path, model, train=samples(0))
+    recorder.save(0)
+    with torch.no_grad():
+        model[1].weight.fill_(float("nan"))
+    recorder.save(1)
+    run = open_run(tmp_path)
+    with pytest.raises(CheckpointError, match="expected finite weights"):
+        run.program(run.checkpoints[1])

@@ -56,7 +56,7 @@ def test_links_that_leave_the_directory_are_refused(root):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda d: d.update(format=2), "expected format 1, got 2"),
+        (lambda d: d.update(format=3), "expected format 1 or 2, got 3"),
         (lambda d: d.pop("network"), "expected the manifest"),
         (lambda d: d.update(checkpoints=3), "expected the manifest"),
         (lambda d: d["checkpoints"][0].update(step="x"), "expected the manifest"),

@@ -1,0 +1,122 @@
+"""Precision: calls of torch in double precision, whatever the user's code asks for, and without touching random numbers.
+
+    with Double(): module(x)            everything is double, in this thread alone
+    with Logged() as log: module(x)     the same, and log.calls says what was called
+
+Rounding to fewer digits is not traced: the network is taken as the function that it rounds.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double)
+TO = (Tensor.to, Tensor.type)
+RANDOM = ("rand", "normal", "bernoulli", "dropout", "uniform", "exponential", "multinomial", "poisson", "rrelu", "gumbel")
+
+
+class Double(TorchFunctionMode):
+    """Everything is in double precision here: casts between floating-point types do nothing, and new tensors are double."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return double(func, args, kwargs or {})
+
+
+class Logged(TorchFunctionMode):
+    """The same, and remembers what was called, with all arguments but the tensors' values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Any] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.calls.append((func, _shown(args), _shown(kwargs) if kwargs else None))
+        return double(func, args, kwargs or {})
+
+
+def _shown(value: Any) -> Any:
+    """Arguments as they are, with shapes in the place of tensors."""
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_shown, value))
+    if isinstance(value, dict):
+        return tuple((key, _shown(v)) for key, v in value.items())
+    if isinstance(value, float):
+        return repr(value)  # a NaN is itself
+    return value if isinstance(value, (bool, int, str, type(None), torch.dtype)) else repr(type(value))
+
+
+def double(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """A call of torch with all its floating-point numbers in double precision."""
+    if func in CASTS:
+        return args[0] if args[0].is_floating_point() else args[0].double()
+    kwargs = {name: _wide(value) for name, value in kwargs.items()}
+    if func in TO:
+        args = tuple(map(_wide, args))
+    name = getattr(func, "__name__", "")
+    with _undisturbed() if is_random(name) else nullcontext():
+        value = func(*map(doubled, args), **{key: doubled(v) if key != "out" else v for key, v in kwargs.items()})
+    if isinstance(value, Tensor) and value.is_floating_point() and value.dtype != torch.float64 and not name == "__get__":
+        value = value if any(value is a for a in (*args, *kwargs.values())) else value.double()
+    return value
+
+
+def _wide(value: Any) -> Any:
+    return torch.float64 if isinstance(value, torch.dtype) and value.is_floating_point else value
+
+
+def doubled(value: Any) -> Any:
+    """A constant of the user's that no module holds, in double precision."""
+    if isinstance(value, Tensor):
+        single = value.is_floating_point() and value.dtype != torch.float64
+        return value.double() if single else value
+    if isinstance(value, list):
+        return [doubled(one) for one in value]
+    if type(value) is tuple:
+        return tuple(map(doubled, value))
+    return value
+
+
+@functools.lru_cache(maxsize=4096)
+def is_random(name: str) -> bool:
+    """Whether a call of this name may draw random numbers."""
+    return any(word in name for word in RANDOM)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Leaves torch's random numbers where they were."""
+    state = torch.random.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.random.set_rng_state(state)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leaves the random numbers of Python and numpy where they were; those of torch are looked after call by call."""
+    states = random.getstate(), _numpys()
+    try:
+        yield
+    finally:
+        if random.getstate() != states[0]:
+            random.setstate(states[0])
+        if _numpys() != states[1]:
+            name, key, *rest = states[1]
+            np.random.set_state((name, np.frombuffer(key, dtype=np.uint32), *rest))  # noqa: NPY002  # the user's own
+
+
+def _numpys() -> tuple[Any, ...]:
+    name, key, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  # the user's own
+    return (name, np.asarray(key).tobytes(), *rest)

@@ -1,0 +1,246 @@
+"""Guards: a Program bound to weights is the network that the user has, or it is not used.
+
+    Live      held against the module as it stands in a training loop        -> Program and weights to write
+    Loaded    held against the module with a file's weights loaded           -> Program
+
+Held against means: both are run, in double precision, on training samples and random inputs of several scales, and their
+calls of torch are compared with those that were seen when the Program was written. Where they differ the module is traced
+anew; what cannot be traced is refused. The user's module is never run: its twin is (see `twins`).
+
+This room knows no files and draws nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from splineviz.errors import CheckpointError, TraceError
+from splineviz.tracing import doors, trace, twins
+from splineviz.tracing.precision import Logged, undisturbed
+from splineviz.tracing.program import Program
+from splineviz.training import checkpoints
+
+SAMPLES = 2
+"""Training samples among the points at which Program and module are held against each other."""
+PROBES = slice(2, 7, 2)
+"""Which of the random inputs: of scales 0.14, 1.9 and 27."""
+ON = True
+"""Tests switch it off, to see that a judge of their own then finds what this room prevents."""
+
+
+def points(samples: Any) -> Tensor:
+    """Inputs (n, *input_shape) at which Program and module are held against each other."""
+    few = torch.from_numpy(np.asarray(samples[:SAMPLES], dtype=np.float64))
+    return torch.cat([few, trace.probes(few.shape[1:])[PROBES]])
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A Program, and the calls of torch that its module made at the `points`."""
+
+    program: Program
+    calls: list[Any]
+
+
+def _run(module: nn.Module, x: Tensor) -> tuple[Tensor, list[Any]]:
+    """The outputs (n, C) of a twin, and its calls of torch."""
+    theirs = any(not type(m).__module__.startswith("torch.nn.") for m in module.modules())
+    with undisturbed() if theirs else nullcontext(), torch.no_grad(), Logged() as log:
+        value = trace.result_of(module(x.clone()), None)
+    return value.reshape(len(x), -1), log.calls
+
+
+def _agrees(program: Program, y: Tensor, x: Tensor) -> bool:
+    """Whether a Program gives the outputs of a module, or neither gives finite ones."""
+    with torch.no_grad():
+        ours = program(x)
+    if ours.shape != y.shape:
+        return False
+    worst = float((ours - y).abs().max() / y.abs().max().clamp_min(torch.finfo(torch.float64).tiny))
+    return worst <= trace.tolerance(program)
+
+
+class Live:
+    """Holds Programs against the module of a training loop. samples: training inputs (n, *input_shape)."""
+
+    def __init__(self, model: Any, samples: Any):
+        self.model = model
+        self.shape = tuple(samples.shape[1:])
+        self.x = points(samples)
+        self._kept: tuple[Any, nn.Module, Any] | None = None
+        self.seen = self._traced(*trace.twin(model))
+
+    @property
+    def program(self) -> Program:
+        """The Program of the module as it was seen last; its constants are among its weights."""
+        return self.seen.program
+
+    def state(self) -> tuple[Program, dict[str, Tensor]]:
+        """The Program of the module as it stands, and the weights to write for it, in their own precision.
+
+        Raises TraceError when it cannot be traced any more.
+        """
+        taken: dict[int, Tensor] = {}
+        module, prefix = self._twin(taken)
+        tensors = _named(module, prefix)
+        program = self.program
+        if not ON:
+            return program, program.weights | {k: t for k, t in tensors.items() if k in program.weights}
+        computed = program.weights.keys() - tensors.keys()  # constants; or weights that are gone
+        if not computed and all(tensors[key].shape == own.shape for key, own in program.weights.items()):
+            bound = program.bind(tensors)
+            y, calls = _run(module, self.x)
+            # A training that diverged is recorded as it is: the network is the same, its numbers are none.
+            broken = not bool(torch.isfinite(y).all())
+            if calls == self.seen.calls and (broken or _agrees(bound, y, self.x)):
+                own = self._own()
+                return program, {key: taken[id(own[key])] for key in program.weights}
+            module, prefix = trace.twin(self.model)  # the first one may remember that it was run
+        self.seen = self._traced(module, prefix)
+        return self.program, self._narrow(self.program.weights)
+
+    def _twin(self, taken: dict[int, Tensor]) -> tuple[nn.Module, str]:
+        """The twin of the module; the last one with new values, where nothing but these can have changed since."""
+        sign = twins.signature(self.model) if isinstance(self.model, nn.Module) else None
+        kept, self._kept = self._kept, None
+        if kept is not None and sign is not None and kept[0] == sign and twins.signature(kept[1]) == kept[2]:
+            module = kept[1]
+            with torch.no_grad():
+                live_tensors = doors.named_tensors(doors.unwrapped(self.model))
+                for (_, live), (_, ours) in zip(live_tensors, doors.named_tensors(module), strict=True):
+                    if id(live) not in taken:
+                        ours.copy_(taken.setdefault(id(live), live.detach().to("cpu", copy=True)))
+            self._kept = kept
+            return module, ""
+        module, prefix = trace.twin(self.model, taken)
+        if sign is not None and (own := twins.signature(module)) is not None:
+            self._kept = (sign, module, own)
+        return module, prefix
+
+    def _traced(self, module: nn.Module, prefix: str) -> Seen:
+        program = trace.written(module, self.shape, smooth=True, prefix=prefix).as_weights()
+        again, _ = trace.twin(self.model)
+        y, calls = _run(again, self.x)
+        if ON and not _agrees(program, y, self.x):
+            raise TraceError(
+                "network: expected the same outputs for the same inputs, got others when it was run a second time; does "
+                "forward depend on what was run before?"
+            )
+        return Seen(program, calls)
+
+    def _narrow(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights in the precision that they have in the module, which holds their values exactly."""
+        own = self._own()
+        return {key: t.to(own[key].dtype) if key in own else t for key, t in weights.items()}
+
+    def _own(self) -> dict[str, Tensor]:
+        """The module's own tensors by name."""
+        model = doors.unwrapped(self.model)
+        while not isinstance(model, nn.Module):  # functools.partial of one
+            model = doors.unwrapped(model.func)
+        return {key.replace("_orig_mod.", ""): t for key, t in doors.named_tensors(model)}
+
+
+def _named(module: nn.Module, prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): t for key, t in doors.named_tensors(module, persistent=True)}
+
+
+class Loaded:
+    """Holds Programs against the user's module with weights from files loaded.
+
+    model: the module. program: as it was traced, without swaps. samples: training inputs.
+    """
+
+    def __init__(self, model: Any, program: Program, samples: Any):
+        self.module, self.prefix = trace.twin(model)
+        self.program = program
+        self.x = points(samples)
+        self.calls = _run(self._fresh(), self.x)[1]
+        self._spare: frozenset[str] = frozenset()
+
+    def bound(self, state: Mapping[str, Tensor], name: Any) -> Program:
+        """The Program of the module with a file's weights. Raises CheckpointError, naming the file."""
+        module = self._fresh()
+        missing = self._load(module, checkpoints.owned(self.program, state, name), name)
+        held = _named(module, self.prefix)
+        if not ON:
+            return checkpoints.fit(self.program, state, name)
+        try:
+            if not self.program.depends:
+                program = checkpoints.fit(self.program, state, name)
+                y, calls = _run(module, self.x)
+                if calls == self.calls and _agrees(program, y, self.x):
+                    self._prove_spare(program, held, missing, name)
+                    return program
+                module = self._fresh()
+                self._load(module, checkpoints.owned(self.program, state, name), name)
+            else:
+                checkpoints.check(self.program, state, name)
+            program = trace.written(module, self.program.input_shape, smooth=True, prefix=self.prefix)
+        except TraceError as error:
+            raise CheckpointError(f"{name}: with its weights the network cannot be drawn: {error}") from error
+        needed = sorted(missing & (program.weights.keys() | program.depends.keys()))
+        if needed:
+            raise CheckpointError(f"{name}: expected all weights of the network, got none named {', '.join(needed)}.")
+        self._prove_spare(program, held, missing, name)
+        return program
+
+    def outputs(self, state: Mapping[str, Tensor], x: Any, name: Any) -> Tensor:
+        """The module's outputs (n, C) with a file's weights, at inputs x (n, *input_shape)."""
+        module = self._fresh()
+        self._load(module, checkpoints.owned(self.program, state, name), name)
+        with undisturbed():
+            return trace.outputs_of(module, torch.from_numpy(np.asarray(x, dtype=np.float64)))
+
+    def is_plain(self, program: Program) -> bool:
+        """Whether a Program is the first one with other weights."""
+        return not program.constants and not program.depends and program.steps == self.program.steps
+
+    def _fresh(self) -> nn.Module:
+        """The module as the user has it, to be run once."""
+        return trace.twin(self.module)[0]
+
+    def _inner(self, module: nn.Module) -> nn.Module:
+        return getattr(module, "network") if self.prefix else module  # noqa: B009  # a Module's attribute, typed so
+
+    def _load(self, module: nn.Module, state: Mapping[str, Tensor], name: Any) -> set[str]:
+        """Load a state dict; returns the names that it does not have."""
+        try:
+            missing, _ = self._inner(module).load_state_dict(dict(state), strict=False)
+        except Exception as error:  # shapes, and whatever the user's own loading says
+            checkpoints.check(self.program, state, name)
+            raise CheckpointError(f"{name}: expected weights that the network loads, got {error}") from error
+        return set(missing)
+
+    def _prove_spare(self, program: Program, held: Mapping[str, Tensor], missing: set[str], name: Any) -> None:
+        """No output depends on what the Program does not read: each such entry is changed, and the module run."""
+        spare = frozenset(held) - program.weights.keys() - program.depends.keys()
+        read = {held[key].data_ptr() for key in held.keys() - spare}  # tied weights are read under another name
+        unread = {key for key in spare - self._spare if held[key].numel() and held[key].data_ptr() not in read}
+        if not unread:
+            return
+        y = _run(self._with(held, set()), self.x)[0]
+        if not torch.equal(y, _run(self._with(held, unread), self.x)[0]):
+            used = [key for key in sorted(unread) if not torch.equal(y, _run(self._with(held, {key}), self.x)[0])]
+            raise CheckpointError(
+                f"{name}: expected to know how the network computes with all of its weights, got some that are used in ways "
+                f"that could not be traced: {', '.join(used) or ', '.join(sorted(unread))}; compute with tensors alone."
+            )
+        self._spare |= unread
+
+    def _with(self, held: Mapping[str, Tensor], changed: set[str]) -> nn.Module:
+        """The module with these weights, some of them changed."""
+        module = self._fresh()
+        with torch.no_grad():
+            for key, tensor in _named(module, self.prefix).items():
+                value = held[key]
+                other = value + 1 if not value.is_floating_point() else value * 1.25 + 0.375
+                tensor.copy_(other if key in changed else value)
+        return module
