@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +45,8 @@ examples:
     flag(
         "--max-regions", type=flags.at_least(1), metavar="N", help="stop when there are more, and propose a window that fits"
     )
+    flag("--max-memory", type=flags.positive, metavar="GB", help="stop before blocks and result take more memory than that")
+    flag("--max-seconds", type=flags.positive, metavar="S", help="stop when it has taken so long")
     flag(
         "--tiles",
         type=flags.tiles,
@@ -71,13 +72,15 @@ def run(options: Namespace) -> None:
             run.plane(options.anchors),
             window=options.window,
             max_regions=options.max_regions,
+            max_bytes=None if options.max_memory is None else round(1e9 * options.max_memory),
+            max_seconds=options.max_seconds,
             tiles=options.tiles,
             executor=executor,
             threads=max(1, available() // options.jobs),
             progress=lambda share, regions: tick(round(1000 * share), 1000, f"{regions:,} regions"),
         )
     made = run.made(checkpoint) | {"anchors": options.anchors, "window": found.window.tolist()}
-    made["report"] = asdict(found.report)
+    made["report"] = found.report.lasting()
     for target in options.out:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".npz":
@@ -123,12 +126,13 @@ def _picture(
         ax = figure.add_subplot(xlabel="u", ylabel="v")
         image = draw.regions(found, ax=ax, **look)
         draw.boundary(found, ax=ax)
-        draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors))
-        if name not in ("hash", "random"):
+        draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors), avoid=found.decision_boundary())
+        if name not in fills.SCALELESS:
             bar = figure.colorbar(image, ax=ax, shrink=0.82, pad=0.02)
             bar.set_label(fills.LABELS.get(name, name))
-            marks, texts = fills.ticks(name, image.norm)
+            marks, texts = fills.ticks(name, image.norm, names=run.classes or ())
             bar.set_ticks(marks, labels=texts)
     kind = target.suffix[1:]
     said = provenance.in_picture(kind, made)
-    files.write(target, lambda stream: figure.savefig(stream, format=kind, dpi=200, metadata=said))
+    tight = None if options.surface is None else "tight"  # a box in perspective leaves much of its axes empty
+    files.write(target, lambda stream: figure.savefig(stream, format=kind, dpi=200, metadata=said, bbox_inches=tight))

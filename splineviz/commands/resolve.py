@@ -61,7 +61,25 @@ def told_steps(run: Run) -> None:
 
 def look(options: Namespace) -> dict[str, Any]:
     """How regions and knots are drawn, of the flags that `flags.look_flags` adds."""
-    return {"fill": options.fill, "cmap": options.palette, "edge_color": "layer" if options.color_knots else "black"}
+    from splineviz.drawing import fills
+    from splineviz.errors import DataError
+
+    fill, limits = options.fill, None if options.limits is None else (options.limits[0], options.limits[1])
+    if options.color_knots and (options.no_knots or options.boundary_only):
+        raise DataError("--color-knots: expected knots to colour, got --no-knots or --boundary-only beside it.")
+    if options.boundary_only:
+        if fill != "slope":
+            raise DataError(f"--boundary-only: expected no --fill beside it, got {fill}; --no-knots keeps the fill.")
+        fill = "none"
+    if limits is not None and fill not in fills.SCALED:
+        raise DataError(f"--limits: expected a fill with a scale ({', '.join(fills.SCALED)}), got {fill}.")
+    least = "0 < LOW" if fill in fills.LOGARITHMIC else "LOW"
+    if limits is not None and not (limits[0] < limits[1] and (fill not in fills.LOGARITHMIC or limits[0] > 0)):
+        raise DataError(f"--limits: expected {least} < HIGH for {fill}, got {limits[0]:g} {limits[1]:g}.")
+    if options.palette is not None:
+        fills.palette(options.palette)  # a wrong name is said now, not after all has been measured
+    knots = "none" if options.no_knots or options.boundary_only else "layer" if options.color_knots else "black"
+    return {"fill": fill, "cmap": options.palette, "limits": limits, "edge_color": knots}
 
 
 MOST_TOLD = 12

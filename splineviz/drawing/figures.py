@@ -111,8 +111,8 @@ class FramePainter:
 
     table: rows of all checkpoints; limits: (low, high) of the fill, shared by all frames; thumbnails, labels: of
     the anchors, as `draw.anchors` takes them; missing: steps of checkpoints that could not be measured, which are marked;
-    size: (width, height) in pixels; radius, num_vectors: of the local
-    complexity, for its title; fill, cmap, line_width, edge_color: as `draw.regions` takes them. story: what the table's
+    size: (width, height) in pixels; radius, num_vectors: of the local complexity, for its title; classes: names for the
+    colour bar; fill, cmap, line_width, edge_color: as `draw.regions` takes them. story: what the table's
     rows follow, by default the steps of training.
     Raises ValueError when the table is empty, or the size none as `frame_size` says.
     """
@@ -128,6 +128,7 @@ class FramePainter:
         fill: Any = "slope",
         fill_label: str | None = None,
         cmap: Any = None,
+        classes: Sequence[str] = (),
         line_width: float = draw.LINE_WIDTH,
         edge_color: Any = "black",
         radius: float | None = None,
@@ -146,6 +147,7 @@ class FramePainter:
         self.figure = canvas.figure
         with matplotlib.rc_context(FRAME_STYLE):
             self._panel = Panel(canvas.axes(40, 44, 952, 952), look, {"thumbnails": thumbnails, "labels": labels})
+            self._panel.names = tuple(classes)
             self._panel.bar = (canvas.axes(1014, 44, 20, 952), fill_label)
             self._header = (canvas.text(40, 1014, 25, "left"), canvas.text(992, 1014, 25, "right"))
             self._mark = canvas.text(40, 12, 15.5, "left")

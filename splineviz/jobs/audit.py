@@ -72,7 +72,7 @@ class Audit:
                 (self.files, "file", "files", "against the digests in manifest.json"),
                 (self.lines, "line of the table", "lines of the table", "against the rows of their jobs"),
                 (self.rows, "row", "rows", "against its partition" if self.rows == 1 else "against their partitions"),
-                (self.proved, "partition", "partitions", f"against {model}, with its checkpoint's weights"),
+                (self.proved, "partition", "partitions", f"against {model}"),
             )
             if count
         ]

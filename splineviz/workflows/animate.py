@@ -120,11 +120,12 @@ def animate(
     settings = {} if lc is None else lc.settings(opened.train_x.shape[1:])
     painter = figures.FramePainter(
         [result.row for result in results], limits=limits, thumbnails=opened.anchors(chosen), size=size, fill=fill,
-        cmap=cmap, edge_color=edge_color, story=story, missing=tuple(unread), **settings,
+        cmap=cmap, classes=opened.classes or (), edge_color=edge_color, story=story, missing=tuple(unread), **settings,
     )  # fmt: skip
     rows = [{name: str(value) for name, value in r.row.items()} for r in results]
     code = [figures.painters(), files.digest(Path(interpolation.__file__).read_bytes())]
-    shown = [list(size), fill, str(cmap), str(edge_color), list(panels), *([sorted(unread)] if unread else ())]
+    shown = [list(size), fill, str(cmap), str(edge_color), list(panels), list(opened.classes or ())]
+    shown += [sorted(unread)] if unread else []
     look = files.digest(code, rows, limits, shown, chosen, settings, opened.note)
     shots = _shots(opened, results, folder, tween, look, opened.plane(chosen), window)
     measured = len(results)
@@ -133,7 +134,7 @@ def animate(
         progress=progress and (lambda done, text: progress(measured + done * measured // len(shots), 2 * measured, text)),
     )  # fmt: skip
     summary, poster = _stills(folder, painter.table, shots[-1], look, opened.note, {**settings, "missing": tuple(unread)})
-    _words(folder, painter.table, fps, tween, fill, opened.note)
+    _words(folder, painter.table, fps, tween, fill, opened.note, _seen(results[-1], knots=edge_color != "none"))
     frames = tuple(shot.path for shot in shots if shot.tween is None)
     asked = {"formats": formats, "fps": fps, "size": size, "tween": tween, "fill": fill, "limits": limits, "look": look}
     _seal(folder, [shot.path for shot in shots], asked | {"panels": list(panels)})
@@ -204,11 +205,21 @@ def _stills(
     return summary, poster
 
 
-def _words(folder: Path, table: Sequence[Any], fps: float, tween: int, fill: str, note: str) -> None:
+def _seen(last: Result, *, knots: bool) -> dict[str, Any]:
+    """What the pictures hold beside the fills: knots, and how many of the anchors lie in the window."""
+    found = Partition.load(last.partition_path)
+    low, high = found.window.min(axis=0), found.window.max(axis=0)
+    anchors = found.plane.anchors_uv.reshape(-1, 2)
+    return {"knots": knots, "anchors": int(((anchors >= low) & (anchors <= high)).all(axis=1).sum())}
+
+
+def _words(
+    folder: Path, table: Sequence[Any], fps: float, tween: int, fill: str, note: str, seen: dict[str, Any]
+) -> None:
     """Captions and alternative text; what already says the same is not touched."""
     said = {
         "animation.vtt": captions.captions(table, fps=fps, hold=HOLD, tweens=tween, note=note),
-        "animation.txt": captions.alternative(table, fill=fill, note=note),
+        "animation.txt": captions.alternative(table, fill=fill, note=note, **seen),
     }
     for name, text in said.items():
         path = folder / name

@@ -111,12 +111,12 @@ def compare(
     titles = [f"layer {k + 1}" for k in range(count)] if layers else called
     settings = {} if lc is None else lc.settings(max((run.train_x.shape[1:] for run in runs), key=math.prod))
     painter = side_by_side.StripPainter(
-        tables, titles, limits=limits, size=size, fill=fill, cmap=cmap, edge_color=edge_color,
+        tables, titles, limits=limits, size=size, fill=fill, cmap=cmap, edge_color=edge_color, classes=runs[0].classes or (),
         thumbnails=runs[0].anchors(anchors), **settings,
     )  # fmt: skip
     look = files.digest(
         figures.painters(), files.digest(Path(side_by_side.__file__).read_bytes()), tables, titles, limits, list(size), fill,
-        str(cmap), str(edge_color), layers, settings,
+        str(cmap), str(edge_color), layers, settings, list(runs[0].classes or ()),
     )  # fmt: skip
     shots = []
     for index, step in enumerate(chosen):

@@ -117,9 +117,10 @@ def tour(
     shown: dict[str, list[Any]] = {"zoom": samples, "turn": [*samples[:2], None], "slide": []}
     painter = figures.FramePainter(
         table, limits=limits, size=size, fill=fill, cmap=cmap, edge_color=edge_color, story=STORIES[kind],
-        thumbnails=shown[kind],
+        thumbnails=shown[kind], classes=run.classes or (),
     )  # fmt: skip
-    look = files.digest(figures.painters(), table, limits, list(size), fill, str(cmap), str(edge_color), kind)
+    shown_as = [list(size), fill, str(cmap), str(edge_color), kind, list(run.classes or ())]
+    look = files.digest(figures.painters(), table, limits, shown_as)
     shots = []
     for index, view in enumerate(views):
         path = _partition_path(folder, index)
