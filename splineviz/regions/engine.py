@@ -141,7 +141,7 @@ class Engine:
     @property
     def rank(self) -> npt.NDArray[np.int64]:
         """(units,) the order in which the units of `lowered.layers` cut: by layer, in the first by turn, then by number."""
-        rank = self._turns.rank(int(self.unit_offsets[1]), int(self.unit_offsets[-1]))
+        rank = self._turns.rank(int(self.unit_offsets[:2][-1]), int(self.unit_offsets[-1]))
         own = np.full(self.lowered.unit_offsets[-1], np.iinfo(np.int64).max)
         np.minimum.at(own, self.lowered.own_units, rank)
         return own
