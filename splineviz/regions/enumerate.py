@@ -32,6 +32,7 @@ from splineviz.regions.blocks import Block, Complex, sew
 from splineviz.regions.budget import Budget, Exceeded, Spent
 from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.regions.estimates import shrink_to_fit
+from splineviz.regions.samples import checked
 from splineviz.regions.seam_values import SeamValues
 from splineviz.threads import Stack, available
 from splineviz.tracing.program import Program
@@ -86,8 +87,9 @@ def partition(
     tiles: (rows, columns) of tiles that are enumerated apart, on `executor` (any concurrent.futures.Executor; None: one
     after the other, here), and sewn together (`seams`): the same regions, in another order, positions equal to rounding.
 
-    Returns a Partition whose V - E + F = 1 and area sum were checked; `Partition.verify` proves the rest.
-    Raises TraceError for a network that is not piecewise affine, PlaneError for a bad window, BudgetError,
+    Returns a Partition whose V - E + F = 1, area sum and a few random points were checked; `Partition.verify` proves it all.
+    Raises PartitionError if these contradict it, TraceError for a network that is not piecewise affine, PlaneError for a bad
+    window, BudgetError,
     SeamError when tiles do not fit together.
     """
     if tiles is not None:
@@ -100,7 +102,8 @@ def partition(
         )  # fmt: skip
     budget = Budget(max_regions, max_bytes, max_seconds)
     job = Slice(trace(model, plane.input_shape, swap=swap).to(device=device), plane, plane.window(window), tolerance)
-    return job.partition(job.enumerate(job.whole, threads, block_bytes, budget, progress))
+    found = job.partition(job.enumerate(job.whole, threads, block_bytes, budget, progress))
+    return checked(found, job.program)
 
 
 class Slice:
