@@ -22,7 +22,7 @@ import splineviz as sv
 from splineviz import commands
 from splineviz.__main__ import main
 from splineviz.errors import SplinevizError
-from splineviz.jobs.job import COLUMNS
+from splineviz.metrics.columns import COLUMNS
 from splineviz.training.state_files import save_state
 
 DOCS = Path(__file__).parents[1] / "docs"

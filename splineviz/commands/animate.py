@@ -50,7 +50,7 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
 
 def film_options(options: Namespace) -> dict[str, Any]:
     """What `animate` is called with, but for the run, its steps and who works."""
-    from splineviz.jobs.job import LCOptions
+    from splineviz.metrics.options import LCOptions
 
     return {
         "anchors": options.anchors,
@@ -58,9 +58,7 @@ def film_options(options: Namespace) -> dict[str, Any]:
         "out": options.out,
         "formats": options.format,
         "fps": options.fps,
-        "size": options.size,
         **resolve.look(options),
-        "panels": options.panels,
         "tween": options.tween,
         "lc": LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
         "threads": options.threads,

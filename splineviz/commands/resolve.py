@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from splineviz.training.checkpoints import Checkpoint
     from splineviz.training.runs import Run
 
 
@@ -37,8 +36,12 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
 
 
 def look(options: Namespace) -> dict[str, Any]:
-    """How regions and knots are drawn, of the flags that `flags.look_flags` adds."""
-    return {"fill": options.fill, "cmap": options.palette, "edge_color": "layer" if options.color_knots else "black"}
+    """How pictures look: all flags that are named as a field of `Look`."""
+    from dataclasses import fields
+
+    from splineviz.drawing.look import Look
+
+    return {field.name: getattr(options, field.name) for field in fields(Look) if hasattr(options, field.name)}
 
 
 def may_replace(targets: Sequence[Path], default: Sequence[Path]) -> None:
@@ -68,18 +71,3 @@ def engine(options: Namespace) -> Iterator[int | Executor]:
     options.threads = options.threads or 1  # a Dask worker has as many jobs at a time as it has threads
     with executors.dask(options.scheduler) as executor:
         yield executor
-
-
-def at_step(run: Run, step: int | None) -> Checkpoint:
-    """The checkpoint of a step, the last one for None."""
-    from splineviz.errors import CheckpointError
-
-    if step is None:
-        return run.checkpoints[-1]
-    for checkpoint in run.checkpoints:
-        if checkpoint.step == step:
-            return checkpoint
-    near = min((checkpoint.step for checkpoint in run.checkpoints), key=lambda other: abs(other - step))
-    raise CheckpointError(
-        f"--step: expected the step of a checkpoint, got {step}; the nearest is {near}, see splineviz info."
-    )

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from splineviz import choices
 from splineviz.errors import DataError, FloatArray
 
 Row = Mapping[str, float]
@@ -51,7 +52,7 @@ DASHED: Mapping[str, Any] = {"slice_sampled": (0, (2.6, 2.0))}
 RATIO = 1000.0
 """Values that are all positive and so many times apart are drawn on a logarithmic scale."""
 
-MOST = 4
+MOST = choices.MOST_PANELS
 """Most panels of curves beside a slice."""
 
 
@@ -89,7 +90,7 @@ CHARTS = {
 }
 """The panels beside a slice, by name."""
 
-PANELS = ("accuracy", "complexity", "exact")
+PANELS = choices.FILM_PANELS
 """Those of a film, unless others are asked for."""
 
 

@@ -1,7 +1,7 @@
 """Export: a Partition as the objects and files of other libraries, for one's own analysis.
 
-    to_networkx   the dual graph: a node a region, an edge wherever two regions share a side      extra: export
-    to_shapely    a polygon a region, in plane coordinates                                       extra: export
+    to_networkx   the dual graph: a node a region, an edge wherever two regions share a side
+    to_shapely    a polygon a region, in plane coordinates
     to_geopandas  a table of regions with areas, classes, margins, slopes, layers and polygons   extra: export
     save          .parquet (GeoParquet), .geojson, .svg, .npz by the file's ending
 
@@ -27,6 +27,7 @@ from matplotlib.colors import to_hex
 from splineviz.drawing import fills
 from splineviz.errors import PartitionError
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import longer_side
 from splineviz.storage import files
 
 SVG_SIDE = 1000.0
@@ -72,9 +73,10 @@ def to_networkx(partition: Partition) -> Any:
     Nodes 0 .. F-1 carry the columns of `region_table` and `u`, `v` (a point inside). An edge joins regions that share a
     side and carries `length` (in input-space length), `layer`, `unit` (of the knot between them, within the layer) and
     `sides`, how many sides they share: along a bent knot two regions can meet more than once, then `length` is the sum.
-    Raises ImportError when networkx is missing.
     """
-    graph = _library("networkx").Graph()
+    import networkx  # when it is asked for: it takes a while
+
+    graph = networkx.Graph()
     table = {name: values.tolist() for name, values in region_table(partition).items()}
     table["u"], table["v"] = partition.centroids.T.tolist()
     names = list(table)
@@ -96,8 +98,9 @@ def to_networkx(partition: Partition) -> Any:
 
 
 def to_shapely(partition: Partition) -> npt.NDArray[np.object_]:
-    """(F,) shapely polygons in plane coordinates, counter-clockwise. Raises ImportError when shapely is missing."""
-    shapely = _library("shapely")
+    """(F,) shapely polygons in plane coordinates, counter-clockwise."""
+    import shapely
+
     counts = np.diff(partition.face_offsets)
     starts = partition.face_offsets[:-1]
     # A ring ends where it began: one more corner a face.
@@ -170,7 +173,7 @@ def to_svg(partition: Partition, *, fill: str = "slope") -> str:
     data attributes. v points up, as in the figures; about 150 bytes a region.
     """
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
-    scale = SVG_SIDE / float((high - low).max())
+    scale = SVG_SIDE / longer_side(partition.window)
     places = (partition.local_vertices - (low - partition.centre)) * scale
     width, height = ((high - low) * scale).tolist()
     lines = [

@@ -27,64 +27,26 @@ grey. Palettes keep their order for colour-blind readers and in grey print: ligh
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import colormaps
 from matplotlib import colors as mpl_colors
 from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import MaxNLocator
 
-from splineviz.errors import FloatArray, IntArray
+from splineviz.drawing.colors import BAD_COLOR as BAD_COLOR
+from splineviz.drawing.colors import CLASS_COLORS as CLASS_COLORS
+from splineviz.drawing.colors import CMAP as CMAP
+from splineviz.drawing.colors import PALETTES as PALETTES
+from splineviz.drawing.colors import hash_colors as hash_colors
+from splineviz.drawing.colors import layer_colors as layer_colors
+from splineviz.drawing.colors import palette as palette
+from splineviz.errors import FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.metrics import diamonds
-
-NAMES = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
-LOGARITHMIC = ("slope", "area", "margin")
-"""Fills with a logarithmic scale."""
-SCALED = (*LOGARITHMIC, "active", "lc")
-"""Fills with a scale whose limits all frames of a film share."""
-
-CLASS_COLORS = ("#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#c3a6d8", "#ee8866", "#dddddd", "#aaaa55")
-"""Light colours that stay apart for colour-blind readers (after Paul Tol's light scheme, one added)."""
-
-LABELS = {
-    "slope": "slope norm", "margin": "class (pale: small margin)", "layer": "layer of birth", "active": "active units",
-    "lc": "local complexity",
-}  # fmt: skip
-"""What a colour bar calls a fill; others by their own names."""
-
-BAD_COLOR = (0.8, 0.8, 0.8)
-
-
-def _lightened(name: str, start: float, white_low: float, white_high: float) -> mpl_colors.ListedColormap:
-    """A palette without its darkest end and nearer to white, so that black knots and a red boundary stand out on it."""
-    base = colormaps[name](np.linspace(start, 1.0, 256))[:, :3]
-    white = np.linspace(white_low, white_high, 256)[:, None]
-    return mpl_colors.ListedColormap(base + white * (1.0 - base), name=f"splineviz-{name}")
-
-
-CMAP = _lightened("viridis", 0.16, 0.36, 0.14)
-PALETTES = {
-    "viridis": CMAP,
-    "cividis": _lightened("cividis", 0.1, 0.34, 0.2),
-    "grey": _lightened("gray", 0.38, 0.0, 0.0),
-}
-"""Sequential palettes by name; any other name is looked up in matplotlib as it is."""
-
-
-def palette(cmap: Any) -> mpl_colors.Colormap:
-    """A colour map from None (the default), a name of PALETTES, a name of matplotlib's, or a colour map."""
-    if cmap is None:
-        return CMAP
-    if isinstance(cmap, str):
-        return PALETTES[cmap] if cmap in PALETTES else colormaps[cmap]
-    if not isinstance(cmap, mpl_colors.Colormap):
-        raise ValueError(f"cmap: expected a name or a matplotlib colour map, got {cmap!r}; see fills.PALETTES.")
-    return cmap
-
 
 # ---- scales ------------------------------------------------------------------------------------------
 
@@ -146,10 +108,10 @@ def padded(low: float, high: float) -> tuple[float, float]:
 def scale(partition: Partition, fill: Any, limits: tuple[float, float] | None = None) -> mpl_colors.Normalize:
     """The norm of a fill's scale. limits: (low, high), by default `color_limits`, or an array's least and largest."""
     if isinstance(fill, str):
-        if fill in ("class", "margin"):
+        if named(fill).steps == "class":
             channels = max(partition.outputs.shape[1], 2)
             return mpl_colors.BoundaryNorm(np.arange(channels + 1) - 0.5, channels)
-        if fill == "layer":
+        if named(fill).steps == "layer":
             count = layer_count(partition)
             return mpl_colors.BoundaryNorm(np.arange(count + 1) + 0.5, count)
         if fill in SCALED:
@@ -165,30 +127,23 @@ def scale(partition: Partition, fill: Any, limits: tuple[float, float] | None = 
 
 
 def _scalar(partition: Partition, fill: str) -> FloatArray:
-    if fill == "slope":
-        return partition.slope_norms
-    if fill == "area":
-        return partition.areas
-    if fill == "margin":
-        return face_margins(partition)
-    if fill == "lc":
-        return diamonds.complexities(partition).astype(np.float64)
-    if fill == "active":
-        return _active(partition)
+    values = FILLS[fill].values if fill in SCALED else None
+    if values is not None:
+        return values(partition)
     raise ValueError(f"fill: expected one of {', '.join(map(repr, SCALED))} for a colour scale, got {fill!r}.")
 
 
 def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[float], list[str]]:
     """Values of a fill's scale that a colour bar marks, and their texts. names: of the classes, by default numbers."""
     low, high = float(norm.vmin or 0.0), float(norm.vmax or 0.0)
-    if isinstance(fill, str) and fill in ("class", "margin", "layer"):
-        first, count = int(fill == "layer"), int(getattr(norm, "N", 1)) - 1
+    if isinstance(fill, str) and named(fill).steps:
+        first, count = int(named(fill).steps == "layer"), int(getattr(norm, "N", 1)) - 1
         texts = [names[k - first] if k - first < len(names) else str(k) for k in range(first, first + count)]
         return [float(k) for k in range(first, first + count)], [as_text(text) for text in texts]
     if isinstance(norm, mpl_colors.LogNorm):
         marks = log_ticks(low, high)
         return marks, [f"{mark:.4g}" if 1e-3 <= mark < 1e5 else f"{mark:.0e}" for mark in marks]
-    counted = isinstance(fill, str) and fill in ("active", "lc")  # there is no half a unit
+    counted = isinstance(fill, str) and named(fill).whole  # there is no half a unit
     marks = [float(mark) for mark in MaxNLocator(5, integer=counted).tick_values(low, high)]
     marks = [mark for mark in marks if low - 1e-9 * (high - low) <= mark <= high + 1e-9 * (high - low)]
     return marks, [f"{mark:,.6g}" if 1e-3 <= abs(mark) < 1e6 or mark == 0 else f"{mark:.3g}" for mark in marks]
@@ -269,16 +224,6 @@ def face_layers(partition: Partition) -> npt.NDArray[np.int64]:
 # ---- colours -----------------------------------------------------------------------------------------
 
 
-def layer_colors(layers: IntArray | npt.NDArray[np.int64], count: int, *, dark: bool = False) -> FloatArray:
-    """(n, 3) colour of each kink layer of `count`; grey for -1. dark: for lines, which must stand out on light fills."""
-    ends = (0.0, 0.78) if dark else (0.35, 1.0)
-    table = colormaps["plasma" if dark else "viridis"](np.linspace(*ends, max(count, 1)))[:, :3]
-    if not dark:
-        table = table + 0.3 * (1.0 - table)
-    table = np.vstack([table, BAD_COLOR])
-    return np.ascontiguousarray(table[layers])
-
-
 def knot_colors(partition: Partition) -> FloatArray:
     """(E, 3) colour of each edge by the kink layer of its unit, from dark (first) to bright (last)."""
     return layer_colors(partition.edge_unit[:, 0], layer_count(partition), dark=True)
@@ -287,13 +232,6 @@ def knot_colors(partition: Partition) -> FloatArray:
 def layer_count(partition: Partition) -> int:
     """Number of kink layers of the network that was cut."""
     return len(partition.unit_offsets) - 1
-
-
-def hash_colors(keys: npt.NDArray[np.uint64]) -> FloatArray:
-    """(F, 3) light colours that depend on nothing but the key, so a pattern keeps its colour over training."""
-    hue = (keys >> np.uint64(40)).astype(np.float64) / 2.0**24
-    light = ((keys >> np.uint64(16)) & np.uint64(0xFFFF)).astype(np.float64) / 2.0**16
-    return mpl_colors.hsv_to_rgb(np.stack([hue, 0.25 + 0.3 * light, 0.95 - 0.15 * light], axis=1))
 
 
 Scale = tuple[FloatArray, mpl_colors.Normalize, mpl_colors.Colormap]
@@ -307,18 +245,9 @@ def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[floa
     Raises ValueError on an unknown name or an array that does not fit.
     """
     if isinstance(fill, str):
-        if fill not in NAMES:
-            names = ", ".join(map(repr, NAMES))
-            raise ValueError(f"fill: expected {names} or an array with a value per region, got {fill!r}.")
-        if fill in ("random", "hash"):
-            keys = partition.pattern_hash
-            if fill == "random":
-                keys = np.random.default_rng(0).integers(0, 2**63, partition.num_regions, dtype=np.uint64)
-            return hash_colors(keys), scale(partition, fill), palette(cmap)
-        if fill in ("class", "margin"):
-            return _by_class(partition, cmap, None if fill == "class" else limits or color_limits(partition, fill="margin"))
-        if fill == "layer":
-            return _by_layer(partition)
+        paint = named(fill).paint
+        if paint is not None:
+            return paint(partition, cmap, limits)
         return _by_value(_scalar(partition, fill), palette(cmap), scale(partition, fill, limits))
     values = np.asarray(fill, dtype=np.float64)
     if values.shape == (partition.num_regions, 3):
@@ -359,3 +288,90 @@ def _fitting(partition: Partition, fill: Any) -> FloatArray:
             f"fill: expected one value per region, shape ({count},), or colours ({count}, 3), got shape {values.shape}."
         )
     return values
+
+
+def _by_pattern(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
+    return hash_colors(partition.pattern_hash), scale(partition, "hash"), palette(cmap)
+
+
+def _at_random(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
+    keys = np.random.default_rng(0).integers(0, 2**63, partition.num_regions, dtype=np.uint64)
+    return hash_colors(keys), scale(partition, "random"), palette(cmap)
+
+
+# ---- the fills ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One fill. name: of choices.FILLS. caption: what a region has the colour of, in words. label: of the colour bar, by
+    default the name; short: where there is no room for it.
+
+    values: a number (F,) per region with a scale of colours, logarithmic if `log`, of whole numbers if `whole`. paint: the
+    colours themselves, from partition, colour map and limits. steps: what a colour bar has a step for, "class" or "layer";
+    scaled: whether the bar, or the lightness, has limits that all frames of a film share.
+    """
+
+    name: str
+    caption: str
+    label: str = ""
+    short: str = ""
+    values: Callable[[Partition], FloatArray] | None = None
+    log: bool = False
+    whole: bool = False
+    paint: Callable[[Partition, Any, tuple[float, float] | None], Scale] | None = None
+    steps: str = ""
+
+    @property
+    def scaled(self) -> bool:
+        """Whether it has a scale whose limits all frames of a film share."""
+        return self.values is not None
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether a colour bar says anything of it."""
+        return self.scaled or bool(self.steps)
+
+
+FILLS = {
+    fill.name: fill
+    for fill in (
+        Fill("slope", "the norm of its slope", "slope norm", values=lambda p: p.slope_norms, log=True),
+        Fill("class", "its class", steps="class", paint=lambda p, cmap, limits: _by_class(p, cmap, None)),
+        Fill(
+            "margin", "its class, paler where the margin is small", "class (pale: small margin)", "class, margin",
+            values=face_margins, log=True, steps="class",
+            paint=lambda p, cmap, limits: _by_class(p, cmap, limits or color_limits(p, fill="margin")),
+        ),
+        Fill("layer", "its layer of birth", "layer of birth", steps="layer", paint=lambda p, cmap, limits: _by_layer(p)),
+        Fill("area", "its area", values=lambda p: p.areas, log=True),
+        Fill("active", "its number of active units", "active units", values=_active, whole=True),
+        Fill(
+            "lc", "the local complexity round its middle", "local complexity", whole=True,
+            values=lambda p: diamonds.complexities(p).astype(np.float64),
+        ),
+        Fill("hash", "its activation pattern", paint=_by_pattern),
+        Fill("random", "no meaning", paint=_at_random),
+    )
+}  # fmt: skip
+"""The fills by name, in the order of choices.FILLS."""
+
+NAMES = tuple(FILLS)
+SCALED = tuple(fill.name for fill in FILLS.values() if fill.scaled)
+"""Fills with a scale whose limits all frames of a film share."""
+LOGARITHMIC = tuple(fill.name for fill in FILLS.values() if fill.log)
+"""Fills with a logarithmic scale."""
+
+
+def named(fill: str) -> Fill:
+    """A fill by its name. Raises ValueError for one that there is not."""
+    if fill not in FILLS:
+        names = ", ".join(map(repr, FILLS))
+        raise ValueError(f"fill: expected {names} or an array with a value per region, got {fill!r}.")
+    return FILLS[fill]
+
+
+def label(fill: str, *, short: bool = False) -> str:
+    """What a colour bar calls a fill; anything that is none is called as it is."""
+    known = FILLS.get(fill)
+    return fill if known is None else (known.short if short else "") or known.label or known.name

@@ -157,10 +157,19 @@ class Run:
         """The run with the checkpoints of these steps alone. Raises CheckpointError for a step without a checkpoint."""
         wanted = {int(step) for step in steps}
         unknown = sorted(wanted - {c.step for c in self.checkpoints})
-        if unknown or not wanted:
-            known = ", ".join(str(c.step) for c in self.checkpoints)
-            raise CheckpointError(f"steps: expected some of {known}, got {', '.join(map(str, unknown)) or 'none'}.")
+        if not wanted:
+            raise CheckpointError("steps: expected at least one step of a checkpoint, got none; see splineviz info.")
+        if unknown:
+            near = min((c.step for c in self.checkpoints), key=lambda other: abs(other - unknown[0]))
+            raise CheckpointError(
+                f"step: expected the step of a checkpoint, got {', '.join(map(str, unknown))}; the nearest is {near}, "
+                "see splineviz info."
+            )
         return replace(self, checkpoints=tuple(c for c in self.checkpoints if c.step in wanted))
+
+    def at(self, step: int | None = None) -> Checkpoint:
+        """The checkpoint of a step, the last one for None. Raises CheckpointError for a step without a checkpoint."""
+        return self.checkpoints[-1] if step is None else self.only([step]).checkpoints[0]
 
     def thinned(self, every: int = 1, last: int | None = None) -> Run:
         """The run with its `last` checkpoints alone, and of those every `every`-th from the first, and the last of all."""
