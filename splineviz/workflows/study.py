@@ -44,6 +44,7 @@ from splineviz.regions.enumerate import partition as enumerated
 from splineviz.storage import files, provenance
 from splineviz.storage.cache import Ledger
 from splineviz.training import runs, state_files
+from splineviz.workflows.phases import moments, peak, phases
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -155,37 +156,6 @@ class Measured:
             if self.progress is not None:
                 self.progress(i + 1, len(self.rows), f"{what}, step {checkpoint.step:,}")
         return found
-
-
-# ---- phases ------------------------------------------------------------------------------------------
-
-
-def phases(table: Sequence[Row], name: str = "lc_train") -> tuple[int, int] | None:
-    """Rows where the descent and the ascent of the local complexity end; None for a curve without a rise and a fall.
-
-    The descent ends at the lowest value that a higher one follows by most, the ascent at the largest value after it.
-    """
-    values = curves.column(table, name)
-    if not np.isfinite(values).all() or len(values) < 3:
-        return None
-    rises = np.maximum.accumulate(values[::-1])[::-1] - values
-    low = int(rises.argmax())
-    peak = low + int(values[low:].argmax())
-    return (low, peak) if rises[low] > 0 else None
-
-
-def peak(table: Sequence[Row], name: str = "lc_train") -> int:
-    """The row where the ascent ends; 0 for a curve without one."""
-    found = phases(table, name)
-    return 0 if found is None else found[1]
-
-
-def moments(table: Sequence[Row]) -> tuple[int, int]:
-    """Two rows to look at: the end of the ascent and the last; the end of the descent where training stops at the peak."""
-    found, last = phases(table), len(table) - 1
-    if found is None:
-        return 0, last
-    return (found[1] if found[1] < last else found[0]), last
 
 
 # ---- the studies -------------------------------------------------------------------------------------
