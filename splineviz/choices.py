@@ -10,7 +10,7 @@ RECIPES = ("mnist-mlp", "mnist-x8", "mnist-conv", "mnist-conv-bn", "two-moons", 
 DATA = ("digits", "mnist", "spline", "two-moons")
 """Data sets that come along (`training.datasets`)."""
 
-FILLS = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
+FILLS = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random", "none")
 """What colours a region (`drawing.fills`)."""
 
 EXPLORED = ("slope", "class", "margin", "layer", "area", "hash")

@@ -56,6 +56,7 @@ examples:
 def run(options: Namespace) -> None:
     """Cut some checkpoints with one plane, and lay them out for print."""
     from splineviz.drawing import print_figure
+    from splineviz.errors import DataError
     from splineviz.regions.enumerate import partition as cut
     from splineviz.storage import files, provenance
 
@@ -65,6 +66,8 @@ def run(options: Namespace) -> None:
     if not options.steps and (options.every or options.last):
         steps = [checkpoint.step for checkpoint in run.checkpoints]
     if options.layers:
+        if options.steps and len(set(steps)) > 1:
+            raise DataError(f"--layers: expected one step, got {len(set(steps))}; call it once for each.")
         steps = steps[-1:]
     checkpoints, plane = [run.at(step) for step in steps], run.plane(options.anchors)
     with terminal.bar("cutting") as tick:

@@ -81,7 +81,8 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
         "--model",
         type=model_name,
         metavar="M",
-        help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function that makes it",
+        help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function or file.py:function, "
+        "which makes it",
     )
     foreign.add_argument(
         "--model-args", metavar="JSON", help="keyword arguments of that function, such as '{\"width\": 200}'"
@@ -94,7 +95,14 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
     )
     foreign.add_argument("--data-args", metavar="JSON", help="keyword arguments of the function that --data names")
     foreign.add_argument(
-        "--weights-key", metavar="KEY", help="which of a file's weights: ema, ema.state_dict, ... (default: the network's)"
+        "--weights-key",
+        metavar="KEY",
+        help="which of a file's weights: ema, ema.state_dict, ...; . for all (default: the only ones)",
+    )
+    foreign.add_argument(
+        "--files",
+        metavar="GLOB",
+        help="which files: 'net_*.pt'; {step} or {epoch} in it is the number that counts: 'net_*_{step}.pt'",
     )
     foreign.add_argument("--trust", action="store_true", help="unpickle files that need code, which RUNS THEIR CODE")
 
@@ -123,10 +131,15 @@ def look_flags(one: argparse.ArgumentParser) -> Callable[..., Any]:
     flag = one.add_argument_group("look").add_argument
     flag("--fill", choices=choices.FILLS, default="slope", metavar="F",
          help=f"of {', '.join(choices.FILLS)} (default: slope)")  # fmt: skip
-    flag("--palette", dest="cmap", choices=choices.PALETTES, metavar="P",
-         help=f"{', '.join(choices.PALETTES)} (default: viridis; for classes colours that stay apart)")  # fmt: skip
+    flag("--palette", dest="cmap", metavar="P",
+         help=f"{', '.join(choices.PALETTES)}, or any of matplotlib's (default: viridis; for classes "
+              "colours that stay apart)")  # fmt: skip
+    flag("--limits", type=number, nargs=2, metavar=("LOW", "HIGH"),
+         help="of the colour scale (default: what holds the middle 98%% of the area)")  # fmt: skip
     flag("--color-knots", dest="edge_color", action="store_const", const="layer", default="black",
          help="knots in the colour of their layer, the first the darkest")  # fmt: skip
+    flag("--no-knots", action="store_true", help="fills and boundary, no knots")
+    flag("--boundary-only", action="store_true", help="the decision boundary on white, without fills and knots")
     return flag
 
 
@@ -214,6 +227,17 @@ def share(text: str) -> float:
     return value
 
 
+def number(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return value
+
+
 def size(text: str) -> tuple[int, int]:
     """WIDTHxHEIGHT in pixels."""
     found = re.fullmatch(r"(\d+)[xX](\d+)", text)
@@ -277,7 +301,7 @@ def swap(text: str) -> str:
 
 
 def model_name(text: str) -> str:
-    """mlp, or package.module:function."""
-    if text != "mlp" and not re.fullmatch(r"[\w.]+:[\w.]+", text):
-        raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}")
+    """mlp, package.module:function, or file.py:function."""
+    if text != "mlp" and not re.fullmatch(r"([\w.]+|.*\.py):[\w.]+", text):
+        raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}; or file.py:function")
     return text

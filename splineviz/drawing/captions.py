@@ -14,6 +14,7 @@ import numpy as np
 
 from splineviz.drawing.curves import Row, column
 from splineviz.drawing.fills import FILLS
+from splineviz.errors import FloatArray
 
 
 def captions(cues: Sequence[str | None], *, rate: float, hold: float, note: str = "") -> str:
@@ -43,13 +44,19 @@ def of_rows(rows: Sequence[Row], titles: Sequence[str], notes: Sequence[str]) ->
     return f"Step {rows[0]['step']:,.0f}. {'; '.join(each)}."
 
 
-def alternative(table: Sequence[Row], *, fill: str = "slope", note: str = "") -> str:
-    """One paragraph on the film of a run's checkpoints; note: as for `of_row`."""
+def alternative(
+    table: Sequence[Row], *, fill: str = "slope", note: str = "", knots: bool = True, anchors: int | None = None
+) -> str:
+    """One paragraph on the film of a run's checkpoints; note: as for `of_row`.
+
+    knots: whether they are drawn; anchors: how many samples lie in the window, None for all. What no frame shows is not
+    spoken of: without a boundary at any step (length 0 in the table) the text says so.
+    """
     steps, regions, lengths = (column(table, name) for name in ("step", "regions", "boundary_length"))
     text = [
         f"Linear regions of a network on a plane through three training samples, at {len(table)} "
         f"checkpoint{'' if len(table) == 1 else 's'} from step {steps[0]:,.0f} to step {steps[-1]:,.0f}. "
-        f"{_drawn(fill)} white stars mark the samples.",
+        + _shown(fill, lengths, knots, anchors),
         f"There are {regions[0]:,.0f} regions at first and {regions[-1]:,.0f} at last"
         + (f", at most {np.nanmax(regions):,.0f} at step {steps[np.nanargmax(regions)]:,.0f}." if len(table) > 2 else "."),
     ]
@@ -68,36 +75,54 @@ def alternative(table: Sequence[Row], *, fill: str = "slope", note: str = "") ->
     return " ".join(text) + "\n"
 
 
-def alternative_of_runs(tables: Sequence[Sequence[Row]], titles: Sequence[str], *, fill: str, layers: bool) -> str:
-    """One paragraph on a film of runs side by side, or of one run's layers."""
+def alternative_of_runs(
+    tables: Sequence[Sequence[Row]], titles: Sequence[str], *, fill: str, layers: bool, knots: bool = True,
+    anchors: int | None = None,
+) -> str:  # fmt: skip
+    """One paragraph on a film of runs side by side, or of one run's layers; knots, anchors: as for `alternative`."""
     table, count = tables[0], len(titles)
     what = f"the {count} layers of one network" if layers else f"{count} networks, {', '.join(titles)},"
     text = [
         f"Linear regions of {what} side by side on a plane through three training samples, at {len(table)} "
         f"checkpoint{'' if len(table) == 1 else 's'} from step {table[0]['step']:,.0f} to step {table[-1]['step']:,.0f}. "
-        f"{_drawn(fill)} white stars mark the samples." + (" Each panel shows the knots of one layer." if layers else "")
+        + _shown(fill, np.concatenate([column(rows, "boundary_length") for rows in tables]), knots, anchors)
+        + (" Each panel shows the knots of one layer." if layers else "")
     ]
     for title, rows in zip(["The network"] if layers else titles, tables, strict=True):
         text.append(f"{title} has {rows[0]['regions']:,.0f} regions at first and {rows[-1]['regions']:,.0f} at last.")
     return " ".join(text) + "\n"
 
 
-def alternative_of_tour(table: Sequence[Row], way: Sequence[str], *, step: int, fill: str, note: str = "") -> str:
+def alternative_of_tour(
+    table: Sequence[Row], way: Sequence[str], *, step: int, fill: str, note: str = "", knots: bool = True,
+    anchors: int | None = None,
+) -> str:  # fmt: skip
     """One paragraph on a film in which the view moves. way: its first and its last view, in words."""
     text = [
         f"Linear regions of one network, at step {step:,}, in {len(table)} views, from {way[0]} to {way[1]}. "
-        f"{_drawn(fill)} a view has {table[0]['regions']:,.0f} regions at first and {table[-1]['regions']:,.0f} at last."
+        + _shown(fill, column(table, "boundary_length"), knots, anchors),
+        f"A view has {table[0]['regions']:,.0f} regions at first and {table[-1]['regions']:,.0f} at last."
     ]
     if note:
         text.append(f"The regions are those of the network with {note}.")
     return " ".join(text) + "\n"
 
 
-def _drawn(fill: str) -> str:
-    return (
-        f"Each region has the colour of {FILLS[fill].caption if fill in FILLS else 'a value'}; "
-        "thin black lines are knots, the red line is the decision boundary,"
-    )
+def _shown(fill: str, lengths: FloatArray, knots: bool, anchors: int | None) -> str:
+    """What there is to see, one clause each."""
+    known = lengths[np.isfinite(lengths)]
+    red = "the red line is the decision boundary"
+    if len(known) and not (known > 0).any():
+        red = "there is no decision boundary in the window: one class takes all of it"
+    elif len(known) and not (known > 0).all():
+        red += ", which is not in the window at every step"
+    stars = {0: "none of the samples lies in the window", 1: "a white star marks the one sample in the window",
+             2: "white stars mark the two samples in the window"}.get(3 if anchors is None else anchors)  # fmt: skip
+    colour = FILLS[fill].caption if fill in FILLS else "a value"
+    filled = f"each region has the colour of {colour}" if colour else ""
+    parts = (filled, "thin lines are knots" if knots else "", red, stars or "white stars mark the samples")
+    said = "; ".join(part for part in parts if part)
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _numbers(row: Row, note: str) -> list[str]:

@@ -125,6 +125,7 @@ class FramePainter:
         self.figure = canvas.figure
         with matplotlib.rc_context(FRAME_STYLE):
             self._panel = Panel(canvas.axes(40, 44, 952, 952), look.regions, look.stars)
+            self._panel.names = tuple(look.classes)
             self._panel.bar = (canvas.axes(1014, 44, 20, 952), look.fill_label)
             self._header = (canvas.text(40, 1014, 25, "left"), canvas.text(992, 1014, 25, "right"))
             self._mark = canvas.text(40, 12, 15.5, "left")

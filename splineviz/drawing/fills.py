@@ -2,9 +2,9 @@ r"""Fills: one colour for every region of a Partition, and the scale that a colo
 
         slope    norm of the region's slope on the slice             logarithmic scale
         area     of the region                                       logarithmic scale
+        class    largest output, cut exactly along the boundary      one colour a class
         margin   colour: class, lightness: largest output less the   logarithmic scale of the lightness
-                 second at the region's middle
-        class    largest output at the region's middle               one colour a class
+                 second, at the middle of each part of one class
         layer    the kink layer that cut the region last             one colour a layer
         active   units that are on                                   linear scale
         lc       local complexity: units whose knots meet the        linear scale
@@ -12,6 +12,7 @@ r"""Fills: one colour for every region of a Partition, and the scale that a colo
                  middle, exactly; r is a 100th of the window
         hash     the activation pattern's own colour                 none; the same pattern has the same colour
         random   anything                                            none                 at every checkpoint
+        none     white, for knots or the boundary alone              none
         (F,)     a value per region                                  linear scale
         (F, 3)   colours in [0, 1]                                   none
 
@@ -20,8 +21,10 @@ take away every edge of the layer before it that still bounds the face; so the d
 the one that made it. A face that no knot bounds has no layer (grey). Active units follow from the pattern of one region,
 which the partition holds; where it does not tell them (see `Partition.active_units`) a region is grey.
 
-A region without slope (a dead one) takes the lowest colour of a logarithmic scale, a region without a value (NaN) is
-grey. Palettes keep their order for colour-blind readers and in grey print: lightness rises along them.
+Classes are those of `Partition.classes`: a region that the decision boundary cuts has a colour for each of its parts. What
+is 0 (the slope of a dead region) has no place on a logarithmic scale and has a colour of its own, ZERO_COLOR; a region
+without a value (NaN) is grey. Palettes keep their order for colour-blind readers and in grey print: lightness
+rises along them.
 """
 
 from __future__ import annotations
@@ -40,13 +43,20 @@ from matplotlib.ticker import MaxNLocator
 from splineviz.drawing.colors import BAD_COLOR as BAD_COLOR
 from splineviz.drawing.colors import CLASS_COLORS as CLASS_COLORS
 from splineviz.drawing.colors import CMAP as CMAP
+from splineviz.drawing.colors import DARKEST as DARKEST
 from splineviz.drawing.colors import PALETTES as PALETTES
+from splineviz.drawing.colors import ZERO_COLOR as ZERO_COLOR
 from splineviz.drawing.colors import hash_colors as hash_colors
 from splineviz.drawing.colors import layer_colors as layer_colors
+from splineviz.drawing.colors import lightness as lightness
 from splineviz.drawing.colors import palette as palette
 from splineviz.errors import FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.metrics import diamonds
+
+MOST_TICKS = 40
+"""Most classes or layers that a colour bar names: of more every second, third, ..."""
+
 
 # ---- scales ------------------------------------------------------------------------------------------
 
@@ -67,7 +77,8 @@ def fill_quantiles(partition: Partition, shares: FloatArray, *, fill: Any = "slo
 
     fill: one of SCALED, or a value (F,) per region. What is not positive has no place on a logarithmic scale.
     """
-    values, weights = _scalar(partition, fill) if isinstance(fill, str) else _fitting(partition, fill), partition.areas
+    values = _scalar(partition, fill) if isinstance(fill, str) else _fitting(partition, fill)
+    weights = partition.classes().areas if isinstance(fill, str) and named(fill).parts else partition.areas
     keep = np.isfinite(values) & (weights > 0)
     if isinstance(fill, str) and fill in LOGARITHMIC:
         keep &= values > 0
@@ -137,9 +148,12 @@ def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[floa
     """Values of a fill's scale that a colour bar marks, and their texts. names: of the classes, by default numbers."""
     low, high = float(norm.vmin or 0.0), float(norm.vmax or 0.0)
     if isinstance(fill, str) and named(fill).steps:
-        first, count = int(named(fill).steps == "layer"), int(getattr(norm, "N", 1)) - 1
-        texts = [names[k - first] if k - first < len(names) else str(k) for k in range(first, first + count)]
-        return [float(k) for k in range(first, first + count)], [as_text(text) for text in texts]
+        layers = named(fill).steps == "layer"
+        first, count = int(layers), int(getattr(norm, "N", 1)) - 1
+        shown = range(first, first + count, max(-(-count // MOST_TICKS), 1))
+        known = () if layers else names  # names are those of classes
+        texts = [known[k - first] if k - first < len(known) else str(k) for k in shown]
+        return [float(k) for k in shown], [as_text(text) for text in texts]
     if isinstance(norm, mpl_colors.LogNorm):
         marks = log_ticks(low, high)
         return marks, [f"{mark:.4g}" if 1e-3 <= mark < 1e5 else f"{mark:.0e}" for mark in marks]
@@ -176,15 +190,6 @@ def _active(partition: Partition) -> FloatArray:
 # ---- values per face ---------------------------------------------------------------------------------
 
 
-def face_outputs(partition: Partition) -> FloatArray:
-    """(F, C) mean output over each face's vertices: the output at a point inside it."""
-    if not partition.num_regions:
-        return np.empty((0, partition.outputs.shape[1]))
-    counts = np.diff(partition.face_offsets)
-    sums = np.add.reduceat(partition.outputs[partition.face_vertices], partition.face_offsets[:-1], axis=0)
-    return sums / counts[:, None]
-
-
 def as_text(name: str) -> str:
     """A name as matplotlib shows it: mathematics between dollar signs where it is some, else the signs themselves."""
     if "$" not in name:
@@ -197,18 +202,13 @@ def as_text(name: str) -> str:
 
 
 def face_classes(partition: Partition) -> npt.NDArray[np.int64]:
-    """(F,) class with the largest mean output over each face's vertices; for one output, whether it is positive."""
-    means = face_outputs(partition)
-    return (means[:, 0] > 0).astype(np.int64) if means.shape[1] == 1 else means.argmax(axis=1)
+    """(F,) class of each region, or of its largest part where the decision boundary cuts it; see `Partition.classes`."""
+    return partition.classes().label[: partition.num_regions].astype(np.int64)
 
 
 def face_margins(partition: Partition) -> FloatArray:
-    """(F,) largest less second largest mean output over each face's vertices; for one output, its magnitude."""
-    means = face_outputs(partition)
-    if means.shape[1] == 1:
-        return np.abs(means[:, 0])
-    top = np.partition(means, means.shape[1] - 2, axis=1)[:, -2:]
-    return top[:, 1] - top[:, 0]
+    """(F,) margin at the middle of each region, or of its largest part where the decision boundary cuts it."""
+    return partition.classes().margins[: partition.num_regions]
 
 
 def face_layers(partition: Partition) -> npt.NDArray[np.int64]:
@@ -235,11 +235,11 @@ def layer_count(partition: Partition) -> int:
 
 
 Scale = tuple[FloatArray, mpl_colors.Normalize, mpl_colors.Colormap]
-"""(F, 3) colours of the faces, and the scale that a colour bar shows."""
+"""Colours (F, 3) of the faces or (P, 3) of `Partition.classes`, first the faces' own; and the colour bar's scale."""
 
 
 def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[float, float] | None = None) -> Scale:
-    """Colours (F, 3) in [0, 1] of all faces, and norm and colour map of their scale.
+    """Colours in [0, 1] of all faces (F, 3), for "class" and "margin" of all parts (P, 3); norm and map of their scale.
 
     fill: as in this room's docstring. cmap: see `palette`. limits: (low, high) of the scale, by default `color_limits`.
     Raises ValueError on an unknown name or an array that does not fit.
@@ -260,9 +260,10 @@ def _by_class(partition: Partition, cmap: Any, limits: tuple[float, float] | Non
     channels = max(partition.outputs.shape[1], 2)
     table = [CLASS_COLORS[i % len(CLASS_COLORS)] for i in range(channels)]
     chosen = mpl_colors.ListedColormap(table) if cmap is None else palette(cmap).resampled(channels)
-    faces = np.asarray(chosen(face_classes(partition)))[:, :3]
+    parts = partition.classes()
+    faces = np.asarray(chosen(parts.label))[:, :3]
     if limits is not None:
-        place = mpl_colors.LogNorm(*limits, clip=True)(np.maximum(face_margins(partition), limits[0]))
+        place = mpl_colors.LogNorm(*limits, clip=True)(np.maximum(parts.margins, limits[0]))
         faces = 1.0 - (1.0 - faces) * (0.2 + 0.8 * np.asarray(place)[:, None])
     return np.ascontiguousarray(faces), scale(partition, "class"), chosen
 
@@ -276,6 +277,8 @@ def _by_layer(partition: Partition) -> Scale:
 def _by_value(values: FloatArray, cmap: mpl_colors.Colormap, norm: mpl_colors.Normalize) -> Scale:
     low = float(norm.vmin or 0.0)  # what lies below has no place on a logarithmic scale
     faces = cmap(norm(np.maximum(np.nan_to_num(values, nan=low), low)))[:, :3]
+    if isinstance(norm, mpl_colors.LogNorm):
+        faces[values == 0] = ZERO_COLOR
     faces[~np.isfinite(values)] = BAD_COLOR
     return np.ascontiguousarray(faces), norm, cmap
 
@@ -294,6 +297,10 @@ def _by_pattern(partition: Partition, cmap: Any, limits: tuple[float, float] | N
     return hash_colors(partition.pattern_hash), scale(partition, "hash"), palette(cmap)
 
 
+def _white(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
+    return np.ones((partition.num_regions, 3)), scale(partition, "none"), palette(cmap)
+
+
 def _at_random(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
     keys = np.random.default_rng(0).integers(0, 2**63, partition.num_regions, dtype=np.uint64)
     return hash_colors(keys), scale(partition, "random"), palette(cmap)
@@ -307,7 +314,8 @@ class Fill:
     """One fill. name: of choices.FILLS. caption: what a region has the colour of, in words. label: of the colour bar, by
     default the name; short: where there is no room for it.
 
-    values: a number (F,) per region with a scale of colours, logarithmic if `log`, of whole numbers if `whole`. paint: the
+    values: a number (F,) per region, or (P,) per part of `Partition.classes` if `parts`, with a scale of colours,
+    logarithmic if `log`, of whole numbers if `whole`. paint: the
     colours themselves, from partition, colour map and limits. steps: what a colour bar has a step for, "class" or "layer";
     scaled: whether the bar, or the lightness, has limits that all frames of a film share.
     """
@@ -319,6 +327,7 @@ class Fill:
     values: Callable[[Partition], FloatArray] | None = None
     log: bool = False
     whole: bool = False
+    parts: bool = False
     paint: Callable[[Partition, Any, tuple[float, float] | None], Scale] | None = None
     steps: str = ""
 
@@ -340,7 +349,7 @@ FILLS = {
         Fill("class", "its class", steps="class", paint=lambda p, cmap, limits: _by_class(p, cmap, None)),
         Fill(
             "margin", "its class, paler where the margin is small", "class (pale: small margin)", "class, margin",
-            values=face_margins, log=True, steps="class",
+            values=lambda p: p.classes().margins, parts=True, log=True, steps="class",
             paint=lambda p, cmap, limits: _by_class(p, cmap, limits or color_limits(p, fill="margin")),
         ),
         Fill("layer", "its layer of birth", "layer of birth", steps="layer", paint=lambda p, cmap, limits: _by_layer(p)),
@@ -352,6 +361,7 @@ FILLS = {
         ),
         Fill("hash", "its activation pattern", paint=_by_pattern),
         Fill("random", "no meaning", paint=_at_random),
+        Fill("none", "", paint=_white),
     )
 }  # fmt: skip
 """The fills by name, in the order of choices.FILLS."""
@@ -359,6 +369,8 @@ FILLS = {
 NAMES = tuple(FILLS)
 SCALED = tuple(fill.name for fill in FILLS.values() if fill.scaled)
 """Fills with a scale whose limits all frames of a film share."""
+SCALELESS = tuple(fill.name for fill in FILLS.values() if not fill.has_bar)
+"""Fills without a colour bar."""
 LOGARITHMIC = tuple(fill.name for fill in FILLS.values() if fill.log)
 """Fills with a logarithmic scale."""
 

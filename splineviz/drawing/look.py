@@ -29,7 +29,7 @@ from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 from splineviz.storage import files
 
-SET_BY_FILMS = ("thumbnails", "radius", "num_vectors")
+SET_BY_FILMS = ("thumbnails", "radius", "num_vectors", "classes")
 """What films find out by themselves."""
 
 
@@ -41,7 +41,8 @@ class Look:
     edge_color, line_width: as there. panels: of curves, one to four of `choices.PANELS`, in their order; one without values
     is left out. thumbnails, labels: of the anchors, as `draw.anchors` takes them. fill_label: the name of the colour bar.
     radius, num_vectors: of the local complexity, for its axis.
-    Raises DataError for a size, a fill or panels that there are not.
+    classes: their names, for the colour bar.
+    Raises DataError for a size, a fill, a palette or panels that there are not.
     """
 
     size: tuple[int, int] = (1920, 1080)
@@ -56,12 +57,14 @@ class Look:
     fill_label: str | None = None
     radius: float | None = None
     num_vectors: int | None = None
+    classes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", frame_size(self.size))
         if isinstance(self.fill, str) and self.fill not in choices.FILLS:
             raise DataError(f"fill: expected one of {', '.join(choices.FILLS)}, got {self.fill!r}.")
         training(self.panels)
+        fills.palette(self.cmap)
 
     @classmethod
     def of(cls, options: Mapping[str, Any], *, without: Sequence[str] = (), **defaults: Any) -> Look:
@@ -91,6 +94,17 @@ class Look:
         if self.limits is not None or not isinstance(self.fill, str) or self.fill not in fills.SCALED:
             return self
         return replace(self, limits=fills.shared_limits(partitions, fill=self.fill))
+
+    @property
+    def has_knots(self) -> bool:
+        """Whether knots are drawn."""
+        return not (isinstance(self.edge_color, str) and self.edge_color == "none")
+
+    def seen(self, partition: Partition) -> dict[str, Any]:
+        """What pictures of a window hold beside the fills, as captions say it: knots, and how many of the anchors."""
+        low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+        anchors = partition.plane.anchors_uv.reshape(-1, 2)
+        return {"knots": self.has_knots, "anchors": int(((anchors >= low) & (anchors <= high)).all(axis=1).sum())}
 
     @property
     def said(self) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def slices_in_a_row(area: Any, slices: Mapping[int, Partition], thumbnails: Sequ
     for ax, letter, (step, part) in zip(axes, "abcd", slices.items(), strict=False):
         image = draw.regions(part, ax=ax, limits=limits, line_width=0.3)
         draw.boundary(part, ax=ax, line_width=1.2, casing=0.8)
-        draw.anchors(part.plane, ax=ax, star=10.0, size=26.0, thumbnails=thumbnails)
+        draw.anchors(part.plane, ax=ax, star=10.0, size=26.0, thumbnails=thumbnails, avoid=part.decision_boundary())
         bare(ax, f"{letter}: step {step:,}, {part.num_regions:,} regions")
     bar = area.colorbar(image, ax=list(axes), fraction=0.03, pad=0.015)
     bar.set_label("slope norm", fontsize=7.0)

@@ -105,7 +105,7 @@ def migration(table: Sequence[Row], phases: tuple[int, int] | None, *, radius: f
         ("crossings between anchors", (("crossings", "crossings", "#333333"),), False),
         (
             "units on training points",
-            (("units_live", "live", TRAIN), ("units_linear", "linear", "#bbbbbb"), ("units_dead", "dead", "#333333")), False,
+            (("units_live", "live", TRAIN), ("units_linear", "linear", "#6a6f73"), ("units_dead", "dead", "#b58a60")), False,
         ),
     )  # fmt: skip
     with sheet(3.9) as figure:

@@ -34,7 +34,7 @@ import numpy.typing as npt
 from splineviz._kernels import bits, merging, patterns
 from splineviz._kernels import faces as _faces
 from splineviz.errors import FloatArray, IntArray, PartitionError
-from splineviz.geometry import boundary
+from splineviz.geometry import boundary, faces
 from splineviz.geometry.invariants import ARRAYS, misshapen
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area
@@ -234,6 +234,20 @@ class Partition:
         return boundary.decision_boundary(
             self.local_vertices, self.edges, self.edge_faces, self.face_offsets, self.face_vertices, self.outputs, level
         )
+
+    def classes(self, level: float = 0.0) -> faces.Classes:
+        """The regions cut along the decision boundary: parts with one class each, their areas, shares and margins.
+
+        For a network with one output: class 0 up to `level`, class 1 above. The parts of level 0 are kept.
+        """
+        return self._classes if level == 0.0 else self._classes_at(level)
+
+    @cached_property
+    def _classes(self) -> faces.Classes:
+        return self._classes_at(0.0)
+
+    def _classes_at(self, level: float) -> faces.Classes:
+        return faces.classes(self.local_vertices, self.face_offsets, self.face_vertices, self.outputs, level)
 
     # ---- certificate -------------------------------------------------------------------------------
 

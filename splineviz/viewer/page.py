@@ -143,7 +143,7 @@ def _table(path: Path) -> tuple[Row, ...]:
 
 def pack_step(partition: Partition, *, outputs: bool) -> bytes:
     """One step for the page, see `packing`."""
-    return packing.pack(partition, fills.face_classes(partition), fills.face_margins(partition), outputs=outputs)
+    return packing.pack(partition, outputs=outputs)
 
 
 def take_outputs(source: Source) -> bool:
@@ -173,6 +173,7 @@ def describe(source: Source, *, fill: str, visit: Callable[[int, Partition], Non
         "start": len(source.steps) - 1,
         "fill": fill,
         "limits": {name: _limits(np.concatenate(found)) for name, found in values.items()},
+        "zero": to_hex(fills.ZERO_COLOR),
         "palette": [to_hex(fills.CMAP(i)) for i in range(256)],
         "class_colors": list(fills.CLASS_COLORS),
         "class_names": list(source.classes),
@@ -220,7 +221,7 @@ def _pixels(x: Any, shape: tuple[int, ...]) -> Any:
 
 MIGRATION = (
     ("knot_ratio_boundary", "boundary", curves.LENGTH[0][2]),
-    ("knot_ratio_anchors", "anchors", curves.RANDOM),
+    ("knot_ratio_anchors", "anchors", curves.TRAIN),
 )
 """Knots per area near the decision boundary and the anchors, over those of the whole window."""
 
@@ -236,13 +237,19 @@ def _panels(table: Sequence[Row]) -> list[dict[str, Any]]:
     panels = []
     for title, note, chosen, sliced in kinds:
         lines = [
-            {"label": label, "color": color, "values": [_number(row.get(name)) for row in table]}
+            {"label": label, "color": color, "dash": _dash(name), "values": [_number(row.get(name)) for row in table]}
             for name, label, color in (curves.present(table, chosen) if table else ())
         ]
         if lines:
             share = title == "accuracy"
             panels.append({"title": title, "note": note, "curves": lines, "share": share, "slice": sliced})
     return panels
+
+
+def _dash(name: str) -> list[float]:
+    """A curve's line as a canvas draws it, in pixels: empty for a solid one."""
+    style = curves.line_of(name)
+    return [] if isinstance(style, str) else [round(2.0 * length, 1) for length in style[1]]
 
 
 def _number(value: float | None) -> float | None:

@@ -106,7 +106,7 @@ def animate(
     )  # fmt: skip
     opened = _readable(opened, unread)
     settings = {} if lc is None else lc.settings(opened.train_x.shape[1:])
-    appearance = replace(appearance, thumbnails=opened.anchors(chosen), **settings)
+    appearance = replace(appearance, thumbnails=opened.anchors(chosen), classes=opened.classes or (), **settings)
     appearance = appearance.with_limits(Partition.load(result.partition_path) for result in results)
     table = [result.row for result in results]
     painter = figures.FramePainter(table, look=appearance, missing=tuple(unread))
@@ -115,8 +115,9 @@ def animate(
     shots = list(_shots(opened, results, asked, shown, painter, lambda a, b, share: interpolation.tween(
         opened, a, b, share, plane=opened.plane(chosen), window=window)))  # fmt: skip
     summary = _summary(folder, table, shown, opened.note, {**settings, "missing": tuple(unread)})
+    seen = appearance.seen(Partition.load(results[-1].partition_path))
     made = film.make(
-        asked, shots, alternative=captions.alternative(table, fill=appearance.fill, note=opened.note),
+        asked, shots, alternative=captions.alternative(table, fill=appearance.fill, note=opened.note, **seen),
         note=f"{tween} frames after each step show networks with interpolated weights." if tween else "",
         said={**appearance.said, "look": shown}, progress=progress,
     )  # fmt: skip

@@ -98,7 +98,7 @@ def compare(
     count = fills.layer_count(Partition.load(results[0][0].partition_path)) if layers else len(runs)
     titles = [f"layer {k + 1}" for k in range(count)] if layers else called
     settings = {} if lc is None else lc.settings(max((run.train_x.shape[1:] for run in runs), key=math.prod))
-    appearance = replace(appearance, thumbnails=runs[0].anchors(anchors), **settings)
+    appearance = replace(appearance, thumbnails=runs[0].anchors(anchors), classes=runs[0].classes or (), **settings)
     appearance = appearance.with_limits(Partition.load(r.partition_path) for r in chain(*results))
     painter = side_by_side.StripPainter(tables, titles, look=appearance)
     told, notes = [[{name: str(n) for name, n in row.items()} for row in table] for table in tables], [r.note for r in runs]
@@ -111,8 +111,10 @@ def compare(
         )
         for index, step in enumerate(chosen)
     ]  # fmt: skip
+    seen = appearance.seen(Partition.load(results[0][-1].partition_path))
     made = film.make(
-        asked, shots, alternative=captions.alternative_of_runs(tables, titles, fill=appearance.fill, layers=layers),
+        asked, shots,
+        alternative=captions.alternative_of_runs(tables, titles, fill=appearance.fill, layers=layers, **seen),
         said={**appearance.said, "look": shown, "layers": layers, "titles": titles}, progress=progress,
     )  # fmt: skip
     measured = tuple(where / sweep.TABLE for where in folders)

@@ -103,7 +103,10 @@ def tour(
     keys = _keys(run, checkpoint, views, fill)
     table = _measured(run, checkpoint, views, keys, folder, fill, progress)
     _write_table(folder / "measures.csv", table)
-    appearance = replace(appearance, limits=_limits(appearance, table, kind), thumbnails=_stars(run.anchors(anchors), kind))
+    appearance = replace(
+        appearance, limits=_limits(appearance, table, kind), thumbnails=_stars(run.anchors(anchors), kind),
+        classes=run.classes or (),
+    )  # fmt: skip
     painter = figures.FramePainter(table, look=appearance, story=STORIES[kind])
     told = [{name: str(value) for name, value in row.items()} for row in table]
     shown, shots = files.digest(appearance.digest, told, kind), []
@@ -120,7 +123,8 @@ def tour(
     way = (views[0].header, views[-1].header)
     made = film.make(
         asked, shots, poster=0 if kind == "zoom" else -1,
-        alternative=captions.alternative_of_tour(table, way, step=checkpoint.step, fill=fill, note=run.note),
+        alternative=captions.alternative_of_tour(table, way, step=checkpoint.step, fill=fill, note=run.note,
+                                                 **_seen(appearance, kind, _partition_path(folder, 0))),
         said={**appearance.said, "look": shown, "kind": kind, "step": checkpoint.step}, progress=progress,
     )  # fmt: skip
     pictures = tuple(shot.path for shot in shots)
@@ -134,6 +138,12 @@ def _limits(look: Look, table: Sequence[dict[str, float]], kind: str) -> tuple[f
     ends = np.array([(row["low"], row["high"]) for row in table])[: 1 if kind == "zoom" else None]
     ends = ends[np.isfinite(ends).all(axis=1)]
     return fills.padded(*np.median(ends, axis=0)) if len(ends) else None
+
+
+def _seen(look: Look, kind: str, first: Path) -> dict[str, Any]:
+    """What the pictures hold, in words: on a plane that turns two samples stay, one that slides meets none on its way."""
+    seen = look.seen(Partition.load(first))
+    return seen | ({} if kind == "zoom" else {"anchors": 2 if kind == "turn" else 0})
 
 
 def _stars(samples: list[Any], kind: str) -> list[Any]:

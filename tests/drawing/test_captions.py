@@ -49,3 +49,16 @@ def test_runs_side_by_side_in_words() -> None:
 def test_a_tour_in_words() -> None:
     text = alternative_of_tour(rows([0, 10]), ("1 times", "9 times"), step=500, fill="slope", note="gelu drawn as relu")
     assert "at step 500, in 2 views, from 1 times to 9 times" in text and "gelu drawn as relu" in text
+
+
+def test_a_text_speaks_of_nothing_that_is_not_in_the_picture() -> None:
+    table = [{"step": 0.0, "regions": 4.0, "boundary_length": 0.0}, {"step": 9.0, "regions": 5.0, "boundary_length": 0.0}]
+    text = alternative(table, anchors=0)
+    assert "white star" not in text and "red line" not in text
+    assert "None of the samples" in text or "none of the samples lies in the window" in text
+    assert "one class takes all of it" in text
+    some = [table[0], {**table[1], "boundary_length": 2.0}]
+    assert "not in the window at every step" in alternative(some)
+    assert "a white star marks the one sample" in alternative(some, anchors=1)
+    bare = alternative(some, fill="none", knots=False)
+    assert "colour" not in bare and "knots" not in bare and "The red line is the decision boundary" in bare

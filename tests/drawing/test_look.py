@@ -50,7 +50,7 @@ def test_the_digest_is_the_same_in_another_process() -> None:
 OTHERS = {
     "size": (640, 360), "fill": "area", "cmap": "grey", "limits": (1.0, 2.0), "edge_color": "layer", "line_width": 1.0,
     "panels": ("regions",), "thumbnails": [np.ones((2, 2))], "labels": ["a", "b", "c"], "fill_label": "x", "radius": 0.1,
-    "num_vectors": 3,
+    "num_vectors": 3, "classes": ("cat", "dog"),
 }  # fmt: skip
 
 
@@ -69,6 +69,7 @@ def test_what_regions_takes_is_handed_on() -> None:
     ("options", "message"),
     [
         ({"fill": "colour"}, "fill: expected one of slope, .*, got 'colour'"),
+        ({"cmap": "magna"}, "did you mean magma"),
         ({"panels": ("loss",)}, "panels: expected some of accuracy"),
         ({"size": (300, 300)}, "width >= 1.75 height"),
         ({"colour": "red"}, "look: expected some of size, .*, got colour"),
@@ -82,5 +83,5 @@ def test_refusals(options: dict[str, object], message: str) -> None:
 def test_names_of_fills_are_the_choices() -> None:
     from splineviz.drawing import fills
 
-    assert tuple(fills.FILLS) == choices.FILLS and all(fill.caption for fill in fills.FILLS.values())
+    assert tuple(fills.FILLS) == choices.FILLS and all(fill.caption for fill in fills.FILLS.values() if fill.name != "none")
     assert all((fill.values is None) != (fill.paint is None) or fill.steps for fill in fills.FILLS.values())
