@@ -50,7 +50,7 @@ examples:
          help="of kymograph and lineage: the anchors' own and others, drawn, for errors (default: 4)")  # fmt: skip
     flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="of that draw (default: 0)")
     flag("--between", type=flags.at_least(0), nargs=2, metavar=("A", "B"),
-         help="steps that kymograph and lineage compare (default: the end of the local complexity's ascent, the last)")  # fmt: skip
+         help="steps that kymograph and lineage compare (default: end of the complexity's ascent, last)")  # fmt: skip
     flag("--attack-steps", type=flags.at_least(0), default=10, metavar="N", help="of the adversary (default: 10)")
 
 

@@ -48,8 +48,8 @@ FATES = (("stay", "units that stay"), ("vanish", "that vanish"), ("appear", "tha
 class Kymograph:
     """Densities by step and distance over the window's.
 
-    steps: (S,); edges: (B + 1,) of the bins, as shares of the window's side, from 0; means, errors: by name (see MAPS) the mean
-    and standard error over planes, (S, B). moments: rows of the two checkpoints that are compared; near: as a share.
+    steps: (S,); edges: (B + 1,) of the bins, as shares of the window's side, from 0; means, errors: by name (see MAPS) the
+    mean and standard error over planes, (S, B). moments: rows of the two checkpoints that are compared; near: as a share.
     """
 
     steps: FloatArray
@@ -73,8 +73,8 @@ class Trail:
 class Trails:
     """Units through training. last: the slice of the later checkpoint; paths: the layers' names; trails: by step.
 
-    steps: (S,); distances: (S, units) from the boundary as shares of the side; layers: (units,) from 0; between: steps of the
-    ledger; near: as a share; planes: of the ledger; followed: number of units whose trails are drawn.
+    steps: (S,); distances: (S, units) from the boundary as shares of the side; layers: (units,) from 0; between: steps of
+    the ledger; near: as a share; planes: of the ledger; followed: number of units whose trails are drawn.
     """
 
     last: Partition
@@ -188,7 +188,8 @@ def _medians(ax: Axes, found: Kymograph, steps: Sequence[Row]) -> None:
         mean, error = curves.column(steps, name), np.nan_to_num(curves.column(steps, f"{name}_error"))
         keep = np.isfinite(mean)
         if keep.any():
-            ax.fill_between(found.steps[keep], (mean - error)[keep], (mean + error)[keep], color=color, alpha=0.22, linewidth=0)
+            low, high = (mean - error)[keep], (mean + error)[keep]
+            ax.fill_between(found.steps[keep], low, high, color=color, alpha=0.22, linewidth=0)
             ax.plot(found.steps[keep], mean[keep], color=color, label=f"from the {label}")
     curves.mark_level(ax, 1.0)
     ax.set_xlabel("training step")
@@ -273,8 +274,8 @@ def _bars(ax: Axes, found: Trails, ledger: Sequence[Row], tones: Sequence[Any]) 
         names.append(f"layer {row['layer']:.0f}" if row["layer"] else "all")
         for k, (fate, words) in enumerate(FATES):
             place, value, error = 4 * at + k, row[fate], float(np.nan_to_num(row[f"{fate}_error"]))
-            hatch = {"facecolor": tone} if k == 0 else {"facecolor": "white", "hatch": "////"} if k == 1 else {"facecolor": "white"}
-            ax.barh(place, value, height=0.9, edgecolor=tone, linewidth=0.8, **hatch)
+            inside, hatch = tone if fate == "stay" else "white", "////" if fate == "vanish" else None
+            ax.barh(place, value, height=0.9, edgecolor=tone, linewidth=0.8, facecolor=inside, hatch=hatch)
             if error:
                 ax.errorbar(value, place, xerr=error, color="black", linewidth=0.8, capsize=1.5)
             tip = max(value + error, 0.0) + 0.03 * extent

@@ -163,8 +163,8 @@ class Job:
     def key(self) -> str:
         """Digest of all that the result depends on."""
         return key_of(
-            self.step, self.network, self.lc, self.metrics, self.samples_digest, self.weights_digest, self.plane, self.window,
-            self.near,
+            self.step, self.network, self.lc, self.metrics, self.samples_digest, self.weights_digest, self.plane,
+            self.window, self.near,
         )  # fmt: skip
 
     def finished(self) -> Result | None:

@@ -131,8 +131,8 @@ class Measured:
                 if self.wanted is None:
                     break
                 raise DataError(
-                    f"planes: expected {self.wanted} whose anchors the window holds, got {len(found) + 1}; ask for fewer, or "
-                    "for a wider --window."
+                    f"planes: expected {self.wanted} whose anchors the window holds, got {len(found) + 1}; ask for fewer, "
+                    "or for a wider --window."
                 )
         return [self.anchors, *found]
 

@@ -65,8 +65,9 @@ def kymograph(measured: Measured) -> tuple[Table, Figure, dict[str, Table]]:
             table.append(row)
     steps = _steps(measured, found)
     about = Kymograph(
-        np.array([row["step"] for row in steps]), edges, means, errors, measured.between, len(measured.planes), near_of(measured)
-    )
+        np.array([row["step"] for row in steps]), edges, means, errors, measured.between, len(measured.planes),
+        near_of(measured),
+    )  # fmt: skip
     return table, migration_plots.kymograph(about, steps), {"steps": steps}
 
 
@@ -79,7 +80,8 @@ def _profiles(measured: Measured) -> list[list[dict[str, float]]]:
     near = near_of(measured)
     found = []
     for i in range(len(measured.rows)):
-        found.append(measured.over_planes("kymograph", [near, distance_profile.BINS], [i], lambda part: profiles(part, near)))
+        settings = [near, distance_profile.BINS, list(distance_profile.RANGE)]
+        found.append(measured.over_planes("kymograph", settings, [i], lambda part: profiles(part, near)))
         if measured.progress is not None:
             measured.progress(i + 1, len(measured.rows), f"kymograph, step {measured.step(i):,}")
     return found
@@ -219,7 +221,7 @@ def _distances(measured: Measured) -> list[FloatArray]:
 
 
 def _followed(before: Partition, after: Partition, one: FloatArray, two: FloatArray, side: float) -> list[int]:
-    """The TRAILS units whose mean distance from the boundary changed most, of those with knots enough at both checkpoints."""
+    """The TRAILS units whose mean distance from the boundary changed most, of those with knots enough at both."""
     enough = np.minimum(lineage.unit_lengths(before), lineage.unit_lengths(after)) >= FOLLOWED * side
     moved = np.where(enough & np.isfinite(one) & np.isfinite(two), np.abs(two - one), -1.0)
     return [int(unit) for unit in np.argsort(-moved, kind="stable")[:TRAILS] if moved[unit] >= 0]

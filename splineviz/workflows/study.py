@@ -21,8 +21,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ import numpy as np
 import torch
 
 from splineviz import choices
-from splineviz.drawing import curves, study_plots
+from splineviz.drawing import study_plots
 from splineviz.drawing.curves import Row
 from splineviz.errors import DataError, FloatArray, Progress
 from splineviz.geometry import boundary
@@ -45,7 +44,7 @@ from splineviz.metrics.robustness import EPS, robust_accuracy
 from splineviz.regions.enumerate import partition as enumerated
 from splineviz.storage import files, provenance
 from splineviz.storage.cache import Ledger
-from splineviz.training import runs, state_files
+from splineviz.training import runs
 from splineviz.workflows import migrations
 from splineviz.workflows.measured import Measured
 from splineviz.workflows.phases import moments, peak, phases
@@ -112,10 +111,10 @@ def measure(
     anchors, window, steps, lc: as `sweeps.measure_run` takes them; the paper's values of the local complexity fit r = 0.05.
     attack_steps: of the attack on at most 1,000 test samples (the paper: 10, for MNIST 100).
     points: on the slice, for exact counts. squares: near the decision boundary, and away from it. also: as there.
-    near: what is near, as a share of the window's side; None: `measures.NEAR` in measures.csv, `migrations.NEAR` in the studies
-    of migration. planes: of those studies, the run's own and others through samples drawn by `seed`; None:
-    `measured.PLANES`, or as many as there are. between: steps of the two checkpoints that they compare; None: the end of the
-    ascent of the local complexity, and the last.
+    near: what is near, as a share of the window's side; None: `measures.NEAR` in measures.csv, `migrations.NEAR` in the
+    studies of migration. planes: of those studies, the run's own and others through samples drawn by `seed`; None:
+    `measured.PLANES`, or as many as there are. between: steps of the two checkpoints that they compare; None: the end of
+    the ascent of the local complexity, and the last.
     """
     only, anchors = (run if steps is None else run.only(steps)).anchored(anchors)
     results = sweep.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, near=near, progress=progress,
