@@ -177,7 +177,7 @@ def _profile(ax: Axes, found: Kymograph) -> None:
     ax.set_ylabel("knots over the window's")
     ax.set_title("e  knots at A and B" + (" ± standard error" if found.planes > 1 else ""), loc="left")
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=6.5)
+        ax.legend(loc="upper left", frameon=False, fontsize=6.5)
 
 
 def _medians(ax: Axes, found: Kymograph, steps: Sequence[Row]) -> None:
@@ -195,7 +195,7 @@ def _medians(ax: Axes, found: Kymograph, steps: Sequence[Row]) -> None:
     ax.set_xlabel("training step")
     ax.set_title("f  median distance of knots over area's", loc="left")
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=6.5)
+        ax.legend(loc="upper left", frameon=False, fontsize=6.5)
 
 
 def _planes(count: int) -> str:
@@ -263,7 +263,7 @@ def _distances(ax: Axes, found: Trails, table: Sequence[Row], tones: Sequence[An
     ax.set_ylabel("% of the side")
     ax.set_xlabel("training step")
     ax.set_title("b  units' mean distance from the boundary", loc="left")
-    ax.legend(frameon=False, fontsize=6.5, ncols=min(len(tones), 4), handlelength=1.2, columnspacing=0.8)
+    ax.legend(loc="upper right", frameon=False, fontsize=6.5, ncols=min(len(tones), 4), handlelength=1.2, columnspacing=0.8)
 
 
 def _bars(ax: Axes, found: Trails, ledger: Sequence[Row], tones: Sequence[Any]) -> None:
@@ -286,7 +286,7 @@ def _bars(ax: Axes, found: Trails, ledger: Sequence[Row], tones: Sequence[Any]) 
     ax.set_ylim(4 * len(ledger) - 1.2, -0.8)
     ax.set_yticks([4 * at + 1 for at in range(len(ledger))], labels=names)
     ax.grid(False)
-    ax.set_xlabel(f"change within {100 * found.near:g}% of the boundary, in window sides")
+    ax.set_xlabel(f"within {100 * found.near:g}% of the boundary, in window sides")
     first, second = found.between
     ax.set_title(f"c  steps {first:,} to {second:,}, {_planes(found.planes)}", loc="left")
 
