@@ -51,8 +51,12 @@ def _shown(value: Any) -> Any:
         return tuple(map(_shown, value))
     if isinstance(value, dict):
         return tuple((key, _shown(v)) for key, v in value.items())
-    if isinstance(value, float):
+    if isinstance(value, (float, complex)):
         return repr(value)  # a NaN is itself
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    if isinstance(value, np.ndarray):
+        return value.shape, str(value.dtype), value.tobytes() if value.dtype != object else None
     return value if isinstance(value, (bool, int, str, type(None), torch.dtype)) else repr(type(value))
 
 

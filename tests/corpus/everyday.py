@@ -218,7 +218,7 @@ class Alpha(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net, self.alpha = mlp(), 4.0
-        self.start = [p.detach().clone() for p in self.net.parameters()]
+        self.start = [1.2 * p.detach().clone() for p in self.net.parameters()]
         self.names = [name for name, _ in self.net.named_parameters()]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -497,7 +497,7 @@ EVERYDAY: dict[str, Loop] = {
                   silent=False),  # fmt: skip
     "soft threshold": Loop(checked(lambda m, x: m.out(F.softshrink(m.a(x), 0.2))), silent=False),
     "hard shrink": Loop(checked(lambda m, x: m.out(F.hardshrink(m.a(x), 0.2))), never="jumps"),
-    "hard swish": Loop(checked(lambda m, x: m.out(F.hardswish(m.a(x)))), never="hardswish"),
+    "hard swish": Loop(checked(lambda m, x: m.out(F.hardswish(m.a(x)))), drawn="hardswish"),
     "triangle": Loop(checked(lambda m, x: m.out((1 - (m.a(x)).abs()).clamp(0, 1))), silent=False),
     "sorted features": Loop(checked(lambda m, x: m.out(m.a(x).sort(dim=1).values)), never="sort"),
     "group sort": Loop(checked(lambda m, x: _pairs(m, x)), silent=False),
@@ -547,7 +547,7 @@ EVERYDAY: dict[str, Loop] = {
     "relu6": Loop(lambda: mlp(nn.ReLU6), silent=False),
     "hard sigmoid": Loop(lambda: mlp(nn.Hardsigmoid), silent=False),
     "threshold": Loop(lambda: mlp(lambda: nn.Threshold(0.0, 0.0)), silent=False),
-    "celu": Loop(lambda: mlp(nn.CELU), never="--swap"),
+    "celu": Loop(lambda: mlp(nn.CELU), drawn="celu"),
     "alpha dropout": Loop(
         lambda: nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.AlphaDropout(0.3), nn.Linear(8, 3)), trained, silent=False
     ),

@@ -36,7 +36,7 @@ class Loop:
     """One loop of inputs (n, *shape) in a precision, by default the module's.
 
     silent: without the guard its film is of another network. refused: words of the error at its second save; never: at the
-    Recorder. judged: what the module's outputs are after those that are drawn, where the last step is left out.
+    Recorder; drawn: where regions are asked for. judged: what the module's outputs are after those that are drawn, where the last step is left out.
     """
 
     make: Callable[[], nn.Module]
@@ -47,6 +47,7 @@ class Loop:
     shape: tuple[int, ...] = (2,)
     dtype: torch.dtype | None = torch.float32
     judged: str = ""
+    drawn: str = ""
 
 
 def mlp(act: Callable[[], nn.Module] = nn.ReLU, width: int = 8) -> nn.Sequential:
