@@ -9,6 +9,7 @@ OTHERS ?=
 SOAK_NETWORKS ?= 10000
 SOAK_FAULTS ?= 50
 SOAK_INPUTS ?= 100000
+SOAK_ROUNDS ?= 20
 
 .PHONY: help install test demo lint types imports browser pytest docs soak bench test-min release-check clean
 
@@ -19,7 +20,7 @@ help:
 	@echo "make lint | types | imports | pytest   one part of make test"
 	@echo "make browser   Debian's chromium, for the tests of the explorer (as root)"
 	@echo "make soak   $(SOAK_NETWORKS) random networks against the exact oracle; $(SOAK_FAULTS) kills and other faults;"
-	@echo "            $(SOAK_INPUTS) hostile files and command lines"
+	@echo "            $(SOAK_INPUTS) hostile files and command lines; $(SOAK_ROUNDS) rounds with all products rounded otherwise"
 	@echo "make bench  beside other programs, into benchmarks/results (five minutes)"
 	@echo "make test-min   the tests with the oldest releases that are allowed, in .venv-min"
 	@echo "make release-check   build wheel and sdist, install each into an empty environment, try it;"
@@ -77,6 +78,7 @@ demo: demo/trained
 
 soak: $(READY)
 	$(BIN)/python tests/soak/random_networks.py --networks $(SOAK_NETWORKS)
+	$(BIN)/python tests/soak/rounding_lane.py --rounds $(SOAK_ROUNDS)
 	$(BIN)/python tests/faults/harness.py --times $(SOAK_FAULTS)
 	$(BIN)/python tests/soak/hostile_files.py --inputs $(SOAK_INPUTS)
 

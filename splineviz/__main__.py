@@ -27,11 +27,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
+from typing import Any
 
 from splineviz import commands
 
@@ -39,7 +41,7 @@ from splineviz import commands
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; argv as in sys.argv[1:]. On --help and wrong flags argparse exits itself."""
     try:
-        with _noted() as heard:
+        with _noted() as heard, _in_one_line():
             parser = commands.parser()
             if any("\0" in word for word in (sys.argv[1:] if argv is None else argv)):
                 parser.error("expected words that a file or a sample may be called, got one with a zero byte; leave it out.")
@@ -59,6 +61,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("stopped by Ctrl-C; every file that was finished is whole.")
         return 130
     return 0
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Our own warnings as one line, without the place in the code that Python names."""
+    before = warnings.formatwarning
+
+    def shown(message: Warning | str, *place: Any, **more: Any) -> str:
+        return f"{message}\n" if str(message).startswith("splineviz: ") else before(message, *place, **more)
+
+    warnings.formatwarning = shown
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 @contextmanager
@@ -99,7 +116,9 @@ def _of_system(error: OSError) -> str:
 
 
 def _complain(message: str) -> None:
-    print(f"splineviz: {message}", file=sys.stderr)
+    from splineviz.commands.terminal import plain
+
+    print(plain(f"splineviz: {message}"), file=sys.stderr)
 
 
 if __name__ == "__main__":

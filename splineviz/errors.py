@@ -51,6 +51,10 @@ class JobError(SplinevizError, RuntimeError):
     """Jobs that failed, or an engine or an output directory that cannot work on them."""
 
 
+class OutputError(SplinevizError, FileExistsError):
+    """A folder for results that holds what splineviz did not write there, or results of other runs; it is left as it is."""
+
+
 class BudgetError(SplinevizError, RuntimeError):
     """An enumeration would exceed, or exceeded, the budget that the caller set."""
 

@@ -3,7 +3,9 @@
 The long run of this, in a process of limited memory, is tests/soak/hostile_files.py.
 """
 
+import json
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from small_runs import network, write_run
 from torch import nn
 
 import splineviz as sv
+from splineviz.__main__ import main
 from splineviz.errors import CheckpointError, DataError, TraceError
 from splineviz.tracing.program import Program
 from splineviz.training import state_files
@@ -128,3 +131,92 @@ def test_the_page_escapes_names(tmp_path):
     assert "alert('x')" in text  # the names are there, escaped
     for tag in ("<script", "</script>", "<img", "<b>"):
         assert text.count(tag) == plain.read_text().count(tag)
+
+
+def doubling(count: int, op: str = "cat") -> dict[str, Any]:
+    """A network of a few bytes a step that doubles what it holds with each, or passes it through so many ReLUs."""
+    data = sv.trace(nn.Sequential(nn.Linear(4, 6), nn.ReLU()), (4,)).to_data()
+    cat = {"op": "cat", "params": {}, "attrs": {"dim": 1}, "path": "more"}
+    relu = {"op": "relu", "params": {}, "attrs": {}, "path": "more"}
+    steps = [{**cat, "inputs": [k, k]} if op == "cat" else {**relu, "inputs": [k]} for k in range(2, 2 + count)]
+    data["steps"] += [{**step, "output": 3 + k} for k, step in enumerate(steps)]
+    data["output"] = 2 + count
+    return data
+
+
+def test_a_network_of_few_bytes_takes_neither_the_memory_nor_the_day():
+    assert Program.from_data(doubling(6)).layers
+    with pytest.raises(TraceError, match="entries for one input"):
+        Program.from_data(doubling(28))
+    with pytest.raises(TraceError, match="expected at most 10000 steps, got 30002"):
+        Program.from_data(doubling(30_000, "relu"))
+    data = doubling(23)
+    data["steps"] += [
+        {"op": "relu", "inputs": [25 + k], "output": 26 + k, "params": {}, "attrs": {}, "path": ""} for k in range(60)
+    ]
+    data["output"] = 85
+    with pytest.raises(TraceError, match="entries written for one input"):
+        Program.from_data(data)
+    data = doubling(1)
+    data["trained"] = {"steps": doubling(28)["steps"], "output": 30}
+    with pytest.raises(TraceError, match="entries for one input"):
+        Program.from_data(data)
+
+
+@pytest.mark.parametrize("name", [r"$\frac{$", "$", "a$b", r"$\alpha$", "$$", r"\$5$"])
+def test_a_class_may_have_any_name_in_a_picture(tmp_path, name):
+    write_run(tmp_path / "run", classes=[name, "b", "c"])
+    out = tmp_path / "figure.png"
+    assert main(["figure", str(tmp_path / "run"), "--fill", "class", "--steps", "0", "--out", str(out)]) == 0
+    assert out.stat().st_size > 1000
+
+
+def test_what_a_run_says_does_not_steer_the_terminal(tmp_path, capsys):
+    evil = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp"
+    write_run(tmp_path / "run", classes=[evil, "b", "c"], loss=evil)
+    assert main(["info", str(tmp_path / "run")]) == 0
+    said = json.loads((tmp_path / "run" / "run.json").read_text())
+    said["network"]["steps"][1]["path"] = evil
+    said["network"]["steps"][1]["op"] = evil
+    (tmp_path / "run" / "run.json").write_text(json.dumps(said))
+    assert main(["info", str(tmp_path / "run")]) == 2
+    said["network"]["steps"][1]["op"] = "linear"
+    (tmp_path / "run" / "run.json").write_text(json.dumps(said))
+    assert main(["animate", str(tmp_path / "run"), "--anchors", "0", "1", "999"]) == 2
+    text = "".join(capsys.readouterr())
+    assert not set(text) & set("\x1b\x07\x9b\u202e") and "owned" in text
+
+
+@pytest.mark.parametrize("change", [{"loss": {"a": 1}}, {"loss": [1]}, {"domain": [-1e308, 1e308]}, {"domain": [0, 1e300]}])
+def test_a_run_with_strange_settings_is_refused_in_one_line(tmp_path, change, capsys):
+    write_run(tmp_path / "run")
+    said = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps(said | change))
+    assert main(["info", str(tmp_path / "run")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "expected" in line and next(iter(change)) in line
+
+
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "float16", "bfloat16"])
+def test_weights_of_few_bits_are_weights(tmp_path, name):
+    write_run(tmp_path)
+    run = sv.open_run(tmp_path)
+    state = {key: value.to(getattr(torch, name)) for key, value in network().state_dict().items()}
+    torch.save(state, run.checkpoints[-1].path)
+    bound = run.program(run.checkpoints[-1]).weights["1.weight"]
+    assert torch.equal(bound, state["1.weight"].float().double())
+
+
+TABLES = ["", "step\n", "step,regions\nx,1\n", "regions\n1\n", "step\n1,2,3\n", "step\nnan\n", "\xff\xfe"]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_broken_table_is_one_line(tmp_path, table, capsys):
+    run = tmp_path / "run"
+    write_run(run)
+    assert main(["partition", str(run), "--out", str(tmp_path / "out" / "partitions" / "step-0000000000.npz")]) == 0
+    (tmp_path / "out" / "measures.csv").write_bytes(table.encode("latin1"))
+    capsys.readouterr()
+    code = main(["explore", str(tmp_path / "out"), "--html", str(tmp_path / "v.html")])
+    assert code == (0 if table in ("", "step\n") else 2)
+    assert code == 0 or len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -18,9 +18,9 @@ that contradicts the values least, and counted. No split is dropped: its edges' 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from splineviz._kernels.bits import ONE
+from splineviz._kernels.jit import njit
 
 TINY = 1e-300
 

@@ -6,7 +6,8 @@ numba turns a sum of uint64 and a signed integer into float64, so every constant
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 ONE = np.uint64(1)
 _M1 = np.uint64(0x5555555555555555)

@@ -9,7 +9,8 @@ r"""Lengths of straight pieces in the cells of a grid.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True, inline="always")

@@ -7,7 +7,8 @@ values at its corners and at one point inside.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True)

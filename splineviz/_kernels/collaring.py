@@ -11,7 +11,8 @@ knows the others, and that is what `dissolving` is not for. Nothing is matched b
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True)

@@ -9,10 +9,10 @@ interior vertices lie, as lines for `lines.propagate`.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from splineviz._kernels.arrangement import boundary_value, grown, grown_rows, insert_unit, interior_values
 from splineviz._kernels.bits import ONE, lowest
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True)

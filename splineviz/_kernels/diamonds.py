@@ -11,7 +11,7 @@ Strict: a knot that only touches a diamond from outside does not meet it.
 
 from __future__ import annotations
 
-from numba import njit
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True, inline="always")

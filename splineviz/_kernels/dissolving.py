@@ -13,7 +13,8 @@ lie in others; and rounding may make it not so. Such labels are given back.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 BENT = 1e-9
 """Sine of the angle by which a loop may turn the wrong way: a vertex in the middle of a line is off it by rounding."""

@@ -11,9 +11,9 @@ share one vertex (three lines through a point, the same neuron twice): `cut_orde
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from splineviz._kernels.bits import ONE, lowest, popcount, splitmix
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True)
@@ -142,10 +142,15 @@ def split_edges(
         a, b = edges[e, 0], edges[e, 1]
         previous, chain = -1, key[e]
         for c in range(cut_offsets[e], cut_offsets[e + 1]):
-            if chain != 0:
-                chain = splitmix(chain + np.uint64(cut_unit[c] + 1))
             if cut_order[c] == previous:
                 continue
+            if chain != 0:
+                # In a sum, for which of the units that share a vertex comes first is a matter of rounding.
+                units, k = np.uint64(0), c
+                while k < cut_offsets[e + 1] and cut_order[k] == cut_order[c]:
+                    units += splitmix(np.uint64(cut_unit[k] + 1))
+                    k += 1
+                chain = splitmix(chain + units)
             previous = cut_order[c]
             n, t = first + previous, cut_t[c]
             parent_a[n], parent_b[n], parent_t[n], maker[n] = a, b, t, cut_unit[c]

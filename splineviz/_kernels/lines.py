@@ -13,7 +13,8 @@ and z'(1) = z'_Q gives the first slope s. Each flip costs O(width) twice, each t
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})

@@ -14,7 +14,8 @@ all three lie on one piece this is the slope times o and e, without rounding of 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True, inline="always")

@@ -11,7 +11,8 @@ units that are on, tells the other. An edge across which it changes in any other
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True)

@@ -19,7 +19,8 @@ spare column, where the last pixel leaves what is right of it.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

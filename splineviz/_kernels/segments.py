@@ -14,7 +14,8 @@ Cells that a segment meets are found column by column, with a margin for roundin
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 MARGIN = 1e-9
 """In cells: what the rows a segment meets in a column are widened by."""

@@ -9,9 +9,9 @@ the faces, so the result does not depend on how it was taken apart.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from splineviz._kernels.bits import splitmix
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True)

@@ -16,7 +16,8 @@ gap of about 1e-8 d, and the area is wrong by that times the window's size; else
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True, inline="always")

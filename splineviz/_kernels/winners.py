@@ -8,9 +8,9 @@ where the two tie everywhere the sum over its corners is exactly 0, and the seco
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from splineviz._kernels.bits import ONE, splitmix
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True)

@@ -6,7 +6,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from splineviz.commands import flags
+from splineviz.commands import flags, resolve
+
+DEFAULT = [Path("view.html")]
 
 
 def add(commands: Any) -> None:
@@ -27,7 +29,7 @@ examples:
     )
     flag = one.add_argument
     flag("source", type=Path, metavar="OUT", help="a folder that `animate` wrote, or an .npz file of a partition")
-    flag("--html", type=Path, default=Path("view.html"), metavar="FILE", help="(default: view.html)")
+    flag("--html", type=Path, default=DEFAULT[0], metavar="FILE", help="(default: view.html)")
     flag("--steps", type=flags.at_least(0), nargs="+", metavar="N", help="these checkpoints only (default: all)")
     flag(
         "--fill",
@@ -42,5 +44,6 @@ def run(options: Namespace) -> None:
     """Write the explorer of what `animate` wrote as one HTML file."""
     from splineviz.viewer.explore import explore as write
 
+    resolve.may_replace(DEFAULT if options.html is DEFAULT[0] else [options.html], DEFAULT)
     path = write(options.source, html=options.html, steps=options.steps, fill=options.fill)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

@@ -9,6 +9,8 @@ from typing import Any
 
 from splineviz.commands import flags, resolve, terminal
 
+DEFAULT = [Path("figure.pdf")]
+
 
 def add(commands: Any) -> None:
     """Its flags and its help."""
@@ -37,7 +39,7 @@ examples:
         "--out",
         type=flags.figure_file,
         nargs="+",
-        default=[Path("figure.pdf")],
+        default=DEFAULT,
         metavar="FILE",
         help="(default: figure.pdf)",
     )
@@ -53,14 +55,18 @@ examples:
 def run(options: Namespace) -> None:
     """Cut some checkpoints with one plane, and lay them out for print."""
     from splineviz.drawing import print_figure
+    from splineviz.errors import DataError
     from splineviz.regions.enumerate import partition as cut
     from splineviz.storage import files, provenance
 
+    resolve.may_replace(options.out, DEFAULT)
     run = resolve.open_run(options)
     steps = options.steps or sorted({run.checkpoints[k * (len(run.checkpoints) - 1) // 2].step for k in range(3)})
     if not options.steps and (options.every or options.last):
         steps = [checkpoint.step for checkpoint in run.checkpoints]
     if options.layers:
+        if options.steps and len(set(steps)) > 1:
+            raise DataError(f"--layers: expected one step, got {len(set(steps))}; call it once for each.")
         steps = steps[-1:]
     checkpoints, plane = [resolve.at_step(run, step) for step in steps], run.plane(options.anchors)
     with terminal.bar("cutting") as tick:

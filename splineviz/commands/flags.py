@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 RECIPES = ("mnist-mlp", "mnist-x8", "mnist-conv", "mnist-conv-bn", "two-moons", "spline")
 DATA = ("digits", "mnist", "spline", "two-moons")
-FILLS = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
+FILLS = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random", "none")
 PANELS = ("accuracy", "complexity", "exact", "regions", "migration", "variation", "units", "boundary", "churn")
 PALETTES = ("viridis", "cividis", "grey")
 STYLES = ("sans", "serif", "slides")
@@ -138,9 +138,14 @@ def look_flags(one: argparse.ArgumentParser) -> Callable[..., Any]:
     """What colours the regions and their knots; returns what adds a flag to them."""
     flag = one.add_argument_group("look").add_argument
     flag("--fill", choices=FILLS, default="slope", metavar="F", help=f"of {', '.join(FILLS)} (default: slope)")
-    flag("--palette", choices=PALETTES, metavar="P",
-         help=f"{', '.join(PALETTES)} (default: viridis; for classes colours that stay apart)")  # fmt: skip
+    flag("--palette", metavar="P",
+         help=f"{', '.join(PALETTES)}, or any of matplotlib's (default: viridis; for classes colours that stay apart)"
+         )  # fmt: skip
+    flag("--limits", type=number, nargs=2, metavar=("LOW", "HIGH"),
+         help="of the colour scale (default: what holds the middle 98%% of the area)")  # fmt: skip
     flag("--color-knots", action="store_true", help="knots in the colour of their layer, the first the darkest")
+    flag("--no-knots", action="store_true", help="fills and boundary, no knots")
+    flag("--boundary-only", action="store_true", help="the decision boundary on white, without fills and knots")
     return flag
 
 
@@ -209,6 +214,17 @@ def positive(text: str) -> float:
         value = float("nan")
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    return value
+
+
+def number(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
     return value
 
 

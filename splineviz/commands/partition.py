@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
     from splineviz.geometry.partition import Partition
     from splineviz.training.checkpoints import Checkpoint
     from splineviz.training.runs import Run
+
+
+DEFAULT = [Path("slice.png")]
 
 
 def add(commands: Any) -> None:
@@ -43,6 +45,8 @@ examples:
     flag(
         "--max-regions", type=flags.at_least(1), metavar="N", help="stop when there are more, and propose a window that fits"
     )
+    flag("--max-memory", type=flags.positive, metavar="GB", help="stop before blocks and result take more memory than that")
+    flag("--max-seconds", type=flags.positive, metavar="S", help="stop when it has taken so long")
     flag(
         "--tiles",
         type=flags.tiles,
@@ -51,7 +55,7 @@ examples:
     )
     flag("--surface", type=flags.at_least(0), metavar="OUTPUT", help="draw the graph of an output over the slice, in 3D")
     flag("--jobs", type=flags.at_least(1), default=1, metavar="N", help="processes that enumerate tiles (default: 1)")
-    flag("--out", type=flags.target, nargs="+", default=[Path("slice.png")], metavar="FILE", help="(default: slice.png)")
+    flag("--out", type=flags.target, nargs="+", default=DEFAULT, metavar="FILE", help="(default: slice.png)")
 
 
 def run(options: Namespace) -> None:
@@ -59,6 +63,7 @@ def run(options: Namespace) -> None:
     from splineviz.regions.enumerate import partition as cut
     from splineviz.threads import available
 
+    resolve.may_replace(options.out, DEFAULT)
     run = resolve.open_run(options)
     checkpoint = resolve.at_step(run, options.step)
     with terminal.bar("cutting") as tick, _workers(options) as executor:
@@ -67,13 +72,15 @@ def run(options: Namespace) -> None:
             run.plane(options.anchors),
             window=options.window,
             max_regions=options.max_regions,
+            max_bytes=None if options.max_memory is None else round(1e9 * options.max_memory),
+            max_seconds=options.max_seconds,
             tiles=options.tiles,
             executor=executor,
             threads=max(1, available() // options.jobs),
             progress=lambda share, regions: tick(round(1000 * share), 1000, f"{regions:,} regions"),
         )
     made = run.made(checkpoint) | {"anchors": options.anchors, "window": found.window.tolist()}
-    made["report"] = asdict(found.report)
+    made["report"] = found.report.lasting()
     for target in options.out:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".npz":
@@ -119,12 +126,13 @@ def _picture(
         ax = figure.add_subplot(xlabel="u", ylabel="v")
         image = draw.regions(found, ax=ax, **look)
         draw.boundary(found, ax=ax)
-        draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors))
-        if name not in ("hash", "random"):
+        draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors), avoid=found.decision_boundary())
+        if name not in fills.SCALELESS:
             bar = figure.colorbar(image, ax=ax, shrink=0.82, pad=0.02)
             bar.set_label(fills.LABELS.get(name, name))
-            marks, texts = fills.ticks(name, image.norm)
+            marks, texts = fills.ticks(name, image.norm, names=run.classes or ())
             bar.set_ticks(marks, labels=texts)
     kind = target.suffix[1:]
     said = provenance.in_picture(kind, made)
-    files.write(target, lambda stream: figure.savefig(stream, format=kind, dpi=200, metadata=said))
+    tight = None if options.surface is None else "tight"  # a box in perspective leaves much of its axes empty
+    files.write(target, lambda stream: figure.savefig(stream, format=kind, dpi=200, metadata=said, bbox_inches=tight))

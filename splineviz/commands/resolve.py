@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,41 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
 
 def look(options: Namespace) -> dict[str, Any]:
     """How regions and knots are drawn, of the flags that `flags.look_flags` adds."""
-    return {"fill": options.fill, "cmap": options.palette, "edge_color": "layer" if options.color_knots else "black"}
+    from splineviz.drawing import fills
+    from splineviz.errors import DataError
+
+    fill, limits = options.fill, None if options.limits is None else (options.limits[0], options.limits[1])
+    if options.color_knots and (options.no_knots or options.boundary_only):
+        raise DataError("--color-knots: expected knots to colour, got --no-knots or --boundary-only beside it.")
+    if options.boundary_only:
+        if fill != "slope":
+            raise DataError(f"--boundary-only: expected no --fill beside it, got {fill}; --no-knots keeps the fill.")
+        fill = "none"
+    if limits is not None and fill not in fills.SCALED:
+        raise DataError(f"--limits: expected a fill with a scale ({', '.join(fills.SCALED)}), got {fill}.")
+    least = "0 < LOW" if fill in fills.LOGARITHMIC else "LOW"
+    if limits is not None and not (limits[0] < limits[1] and (fill not in fills.LOGARITHMIC or limits[0] > 0)):
+        raise DataError(f"--limits: expected {least} < HIGH for {fill}, got {limits[0]:g} {limits[1]:g}.")
+    if options.palette is not None:
+        fills.palette(options.palette)  # a wrong name is said now, not after all has been measured
+    knots = "none" if options.no_knots or options.boundary_only else "layer" if options.color_knots else "black"
+    return {"fill": fill, "cmap": options.palette, "limits": limits, "edge_color": knots}
+
+
+def may_replace(targets: Sequence[Path], default: Sequence[Path]) -> None:
+    """See that nothing of the user's is replaced that they did not name: a default name may be taken by another file.
+
+    A file that was named is replaced, as every tool does. Raises OutputError.
+    """
+    from splineviz.errors import OutputError
+    from splineviz.storage import outputs
+
+    for target in targets if targets is default else ():
+        if (target.exists() or target.is_symlink()) and not outputs.is_picture_of_ours(target):
+            raise OutputError(
+                f"{target}: expected none so far or one that splineviz wrote, got another file; name the file to write, "
+                "this one too if it may be replaced."
+            )
 
 
 @contextmanager

@@ -37,6 +37,6 @@ def run(options: Namespace) -> None:
     terminal.table(("jobs", str(len(states))), *((name, str(len(found))) for name, found in counted.items() if found))
     for name in ("running", "failed"):
         for state in counted[name][:SHOWN]:
-            print(f"{name}: {state.words}" + (f": {state.reason}" if state.reason else ""))
+            terminal.say(f"{name}: {state.words}" + (f": {state.reason}" if state.reason else ""))
         if len(counted[name]) > SHOWN:
             print(f"{name}: and {len(counted[name]) - SHOWN} more")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -33,7 +34,7 @@ def bar(text: str) -> Iterator[Tick]:
         def tick(done: int, total: int, note: str = "") -> None:
             bars.update(task, completed=done, total=total)
             if note:  # a silent tick keeps the last note: recipes speak only when they write a checkpoint
-                bars.update(task, note=note[:room])
+                bars.update(task, note=plain(note)[:room])
 
         yield tick
 
@@ -47,9 +48,23 @@ def _logged(text: str) -> Tick:
         now = time.monotonic()
         if now - told >= QUIET or done == total:
             told = now
-            print(f"{text}: {done:,} of {total:,}{f', {note}' if note else ''}", file=sys.stderr, flush=True)
+            print(f"{text}: {done:,} of {total:,}{f', {plain(note)}' if note else ''}", file=sys.stderr, flush=True)
 
     return tick
+
+
+def plain(text: str) -> str:
+    """Text that may come from somebody's file, as a terminal may show it: what would steer it is written out."""
+    return "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) in STEERING and c not in "\n\t" else c for c in text)
+
+
+def say(text: str) -> None:
+    """Print text of which some may come from a file."""
+    print(plain(text))
+
+
+STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Characters that move the cursor, change colours or the direction of writing, or are none."""
 
 
 def table(*rows: tuple[str, str]) -> None:
@@ -61,5 +76,5 @@ def table(*rows: tuple[str, str]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, value)
+        table.add_row(plain(name), plain(value))
     Console(markup=False, highlight=False).print(table)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from splineviz.commands import flags, resolve, terminal
+
+if TYPE_CHECKING:
+    from splineviz.training.checkpoints import Checkpoint
+    from splineviz.training.runs import Run
 
 
 def add(commands: Any) -> None:
@@ -19,9 +23,11 @@ def add(commands: Any) -> None:
         "prove a partition file, or a whole directory of them, against the network",
         """\
 The enumerator is not taken at its word: counts, areas and convexity are checked, and the network itself
-is evaluated at every vertex and inside every region. A failure names the region; the exit code is 1.
+is evaluated at every vertex and inside every region. A failure names the region; the exit code is 1, also when
+nothing could be proved.
 A directory that `animate`, `study` or `sweep` wrote knows its checkpoints itself: all partitions are proved, rows are
-computed from them again, the table and every file are compared with what was written down about them.
+computed from them again, the table and every file are compared with what was written down about them. Results of
+other slices or runs that lie there are named.
 
 examples:
   splineviz verify out/partitions/step-0000010000.npz ckpts/
@@ -30,7 +36,7 @@ examples:
     one.add_argument("what", type=Path, metavar="FILE", help="an .npz file that `partition` or `animate` wrote, or DIR")
     flags.run_flags(one, optional=True)
     one.add_argument(
-        "--step", type=flags.at_least(0), metavar="N", help="which checkpoint (default: the one in FILE's name)"
+        "--step", type=flags.at_least(0), metavar="N", help="which checkpoint (default: the one whose weights FILE names)"
     )
 
 
@@ -43,15 +49,21 @@ def run(options: Namespace) -> None:
 
 
 def _directory(options: Namespace) -> None:
+    from splineviz.errors import CertificateError
     from splineviz.jobs.audit import audit
 
     with terminal.bar("verifying") as tick:
         found = audit(options.what, trust=options.trust, progress=tick)
-    print(found)
+    print(terminal.plain(str(found)))
+    if not found.proved:
+        raise CertificateError(
+            f"{options.what}: expected partitions that can be proved against the network, got none of {found.jobs} finished "
+            "jobs proved; the notes above say why."
+        )
 
 
 def _file(options: Namespace) -> None:
-    from splineviz.errors import PartitionError
+    from splineviz.errors import CertificateError, PartitionError
     from splineviz.geometry.partition import Partition
     from splineviz.storage import provenance
     from splineviz.training.doubts import doubts
@@ -61,20 +73,22 @@ def _file(options: Namespace) -> None:
     if options.run is None:
         raise PartitionError(f"{options.what}: expected the run that it was made from as well, got none; name it.")
     run = resolve.open_run(options)
-    named = re.fullmatch(r"step-(\d+)", options.what.stem)
-    checkpoint = resolve.at_step(run, int(named[1]) if named and options.step is None else options.step)
-    partition = Partition.load(options.what)
-    report = partition.verify(run.program(checkpoint))
-    made = provenance.of_partition(options.what)
-    print(f"{options.what} against step {checkpoint.step:,} of {run.path}:")
+    partition, made = Partition.load(options.what), provenance.of_partition(options.what)
+    checkpoint, why = _checkpoint(run, options, made.get("weights"))
+    try:
+        report = partition.verify(run.program(checkpoint))
+    except CertificateError as error:
+        raise CertificateError(f"{options.what} against step {checkpoint.step:,} of {run.path}, {why}:\n{error}") from error
+    print(f"{options.what} against step {checkpoint.step:,} of {run.path}, {why}:")
     print(report)
-    print(f"  compared with {run.judge}")
+    terminal.say(f"  compared with {run.judge}")
     for line in _by_the_module(partition, run, checkpoint):
-        print(f"  {line}")
+        terminal.say(f"  {line}")
     for line in doubts(run, checkpoint):
-        print(f"  warning: {line}")
+        terminal.say(f"  warning: {line}")
     if made:
-        print(f"  made by splineviz {made.get('splineviz')} with torch {made.get('torch')} and numpy {made.get('numpy')}")
+        versions = (made.get(name) for name in ("splineviz", "torch", "numpy"))
+        terminal.say("  made by splineviz {} with torch {} and numpy {}".format(*versions))
 
 
 def _by_the_module(partition: Any, run: Any, checkpoint: Any) -> list[str]:
@@ -97,3 +111,28 @@ def _by_the_module(partition: Any, run: Any, checkpoint: Any) -> list[str]:
             "largest; is it the module that the files were saved from?"
         )
     return [f"your module gives the outputs at all {len(x)} vertices, to {worst:.1e} of the largest"]
+
+
+def _checkpoint(run: Run, options: Namespace, held: Any) -> tuple[Checkpoint, str]:
+    """The checkpoint to hold a file against, and how it was chosen. held: digest of weights, or by step, or None."""
+    from splineviz.errors import PartitionError
+    from splineviz.training import state_files
+
+    if options.step is not None:
+        return resolve.at_step(run, options.step), "the step that was asked for"
+    named = re.fullmatch(r"step-(\d{1,19})", options.what.stem)
+    by_step = held if isinstance(held, dict) else {}
+    digests = {held} if isinstance(held, str) else {str(digest) for digest in by_step.values()}
+    steps = {int(word) for word in (*([named[1]] if named else ()), *map(str, by_step)) if word.isdecimal()}
+    if digests:
+        likely = sorted(run.checkpoints, key=lambda checkpoint: checkpoint.step not in steps)
+        for checkpoint in likely:
+            if state_files.digest(run.state(checkpoint)) in digests:
+                return checkpoint, "whose weights the file names"
+        raise PartitionError(
+            f"{options.what}: expected a partition of one of the {len(likely)} checkpoints of {run.path}, got one that "
+            "names the weights of none of them; name its own run, or say which step to hold it against (--step)."
+        )
+    if named:
+        return resolve.at_step(run, int(named[1])), "the step in the file's name; the file names no weights"
+    return run.checkpoints[-1], "the last one; the file names no weights (--step chooses another)"

@@ -54,6 +54,13 @@ FRAME_STYLE: Any = {
 """Style of an animation frame at 1920 x 1080."""
 
 
+ZERO_SWATCH = 46.0
+"""Height of the swatch of 0 below a colour bar, in 1080ths of the canvas's: its number clears the bar's lowest."""
+
+NAME = 10
+"""Most letters of a class's name beside a colour bar: there is no room for more."""
+
+
 def frame_size(size: tuple[int, int]) -> tuple[int, int]:
     """(width, height) of a frame in pixels. Raises DataError unless there is room for panels beside one another: 7:4."""
     width, height = size
@@ -117,6 +124,8 @@ class Panel:
         for spine in ax.spines.values():
             spine.set(visible=True, linewidth=1.4, edgecolor="black", zorder=10)
         self.ax = ax
+        self.names: Sequence[str] = ()
+        """Of the classes, for the colour bar."""
         self.bar: tuple[Axes, str | None] | None = None
         """An Axes for the colour bar, and what it is called; it is drawn with the first partition."""
         self._look, self._stars = dict(look), dict(stars)
@@ -166,16 +175,24 @@ class Panel:
         """The colour bar, of the scale that all frames share; none where colours have no scale."""
         fill = self._look["fill"]
         named = fill if isinstance(fill, str) else "value"
-        if named in ("random", "hash") or self._image is None:
+        if named in fills.SCALELESS or self._image is None:
             place.remove()
             return
         figure = self.ax.get_figure()
         assert figure is not None
-        bar = figure.colorbar(self._image, cax=place, extend="neither")
+        zero = named == "slope"  # dead regions have no place on its scale: a swatch of their own
+        share = ZERO_SWATCH / (1080.0 * place.get_position().height)
+        bar = figure.colorbar(
+            self._image, cax=place, extend="min" if zero else "neither", extendrect=True, extendfrac=share
+        )
+        if zero:
+            where: Any = {"transform": place.transAxes, "va": "center"}
+            place.text(1.0, -0.6 * share, "  0", fontsize=14.0, color="#444444", **where)
         bar.outline.set(linewidth=1.0, edgecolor="#444444")
         # Above the bar, where it cannot be taken for the name of the panel beside it.
         said = label or ("class, margin" if named == "margin" else fills.LABELS.get(named, named))  # no room for more
         place.set_title(said, fontsize=15.5, fontweight="normal", color="#444444", loc="left", pad=10)
         place.grid(False)
         place.yaxis.set_minor_locator(NullLocator())
-        place.set_yticks(*fills.ticks(named, self._image.norm))
+        names = [name if len(name) <= NAME else name[: NAME - 1] + "\N{HORIZONTAL ELLIPSIS}" for name in self.names]
+        place.set_yticks(*fills.ticks(named, self._image.norm, names=names))

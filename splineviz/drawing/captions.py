@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from splineviz.drawing.curves import Row, column
+from splineviz.errors import FloatArray
 
 
 def captions(table: Sequence[Row], *, fps: float, hold: float, tweens: int = 0, note: str = "") -> str:
@@ -29,8 +30,14 @@ def captions(table: Sequence[Row], *, fps: float, hold: float, tweens: int = 0, 
     return "\n\n".join(cues) + "\n"
 
 
-def alternative(table: Sequence[Row], *, fill: str = "slope", note: str = "") -> str:
-    """One paragraph on the whole film; note: as for `captions`."""
+def alternative(
+    table: Sequence[Row], *, fill: str = "slope", note: str = "", knots: bool = True, anchors: int | None = None
+) -> str:
+    """One paragraph on the whole film; note: as for `captions`.
+
+    knots: whether they are drawn; anchors: how many samples lie in the window, None for all. What no frame shows is not
+    spoken of: without a boundary at any step (length 0 in the table) the text says so.
+    """
     steps, regions, lengths = (column(table, name) for name in ("step", "regions", "boundary_length"))
     colours = {"slope": "the norm of its slope", "class": "its class", "area": "its area", "layer": "its layer of birth",
                "margin": "its class, paler where the margin is small", "hash": "its activation pattern",
@@ -38,8 +45,7 @@ def alternative(table: Sequence[Row], *, fill: str = "slope", note: str = "") ->
     text = [
         f"Linear regions of a network on a plane through three training samples, at {len(table)} "
         f"checkpoint{'' if len(table) == 1 else 's'} from step {steps[0]:,.0f} to step {steps[-1]:,.0f}. "
-        f"Each region has the colour of {colours.get(fill, 'a value')}; "
-        "thin black lines are knots, the red line is the decision boundary, white stars mark the samples.",
+        + _shown(colours.get(fill, "" if fill == "none" else "a value"), lengths, knots, anchors),
         f"There are {regions[0]:,.0f} regions at first and {regions[-1]:,.0f} at last"
         + (f", at most {np.nanmax(regions):,.0f} at step {steps[np.nanargmax(regions)]:,.0f}." if len(table) > 2 else "."),
     ]
@@ -56,6 +62,22 @@ def alternative(table: Sequence[Row], *, fill: str = "slope", note: str = "") ->
         high = int(np.nanargmax(values))
         text.append(f"Local complexity at training points is highest at step {steps[high]:,.0f} ({values[high]:.3g}).")
     return " ".join(text) + "\n"
+
+
+def _shown(colour: str, lengths: FloatArray, knots: bool, anchors: int | None) -> str:
+    """What there is to see, one clause each."""
+    known = lengths[np.isfinite(lengths)]
+    red = "the red line is the decision boundary"
+    if len(known) and not (known > 0).any():
+        red = "there is no decision boundary in the window: one class takes all of it"
+    elif len(known) and not (known > 0).all():
+        red += ", which is not in the window at every step"
+    stars = {0: "none of the samples lies in the window", 1: "a white star marks the one sample in the window",
+             2: "white stars mark the two samples in the window"}.get(3 if anchors is None else anchors)  # fmt: skip
+    fill = f"each region has the colour of {colour}" if colour else ""
+    parts = (fill, "thin lines are knots" if knots else "", red, stars or "white stars mark the samples")
+    said = "; ".join(part for part in parts if part)
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _said(row: Row, note: str) -> str:

@@ -47,6 +47,7 @@ from splineviz.drawing.curves import (
     Story,
     column,
     mark_level,
+    mark_missing,
     name_curves,
     plot_curves,
     step_axis,
@@ -109,8 +110,9 @@ class FramePainter:
     """Paints the frames of one run, all with the same panels, limits and size.
 
     table: rows of all checkpoints; limits: (low, high) of the fill, shared by all frames; thumbnails, labels: of
-    the anchors, as `draw.anchors` takes them; size: (width, height) in pixels; radius, num_vectors: of the local
-    complexity, for its title; fill, cmap, line_width, edge_color: as `draw.regions` takes them. story: what the table's
+    the anchors, as `draw.anchors` takes them; missing: steps of checkpoints that could not be measured, which are marked;
+    size: (width, height) in pixels; radius, num_vectors: of the local complexity, for its title; classes: names for the
+    colour bar; fill, cmap, line_width, edge_color: as `draw.regions` takes them. story: what the table's
     rows follow, by default the steps of training.
     Raises ValueError when the table is empty, or the size none as `frame_size` says.
     """
@@ -126,23 +128,26 @@ class FramePainter:
         fill: Any = "slope",
         fill_label: str | None = None,
         cmap: Any = None,
+        classes: Sequence[str] = (),
         line_width: float = draw.LINE_WIDTH,
         edge_color: Any = "black",
         radius: float | None = None,
         num_vectors: int | None = None,
         story: Story = TRAINING,
+        missing: Sequence[float] = (),
     ) -> None:
         if not len(table):
             raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
         self.table, self.size = list(table), frame_size(size)
         look = {"fill": fill, "cmap": cmap, "limits": limits, "line_width": line_width, "edge_color": edge_color}
-        self._story = story
+        self._story, self._missing = story, tuple(missing)
         self._complexity = (radius, num_vectors)
         self._moving: list[Artist] = []  # change with the frame, drawn over the rest
         self._canvas = canvas = Canvas(self.size)
         self.figure = canvas.figure
         with matplotlib.rc_context(FRAME_STYLE):
             self._panel = Panel(canvas.axes(40, 44, 952, 952), look, {"thumbnails": thumbnails, "labels": labels})
+            self._panel.names = tuple(classes)
             self._panel.bar = (canvas.axes(1014, 44, 20, 952), fill_label)
             self._header = (canvas.text(40, 1014, 25, "left"), canvas.text(992, 1014, 25, "right"))
             self._mark = canvas.text(40, 12, 15.5, "left")
@@ -158,7 +163,8 @@ class FramePainter:
         for index, chart in enumerate(charts):
             ax = self._canvas.axes(left, top - high - index * (high + gap), right - left, high)
             ax.set_title(chart.title, color="#222222")
-            self._story.axis(ax, self.table)
+            self._story.axis(ax, [*self.table, *({self._story.along: place} for place in self._missing)])
+            mark_missing(ax, self._missing)
             value_axis(ax, self.table, chart.curves)
             mark_level(ax, chart.level)
             self._draw_curves(ax, chart.curves)
@@ -249,11 +255,12 @@ def summary(
     style: Any = None,
     width: float = 6.9,
     note: str = "",
+    missing: Sequence[float] = (),
 ) -> Figure:
     """The curves of a run over its steps: accuracy, local complexity, units on the slice, regions, boundary, knots near it.
 
     style: rcParams, by default PAPER_STYLE; width: of the figure, in inches. Panels without any value are left out.
-    note: what must be said of the network, see `Partition.note`.
+    note: what must be said of the network, see `Partition.note`. missing: steps without measures, which are marked.
     Raises ValueError when the table is empty.
     """
     if not len(table):
@@ -270,7 +277,8 @@ def summary(
         for ax, chart in zip(axes, charts, strict=False):
             ax.set_title(chart.title)
             ax.set_ylabel(chart.said(radius, num_vectors))
-            step_axis(ax, column(table, "step"))
+            step_axis(ax, np.union1d(column(table, "step"), missing))
+            mark_missing(ax, missing)
             value_axis(ax, table, chart.curves)
             mark_level(ax, chart.level)
             plot_curves(ax, table, chart.curves)

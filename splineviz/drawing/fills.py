@@ -2,9 +2,9 @@ r"""Fills: one colour for every region of a Partition, and the scale that a colo
 
         slope    norm of the region's slope on the slice             logarithmic scale
         area     of the region                                       logarithmic scale
+        class    largest output, cut exactly along the boundary      one colour a class
         margin   colour: class, lightness: largest output less the   logarithmic scale of the lightness
-                 second at the region's middle
-        class    largest output at the region's middle               one colour a class
+                 second, at the middle of each part of one class
         layer    the kink layer that cut the region last             one colour a layer
         active   units that are on                                   linear scale
         lc       local complexity: units whose knots meet the        linear scale
@@ -12,6 +12,7 @@ r"""Fills: one colour for every region of a Partition, and the scale that a colo
                  middle, exactly; r is a 100th of the window
         hash     the activation pattern's own colour                 none; the same pattern has the same colour
         random   anything                                            none                 at every checkpoint
+        none     white, for knots or the boundary alone              none
         (F,)     a value per region                                  linear scale
         (F, 3)   colours in [0, 1]                                   none
 
@@ -20,12 +21,16 @@ take away every edge of the layer before it that still bounds the face; so the d
 the one that made it. A face that no knot bounds has no layer (grey). Active units follow from the pattern of one region,
 which the partition holds; where it does not tell them (see `Partition.active_units`) a region is grey.
 
-A region without slope (a dead one) takes the lowest colour of a logarithmic scale, a region without a value (NaN) is
-grey. Palettes keep their order for colour-blind readers and in grey print: lightness rises along them.
+Classes are those of `Partition.classes`: a region that the decision boundary cuts has a colour for each of its parts. What
+is 0 (the slope of a dead region) has no place on a logarithmic scale and has a colour of its own, ZERO_COLOR; a region
+without a value (NaN) is grey. Palettes keep their order for colour-blind readers and in grey print: lightness
+rises along them.
 """
 
 from __future__ import annotations
 
+import difflib
+import functools
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -34,20 +39,27 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib import colors as mpl_colors
+from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import MaxNLocator
 
-from splineviz.errors import FloatArray, IntArray
+from splineviz.errors import DataError, FloatArray, IntArray
 from splineviz.geometry.partition import Partition
 from splineviz.metrics import diamonds
 
-NAMES = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
+NAMES = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random", "none")
+SCALELESS = ("hash", "random", "none")
+"""Fills without a colour bar."""
 LOGARITHMIC = ("slope", "area", "margin")
 """Fills with a logarithmic scale."""
 SCALED = (*LOGARITHMIC, "active", "lc")
 """Fills with a scale whose limits all frames of a film share."""
 
-CLASS_COLORS = ("#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#c3a6d8", "#ee8866", "#dddddd", "#aaaa55")
-"""Light colours that stay apart for colour-blind readers (after Paul Tol's light scheme, one added)."""
+CLASS_COLORS = ("#85abf7", "#d7c86f", "#45a070", "#fca3b1", "#8cdaff", "#7aa557", "#bb94c8", "#be6d92", "#e1e2e6", "#afe8a0")
+"""Light colours after Paul Tol's light scheme, moved until all pairs are 16 apart (CIE Lab) for normal and for colour-blind
+readers, from each other and from the boundary, and 3 apart in lightness alone."""
+
+MOST_TICKS = 40
+"""Most classes or layers that a colour bar names: of more every second, third, ..."""
 
 LABELS = {
     "slope": "slope norm", "margin": "class (pale: small margin)", "layer": "layer of birth", "active": "active units",
@@ -57,32 +69,68 @@ LABELS = {
 
 BAD_COLOR = (0.8, 0.8, 0.8)
 
+ZERO_COLOR = mpl_colors.to_rgb("#f3e3ee")
+"""Of what is 0 under a logarithmic scale: on no palette, and told on the colour bar."""
 
-def _lightened(name: str, start: float, white_low: float, white_high: float) -> mpl_colors.ListedColormap:
+DARKEST = 46.0
+"""Least lightness (CIE L*) of a palette that is named: black knots and a red boundary stand out on it."""
+
+
+def _lightened(name: str, start: float, white_low: float, white_high: float) -> mpl_colors.Colormap:
     """A palette without its darkest end and nearer to white, so that black knots and a red boundary stand out on it."""
     base = colormaps[name](np.linspace(start, 1.0, 256))[:, :3]
     white = np.linspace(white_low, white_high, 256)[:, None]
-    return mpl_colors.ListedColormap(base + white * (1.0 - base), name=f"splineviz-{name}")
+    return _made(base + white * (1.0 - base), f"splineviz-{name}")
+
+
+def _made(table: FloatArray, name: str) -> mpl_colors.Colormap:
+    return mpl_colors.ListedColormap(table, name=name).with_extremes(under=ZERO_COLOR, bad=BAD_COLOR)
 
 
 CMAP = _lightened("viridis", 0.16, 0.36, 0.14)
 PALETTES = {
     "viridis": CMAP,
     "cividis": _lightened("cividis", 0.1, 0.34, 0.2),
-    "grey": _lightened("gray", 0.38, 0.0, 0.0),
+    "grey": _made(colormaps["gray"](np.linspace(0.42, 0.88, 256))[:, :3], "splineviz-gray"),
 }
-"""Sequential palettes by name; any other name is looked up in matplotlib as it is."""
+"""Sequential palettes by name; any other name is one of matplotlib's, made as light as DARKEST asks."""
+
+
+def lightness(rgb: FloatArray) -> FloatArray:
+    """CIE L*, 0 (black) to 100 (white), of sRGB colours (..., 3) in [0, 1]."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((np.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4)
+    y = linear @ np.array([0.2126, 0.7152, 0.0722])
+    return np.asarray(np.where(y > 0.008856, 116.0 * np.cbrt(y) - 16.0, 903.3 * y))
 
 
 def palette(cmap: Any) -> mpl_colors.Colormap:
-    """A colour map from None (the default), a name of PALETTES, a name of matplotlib's, or a colour map."""
+    """A colour map from None (the default), a name of PALETTES or of matplotlib's, or a colour map, which stays as it is.
+
+    Raises ValueError on a name that nobody knows, with those that are near it.
+    """
     if cmap is None:
         return CMAP
     if isinstance(cmap, str):
-        return PALETTES[cmap] if cmap in PALETTES else colormaps[cmap]
+        return PALETTES[cmap] if cmap in PALETTES else _named(cmap)
     if not isinstance(cmap, mpl_colors.Colormap):
         raise ValueError(f"cmap: expected a name or a matplotlib colour map, got {cmap!r}; see fills.PALETTES.")
     return cmap
+
+
+@functools.cache
+def _named(name: str) -> mpl_colors.Colormap:
+    """A palette of matplotlib's, mixed with as little white as its darkest colour needs; its order stays."""
+    if name not in colormaps:
+        near = difflib.get_close_matches(name, [*PALETTES, *colormaps], 3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "list(matplotlib.colormaps) names them all."
+        raise DataError(f"palette: expected {', '.join(PALETTES)} or a palette of matplotlib's, got {name!r}; {hint}")
+    source = colormaps[name]
+    table = np.asarray(source(np.arange(source.N) if source.N < 256 else np.linspace(0.0, 1.0, 256)))[:, :3]
+    for white in np.linspace(0.0, 0.6, 61):
+        mixed = table + white * (1.0 - table)
+        if lightness(mixed).min() >= DARKEST:
+            break
+    return _made(mixed, name)
 
 
 # ---- scales ------------------------------------------------------------------------------------------
@@ -104,7 +152,8 @@ def fill_quantiles(partition: Partition, shares: FloatArray, *, fill: Any = "slo
 
     fill: one of SCALED, or a value (F,) per region. What is not positive has no place on a logarithmic scale.
     """
-    values, weights = _scalar(partition, fill) if isinstance(fill, str) else _fitting(partition, fill), partition.areas
+    values = _scalar(partition, fill) if isinstance(fill, str) else _fitting(partition, fill)
+    weights = partition.classes().areas if isinstance(fill, str) and fill == "margin" else partition.areas
     keep = np.isfinite(values) & (weights > 0)
     if isinstance(fill, str) and fill in LOGARITHMIC:
         keep &= values > 0
@@ -169,7 +218,7 @@ def _scalar(partition: Partition, fill: str) -> FloatArray:
     if fill == "area":
         return partition.areas
     if fill == "margin":
-        return face_margins(partition)
+        return partition.classes().margins
     if fill == "lc":
         return diamonds.complexities(partition).astype(np.float64)
     if fill == "active":
@@ -182,8 +231,10 @@ def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[floa
     low, high = float(norm.vmin or 0.0), float(norm.vmax or 0.0)
     if isinstance(fill, str) and fill in ("class", "margin", "layer"):
         first, count = int(fill == "layer"), int(getattr(norm, "N", 1)) - 1
-        texts = [names[k - first] if k - first < len(names) else str(k) for k in range(first, first + count)]
-        return [float(k) for k in range(first, first + count)], texts
+        shown = range(first, first + count, max(-(-count // MOST_TICKS), 1))
+        named = () if fill == "layer" else names  # names are those of classes
+        texts = [named[k - first] if k - first < len(named) else str(k) for k in shown]
+        return [float(k) for k in shown], [as_text(text) for text in texts]
     if isinstance(norm, mpl_colors.LogNorm):
         marks = log_ticks(low, high)
         return marks, [f"{mark:.4g}" if 1e-3 <= mark < 1e5 else f"{mark:.0e}" for mark in marks]
@@ -220,28 +271,25 @@ def _active(partition: Partition) -> FloatArray:
 # ---- values per face ---------------------------------------------------------------------------------
 
 
-def face_outputs(partition: Partition) -> FloatArray:
-    """(F, C) mean output over each face's vertices: the output at a point inside it."""
-    if not partition.num_regions:
-        return np.empty((0, partition.outputs.shape[1]))
-    counts = np.diff(partition.face_offsets)
-    sums = np.add.reduceat(partition.outputs[partition.face_vertices], partition.face_offsets[:-1], axis=0)
-    return sums / counts[:, None]
+def as_text(name: str) -> str:
+    """A name as matplotlib shows it: mathematics between dollar signs where it is some, else the signs themselves."""
+    if "$" not in name:
+        return name
+    try:
+        MathTextParser("path").parse(name)
+        return name
+    except (ValueError, RuntimeError):
+        return name.replace("$", r"\$")
 
 
 def face_classes(partition: Partition) -> npt.NDArray[np.int64]:
-    """(F,) class with the largest mean output over each face's vertices; for one output, whether it is positive."""
-    means = face_outputs(partition)
-    return (means[:, 0] > 0).astype(np.int64) if means.shape[1] == 1 else means.argmax(axis=1)
+    """(F,) class of each region, or of its largest part where the decision boundary cuts it; see `Partition.classes`."""
+    return partition.classes().label[: partition.num_regions].astype(np.int64)
 
 
 def face_margins(partition: Partition) -> FloatArray:
-    """(F,) largest less second largest mean output over each face's vertices; for one output, its magnitude."""
-    means = face_outputs(partition)
-    if means.shape[1] == 1:
-        return np.abs(means[:, 0])
-    top = np.partition(means, means.shape[1] - 2, axis=1)[:, -2:]
-    return top[:, 1] - top[:, 0]
+    """(F,) margin at the middle of each region, or of its largest part where the decision boundary cuts it."""
+    return partition.classes().margins[: partition.num_regions]
 
 
 def face_layers(partition: Partition) -> npt.NDArray[np.int64]:
@@ -285,11 +333,11 @@ def hash_colors(keys: npt.NDArray[np.uint64]) -> FloatArray:
 
 
 Scale = tuple[FloatArray, mpl_colors.Normalize, mpl_colors.Colormap]
-"""(F, 3) colours of the faces, and the scale that a colour bar shows."""
+"""Colours (F, 3) of the faces or (P, 3) of `Partition.classes`, first the faces' own; and the colour bar's scale."""
 
 
 def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[float, float] | None = None) -> Scale:
-    """Colours (F, 3) in [0, 1] of all faces, and norm and colour map of their scale.
+    """Colours in [0, 1] of all faces (F, 3), for "class" and "margin" of all parts (P, 3); norm and map of their scale.
 
     fill: as in this room's docstring. cmap: see `palette`. limits: (low, high) of the scale, by default `color_limits`.
     Raises ValueError on an unknown name or an array that does not fit.
@@ -298,6 +346,8 @@ def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[floa
         if fill not in NAMES:
             names = ", ".join(map(repr, NAMES))
             raise ValueError(f"fill: expected {names} or an array with a value per region, got {fill!r}.")
+        if fill == "none":
+            return np.ones((partition.num_regions, 3)), scale(partition, fill), palette(cmap)
         if fill in ("random", "hash"):
             keys = partition.pattern_hash
             if fill == "random":
@@ -319,9 +369,10 @@ def _by_class(partition: Partition, cmap: Any, limits: tuple[float, float] | Non
     channels = max(partition.outputs.shape[1], 2)
     table = [CLASS_COLORS[i % len(CLASS_COLORS)] for i in range(channels)]
     chosen = mpl_colors.ListedColormap(table) if cmap is None else palette(cmap).resampled(channels)
-    faces = np.asarray(chosen(face_classes(partition)))[:, :3]
+    parts = partition.classes()
+    faces = np.asarray(chosen(parts.label))[:, :3]
     if limits is not None:
-        place = mpl_colors.LogNorm(*limits, clip=True)(np.maximum(face_margins(partition), limits[0]))
+        place = mpl_colors.LogNorm(*limits, clip=True)(np.maximum(parts.margins, limits[0]))
         faces = 1.0 - (1.0 - faces) * (0.2 + 0.8 * np.asarray(place)[:, None])
     return np.ascontiguousarray(faces), scale(partition, "class"), chosen
 
@@ -335,6 +386,8 @@ def _by_layer(partition: Partition) -> Scale:
 def _by_value(values: FloatArray, cmap: mpl_colors.Colormap, norm: mpl_colors.Normalize) -> Scale:
     low = float(norm.vmin or 0.0)  # what lies below has no place on a logarithmic scale
     faces = cmap(norm(np.maximum(np.nan_to_num(values, nan=low), low)))[:, :3]
+    if isinstance(norm, mpl_colors.LogNorm):
+        faces[values == 0] = ZERO_COLOR
     faces[~np.isfinite(values)] = BAD_COLOR
     return np.ascontiguousarray(faces), norm, cmap
 

@@ -64,8 +64,6 @@ ZOOM_COLORS = ("#0077bb", "#aa3377", "#117733", "#000000")
 LEAST_FRAME = 5.0
 """Side of the smallest frame that marks a zoom on a panel, in points: one drawn to scale could be too small to be seen."""
 
-SCALELESS = ("hash", "random")
-
 
 @dataclass(frozen=True)
 class Zoom:
@@ -138,6 +136,7 @@ def figure(
     chosen: Any = STYLES[style] if isinstance(style, str) else style
     wide = WIDTHS[width] if isinstance(width, str) else float(width)
     views = [zoom if isinstance(zoom, Zoom) else Zoom(*zoom) for zoom in zooms]
+    _inside(views, panels)
     each, limits = _fills(panels, fill, limits, layers)
     with matplotlib.rc_context(chosen):
         note = next((partition.note for partition in panels if partition.note), "")
@@ -150,6 +149,8 @@ def figure(
         paper = Paper(chosen, figsize=(wide, layout.height))
         look = {"cmap": cmap, "limits": limits, "edge_color": edge_color, "line_width": line_width}
         image: Any = None
+        # The boundaries of all panels, so that samples stand in the same places on each.
+        around = np.concatenate([partition.decision_boundary() for partition in panels]) if boundary and thumbnails else None
         for index, (partition, mask) in enumerate(zip(panels, masks, strict=True)):
             small = partition.num_regions <= VECTOR_REGIONS if vector is None else vector
             options = {**look, "fill": each[index], "vector": small, "edges": mask, "compact": compact}
@@ -161,7 +162,9 @@ def figure(
             paper.text(x, y, said[index], ha="right", va="top", color="#444444", fontsize=layout.sizes["foot"])
             if anchors:
                 star, size = min(4.5 * layout.side, 15.0), min(9.5 * layout.side, 36.0)
-                draw.anchors(partition.plane, ax=ax, thumbnails=thumbnails, labels=labels, star=star, size=size)
+                draw.anchors(
+                    partition.plane, ax=ax, thumbnails=thumbnails, labels=labels, star=star, size=size, avoid=around
+                )
             _zooms(paper, layout, index, ax, views, partition, options, boundary)
         if note:
             paper.text(0.04 / wide, 0.06 / layout.height, note, color="#444444", fontsize=layout.small)
@@ -188,7 +191,7 @@ def _fills(panels: list[Partition], fill: Any, limits: Any, layers: bool) -> tup
 
 def _bar(partition: Partition, fill: Any, limits: Any, label: str | None, classes: Sequence[str]) -> Bar | None:
     """What the colour bar says; None where colours have no scale."""
-    if (isinstance(fill, str) and fill in SCALELESS) or np.ndim(fill) == 2:
+    if (isinstance(fill, str) and fill in fills.SCALELESS) or np.ndim(fill) == 2:
         return None
     norm = fills.scale(partition, fill, limits)
     marks, texts = fills.ticks(fill, norm, names=classes)
@@ -248,6 +251,22 @@ def _check(panels: list[Partition], titles: Sequence[str], width: Any, style: An
         raise DataError(f"across: expected 1 panel a row or more, got {across}.")
     if isinstance(style, str) and style not in STYLES:
         raise DataError(f"style: expected one of {', '.join(map(repr, STYLES))} or rcParams, got {style!r}.")
+
+
+def _inside(zooms: Sequence[Zoom], panels: Sequence[Partition]) -> None:
+    """Raises DataError unless every zoom lies in every panel: elsewhere there is nothing to show."""
+    for zoom in zooms:
+        for partition in panels:
+            u0, u1, v0, v1 = _view(partition)
+            slack = 1e-9 * (u1 - u0)
+            if not (
+                u0 - slack <= zoom.u - zoom.half and zoom.u + zoom.half <= u1 + slack
+                and v0 - slack <= zoom.v - zoom.half and zoom.v + zoom.half <= v1 + slack
+            ):  # fmt: skip
+                raise DataError(
+                    f"zoom: expected a square inside the window, u {u0:.4g} .. {u1:.4g} and v {v0:.4g} .. {v1:.4g}, got "
+                    f"centre ({zoom.u:g}, {zoom.v:g}) with half-width {zoom.half:g}; move or shrink it, or widen the window."
+                )
 
 
 def _by_layer(panels: list[Partition], titles: Sequence[str]) -> tuple[list[Partition], list[Any], Sequence[str]]:

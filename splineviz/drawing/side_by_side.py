@@ -81,6 +81,7 @@ class StripPainter:
         size: tuple[int, int] = (1920, 1080),
         fill: Any = "slope",
         cmap: Any = None,
+        classes: Sequence[str] = (),
         line_width: float = draw.LINE_WIDTH,
         edge_color: Any = "black",
         radius: float | None = None,
@@ -112,6 +113,7 @@ class StripPainter:
                     )
                 self._feet.append(canvas.text(x, foot - 28.0, 15.5, "left", bold=False))
             edge = left + count * side + (count - 1) * GAP
+            self._panels[-1].names = tuple(classes)
             self._panels[-1].bar = (canvas.axes(edge + 18.0, foot, 16.0, side), None)
             self._header = canvas.text(left, 1022.0, 25.0, "left")
             self._moving: list[Artist] = []
@@ -136,17 +138,18 @@ class StripPainter:
             value_axis(ax, together, curves)
             followed = []
             for number, table in enumerate(self.tables):
-                plot_curves(ax, table, curves, line=DASHES[number], strength=1.0 if number == 0 else 0.8)
+                line = DASHES[number] if len(self.tables) > 1 else None
+                plot_curves(ax, table, curves, line=line, strength=1.0 if number == 0 else 0.8)
                 dots = ax.scatter(
                     [0.0] * len(curves), [0.0] * len(curves), s=70, color=[c for _, _, c in curves], edgecolor="white",
                     linewidth=1.4, zorder=6, clip_on=False,
                 )  # fmt: skip
                 followed.append((dots, curves, number))
-            line = ax.axvline(1.0, color="#222222", linewidth=1.6, zorder=4)
-            name_curves(ax, curves, 15.5)
+            cursor = ax.axvline(1.0, color="#222222", linewidth=1.6, zorder=4)
+            name_curves(ax, curves, 15.5, lines=len(self.tables) == 1)
             ax.set_xlabel("training step", labelpad=4)
-            self._cursors.append((line, followed))
-            self._moving += [line, *(dots for dots, _, _ in followed)]
+            self._cursors.append((cursor, followed))
+            self._moving += [cursor, *(dots for dots, _, _ in followed)]
 
     def paint(self, pictures: Sequence[Picture], index: int) -> npt.NDArray[np.uint8]:
         """Pixels (height, width, 3) uint8 of one frame: the pictures of a step, one a panel. index: its row."""

@@ -113,7 +113,7 @@ def migration(table: Sequence[Row], phases: tuple[int, int] | None, *, radius: f
         ("crossings between anchors", (("crossings", "crossings", "#333333"),), False),
         (
             "units on training points",
-            (("units_live", "live", TRAIN), ("units_linear", "linear", "#bbbbbb"), ("units_dead", "dead", "#333333")), False,
+            (("units_live", "live", TRAIN), ("units_linear", "linear", "#6a6f73"), ("units_dead", "dead", "#b58a60")), False,
         ),
     )  # fmt: skip
     with _sheet(3.9) as figure:
@@ -389,7 +389,7 @@ def _slices(area: Any, slices: Mapping[int, Partition], thumbnails: Sequence[Any
     for ax, letter, (step, part) in zip(axes, "abcd", slices.items(), strict=False):
         image = draw.regions(part, ax=ax, limits=limits, line_width=0.3)
         draw.boundary(part, ax=ax, line_width=1.2, casing=0.8)
-        draw.anchors(part.plane, ax=ax, star=10.0, size=26.0, thumbnails=thumbnails)
+        draw.anchors(part.plane, ax=ax, star=10.0, size=26.0, thumbnails=thumbnails, avoid=part.decision_boundary())
         _bare(ax, f"{letter}: step {step:,}, {part.num_regions:,} regions")
     bar = area.colorbar(image, ax=list(axes), fraction=0.03, pad=0.015)
     bar.set_label("slope norm", fontsize=7.0)

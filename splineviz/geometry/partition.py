@@ -33,7 +33,7 @@ import numpy.typing as npt
 from splineviz._kernels import bits, merging, patterns
 from splineviz._kernels import faces as _faces
 from splineviz.errors import FloatArray, IntArray, PartitionError
-from splineviz.geometry import boundary
+from splineviz.geometry import boundary, faces
 from splineviz.geometry.invariants import ARRAYS, misshapen, polygon_area
 from splineviz.geometry.plane import Plane
 from splineviz.storage import archives, files
@@ -54,13 +54,20 @@ class Report:
     were read as 0, so a region thinner than the tolerance may have been merged there.
     irregular_faces: faces too thin for double precision, whose signs no single line makes; each was cut along
     the chord that contradicts its values least.
-    tolerance: relative to a unit's scale; seconds: wall time.
+    tolerance: relative to a unit's scale; seconds: wall time of the enumeration, 0 in a partition that was read from a file.
+    seam_readings: values at seams between blocks that two blocks, rounding differently, would have read with different
+    signs; the first block's was taken by both. Not 0 says that the machine's arithmetic depends on the batch.
     """
 
     near_zero: int = 0
     irregular_faces: int = 0
     tolerance: float = 0.0
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
+    seam_readings: int = 0
+
+    def lasting(self) -> dict[str, Any]:
+        """What belongs into a file: all but the wall time, so that the same slice is the same file."""
+        return asdict(self) | {"seconds": 0.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,6 +233,20 @@ class Partition:
             self.local_vertices, self.edges, self.edge_faces, self.face_offsets, self.face_vertices, self.outputs, level
         )
 
+    def classes(self, level: float = 0.0) -> faces.Classes:
+        """The regions cut along the decision boundary: parts with one class each, their areas, shares and margins.
+
+        For a network with one output: class 0 up to `level`, class 1 above. The parts of level 0 are kept.
+        """
+        return self._classes if level == 0.0 else self._classes_at(level)
+
+    @cached_property
+    def _classes(self) -> faces.Classes:
+        return self._classes_at(0.0)
+
+    def _classes_at(self, level: float) -> faces.Classes:
+        return faces.classes(self.local_vertices, self.face_offsets, self.face_vertices, self.outputs, level)
+
     # ---- certificate -------------------------------------------------------------------------------
 
     def verify(self, model: Any, **options: Any) -> CertificateReport:
@@ -278,7 +299,7 @@ class Partition:
             "format": FORMAT,
             "layer_paths": list(self.layer_paths),
             "max_layers": list(self.max_layers),
-            "report": asdict(self.report),
+            "report": self.report.lasting(),
             "swaps": dict(self.swaps),
             "made": dict(made or {}),
         }
@@ -334,7 +355,11 @@ class Partition:
 
 def _report(data: Mapping[str, Any]) -> Report:
     return Report(
-        int(data["near_zero"]), int(data["irregular_faces"]), float(data["tolerance"]), float(data["seconds"])
+        near_zero=int(data["near_zero"]),
+        irregular_faces=int(data["irregular_faces"]),
+        tolerance=float(data["tolerance"]),
+        seconds=float(data["seconds"]),
+        seam_readings=int(data.get("seam_readings", 0)),
     )
 
 

@@ -6,8 +6,10 @@ For every job that jobs.json lists and that is done:
     partition  its digest; its cheap identities; the numbers of the row, computed from it again
     proof      the certificate against the model with the checkpoint's weights, if the file still holds those weights
 
-and for the directory: every number of the table against its row, every file against the manifest. Nothing is mended and
-nothing is written. What is wrong is a finding; what cannot be told (weights that are gone, jobs not done yet) is a note.
+and for the directory: every number of the table against its row, every file against the manifest, and every result there
+against the list: one of another slice or run is a finding, one that the last call did not ask for a note. Nothing is mended
+and nothing is written. What is wrong is a finding; what cannot be told (weights that are gone, jobs not done yet) is a
+note, and `held` says what each thing was held against.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from splineviz.geometry.partition import Partition
 from splineviz.jobs import plan
 from splineviz.jobs.job import COLUMNS, key_of, partition_numbers
 from splineviz.regions import certificate
-from splineviz.storage import files, provenance
+from splineviz.storage import files, listings, provenance
 from splineviz.tracing.program import Program
 from splineviz.training import checkpoints, state_files
 
@@ -39,15 +41,18 @@ LATER = ("churn",)
 
 @dataclass
 class Audit:
-    """What an audit found. jobs: that are done; proved: of them, against the model; files: that the manifest lists and that
-    are as it says; findings: what is wrong, one line each; notes: what could not be told; against: what the partitions
-    were proved against.
+    """What an audit found. jobs: that are done; proved: of them, against the model; rows: whose numbers were computed from
+    their partitions again; lines: of the table that are as their rows say; files: that the manifest lists and that are as it
+    says; findings: what is wrong, one line each; notes: what could not be told; against: what the partitions were proved
+    against.
     """
 
     out: Path
     jobs: int = 0
     proved: int = 0
     files: int = 0
+    rows: int = 0
+    lines: int = 0
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     against: set[str] = field(default_factory=set)
@@ -57,12 +62,26 @@ class Audit:
         """Whether nothing is wrong."""
         return not self.findings
 
+    @property
+    def held(self) -> list[str]:
+        """What each thing was held against, one line each; nothing is said of what nothing was held against."""
+        model = "; ".join(sorted(self.against))
+        return [
+            f"{count} {one if count == 1 else many} {against}"
+            for count, one, many, against in (
+                (self.files, "file", "files", "against the digests in manifest.json"),
+                (self.lines, "line of the table", "lines of the table", "against the rows of their jobs"),
+                (self.rows, "row", "rows", "against its partition" if self.rows == 1 else "against their partitions"),
+                (self.proved, "partition", "partitions", f"against {model}"),
+            )
+            if count
+        ]
+
     def __str__(self) -> str:
         verdict = "as it should be" if self.ok else f"FAILED ({len(self.findings)} findings)"
         head = f"{self.out} {verdict}: {self.jobs} jobs, {self.proved} partitions proved, {self.files} files as listed"
-        against = [f"  partitions against: {line}" for line in sorted(self.against)]
-        lines = [*(f"  {line}" for line in self.findings), *(f"  note: {line}" for line in self.notes)]
-        return "\n".join([head, *against, *lines])
+        said = (*(f"held: {line}" for line in self.held), *self.findings, *(f"note: {line}" for line in self.notes))
+        return "\n".join([head, *(f"  {line}" for line in said)])
 
 
 def audit(out: Path, *, trust: bool = False, raise_on_failure: bool = True, progress: Progress | None = None) -> Audit:
@@ -75,7 +94,8 @@ def audit(out: Path, *, trust: bool = False, raise_on_failure: bool = True, prog
     found = Audit(out)
     rows: dict[str, Mapping[str, Any]] = {}
     waiting = 0
-    entries = {entry["name"]: entry for entry in said["jobs"] if entry["name"]}
+    listed = plan.entries(out, said)
+    entries = {entry["name"]: entry for entry in listed if entry["name"]}
     for done, (name, entry) in enumerate(entries.items(), 1):
         path = out / "rows" / f"{name}.json"
         if path.exists():
@@ -86,7 +106,7 @@ def audit(out: Path, *, trust: bool = False, raise_on_failure: bool = True, prog
             waiting += 1
         if progress is not None:
             progress(done, len(entries), f"step {entry['step']:,}")
-    if unread := [entry for entry in said["jobs"] if not entry["name"]]:
+    if unread := [entry for entry in listed if not entry["name"]]:
         found.notes.append(f"{len(unread)} jobs have no readable checkpoint; see splineviz status.")
     if waiting:
         found.notes.append(f"{waiting} jobs are not done; see splineviz status.")
@@ -94,6 +114,7 @@ def audit(out: Path, *, trust: bool = False, raise_on_failure: bool = True, prog
         if (out / name).is_file() and (name == "sweep.csv") == (said["named"] == "key"):
             _table(out / name, said, rows, found)
     _manifest(out, found)
+    _strangers(out, said, entries, found)
     if found.findings and raise_on_failure:
         raise CertificateError(f"verify: expected a directory as it was written, got\n{found}")
     return found
@@ -127,6 +148,7 @@ def _row(
         for name, value in partition_numbers(partition, radius).items():
             if not _same(row[name], value):
                 found.findings.append(f"{words}: the row has {name} = {row[name]!r}, its partition {value!r}")
+        found.rows += 1
         _prove(partition, run | {"network": plan.network(said, entry)}, entry, made, words, found, trust)
         return stored
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -139,6 +161,9 @@ def _prove(
     found: Audit, trust: bool,
 ) -> None:  # fmt: skip
     path = Path(entry["weights"])
+    if not path.is_file():
+        found.notes.append(f"{words}: not proved: {path.name}: expected the checkpoint's file, got none there")
+        return
     try:
         state = state_files.load_state(path, raw=run["own"], trust=trust, key=run["weights_key"])
         program = checkpoints.fit(Program.from_data(run["network"]), state, path)
@@ -168,32 +193,55 @@ def _table(path: Path, said: Mapping[str, Any], rows: Mapping[str, Mapping[str, 
     if len(lines) != len(expected):
         found.findings.append(f"{path.name}: expected {len(expected)} rows, got {len(lines)}")
     for number, (line, row) in enumerate(zip(lines, expected, strict=False), 1):
-        for name in COLUMNS:
-            if name not in LATER and not _reads(line.get(name), row.get(name)):
-                found.findings.append(f"{path.name}: row {number} has {name} = {line.get(name)}, its job {row.get(name)!r}")
+        wrong = [name for name in COLUMNS if name not in LATER and not _reads(line.get(name), row.get(name))]
+        found.findings += [f"{path.name}: row {number} has {n} = {line.get(n)}, its job {row.get(n)!r}" for n in wrong]
+        found.lines += not wrong
 
 
 def _manifest(out: Path, found: Audit) -> None:
     path = out / provenance.NAME
     try:
-        listed = files.read_sealed(path)["files"]
+        listed = dict(files.read_sealed(path)["files"])
     except FileNotFoundError:
         found.notes.append(f"{path.name}: none so far; the command that makes the results writes it at the end")
         return
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         found.findings.append(f"{path.name}: {error}")
         return
     for name, digest in listed.items():
-        file = out / name
-        if not file.is_file():
+        file = listings.file_inside(out, name)
+        if file is None:
+            found.findings.append(f"{path.name}: expected files inside the directory, reached through no link, got {name!r}")
+        elif not file.is_file():
             found.findings.append(f"{name}: listed in the manifest, but not there")
         elif files.digest_of_file(file) != digest:
             found.findings.append(f"{name}: has changed since the manifest was written")
         else:
             found.files += 1
-    if strangers := sorted(set(provenance.listed(out)) - set(listed)):
-        shown = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")
-        found.notes.append(f"{len(strangers)} files are not in the manifest: {shown}")
+    there = {p.name for p in files.entries(out) if p.is_file() and not p.name.startswith(".")} - {provenance.NAME}
+    if unlisted := sorted((there | set(provenance.listed(out))) - set(listed)):
+        shown = ", ".join(unlisted[:5]) + (", ..." if len(unlisted) > 5 else "")
+        found.notes.append(f"{len(unlisted)} files are not in the manifest: {shown}")
+
+
+def _strangers(out: Path, said: Mapping[str, Any], entries: Mapping[str, Any], found: Audit) -> None:
+    """Results in the folders of results that no job of the list has made."""
+    known = plan.further(said)
+    further = []
+    for folder in (*provenance.FOLDERS, "partitions"):
+        if (out / folder).is_symlink():
+            found.findings.append(f"{folder}: expected a folder, got a link; what is behind it was not read")
+            continue
+        for path in files.entries(out / folder):
+            if path.name.startswith(".") or provenance.is_of(entries, folder, path.stem) and not path.is_symlink():
+                continue
+            if said["named"] == "key" or known is None or provenance.is_of(known, folder, path.stem):
+                further.append(f"{folder}/{path.name}")
+            else:
+                found.findings.append(f"{folder}/{path.name}: no job of {plan.NAME} has made it: of another run or slice?")
+    if further:
+        shown = ", ".join(further[:5]) + (", ..." if len(further) > 5 else "")
+        found.notes.append(f"{len(further)} results that the last call did not ask for: {shown}")
 
 
 def _same(stored: float | None, value: float) -> bool:

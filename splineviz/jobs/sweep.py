@@ -30,7 +30,7 @@ from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn, executors, plan
 from splineviz.jobs.job import COLUMNS, Failure, Job, LCOptions, Result, choose_samples, samples_digest
 from splineviz.jobs.plan import Entry
-from splineviz.storage import archives, files, provenance
+from splineviz.storage import archives, files, outputs, provenance
 from splineviz.storage.remote import Store
 from splineviz.threads import one_torch_thread
 from splineviz.tracing.program import Program
@@ -83,7 +83,8 @@ def sweep(
     store: a URL (s3://bucket/sweep) where results are kept as well as they are made; what it has is brought, not made again.
 
     A checkpoint that cannot be read, or a job that fails, does not stop the others; the next start tries it again.
-    Raises what `Run.plane` and `Run.only` raise, JobError when another sweep works in the directory or the store does not
+    Raises what `Run.plane` and `Run.only` raise, OutputError when the directory holds what splineviz did not write, or a
+    sweep of other runs that is not taken on; JobError when another sweep works in the directory or the store does not
     answer (in the end: the results are in the directory), and what `engines.run` raises.
     """
     if not runs or not planes or not windows:
@@ -97,7 +98,9 @@ def sweep(
         found, kept = _entries(run, planes, windows, target, lc, keep=partitions, prove=prove, by_step=False)
         entries += found
         samples |= kept
-    with plan.joined(target, plan.plan(chosen, entries, _options(lc), named="key")):
+    asked = plan.plan(chosen, entries, _options(lc), named="key")
+    outputs.enter(target, "sweep", _paths(chosen), outputs.SWEEP, same=plan.covers(target, asked))
+    with plan.joined(target, asked):
         for path, arrays in samples.items():
             _store(path, arrays)
         todo = {entry.job.name: entry.job for entry in entries if entry.job is not None}
@@ -124,6 +127,8 @@ def measure_run(
     jobs: int | Executor = 1,
     threads: int | None = None,
     progress: Progress | None = None,
+    also: Sequence[str] = (),
+    unread: dict[int, str] | None = None,
 ) -> list[Result]:
     """Partition and measure every checkpoint of a run on the plane through three of its training samples.
 
@@ -132,16 +137,24 @@ def measure_run(
 
     Writes out/partitions, out/rows (see `jobs`) and out/measures.csv. What a former call with the same weights, plane
     and options has finished is left as it is. Results come in order of steps.
+    also: names at the top of the directory that the caller will write there beside these. unread: takes the reasons, by
+    step, of checkpoints that cannot be read (weights that are not finite, say), and the others are measured; None: they
+    are raised.
     Raises what `Run.plane`, `Run.program` and `sv.partition` raise, the former two before any work, the last after all
-    other checkpoints are done; JobError when a call with other options works in the directory.
+    other checkpoints are done; OutputError when the directory holds what splineviz did not write, or results of another run
+    (see `outputs`); JobError when a call with other options works in the directory.
     """
     target = Path(out).resolve()
     chosen = run if steps is None else run.only(steps)
     entries, samples = _entries(chosen, [anchors], [window], target, lc, keep=True, prove=False, by_step=True)
-    for entry in entries:
-        if entry.error is not None:
-            raise entry.error
-    with plan.joined(target, plan.plan([chosen], entries, _options(lc), named="step")):
+    bad = {entry.step: entry.error for entry in entries if entry.error is not None}
+    if bad and (unread is None or len(bad) == len(entries)):
+        raise next(iter(bad.values()))
+    if unread is not None:
+        unread |= {step: str(error) for step, error in bad.items()}
+    asked = plan.plan([chosen], entries, _options(lc), named="step")
+    outputs.enter(target, "run", _paths([run]), (*outputs.MEASURES, *also), same=plan.is_of_same_results(target, asked))
+    with plan.joined(target, asked):
         for path, arrays in samples.items():
             _store(path, arrays)
         todo = [entry.job for entry in entries if entry.job is not None]
@@ -236,6 +249,10 @@ def _linked(entries: Sequence[Entry]) -> list[Entry]:
         for place, (index, job) in enumerate(line):
             found[index] = replace(entries[index], job=replace(job, before=names[place], after=names[place + 2]))
     return found
+
+
+def _paths(runs: Sequence[Run]) -> list[str]:
+    return [str(run.path.resolve()) for run in runs]
 
 
 def _options(lc: LCOptions | None) -> dict[str, Any]:

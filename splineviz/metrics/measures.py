@@ -26,7 +26,6 @@ import numpy as np
 import numpy.typing as npt
 
 from splineviz._kernels import cells as _cells
-from splineviz._kernels import faces as _faces
 from splineviz._kernels import segments as _segments
 from splineviz._kernels import shapes as _shapes
 from splineviz._kernels import tubes as _tubes
@@ -222,18 +221,9 @@ def class_fragments(partition: Partition, level: float = 0.0) -> npt.NDArray[np.
     values = partition.outputs
     if values.shape[1] == 1:
         values = np.concatenate([np.full_like(values, level), values], axis=1)
-    offsets, ring = partition.face_offsets, partition.face_vertices
-    found = partition.boundary_at(level)
-    present = np.zeros((partition.num_regions, values.shape[1]), dtype=np.bool_)
-    present[np.arange(partition.num_regions), _faces.face_leaders(offsets, ring, values)] = True
-    # A segment along an edge belongs to two faces and says nothing of the inside of either.
-    inside = _shapes.through(partition.local_vertices, offsets, ring, found.segments, found.faces)
-    faces = found.faces[inside]
-    if partition.outputs.shape[1] == 1:  # a level set separates what is below from what is above
-        present[faces] = True
-    else:
-        present[faces, found.classes[inside, 0]] = present[faces, found.classes[inside, 1]] = True
-    return np.asarray(_shapes.fragments(partition.edges, partition.edge_faces, values, present))
+    parts = partition.classes(level)
+    starts = np.searchsorted(parts.face[parts.faces :], np.arange(parts.faces + 1))
+    return np.asarray(_shapes.fragments(partition.edges, partition.edge_faces, values, parts.label, starts))
 
 
 def pattern_churn(before: Partition, after: Partition) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from splineviz._kernels import dissolving, merging, sewing
+from splineviz._kernels import dissolving, merging, ordering, sewing
 from splineviz.errors import FloatArray, IntArray, PartitionError, SeamError
 
 KeyArray = npt.NDArray[np.uint64]
@@ -31,6 +31,7 @@ class Block:
     place: where the block stands in the order of faces, as the path of its splits; share: of the work, for progress.
     turn: how many of the layer's turns are done (a layer's units may be cut in several, see `Engine.take_turns`).
     winners: (F, entrants, groups) in the middle of a tournament, see `_kernels.winners`.
+    lower: fewest regions that there are for it, see `whole_faces`; kept where a network has maxima.
     """
 
     place: tuple[int, ...]
@@ -48,6 +49,7 @@ class Block:
     share: float = 1.0
     turn: int = 0
     winners: IntArray | None = None
+    lower: int = 1
 
     @classmethod
     def of_window(cls, corners: FloatArray) -> Block:
@@ -89,6 +91,23 @@ class Block:
         """Bytes of the values and live tensors."""
         return self.values.nbytes + sum(tensor.nbytes for tensor in self.live.values())
 
+    @property
+    def held(self) -> int:
+        """Bytes of all its arrays."""
+        own = (self.uv, self.edges, self.tag, self.key, self.face_offsets, self.face_halves, self.face_hash, self.row_scale)
+        return self.nbytes + sum(a.nbytes for a in own) + (0 if self.winners is None else self.winners.nbytes)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is in the middle of no layer, so that every side of a face has a knot, but for those on seams."""
+        return self.winners is None and self.turn == 0
+
+    @property
+    def whole_faces(self) -> int:
+        """Number of faces without a side on a seam: each is a region, or regions, of its own."""
+        on_seam = np.add.reduceat(self.key[self.face_halves >> 1] != 0, self.face_offsets[:-1], dtype=np.int64)
+        return int((on_seam == 0).sum())
+
     def compact(self) -> None:
         """Let go of what a finished block no longer needs, and of the slack of its arrays."""
         for name in ("uv", "edges", "tag", "key", "face_offsets", "face_halves", "face_hash"):
@@ -100,6 +119,8 @@ class Block:
         corners = np.linspace(0, int(self.face_offsets[-1]), parts + 1)
         bounds = np.unique(np.searchsorted(self.face_offsets, corners))
         bounds[0], bounds[-1] = 0, self.faces
+        if len(bounds) == 2 and 1 < parts <= self.faces:  # a large face among few
+            bounds = np.linspace(0, self.faces, parts + 1).astype(np.int64)
         return self.split_at(bounds, serial)
 
     def split_at(self, bounds: npt.NDArray[np.integer[Any]], serial: int) -> list[Block]:
@@ -171,6 +192,31 @@ class Complex:
             open_keys=self.open_keys[np.searchsorted(self.open_edges, one.old_edge[opened])],
         )
         return whole, one.stray
+
+    def in_order(self) -> Complex:
+        """The complex in an order that no blocks play a part in (`_kernels.ordering`)."""
+        halves, corner = ordering.half_edges(self.face_offsets, self.face_vertices, self.edges, self.edge_faces)
+        if (halves < 0).any():
+            raise PartitionError("blocks: expected sides of faces that are edges, got others; please report the network.")
+        order, entered = ordering.visit(self.face_offsets, halves, corner, self.edge_faces, self.face_hash)
+        fixed = np.zeros(len(self.edges), bool)
+        fixed[self.open_edges] = True
+        edges, beside, offsets, corners, old_edge, old_vertex = ordering.renumber(
+            order, entered, self.face_offsets, halves, self.edges, self.edge_faces, len(self.uv), fixed
+        )
+        opened = np.flatnonzero(fixed[old_edge]).astype(np.int32)
+        return Complex(
+            uv=self.uv[old_vertex],
+            edges=edges,
+            tag=self.tag[old_edge],
+            edge_faces=beside,
+            face_offsets=offsets,
+            face_vertices=corners,
+            face_hash=self.face_hash[order],
+            outputs=self.outputs[old_vertex],
+            open_edges=opened,
+            open_keys=self.open_keys[np.searchsorted(self.open_edges, old_edge[opened])],
+        )
 
 
 @dataclass(frozen=True, eq=False)

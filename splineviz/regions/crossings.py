@@ -8,7 +8,7 @@ Units that cannot be told apart at the tolerance share one crossing, named by th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,11 @@ from splineviz.regions.engine import ENTRIES, TOLERANCE, Engine
 from splineviz.tracing.lowering import Layer
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
+
+LINE_BYTES = 64 << 20
+"""About how many bytes the values of lines may take while they are cut."""
+FEWEST_VERTICES = 16
+"""Pieces of lines with no more vertices than this are not taken apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,25 +79,134 @@ def _along(
     spread = np.linspace(-0.5 * length, 0.5 * length, 64)
     samples = middle + spread.reshape(-1, *[1] * start.ndim) * direction
     engine = Engine(program, samples, tolerance)
-    block = Block.of_segments(np.array([[[-0.5 * length, 0.0], [0.5 * length, 0.0]]]))
-    engine.place(block, middle, direction, np.zeros(1))
-    block, unit = through(engine, block)
-    inner = np.flatnonzero(unit[:, 0] >= 0)
-    order = inner[np.argsort(block.uv[inner, 0], kind="stable")]
-    return block.uv[order, 0] + 0.5 * length, unit[order], block.values[order]
+    ends = np.array([[[-0.5 * length, 0.0], [0.5 * length, 0.0]]])
+    found = cut_lines(engine, ends, middle, direction, np.zeros(1))
+    return found.position, found.unit, found.outputs
 
 
-def through(engine: Engine, block: Block) -> tuple[Block, IntArray]:
-    """A block of edges through all layers, and the layer and unit whose knot each vertex is on ((V, 2), -1 for the ends).
+@dataclass(frozen=True, eq=False)
+class Knots:
+    """Where lines (n, 2, 2) of a slice cross knots, line by line and in order along each.
 
-    A vertex where no maximum changes its piece (see `tournaments`) is an end too.
+    line: (K,) which line; position: (K,) length from its start; unit: (K, 2) kink layer and unit; outputs: (K, C).
+    rows: vertices that the network was evaluated at, the measure of what it cost.
     """
-    units = [np.full(len(block.uv), -1, np.int64)]
-    while block.layer < engine.layers:
-        cut = engine.cut(block)
-        units.append(engine.unit_offsets[block.layer] + cut.parents[3])
-        block = engine.advance(block, cut)
-    lowered, unit = engine.lowered, np.concatenate(units)
+
+    line: IntArray
+    position: FloatArray
+    unit: IntArray
+    outputs: FloatArray
+    rows: int
+
+
+def cut_lines(engine: Engine, ends: FloatArray, origin: FloatArray, directions: FloatArray, centre: FloatArray) -> Knots:
+    """All knots on lines (n, 2, 2), whose uv are relative to `centre` on the slice (see `stages.on_slice`).
+
+    Depth-first, in pieces whose values take about LINE_BYTES, however many knots a line crosses.
+    """
+    block = Block.of_segments(ends)
+    engine.place(block, origin, directions, centre)
+    stack = [_Pieces(block, np.repeat(np.arange(len(ends)), 2), np.full(2 * len(ends), -1, np.int64))]
+    done: list[_Pieces] = []
+    while stack:
+        some = stack.pop()
+        if some.block.layer == engine.layers:
+            done.append(some.starts())
+            continue
+        cut = engine.cut(some.block)
+        parts = -(-len(cut.uv) * engine.row_bytes(some.block.layer) // LINE_BYTES)
+        if parts > 1 and len(cut.uv) > FEWEST_VERTICES:
+            stack += some.split(parts)
+            continue
+        line = np.concatenate([some.line, some.line[cut.parents[0]]])
+        unit = np.concatenate([some.unit, engine.unit_offsets[some.block.layer] + cut.parents[3]])
+        stack.append(_Pieces(engine.advance(some.block, cut), line, unit))
+    uv, values = (np.concatenate([getattr(one.block, name) for one in done]) for name in ("uv", "values"))
+    line, unit = (np.concatenate([getattr(one, name) for one in done]) for name in ("line", "unit"))
+    along = ends[:, 1] - ends[:, 0]
+    along /= np.linalg.norm(along, axis=1)[:, None]
+    position = np.einsum("ij,ij->i", uv - ends[line, 0], along[line])
+    order = np.lexsort((position, line))
+    own = _own_units(engine, unit[order], _Neighbours(uv[order], line[order], ends))
+    kept = own[:, 0] >= 0
+    order = order[kept]
+    return Knots(line[order].astype(np.int32), position[order], own[kept], values[order], len(uv) + len(ends))
+
+
+@dataclass(eq=False)
+class _Pieces:
+    """A block of pieces of lines: line (V,) that each vertex lies on, unit (V,) that made it, -1 for ends of pieces."""
+
+    block: Block
+    line: IntArray
+    unit: npt.NDArray[np.int64]
+
+    def _take(self, edges: npt.NDArray[np.intp]) -> _Pieces:
+        """Some of the pieces."""
+        block = self.block
+        vertices, ends = np.unique(block.edges[edges], return_inverse=True)
+        part = replace(
+            block,
+            uv=block.uv[vertices],
+            edges=ends.reshape(-1, 2).astype(np.int32),
+            tag=block.tag[edges],
+            key=block.key[edges],
+            values=block.values[vertices],
+            row_scale=block.row_scale[vertices],
+            live={register: tensor[vertices] for register, tensor in block.live.items()},
+        )
+        return _Pieces(part, self.line[vertices], self.unit[vertices])
+
+    def split(self, parts: int) -> list[_Pieces]:
+        """In so many runs of pieces; a single piece in two halves, for everything is affine on it."""
+        if len(self.block.edges) == 1:
+            self = self._halved()
+        return [self._take(some) for some in np.array_split(np.arange(len(self.block.edges)), parts) if len(some)]
+
+    def _halved(self) -> _Pieces:
+        a, b = self.block.edges[0]
+        block = self.block
+
+        def middle(array: Any) -> Any:
+            return np.concatenate([array, 0.5 * (array[[a]] + array[[b]])])
+
+        halves = replace(
+            block,
+            uv=middle(block.uv),
+            edges=np.array([[a, len(block.uv)], [len(block.uv), b]], np.int32),
+            tag=np.repeat(block.tag, 2),
+            key=np.repeat(block.key, 2),
+            values=middle(block.values),
+            row_scale=np.append(block.row_scale, max(block.row_scale[a], block.row_scale[b])),
+            live={register: middle(tensor) for register, tensor in block.live.items()},
+        )
+        return _Pieces(halves, np.append(self.line, self.line[a]), np.append(self.unit, -1))
+
+    def starts(self) -> _Pieces:
+        """The vertices that a piece starts at alone: all that knots made, each once."""
+        at = self.block.edges[:, 0]
+        block = replace(self.block, uv=self.block.uv[at], values=self.block.values[at], live={})
+        return _Pieces(block, self.line[at], self.unit[at])
+
+
+@dataclass(frozen=True, eq=False)
+class _Neighbours:
+    """Vertices (V, 2) of lines in order along each; the last vertex of a line is its end, which is not among them."""
+
+    uv: FloatArray
+    line: IntArray
+    ends: FloatArray
+
+    def beside(self, at: npt.NDArray[np.intp]) -> FloatArray:
+        """(n, 2, 2) points half way to the vertex before and to the one after."""
+        last = np.append(self.line[1:] != self.line[:-1], True)
+        after = np.where(last[:, None], self.ends[self.line, 1], np.roll(self.uv, -1, axis=0))
+        return 0.5 * (self.uv[at][:, None] + np.stack([self.uv[at - 1], after[at]], axis=1))
+
+
+def _own_units(engine: Engine, unit: npt.NDArray[np.int64], vertices: _Neighbours) -> IntArray:
+    """(V, 2) layer and unit whose knot each vertex is on, -1 for ends and where no maximum changes its piece."""
+    lowered = engine.lowered
     own = np.full((len(unit), 2), -1, np.int32)
     made = np.flatnonzero(unit >= 0)
     tag = lowered.own_units[unit[made]] if len(made) else unit[made]
@@ -104,25 +218,19 @@ def through(engine: Engine, block: Block) -> tuple[Block, IntArray]:
             mine = rounds[own[rounds, 0] == index]
             if not len(mine):
                 continue
-            own[mine, 1] = _changing_group(engine, block, mine, layer, own[mine, 1])
+            own[mine, 1] = _changing_group(engine, vertices.beside(mine), layer, own[mine, 1])
             own[mine[own[mine, 1] < 0]] = -1
-    return block, own
+    return own
 
 
-def _changing_group(
-    engine: Engine, block: Block, vertices: npt.NDArray[np.int64], layer: Layer, group: IntArray
-) -> IntArray:
-    """The group of a max layer whose largest entry changes at each vertex: the one given, else the first, -1 if none does.
-
-    Groups that overlap compare the same entries, and a knot of any of them may be where one of them was cut.
+def _changing_group(engine: Engine, beside: FloatArray, layer: Layer, group: IntArray) -> IntArray:
+    """The group of a max layer whose largest entry changes between two points (n, 2, 2): the one given, else the first, -1
+    if none does. Groups that overlap compare the same entries, and a knot of any of them may be where one of them was cut.
     """
     assert layer.groups is not None
-    beside = np.zeros((len(block.uv), 2), np.int64)
-    beside[block.edges[:, 1], 0], beside[block.edges[:, 0], 1] = block.edges[:, 0], block.edges[:, 1]
-    middle = 0.5 * (block.uv[vertices][:, None] + block.uv[beside[vertices]])
-    found = np.full(len(vertices), -1, np.int32)
-    for rows in np.array_split(np.arange(len(vertices)), len(vertices) * layer.groups.size // ENTRIES + 1):
-        z = engine.reading(layer.step, middle[rows].reshape(-1, 2)).reshape(len(rows), 2, -1)
+    found = np.full(len(beside), -1, np.int32)
+    for rows in np.array_split(np.arange(len(beside)), len(beside) * layer.groups.size // ENTRIES + 1):
+        z = engine.reading(layer.step, beside[rows].reshape(-1, 2)).reshape(len(rows), 2, -1)
         changes = layer.changes(z.transpose(1, 0, 2)) > 0.0
         own = changes[np.arange(len(rows)), group[rows]]
         found[rows] = np.where(own, group[rows], np.where(changes.any(axis=1), changes.argmax(axis=1), -1))

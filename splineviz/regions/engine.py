@@ -41,7 +41,10 @@ FIRST_TURN = 48
 
 @dataclass(frozen=True)
 class Cut:
-    """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs."""
+    """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs.
+
+    near_zero, irregular: what was met on the way, counted when the block advances.
+    """
 
     old: int
     norm: FloatArray
@@ -54,6 +57,8 @@ class Cut:
     edge_lines: tuple[Any, ...]
     chord_lines: tuple[Any, ...]
     lost: IntArray
+    near_zero: int
+    irregular: int
 
 
 class Engine:
@@ -77,14 +82,15 @@ class Engine:
         self._scales: list[tuple[FloatArray, FloatArray]] = [(s.unit_scale, s.unit_offset) for s in self.stages]
         self._lock = threading.Lock()
 
-    def restart(self) -> None:
-        """Forget the counts of a first try."""
-        self.near_zero = self.irregular = 0
-
     @property
     def layers(self) -> int:
         """Number of kink layers."""
         return len(self.program.layers)
+
+    def row_bytes(self, layer: int) -> int:
+        """Bytes that a vertex takes while a layer is cut and its values are brought to the next."""
+        shapes = self.stages[layer + 1].shapes.values()
+        return 8 * (self.stages[layer].width + self.stages[layer + 1].width + sum(int(np.prod(shape)) for shape in shapes))
 
     def place(self, block: Block, origin: FloatArray, directions: FloatArray, centre: FloatArray) -> None:
         """Give a block the values of stage 0 at its vertices, whose uv (V, 2) are relative to `centre` (d,) on the slice.
@@ -141,7 +147,7 @@ class Engine:
         """
         if not self.layers:
             return
-        plus, minus, _ = self._signs(block)
+        plus, minus, *_ = self._signs(block)
         crossing = np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0)
         units = np.flatnonzero(np.unpackbits(crossing.view(np.uint8), bitorder="little"))
         count, rest = FIRST_TURN, units
@@ -151,7 +157,6 @@ class Engine:
             self._turns.append(_mask(chosen, len(crossing)))
             rest = np.setdiff1d(rest, chosen)
             count *= 4
-        self.near_zero = 0  # the window's corners are read once more when they are cut
         if self._turns:
             self._turns.append(~np.bitwise_or.reduce(self._turns, axis=0))
 
@@ -171,6 +176,9 @@ class Engine:
     def advance(self, block: Block, cut: Cut | None = None) -> Block:
         """Cut a block by the kink layer it stands at (or take the cut given), and bring its values to the next."""
         cut = self.cut(block) if cut is None else cut
+        with self._lock:
+            self.near_zero += cut.near_zero
+            self.irregular += cut.irregular
         last_turn = block.layer > 0 or block.turn + 1 >= len(self._turns)
         round_, winners, keep = self.lowered.rounds[block.layer], None, None
         after = cut
@@ -205,8 +213,8 @@ class Engine:
     def cut(self, block: Block) -> Cut:
         """The block's complex after the cuts of its kink layer."""
         z, layer = block.values, block.layer
-        scales = self._scales_at(block)
-        plus, minus, norm = self._signs(block)
+        scales = self.scales_at(block)
+        plus, minus, norm, near_zero = self._signs(block)
         is_round = self.lowered.rounds[layer] is not None
         if is_round:
             winner_kernels.clear_zeros(z, plus, minus)
@@ -229,8 +237,6 @@ class Engine:
             self.unit_hashes[layer], int(self.unit_offsets[layer]), cut_offsets, cut_unit, cut_order, vertex_offsets,
             uv, *parents, edges, tag,
         )  # fmt: skip
-        with self._lock:
-            self.irregular += irregular
         whole_key = np.zeros(len(edges), np.uint64)
         known = min(len(key), len(edges))
         whole_key[:known] = key[:known]
@@ -239,13 +245,16 @@ class Engine:
         starts, ends = np.ascontiguousarray(block.edges[:, 0]), np.ascontiguousarray(block.edges[:, 1])
         edge_lines = (starts, ends, cut_offsets, cut_t, cut_unit, cut_size, vertex_offsets, t[:fresh], targets)
         parents, faces = (a, b, t, maker), (offsets, halves, hashes)
-        return Cut(len(z), norm, uv, parents, edges, tag, whole_key, faces, edge_lines, chords, lost)
+        return Cut(len(z), norm, uv, parents, edges, tag, whole_key, faces, edge_lines, chords, lost, near_zero, irregular)
 
-    def _scales_at(self, block: Block) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+    def scales_at(self, block: Block) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+        """What is read as 0 in a block: the scales of its rows (V,), of its units (units,), their offsets, the tolerance."""
         return (block.row_scale, *self._scales[block.layer], self.tolerance)
 
-    def _signs(self, block: Block) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], FloatArray]:
-        """Packed signs of the block's values, and the norm of each row in units of the typical sizes."""
+    def _signs(self, block: Block) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], FloatArray, int]:
+        """Packed signs of the block's values, the norm of each row in units of the typical sizes, and the number of values
+        that were read as 0 and are not, counted in the first of several turns.
+        """
         z, layer = block.values, block.layer
         words = (z.shape[1] + 63) // 64
         plus, minus = np.empty((len(z), words), np.uint64), np.empty((len(z), words), np.uint64)
@@ -253,11 +262,9 @@ class Engine:
         following = self.stages[layer + 1]
         off = self.program.layers[layer].kinks.slopes[0] == 0.0
         inverse_size = following.inverse_size[following.source]
-        near_zero = bits.sign_bits(z, *self._scales_at(block), inverse_size, off, plus, minus, norm)
-        if layer > 0 or not self._turns or block.turn == 0:
-            with self._lock:
-                self.near_zero += near_zero
-        return plus, minus, norm
+        near_zero = bits.sign_bits(z, *self.scales_at(block), inverse_size, off, plus, minus, norm)
+        first = layer > 0 or not self._turns or block.turn == 0
+        return plus, minus, norm, near_zero if first else 0
 
     # ---- rounds of a tournament ----------------------------------------------------------------------
 

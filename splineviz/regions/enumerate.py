@@ -24,24 +24,31 @@ import torch
 
 from splineviz._kernels import faces as _faces
 from splineviz._kernels.bits import unit_hashes
-from splineviz.errors import BudgetError, FloatArray, SeamError
+from splineviz.errors import BudgetError, FloatArray
 from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.partition import Partition, Report
 from splineviz.geometry.plane import Plane
 from splineviz.regions.blocks import Block, Complex, sew
+from splineviz.regions.budget import Budget, Exceeded, Spent
 from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.regions.estimates import shrink_to_fit
+from splineviz.regions.seam_values import SeamValues
 from splineviz.threads import Stack, available
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace
 
-BLOCK_BYTES = 8 << 20
-"""Default size of a block's values; such a block stays in the cache."""
-
+BLOCK_BYTES, MOST_BLOCK_BYTES = 8 << 20, 64 << 20
+"""Smallest and largest default size of a block's values; the first stays in the cache."""
+ROWS = 128
+"""Where a network is so wide that fewer vertices fill a block, blocks are larger, up to the largest."""
 
 SMALLEST_SHARE = 64
-"""A block of fewer faces is not split to feed an idle thread."""
+"""A block is not split into parts of fewer faces because of its size now."""
+FEW_VERTICES, SMALL_BYTES = 64, 32 << 20
+"""A block of so few vertices may take this much, however small blocks are asked to be."""
+LARGEST_SHARE, WORTH_SHARING = 1 / 32, 256
+"""Blocks of a larger share of the window are taken apart, so that all threads have some, into parts of so many faces."""
 Progress = Callable[[float, int], None]
 """Called with the share of the window that is done, in [0, 1], and the number of regions found so far."""
 
@@ -53,8 +60,10 @@ def partition(
     window: Any = None,
     tolerance: float = TOLERANCE,
     threads: int | None = None,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int | None = None,
     max_regions: int | None = None,
+    max_bytes: int | None = None,
+    max_seconds: float | None = None,
     progress: Progress | None = None,
     device: torch.device | str | None = None,
     swap: Swap | None = None,
@@ -66,9 +75,11 @@ def partition(
     model: a torch module (its evaluation mode is traced, in float64) or a Program.
     window: a convex counter-clockwise polygon (m, 2) in plane coordinates, a half-width, or None (see Plane.window).
     tolerance: a unit's value at a vertex counts as 0 below this, relative to the unit's scale there.
-    threads: number of worker threads (None: the processors at hand); block_bytes: size of a block's values.
-    Neither changes the result.
-    max_regions: give up with BudgetError as soon as there are more. progress: see `Progress`; called by any thread.
+    threads: number of worker threads (None: the processors at hand); block_bytes: size of a block's values (None: by the
+    network). Neither changes the result.
+    max_regions, max_bytes, max_seconds: give up with BudgetError as soon as there are more regions, before more memory is
+    taken than that for blocks and result (torch and the network come on top), or when the time is up.
+    progress: see `Progress`; called by any thread.
     device: where the network's own calls run (the geometry stays on the CPU); equal results up to rounding.
     swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}: the partition is then that of another
     network, and says so in all pictures.
@@ -84,10 +95,12 @@ def partition(
 
         return sewing.tiled(
             model, plane, tiles, window=window, tolerance=tolerance, threads=threads, block_bytes=block_bytes,
-            max_regions=max_regions, progress=progress, device=device, swap=swap, executor=executor,
+            max_regions=max_regions, max_bytes=max_bytes, max_seconds=max_seconds, progress=progress, device=device,
+            swap=swap, executor=executor,
         )  # fmt: skip
+    budget = Budget(max_regions, max_bytes, max_seconds)
     job = Slice(trace(model, plane.input_shape, swap=swap).to(device=device), plane, plane.window(window), tolerance)
-    return job.partition(job.enumerate(job.whole, threads, block_bytes, max_regions, progress))
+    return job.partition(job.enumerate(job.whole, threads, block_bytes, budget, progress))
 
 
 class Slice:
@@ -104,6 +117,7 @@ class Slice:
         self.engine = Engine(program, plane.embed(_samples(local) + self.centre), tolerance)
         self.whole = self.place(Block.of_window(local))
         self.engine.take_turns(self.whole)
+        self._seam_readings = 0
 
     def place(self, block: Block) -> Block:
         """The block, with values at its vertices."""
@@ -114,30 +128,33 @@ class Slice:
         self,
         first: Block,
         threads: int | None,
-        block_bytes: int,
-        max_regions: int | None,
+        block_bytes: int | None,
+        budget: Budget,
         progress: Progress | None,
         *,
         open_seams: bool = False,
     ) -> Complex:
         """All that a block becomes, sewn together; open_seams: see `blocks.sew`. Raises BudgetError."""
+        spent = Spent(budget, self._began)
         try:
-            run = _Enumeration(self.engine, block_bytes, max_regions, progress)
-            joined = sew(run.run(first, threads or available()), open_seams=open_seams)
-        except _TooMany as excess:
-            factor = shrink_to_fit(self.program, self.plane, self.corners, max_regions or 1)
-            half = 0.5 * factor * np.sqrt(polygon_area(self.corners - self.centre))
-            raise BudgetError(
-                f"window: expected at most {max_regions} regions (max_regions), found {excess.known} when "
-                f"{excess.done:.0%} of the window was done; choose a larger max_regions, or shrink the window about its "
-                f"centre to {factor:.3g} of its size (a square of the half-width {half:.4g})."
-            ) from None
-        except SeamError:
-            # Some linear algebra library rounds a row differently in another batch. One block has no seams.
-            self.engine.restart()
-            run = _Enumeration(self.engine, 1 << 62, max_regions, progress)
-            joined = sew(run.run(first, 1), open_seams=open_seams)
-        return self._with_own_units(joined)
+            run = _Enumeration(self.engine, block_bytes, spent, progress)
+            joined = self._with_own_units(sew(run.run(first, threads or available()), open_seams=open_seams))
+            if budget.regions is not None and len(joined.face_hash) > budget.regions:
+                raise Exceeded("regions", len(joined.face_hash), 1.0)
+        except Exceeded as excess:
+            raise BudgetError(f"{excess.told(budget)}; {self._remedy(excess, budget)}") from None
+        self._seam_readings += run.seams.otherwise
+        return joined
+
+    def _remedy(self, excess: Exceeded, budget: Budget) -> str:
+        if excess.what != "regions" or budget.regions is None:
+            return f"choose a larger max_{excess.what}, or a smaller window."
+        factor = shrink_to_fit(self.program, self.plane, self.corners, budget.regions)
+        half = 0.5 * factor * np.sqrt(polygon_area(self.corners - self.centre))
+        return (
+            "choose a larger max_regions, or shrink the window about its "
+            f"centre to {factor:.3g} of its size (a square of the half-width {half:.4g})."
+        )
 
     def _with_own_units(self, joined: Complex) -> Complex:
         """The complex in terms of the network's own units: without knots of comparisons that no maximum has."""
@@ -158,7 +175,7 @@ class Slice:
         if len(doubt):
             mean = _faces.face_means(joined.uv, joined.face_offsets, joined.face_vertices)
             tag[inner[doubt]] = self.engine.changing(mean[left[doubt]], mean[right[doubt]], tag[inner[doubt]])
-        return replace(joined, tag=tag)
+        return replace(joined, tag=tag).in_order()
 
     def partition(self, joined: Complex, window: FloatArray | None = None) -> Partition:
         """The Partition of what was enumerated, checked; window: the part of the slice that it covers, None: all."""
@@ -178,7 +195,11 @@ class Slice:
             layer_paths=tuple(layer.path for layer in lowered.layers),
             max_layers=tuple(i for i, layer in enumerate(lowered.layers) if layer.is_max),
             report=Report(
-                self.engine.near_zero, self.engine.irregular, self.engine.tolerance, time.perf_counter() - self._began
+                near_zero=self.engine.near_zero,
+                irregular_faces=self.engine.irregular,
+                tolerance=self.engine.tolerance,
+                seconds=time.perf_counter() - self._began,
+                seam_readings=self._seam_readings,
             ),
             centre=self.centre,
             local_vertices=joined.uv,
@@ -210,57 +231,88 @@ def _with_seed(engine: Engine, result: Partition) -> Partition:
     return result
 
 
-class _TooMany(Exception):
-    """More regions than the budget allows: how many are known, and the share of the window that is done."""
-
-    def __init__(self, known: int, done: float):
-        super().__init__(known, done)
-        self.known, self.done = known, done
-
-
 class _Enumeration:
     """One run over a stack of blocks: when to split them, when to give up, how far it is."""
 
-    def __init__(self, engine: Engine, block_bytes: int, max_regions: int | None, progress: Progress | None):
+    def __init__(self, engine: Engine, block_bytes: int | None, spent: Spent, progress: Progress | None):
         self.engine = engine
-        self.block_bytes = block_bytes
-        self.max_regions = max_regions
+        self.block_bytes = _block_bytes(engine) if block_bytes is None else block_bytes
+        self.spent = spent
         self.progress = progress
         self.finished: list[Block] = []
-        self._known = 1  # faces found so far: the finished ones and those of the blocks on their way
-        self._done = 0.0
+        self.seams = SeamValues()
+        self._rounds = any(engine.lowered.rounds)
         self._splits = 0
         self._lock = threading.Lock()
 
     def run(self, first: Block, threads: int) -> list[Block]:
         """All finished blocks, in no particular order."""
-        self._stack = Stack(self._work, threads)
-        self._stack.run([first])
+        self.spent.add(bytes_=first.held)
+        Stack(self._work, threads).run([first])
         return self.finished
 
     def _work(self, block: Block) -> list[Block]:
-        """One block through one layer; a block that is too large, or wanted by an idle thread, comes back in parts."""
+        """One block through one layer; a block that is too large, or will be, comes back in parts."""
         if block.layer == self.engine.layers:
-            block.compact()
-            with self._lock:
-                self.finished.append(block)
-                self._done += block.share
-                if self.progress is not None:
-                    self.progress(min(self._done, 1.0), self._known)
+            self._finish(block)
             return []
-        after = self.engine.advance(block)
+        self.seams.agree(block, *self.engine.scales_at(block))
+        cut = self.engine.cut(block)
+        need = len(cut.uv) * self.engine.row_bytes(block.layer)
+        if need > self._most(block.layer) and block.faces > 1:
+            return self._split(block, min(-(-2 * need // self._most(block.layer)), block.faces))
+        # With maxima some faces are parts of others, on the far side of a seam or of a comparison without a knot.
+        new = 0 if self._rounds else len(cut.faces[2]) - block.faces
+        self.spent.check(regions=new, bytes_=need)
+        after = self.engine.advance(block, cut)
+        if self._rounds:
+            after.lower = after.whole_faces if after.is_settled else block.lower
+            new = after.lower - block.lower
+        self.spent.add(regions=new, bytes_=after.held - block.held)
+        self.spent.check()
+        return self._split(after, self._parts(after))
+
+    def _finish(self, block: Block) -> None:
+        before = block.held
+        block.compact()
+        self.spent.add(bytes_=block.held - before, share=block.share)
         with self._lock:
-            self._known += after.faces - block.faces
+            self.finished.append(block)
+            if self.progress is not None:
+                self.progress(min(self.spent.done, 1.0), self.spent.known)
+
+    def _parts(self, block: Block) -> int:
+        """How many blocks to make of one; what does not depend on the threads, so that the result does not."""
+        if block.layer == self.engine.layers:
+            return 1
+        parts = -(-block.nbytes // self.block_bytes)
+        if block.share > LARGEST_SHARE and block.faces >= 4 * WORTH_SHARING:
+            parts = max(parts, 4)
+        return min(parts, block.faces // SMALLEST_SHARE)
+
+    def _split(self, block: Block, parts: int) -> list[Block]:
+        if parts <= 1:
+            return [block]
+        with self._lock:
             self._splits += 1
             serial = self._splits
-            if self.max_regions is not None and self._known > self.max_regions:
-                raise _TooMany(self._known, self._done)
-        last = after.layer == self.engine.layers
-        parts = 1 if last else -(-after.nbytes // self.block_bytes)
-        if self._stack.idle and not last:
-            parts = max(parts, 4)
-        parts = min(parts, after.faces // SMALLEST_SHARE)
-        return after.split(parts, serial)[::-1] if parts > 1 else [after]
+        before = block.held
+        made = block.split(parts, serial)[::-1]
+        for part in made:
+            part.lower = part.whole_faces if part.is_settled else 0
+        lost = sum(part.lower for part in made) - block.lower if self._rounds else 0
+        self.spent.add(bytes_=sum(part.held for part in made) - before, regions=lost)
+        return made
+
+    def _most(self, layer: int) -> int:
+        """Bytes that a block may take at its next layer before it is taken apart at this one."""
+        return max(4 * self.block_bytes, min(FEW_VERTICES * self.engine.row_bytes(layer), SMALL_BYTES))
+
+
+def _block_bytes(engine: Engine) -> int:
+    """Bytes of a block's values: small enough for the cache, but enough rows for a product to be worth while."""
+    widest = max((stage.width for stage in engine.stages), default=1)
+    return int(np.clip(8 * widest * ROWS, BLOCK_BYTES, MOST_BLOCK_BYTES))
 
 
 def _samples(corners: FloatArray) -> FloatArray:

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from splineviz.errors import FloatArray, IntArray, PlaneError
+from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.plane import Plane
-from splineviz.regions.blocks import Block
-from splineviz.regions.crossings import through
+from splineviz.regions.crossings import Knots, cut_lines
 from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.program import Program
@@ -37,8 +37,14 @@ IN_FLIGHT_BYTES = 3e8
 """Memory of the blocks on their way and of the compiled kernels; the rest is about 250 bytes a region (see benchmarks)."""
 CLOSE = 0.2
 """Logarithm of the ratio of expected and wanted regions at which a window is good enough."""
-MANY_UNITS = 16_384
-"""A network of more units than this is cut along fewer lines, a few at a time."""
+FIRST_CHORDS, MOST_CHORDS = 2, 64
+"""Chords are cut by twos, fours, eights, ..., up to so many."""
+SHARE = 0.1
+"""The vertices on all lines are at most about this share of those of the enumeration ..."""
+FREE_ENTRIES = 2e7
+"""... or their values are at most about this many, which take a tenth of a second."""
+FAR_MORE = 4.0
+"""An estimate so many times larger than asked for stops: it is clear enough."""
 STEEPEST = 20.0
 """Largest 1 / |sin| that a crossing may stand for: a chord along a knot would count without bound."""
 
@@ -47,26 +53,42 @@ STEEPEST = 20.0
 class Estimate:
     """regions: expected number; error: its standard error over the chords; seconds: for the enumeration on this machine;
 
-    bytes: peak memory of the enumeration, its result included.
+    bytes: peak memory of the enumeration, its result included. more_than: not None where the estimate was stopped, for there
+    are clearly more regions than that; the numbers are then rough.
     """
 
     regions: float
     error: float
     seconds: float
     bytes: float
+    more_than: int | None = None
 
 
 def shrink_to_fit(model: Any, plane: Plane, window: Any, max_regions: int) -> float:
     """The factor by which to shrink a window about its centre so that it should hold at most max_regions."""
     program = trace(model, plane.input_shape)
     corners = plane.window(window)
-    centre, factor = corners.mean(axis=0), 1.0
+    centre, factor = corners.mean(axis=0), _without_far_too_many(program, plane, corners, max_regions)
     for _ in range(12):
-        expected = estimate(program, plane, centre + factor * (corners - centre)).regions
+        expected = estimate(program, plane, centre + factor * (corners - centre), most=max_regions).regions
         if expected <= 0.8 * max_regions:
             break
         # Regions are not spread evenly, so the area alone does not tell: look again at the smaller window.
         factor *= min(0.9, float(np.sqrt(0.7 * max_regions / expected)))
+    return factor
+
+
+def _without_far_too_many(program: Program, plane: Plane, corners: FloatArray, regions: int) -> float:
+    """A factor by which to shrink a window about its centre until a few points show no more knots than so many regions have.
+
+    An estimate of a window with far too many regions would cost more than the enumeration of the one looked for.
+    """
+    centre, factor, rough = corners.mean(axis=0), 1.0, lower(program).program
+    for _ in range(40):
+        seen = _seen_crossings(rough, plane, centre, factor * (corners - centre))
+        if seen <= 2.0 * np.sqrt(regions) or factor <= 1e-9:
+            break
+        factor *= max(0.02, float(np.sqrt(regions)) / seen)
     return factor
 
 
@@ -82,12 +104,9 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
     corners = plane.window(window)
     centre, offsets = corners.mean(axis=0), corners - corners.mean(axis=0)
     low, high, expected = 0.0, np.inf, None
-    # An estimate of a window with far too many regions would cost more than the enumeration of the one looked for.
-    factor = 1.0
-    while (seen := _seen_crossings(program, plane, centre, factor * offsets)) > 2.0 * np.sqrt(regions) and factor > 1e-9:
-        factor *= max(0.02, float(np.sqrt(regions)) / seen)
+    factor = _without_far_too_many(program, plane, corners, regions)
     for _ in range(40):
-        expected = estimate(program, plane, centre + factor * offsets)
+        expected = estimate(program, plane, centre + factor * offsets, most=regions)
         share = expected.regions / regions
         if abs(np.log(share)) <= CLOSE:
             return centre + factor * offsets, expected
@@ -105,72 +124,79 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
 
 
 def _seen_crossings(program: Program, plane: Plane, centre: FloatArray, offsets: FloatArray) -> float:
-    """Mean number of knots that random chords cross, as far as 16 steps along each show them: too few, but cheap."""
-    lines = _random_chords(offsets, 8, np.random.default_rng(0))
+    """Mean number of knots that random chords cross, as far as 16 steps along each show them: too few, but cheap.
+
+    program: of kinks alone (see `lower`).
+    """
+    lines = _random_chords(offsets, 4, np.random.default_rng(0))
     points = lines[:, :1] + np.linspace(0.0, 1.0, 17)[None, :, None] * (lines[:, 1:] - lines[:, :1])
-    x = torch.from_numpy(plane.embed(points.reshape(-1, 2) + centre))
-    with torch.no_grad():
-        layers, _ = lower(program).program.preactivations(x.to(program.device))
-    signs = (np.sign(z.cpu().numpy()).reshape(8, 17, -1) for z in layers)
-    return float(sum((s[:, 1:] * s[:, :-1] < 0).sum() for s in signs)) / 8
+    total = 0.0
+    for line in points:
+        x = torch.from_numpy(plane.embed(line + centre))
+        with torch.no_grad():
+            layers, _ = program.preactivations(x.to(program.device))
+        signs = (np.sign(z.cpu().numpy()) for z in layers)
+        total += float(sum((s[1:] * s[:-1] < 0).sum() for s in signs))
+    return total / len(points)
 
 
-def estimate(model: Any, plane: Plane, window: Any = None, *, chords: int | None = None, seed: int = 0) -> Estimate:
+def estimate(
+    model: Any, plane: Plane, window: Any = None, *, chords: int | None = None, seed: int = 0, most: int | None = None
+) -> Estimate:
     """Predict regions, seconds and memory of `partition(model, plane, window=window)` without enumerating.
 
-    window: as for `partition`; chords: random lines that are cut (None: 64; 8 for a network of many units).
+    window: as for `partition`; chords: random lines that are cut (None: up to 64, as many as cost a tenth of the
+    enumeration). most: stop as soon as there are clearly more regions; the estimate then says `more_than` this.
     Raises TraceError and PlaneError as `partition` does.
     """
     program = trace(model, plane.input_shape)
     corners = plane.window(window)
-    centre = corners.mean(axis=0)
-    local = corners - centre
-    rng = np.random.default_rng(seed)
-    units = sum(layer.units for layer in program.layers)
-    if chords is None:
-        chords = 64 if units < MANY_UNITS else 8
-    lines = _random_chords(local, chords, rng)
+    local = corners - corners.mean(axis=0)
     diameter = float(np.linalg.norm(local[:, None] - local[None], axis=2).max())
-    ends = np.concatenate([lines, _twins(lines, TWIN * diameter), np.stack([local, np.roll(local, -1, axis=0)], axis=1)])
-    engine = Engine(program, plane.embed(local + centre), TOLERANCE)
-    chain, position, unit = _cut(engine, plane, centre, ends, max(1, len(ends) * MANY_UNITS // (4 * max(units, 1))))
-    area = 0.5 * float(np.sum(local[:, 0] * np.roll(local[:, 1], -1) - np.roll(local[:, 0], -1) * local[:, 1]))
-    made = unit[:, 0] >= 0
-    border = int((made & (chain >= 2 * chords)).sum())
-    key = unit[:, 0].astype(np.int64) * (1 << 32) + unit[:, 1]
-    pairs, lengths = np.zeros(chords), np.linalg.norm(lines[:, 1] - lines[:, 0], axis=1)
-    for i in range(chords):
-        mine, twin = made & (chain == i), made & (chain == chords + i)
-        angle, where = _angles(key[mine], position[mine], key[twin], position[twin], TWIN * diameter)
-        pairs[i] = _crossing_pairs(angle, where, NEAR * diameter) / (2 * NEAR * diameter)
-    crossings = area * float(pairs.sum() / lengths.sum())
-    spread = area * float(np.std(pairs - lengths * pairs.sum() / lengths.sum()) * np.sqrt(chords) / lengths.sum())
-    regions = 1.0 + crossings + border / 2
+    sides = np.stack([local, np.roll(local, -1, axis=0)], axis=1)
+    engine = Engine(program, plane.embed(local + corners.mean(axis=0)), TOLERANCE)
+    units = sum(layer.units for layer in engine.program.layers)
+    cheap = FREE_ENTRIES / max(units, 1)
+    lines = _random_chords(local, MOST_CHORDS if chords is None else chords, np.random.default_rng(seed))
+    lengths, pairs = np.linalg.norm(lines[:, 1] - lines[:, 0], axis=1), np.zeros(len(lines))
+    area, perimeter = polygon_area(local), float(np.linalg.norm(sides[:, 1] - sides[:, 0], axis=1).sum())
+
+    def cut(some: FloatArray) -> Knots:
+        return cut_lines(engine, some, plane.origin, plane.basis, corners.mean(axis=0))
+
+    done = rows = knots = 0
+    regions, border, more = 1.0, 0.0, False
+    while done < len(lines) and not more:
+        size = min(max(done, FIRST_CHORDS), len(lines) - done)
+        some = lines[done : done + size]
+        found = cut(np.concatenate([some, _twins(some, TWIN * diameter)]))
+        for i in range(size):
+            pairs[done + i] = _pairs_along(found, i, size + i, diameter)
+        done, rows, knots = done + size, rows + found.rows, knots + int((found.line < size).sum())
+        border = knots / float(lengths[:done].sum()) * perimeter
+        regions = 1.0 + area * float(pairs[:done].sum() / lengths[:done].sum()) + border / 2
+        more = most is not None and regions > FAR_MORE * most
+        if chords is None and 2 * rows > max(SHARE * regions, cheap):
+            break
+    lengths, pairs = lengths[:done], pairs[:done]
+    if not more and knots / done * len(sides) <= max(SHARE * regions, cheap):  # else as on the chords
+        regions += (len(cut(sides).unit) - border) / 2
+    spread = area * float(np.std(pairs - lengths * pairs.sum() / lengths.sum()) * np.sqrt(done) / lengths.sum())
     return Estimate(
         regions=regions,
         error=spread,
         seconds=regions * _seconds_a_vertex(program, plane),
         bytes=IN_FLIGHT_BYTES + regions * (250.0 + 16.0 * engine.stages[-1].width),
+        more_than=most if more else None,
     )
 
 
-def _cut(
-    engine: Engine, plane: Plane, centre: FloatArray, ends: FloatArray, together: int
-) -> tuple[IntArray, FloatArray, IntArray]:
-    """Knots on lines (n, 2, 2): the line (K,), the place on it as a length (K,), layer and unit (K, 2; -1 at the ends).
-
-    together: lines that are cut at a time; their vertices' values are in memory.
-    """
-    parts = []
-    for start in range(0, len(ends), together):
-        some = ends[start : start + together]
-        block = Block.of_segments(some)
-        engine.place(block, plane.origin, plane.basis, centre)
-        block, unit = through(engine, block)
-        chain, position = _positions(block, some)
-        parts.append((chain + start, position, unit))
-    chains, positions, units = zip(*parts, strict=True)
-    return np.concatenate(chains), np.concatenate(positions), np.concatenate(units)
+def _pairs_along(knots: Knots, line: int, twin: int, diameter: float) -> float:
+    """Pairs of crossings near each other on a line, a unit of length; see the module."""
+    one, other = (slice(*np.searchsorted(knots.line, (i, i + 1))) for i in (line, twin))
+    key = knots.unit[:, 0].astype(np.int64) * (1 << 32) + knots.unit[:, 1]
+    angle, where = _angles(key[one], knots.position[one], key[other], knots.position[other], TWIN * diameter)
+    return _crossing_pairs(angle, where, NEAR * diameter) / (2 * NEAR * diameter)
 
 
 def _random_chords(corners: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
@@ -197,23 +223,6 @@ def _twins(lines: FloatArray, distance: float) -> FloatArray:
     along = lines[:, 1] - lines[:, 0]
     normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1)[:, None]
     return lines + distance * normal[:, None]
-
-
-def _positions(block: Block, ends: FloatArray) -> tuple[IntArray, FloatArray]:
-    """For every vertex of a block of cut lines: which line it lies on, and where, as a length from the line's start."""
-    chain = np.full(len(block.uv), -1, np.int32)
-    chain[: 2 * len(ends)] = np.repeat(np.arange(len(ends)), 2)
-    # Vertices of a line hang together by its edges, whose first piece keeps the number of the line.
-    order = np.argsort(block.edges[:, 0], kind="stable")
-    following = dict(zip(block.edges[order, 0].tolist(), block.edges[order, 1].tolist(), strict=True))
-    for i in range(len(ends)):
-        v = 2 * i
-        while v in following:
-            v = following[v]
-            chain[v] = i
-    start, along = ends[chain, 0], ends[chain, 1] - ends[chain, 0]
-    along /= np.linalg.norm(along, axis=1)[:, None]
-    return chain, np.einsum("ij,ij->i", block.uv - start, along)
 
 
 def _angles(
@@ -249,7 +258,7 @@ def _crossing_pairs(angle: FloatArray, where: FloatArray, near: float) -> float:
 
 def _seconds_a_vertex(program: Program, plane: Plane) -> float:
     """Seconds of the network's own pass over one vertex, which is about what a region costs (see benchmarks)."""
-    rows = 4096 if sum(layer.units for layer in program.layers) < MANY_UNITS else 16
+    rows = int(np.clip(FREE_ENTRIES / 16 / max(sum(layer.units for layer in program.layers), 1), 16, 1024)) // 16 * 16
     x = torch.from_numpy(np.broadcast_to(plane.origin, (rows, *plane.input_shape)).copy()).to(program.device)
     best = np.inf
     with torch.no_grad():

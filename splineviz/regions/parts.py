@@ -28,8 +28,9 @@ from splineviz.errors import FloatArray, IntArray, PartitionError
 from splineviz.geometry.invariants import within
 from splineviz.geometry.partition import Partition
 from splineviz.regions.blocks import KeyArray
+from splineviz.regions.budget import Budget
 from splineviz.regions.engine import TOLERANCE
-from splineviz.regions.enumerate import BLOCK_BYTES, Progress, Slice
+from splineviz.regions.enumerate import Progress, Slice
 from splineviz.regions.tiles import MOST, Tile
 from splineviz.storage import archives, files
 from splineviz.tracing.lowering import Layer
@@ -134,22 +135,26 @@ def part(
     *,
     tolerance: float = TOLERANCE,
     threads: int | None = None,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int | None = None,
     max_regions: int | None = None,
+    max_bytes: int | None = None,
+    max_seconds: float | None = None,
     progress: Progress | None = None,
     device: torch.device | str | None = None,
     swap: Swap | None = None,
 ) -> Part:
     """Enumerate one tile of a window, here or anywhere else: a job that depends on nothing but its arguments.
 
-    model, tolerance, threads, block_bytes, max_regions (of this tile), progress, device, swap: as in `partition`.
+    model, tolerance, threads, block_bytes, progress, device, swap, and of this tile max_regions, max_bytes and
+    max_seconds: as in `partition`.
     Raises TraceError, BudgetError.
     """
     grid = tile.grid
     job = Slice(trace(model, grid.plane.input_shape, swap=swap).to(device=device), grid.plane, grid.corners, tolerance)
     # All tiles are placed in every job, so that rows of the first product round alike on both sides of a seam.
     first = grid.blocks(job.place(grid.block()))[tile.index]
-    joined = job.enumerate(first, threads, block_bytes, max_regions, progress, open_seams=True)
+    budget = Budget(max_regions, max_bytes, max_seconds)
+    joined = job.enumerate(first, threads, block_bytes, budget, progress, open_seams=True)
     found = job.partition(joined, tile.window)
     offsets, pieces, units = _pieces(job, found, joined.open_edges)
     return Part(

@@ -139,7 +139,7 @@ def _assemble(items: dict[int, Any], settled: Settled) -> Partition:
     edges, edge_faces = np.empty((settled.edges, 2), np.int32), np.empty((settled.edges, 2), np.int32)
     tag, hashes = np.empty(settled.edges, np.int32), np.empty(settled.faces, np.uint64)
     offsets, corners = settled.face_offsets, np.empty(int(settled.face_offsets[-1]), np.int32)
-    near_zero = irregular = 0
+    near_zero = irregular = readings = 0
     seconds = 0.0
     seed: dict[str, Any] = {}
     for index in range(settled.count):
@@ -166,6 +166,7 @@ def _assemble(items: dict[int, Any], settled: Settled) -> Partition:
         hashes[face[f0 + own]] = found.pattern_hash[own]
         near_zero += found.report.near_zero
         irregular += found.report.irregular_faces
+        readings += found.report.seam_readings
         seconds += found.report.seconds
         if not seed and found.seed_face >= 0:
             seed = {"seed_face": int(face[f0 + found.seed_face]), "seed_pattern": found.seed_pattern}
@@ -184,7 +185,7 @@ def _assemble(items: dict[int, Any], settled: Settled) -> Partition:
         face_vertices=corners,
         outputs=outputs,
         pattern_hash=hashes,
-        report=Report(near_zero, irregular, last.report.tolerance, seconds),
+        report=Report(near_zero, irregular, last.report.tolerance, seconds, readings),
         local_vertices=uv,
         **seed,
     )

@@ -30,8 +30,8 @@ from splineviz.tracing.program import KinkLayer, Program
 
 MATRIX_LIMIT = 1 << 25
 """Largest number of entries of a stage's matrix (256 MB); beyond it new vertices are evaluated in full."""
-FEWEST_ROWS = 16
-"""Smallest batch that is handed to torch."""
+ROWS = 16
+"""Every batch that is handed to torch has a multiple of this many rows."""
 CHUNK_BYTES = 64 << 20
 """Rows are evaluated in chunks of about this many bytes of the widest tensor that the stage reads or writes."""
 
@@ -154,9 +154,9 @@ class Stage:
         tensors = {r: torch.from_numpy(t) for r, t in live.items()}
         with torch.no_grad():
             for start, stop in _chunks(len(out), self._rows()):
-                # A product of very few rows rounds otherwise than the same rows among many: both sides of a seam
-                # must see the same numbers, so short batches are filled up.
-                idle = max(FEWEST_ROWS - (stop - start), 0)
+                # Libraries take rows in groups, and a row that is left over in a way of its own, which is slower and
+                # rounds otherwise: so batches are filled up.
+                idle = -(stop - start) % ROWS
                 part = {r: _filled(t[start:stop], idle) for r, t in tensors.items()}
                 left = self.program.run(self.placed(part), first, self.stop)
                 result = left.pop(self.result) if self.after is not None else left[self.result]

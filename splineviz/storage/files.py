@@ -2,7 +2,12 @@
 
 A file is written under a temporary name beside its target and renamed, so a reader, or a run that was
 killed, sees the old content or the new one and never half of it. The temporary file of a process that was killed stays;
-it is told from one that is being written by its lock (`locks`), and `tidy` removes it. A digest says whether two contents
+it is told from one that is being written by its lock (`locks`), and from a file of anybody else by its name:
+
+    rows/.step-0000000100.json.0123456789ab.tmp     a dot, the target's name, twelve digits, .tmp
+    .animation.mp4.0123456789ab.tmp.mp4             and the target's ending again, for writers that look for it
+
+`tidy` removes such files, in folders that splineviz writes. A digest says whether two contents
 are equal, whatever their files are called. This room knows nothing of what it writes.
 """
 
@@ -12,10 +17,12 @@ import hashlib
 import json
 import math
 import os
+import re
+import stat
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +30,12 @@ import numpy as np
 
 from splineviz.storage import locks
 
+FOLDERS = ("rows", "partitions", "samples", "churn", "failures", "frames", "tweens", "checkpoints")
+"""Folders in a directory of results, or of a run, into which files are written."""
+SUFFIXES = (".json", ".csv", ".npz", ".png", ".pt", ".mp4", ".webm", ".gif", ".webp", ".apng", ".vtt", ".txt")
+"""Endings of the files that are written into such directories."""
+TEMPORARY = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{12}\.tmp(?P<kind>\.[a-z0-9]+)?", re.DOTALL)
+"""The name of a file that is being written."""
 SEAL = "digest"
 """Where an object says what the digest of the rest of it is."""
 
@@ -51,9 +64,44 @@ def whole(path: Path, *, kind: str = "") -> Iterator[Path]:
 
 
 def tidy(folder: Path) -> int:
-    """Remove what killed processes left half-written in a folder and its own folders; returns how many files it was."""
-    left = (path for pattern in (".*.tmp*", "*/.*.tmp*") for path in folder.glob(pattern))
+    """Remove what killed processes left half-written in a folder and in its FOLDERS; returns how many files it was.
+
+    Only files go that are named as `whole` names them and that nobody writes at this moment; links are not followed, and
+    stay as they are.
+    """
+    inside = [folder, *(place for name in FOLDERS if is_folder(place := folder / name))]
+    left = (path for place in inside for path in entries(place) if is_temporary(path.name))
     return sum(locks.remove_abandoned(path) for path in sorted(left))
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a name is one that `whole` gives to what it writes."""
+    found = TEMPORARY.fullmatch(name)
+    return found is not None and found["target"].endswith(SUFFIXES if found["kind"] is None else found["kind"])
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder itself, and not a link to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file itself, and not a link to one, a pipe or a device."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, in order of names; nothing where there is none, or it cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def write_text(path: Path, text: str) -> None:
@@ -123,10 +171,21 @@ def digest(*parts: Any) -> str:
 def _begun(path: Path, kind: str) -> tuple[Path, int]:
     while True:
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp{kind}")
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        old = stat.S_IMODE(os.lstat(path).st_mode) & 0o777 if is_file(path) else None
+        # Exclusive, so a file or link that somebody put there before is never opened.
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666 if old is None else 0o600)
+        if old is not None:
+            _keep_mode(descriptor, old)
         if locks.mark(descriptor):
             return temporary, descriptor
         os.close(descriptor)  # tidied away before it was marked
+
+
+def _keep_mode(descriptor: int, mode: int) -> None:
+    """What only its owner may read stays so when it is written again; a file system without modes has none to keep."""
+    if hasattr(os, "fchmod"):
+        with suppress(OSError):
+            os.fchmod(descriptor, mode | stat.S_IRUSR | stat.S_IWUSR)
 
 
 def plain(data: Any) -> Any:

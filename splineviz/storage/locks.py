@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ except ImportError:  # pragma: no cover  # Windows
 
 TRIES, PAUSE = 5, 0.01
 """A lock that is only looked at (`held`) is taken for microseconds: ask again before believing that it is held."""
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""How a file is opened that may have been put there by others: not through a link, not waiting for a pipe's other end."""
 UNKNOWN = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system without locks answers."""
 
@@ -35,7 +38,8 @@ def claim(path: Path, note: str = "", *, shared: bool = False) -> Iterator[bool]
     """Hold the lock of a path inside the block, if it is free; yields whether it is ours. Never waits for another.
 
     note: written into the file, for people and for `status`. shared: others may hold it shared too. The file is removed
-    when the last holder leaves. Raises OSError where the folder cannot be written.
+    when the last holder leaves. Raises OSError where the folder cannot be written, or where something else than a lock's
+    file is in its place: a link (which is not followed), a folder, a pipe.
     """
     descriptor = _take(path, shared)
     if descriptor is None:
@@ -52,13 +56,13 @@ def claim(path: Path, note: str = "", *, shared: bool = False) -> Iterator[bool]
 
 def held(path: Path) -> bool:
     """Whether some process holds the lock of a path alone at this moment."""
-    if fcntl is None or not path.is_file():
+    if fcntl is None or not _is_plain(path):
         return False
     for attempt in range(TRIES):
         if attempt:
             time.sleep(PAUSE)
         try:
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = os.open(path, os.O_RDONLY | NO_LINKS)
         except OSError:
             return False
         try:
@@ -77,15 +81,19 @@ def mark(descriptor: int) -> bool:
 
 
 def remove_abandoned(path: Path) -> bool:
-    """Remove a file that was marked, if its process is gone; whether it was removed."""
-    if fcntl is None:
+    """Remove a file that was marked, if its process is gone; whether it was removed.
+
+    That nobody holds it does not make it ours: the caller knows its name for one that splineviz gives. Links, folders,
+    pipes and files with a second name are left alone.
+    """
+    if fcntl is None or not _is_plain(path):
         return False
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | NO_LINKS)
     except OSError:
         return False
     try:
-        if not _lock(descriptor, fcntl.LOCK_EX):
+        if not _lock(descriptor, fcntl.LOCK_EX) or not _still_there(path, descriptor):
             return False
         path.unlink(missing_ok=True)
         return True
@@ -101,9 +109,17 @@ def _take(path: Path, shared: bool) -> int | None:
             time.sleep(PAUSE)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o666)
         except FileNotFoundError:
             continue  # the last holder removed the folder just now
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                raise _no_lock(path) from error
+            raise
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            os.close(descriptor)
+            raise _no_lock(path)
         if fcntl is None or _lock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
             if _still_there(path, descriptor):
                 return descriptor
@@ -122,9 +138,23 @@ def _leave(path: Path, descriptor: int, shared: bool) -> None:
         os.close(descriptor)
 
 
+def _no_lock(path: Path) -> OSError:
+    said = "expected a lock or nothing, got a link or another thing; remove it, or choose another --out"
+    return OSError(errno.EEXIST, said, str(path))
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is a file with one name, and no link."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+
+
 def _still_there(path: Path, descriptor: int) -> bool:
     try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     except OSError:
         return False
 

@@ -1,7 +1,9 @@
 """Provenance: what made a result, and the manifest of a directory of results.
 
-    out/manifest.json    versions, options, and the SHA-256 of every file that lies there; sealed by a digest of itself
+    out/manifest.json    versions, options, whose results they are (`outputs`), and the SHA-256 of every file that was
+                         written there; sealed by a digest of itself
 
+Listed are the results of the jobs in jobs.json, not what an earlier call left or somebody else put beside them.
 Partitions are not listed: each is vouched for by its row, which is. A partition or a picture that lies somewhere by itself
 says inside what it was made of. This room does not know what the files mean.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,14 @@ import numba
 import numpy as np
 import torch
 
-from splineviz.storage import archives, files
+from splineviz.storage import archives, files, listings
+from splineviz.storage.outputs import FORMAT, MANIFEST
 
-NAME = "manifest.json"
-FORMAT = 1
+NAME = MANIFEST
 FOLDERS = ("rows", "samples", "churn", "frames", "tweens")
 """Folders whose files are listed, beside those of the directory itself."""
+LEDGERS = ("studies", "comparison")
+"""Names of files in rows/ that are about no single job."""
 
 
 def versions() -> dict[str, str]:
@@ -52,6 +56,7 @@ def write_manifest(folder: Path, part: str, options: Mapping[str, Any]) -> Path:
     parts = (said if isinstance(said, dict) else {}) | {part: dict(options)}
     digests = {name: files.digest_of_file(folder / name) for name in listed(folder)}
     content = {"format": FORMAT, "made": versions(), "options": parts, "files": digests}
+    content |= {"of": old["of"]} if "of" in old else {}
     if old != files.plain(content):
         files.write_sealed(path, content)
     return path
@@ -72,7 +77,36 @@ def in_picture(kind: str, made: Mapping[str, Any]) -> dict[str, str]:
 
 
 def listed(folder: Path) -> list[str]:
-    """Names of the files that a manifest lists, relative to the folder, in order."""
-    found = [folder, *(folder / name for name in FOLDERS)]
-    names = (path.relative_to(folder) for inside in found for path in inside.glob("*") if path.is_file())
-    return sorted(name.as_posix() for name in names if name.name != NAME and not name.name.startswith("."))
+    """Names of the files that a manifest lists, relative to the folder, in order.
+
+    In the folders of results these are files of jobs in the list, where there is one; beside them what was announced to be
+    written there, where it was. Links are none of them.
+    """
+    jobs, announced = listings.named(folder), _announced(folder)
+    names = []
+    for path in files.entries(folder):
+        if files.is_file(path) and path.name != NAME and not path.name.startswith("."):
+            names += [path.name] if announced is None or path.name in announced else []
+    for inside in FOLDERS:
+        if files.is_folder(folder / inside):
+            for path in files.entries(folder / inside):
+                if files.is_file(path) and not path.name.startswith(".") and is_of(jobs, inside, path.stem):
+                    names.append(f"{inside}/{path.name}")
+    return sorted(names)
+
+
+def is_of(jobs: Collection[str] | None, inside: str, stem: str) -> bool:
+    """Whether a file in a folder of results belongs to one of these jobs (None: all do), or to none in particular."""
+    if jobs is None or inside == "samples" or (inside == "rows" and stem in LEDGERS):
+        return True
+    if inside == "tweens":  # between two steps: step-0000000100-0000000126-001-of-003
+        first, _, rest = stem.removeprefix("step-").partition("-")
+        return {f"step-{first}", f"step-{rest.partition('-')[0]}"} <= set(jobs)
+    return stem in jobs
+
+
+def _announced(folder: Path) -> set[str] | None:
+    try:
+        return {str(name) for name in files.read_sealed(folder / NAME)["of"]["writes"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # of version 0.1, say

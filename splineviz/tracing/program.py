@@ -36,8 +36,12 @@ from splineviz.tracing.smooth import SMOOTH
 __all__ = ["AFFINE", "JOINS", "KINKS", "KinkLayer", "Kinks", "Program", "Step", "fingerprint", "operations"]
 
 
-MOST_ENTRIES = 1 << 28
-"""A network from a file may not have larger tensors, for one input: 2 GB in double precision."""
+MOST_ENTRIES = 1 << 26
+"""A network from a file may not hold more numbers at a time, for one input: half a gigabyte in double precision."""
+MOST_WRITTEN = 1 << 31
+"""Nor may it write more of them from its input to its output, which is work and not memory."""
+MOST_STEPS = 10_000
+"""Nor may it have more steps: each costs milliseconds wherever the network is drawn, however small it is."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,9 @@ class Program:
 
     def rehearse(self) -> None:
         """Run the steps on shapes alone, without memory. Raises TraceError naming a step that cannot run or is too large."""
+        if len(self.steps) > MOST_STEPS:
+            raise TraceError(f"traced network: expected at most {MOST_STEPS} steps, got {len(self.steps)}.")
+        written = 0
         live = {0: torch.empty(1, *self.input_shape, dtype=torch.float64, device="meta")}
         shapes = self.to(torch.float64, "meta")
         with torch.no_grad():
@@ -169,9 +176,12 @@ class Program:
                 rows = {tuple(tensor.shape[:1]) for tensor in live.values()} - {(1,)}
                 if rows:  # a bias of several rows, say
                     raise TraceError(f"{name}: expected one row for one input, got rows of shape {min(rows)}.")
-                largest = max((tensor.numel() for tensor in live.values()), default=0)
-                if largest > MOST_ENTRIES:
-                    raise TraceError(f"{name}: expected at most {MOST_ENTRIES} entries for one input, got {largest}.")
+                held, new = sum(tensor.numel() for tensor in live.values()), live.get(step.output)
+                if held > MOST_ENTRIES:
+                    raise TraceError(f"{name}: expected at most {MOST_ENTRIES} entries for one input, got {held}.")
+                written += 0 if new is None else new.numel()
+                if written > MOST_WRITTEN:
+                    raise TraceError(f"{name}: expected at most {MOST_WRITTEN} entries written for one input, got more.")
 
     def _params(self, step: Step) -> dict[str, Tensor]:
         return {role: self.weights[key] if key in self.weights else self.constants[key] for role, key in step.params.items()}
@@ -350,6 +360,8 @@ class Program:
             )  # fmt: skip
             if not rehearsed:
                 program.rehearse()
+                if trained:
+                    program.as_trained.rehearse()
             return program
         except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
             if isinstance(error, TraceError):

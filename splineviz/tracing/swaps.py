@@ -88,7 +88,7 @@ def swapped(program: Program, swap: Swap) -> Program:
 
 
 FINAL = ("softmax", "log_softmax", "sigmoid", "logsigmoid")
-"""Functions that keep the order of the outputs (sigmoid: and the sign of its logit), so that classes do not depend on them."""
+"""Functions that keep the order of the outputs (sigmoid: and the sign of its logit): no class depends on them."""
 
 
 def piecewise(program: Program) -> Program:

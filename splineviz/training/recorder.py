@@ -55,7 +55,7 @@ class Recorder:
     monitor: told of every checkpoint once it is saved; a `Monitor` measures it while the training waits.
 
     Raises TraceError for a model that is not piecewise affine, DataError for samples that do not fit, CheckpointError
-    for a directory that already holds a run.
+    for a directory that already holds a run, or samples and checkpoints of somebody else under the names of ours.
     """
 
     def __init__(
@@ -154,13 +154,12 @@ class Recorder:
             if if_exists == "resume":
                 self._resume(old, data)
                 return
-            (self.path / run_json.NAME).unlink()  # first: without it the rest is no run that anybody would read
-            for checkpoint in old.checkpoints:
-                checkpoint.path.unlink(missing_ok=True)
-            for digest in {c.network for c in old.checkpoints} - {None}:
-                (self.path / run_json.NETWORKS / f"{digest}.json").unlink(missing_ok=True)
+            self._manifest.save(self.path)  # first: a run without checkpoints is none that anybody would read
+            run_json.remove_checkpoints(self.path, old)
+        else:
+            run_json.refuse_strangers(self.path)
+            self._manifest.save(self.path)  # first: it says that what follows is ours
         data.save(self.path / run_json.SAMPLES)
-        self._manifest.save(self.path)
 
     def _resume(self, old: Manifest, data: Data) -> None:
         digest = run_json.network_digest(self._manifest.network)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -104,6 +105,8 @@ class Manifest:
             low, high = (float(bound) for bound in data["domain"])
             classes = None if data["classes"] is None else tuple(str(name) for name in data["classes"])
             last = None if data.get("last") is None else int(data["last"])
+            if not (data["loss"] is None or isinstance(data["loss"], str)):
+                raise TypeError(f"loss: expected text or null, got {type(data['loss']).__name__}")
             held = data.get("held") is True
             return cls(data["network"], (low, high), classes, data["loss"], last, tuple(checkpoints), held)
         except FileNotFoundError as error:
@@ -163,6 +166,32 @@ def _digest(path: Path, said: Any) -> str | None:
     if said is not None and not (isinstance(said, str) and re.fullmatch(f"[0-9a-f]{{{DIGITS}}}", said)):
         raise CheckpointError(f"{path}: expected the digest of a network, got {said!r:.80}.")
     return said
+def refuse_strangers(root: Path) -> None:
+    """Raises CheckpointError when a directory without run.json holds anything under the names that a run is written to."""
+    names = [name for name in (SAMPLES, FOLDER, NETWORKS, NAME) if not _is_free(root / name)]
+    taken = [f"{name}/" if (root / name).is_dir() else name for name in names]
+    if taken:
+        raise CheckpointError(
+            f"{root}: expected a directory without {', '.join(taken)} for a new run, got one that holds what no recorder "
+            "wrote; choose another path, or move it away."
+        )
+
+
+def remove_checkpoints(root: Path, old: Manifest) -> None:
+    """Remove the checkpoints that a run's manifest lists, named as `checkpoint_path` names them, and their networks."""
+    if files.is_folder(root / FOLDER):
+        for checkpoint in old.checkpoints:
+            if checkpoint.path == checkpoint_path(root, checkpoint.step) and files.is_file(checkpoint.path):
+                checkpoint.path.unlink()
+    if files.is_folder(root / NETWORKS):
+        for digest in {checkpoint.network for checkpoint in old.checkpoints} - {None}:
+            network = root / NETWORKS / f"{digest}.json"
+            if files.is_file(network):
+                network.unlink()
+
+
+def _is_free(path: Path) -> bool:
+    return not os.path.lexists(path) or (files.is_folder(path) and not files.entries(path))
 
 
 def inside(root: Path, name: Any) -> Path:

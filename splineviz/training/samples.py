@@ -57,6 +57,10 @@ class Data:
         box = (float(train_x.min()), float(train_x.max())) if domain is None else tuple(float(b) for b in domain)
         if len(box) != 2 or not (np.isfinite(box).all() and box[0] < box[1]):
             raise DataError(f"domain: expected (low, high) with low < high, got {domain if domain is not None else box}.")
+        if max(map(abs, box)) > float(np.finfo(train_x.dtype).max) / 4:
+            raise DataError(
+                f"domain: expected bounds that {train_x.dtype} holds, and their distance, got {box}; scale the data."
+            )
         return cls(train_x, train_y, test_x, test_y, (box[0], box[1]), names)
 
     def save(self, path: Path) -> None:

@@ -125,7 +125,9 @@ def _tensors(content: Mapping[str, Any], path: Path) -> State:
                 f"{path}: expected dense real tensors that hold their values, got {key[:80]} of shape "
                 f"{tuple(tensor.shape)}, {tensor.dtype}, {tensor.layout} on {tensor.device}; save model.state_dict()."
             )
-    return state
+    # Of one byte or less torch knows little more than how to make another type of it.
+    narrow = [key for key, tensor in state.items() if tensor.is_floating_point() and tensor.element_size() < 2]
+    return state | {key: state[key].float() for key in narrow}
 
 
 def _at(content: Mapping[str, Any], key: str, path: Path) -> State:

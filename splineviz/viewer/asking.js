@@ -1,5 +1,5 @@
 // asking: what is known about a region, as data (`factsOf`) and as the panel beside the picture (`describeRegion`).
-import { area, outputsAt } from "./complex.js";
+import { area, marginAt, outputsAt, partAt } from "./complex.js";
 import { formatNumber } from "./legend.js";
 import { pictureAt } from "./overlay.js";
 
@@ -14,10 +14,13 @@ export function factsOf(view, f, x, y) {
     const on = part.activeUnits[row * part.faces + f] - 1, all = part.active === layers ? part.layers[row + 1] - part.layers[row] : part.layers[layers];
     active.push({ layer: part.active === layers ? row : -1, on: on < 0 ? null : on, of: all });
   }
-  const c = part.classes[f];
+  const p = partAt(part, f, x, y), c = part.classes[p], outputs = outputsAt(part, f, x, y);
+  // Levels are rounded: within that, the outputs are those of the part's class, whose rim is exact.
+  if (outputs.length === 1) outputs[0] = c ? Math.max(outputs[0], 0) : Math.min(outputs[0], 0);
+  else if (outputs.length) outputs[c] = Math.max(...outputs);
   return {
     region: f, step: meta.steps[view.index], class: c, class_name: part.channels === 1 ? String(c) : meta.class_names[c] ?? String(c),
-    margin: part.margins[f], area: area(part, f), slope: part.slopes[f], units, active, outputs: outputsAt(part, f, x, y),
+    margin: marginAt(part, p, x, y, outputs), area: area(part, f), slope: part.slopes[f], units, active, outputs,
     u: part.middle[0] + part.half * x, v: part.middle[1] + part.half * y,
   };
 }

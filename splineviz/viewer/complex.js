@@ -96,6 +96,42 @@ export function outputsAt(part, f, px, py) {
   });
 }
 
+// A part's corners as x, y one after the other; part n >= faces lies over its face.
+export function partPlaces(part, p) {
+  const { faces, offsets, corners, partOffsets, partCorners, x, y, addedX, addedY, vertices } = part, over = p >= faces, out = [];
+  const [ids, begin, end] = over ? [partCorners, partOffsets[p - faces], partOffsets[p - faces + 1]] : [corners, offsets[p], offsets[p + 1]];
+  for (let k = begin; k < end; k++) {
+    const v = ids[k];
+    if (v < vertices) out.push(x[v], y[v]); else out.push(addedX[v - vertices], addedY[v - vertices]);
+  }
+  return out;
+}
+
+// The part of face f that holds a point: one of those over it, or else its own.
+export function partAt(part, f, px, py) {
+  for (let n = part.partStart[f]; n < part.partStart[f + 1]; n++) {
+    const p = part.faces + n, places = partPlaces(part, p), size = places.length;
+    let within = true;
+    for (let i = 0; i < size && within; i += 2) within = turn(places[i], places[i + 1], places[(i + 2) % size], places[(i + 3) % size], px, py) >= 0;
+    if (within) return p;
+  }
+  return f;
+}
+
+// The margin of part p at a point: from the outputs there, or the least of the leads that came in their place.
+export function marginAt(part, p, px, py, outputs) {
+  const c = part.classes[p];
+  if (outputs.length === 1) return Math.abs(outputs[0]);
+  if (outputs.length) return Math.max(0, outputs[c] - Math.max(...outputs.filter((_, i) => i !== c)));
+  const rows = part.leads.length / 3, places = partPlaces(part, p < part.faces ? p : part.owner[p - part.faces]);
+  let cx = 0, cy = 0, least = Infinity;
+  for (let i = 0; i < places.length; i += 2) { cx += (2 * places[i]) / places.length; cy += (2 * places[i + 1]) / places.length; }
+  for (let r = part.leadOffsets[p]; r < part.leadOffsets[p + 1]; r++) {
+    least = Math.min(least, part.leads[r] + part.leads[rows + r] * (px - cx) + part.leads[2 * rows + r] * (py - cy));
+  }
+  return Math.max(0, least);
+}
+
 // Faces that meet the rectangle, from the one at its middle outwards; null when there are more than `most`.
 export function visible(part, cx, cy, rx, ry, start, most) {
   const px = Math.min(1, Math.max(-1, cx)), py = Math.min(1, Math.max(-1, cy));

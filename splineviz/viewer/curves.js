@@ -39,15 +39,19 @@ export class Curves {
     pen.textAlign = "right";
     let right = w - PAD.right;
     for (const curve of [...panel.curves].reverse()) {
-      if (panel.curves.length > 1) { pen.fillStyle = curve.color; pen.fillText(curve.label, right, 9); right -= pen.measureText(curve.label).width + 10; }
-      pen.strokeStyle = curve.color; pen.lineWidth = 2; pen.beginPath();
+      if (panel.curves.length > 1) {
+        pen.fillStyle = "#222"; pen.fillText(curve.label, right, 9); right -= pen.measureText(curve.label).width + 4;
+        pen.strokeStyle = curve.color; pen.lineWidth = 2; pen.setLineDash(curve.dash ?? []);
+        pen.beginPath(); pen.moveTo(right - 20, 9); pen.lineTo(right, 9); pen.stroke(); pen.setLineDash([]); right -= 30;
+      }
+      pen.strokeStyle = curve.color; pen.lineWidth = 2; pen.setLineDash(curve.dash ?? []); pen.beginPath();
       let down = false;
       curve.values.forEach((value, i) => {
         if (value === null) { down = false; return; }
         if (down) pen.lineTo(px(i), py(value)); else pen.moveTo(px(i), py(value));
         down = true;
       });
-      pen.stroke();
+      pen.stroke(); pen.setLineDash([]);
       const value = curve.values[index];
       if (value !== null) { pen.fillStyle = curve.color; pen.beginPath(); pen.arc(px(index), py(value), 4, 0, 7); pen.fill(); }
     }

@@ -41,10 +41,18 @@ export function unpack(bytes) {
   for (let l = 0; l < rows; l++) {
     for (let f = 1, i = l * head.faces + 1; f < head.faces; f++, i++) activeUnits[i] = (activeUnits[i] + activeUnits[i - 1]) % top;
   }
+  // Parts of one class: the first `faces` are the faces' own, the others lie over them, partStart[face] .. of `owner`.
+  const added = places(columns.places), partOffsets = new Uint32Array(columns.owner.length + 1), partStart = new Uint32Array(head.faces + 1);
+  columns.owner.forEach((f, n) => { partOffsets[n + 1] = partOffsets[n] + columns.partcounts[n]; partStart[f + 1]++; });
+  for (let f = 0; f < head.faces; f++) partStart[f + 1] += partStart[f];
+  const leadOffsets = new Uint32Array(columns.leadcounts.length + 1);
+  columns.leadcounts.forEach((count, p) => { leadOffsets[p + 1] = leadOffsets[p] + count; });
+  const leads = new Float32Array(columns.leads.buffer);
   const xy = places(columns.vertices), segments = places(columns.boundary);
   return {
     ...head, offsets,
-    x: xy.subarray(0, head.vertices), y: xy.subarray(head.vertices),
+    x: xy.subarray(0, head.vertices), y: xy.subarray(head.vertices), addedX: added.subarray(0, head.places), addedY: added.subarray(head.places),
+    owner: columns.owner, partOffsets, partStart, partCorners: columns.partcorners, leadOffsets, leads,
     corners: columns.corners, units: columns.units, classes: columns.class, patterns: columns.pattern,
     slopes: logarithmic(columns.slope, head.slope), margins: logarithmic(columns.margin, head.margin),
     levels: columns.outputs, activeUnits, boundary: segments, edgeCount: head.edges,

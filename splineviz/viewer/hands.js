@@ -87,7 +87,7 @@ function press(view, event) {
     f: () => view.nextFill(), k: () => view.flip("knots"), i: () => view.flip("coloured"), b: () => view.flip("boundary"), a: () => view.flip("anchors"), d: () => view.flip("density"),
     p: () => view.setTool("pan"), x: () => view.setTool("box"), l: () => view.setTool("lasso"),
     n: pinned((f) => { view.neighbours = view.neighbours.length ? [] : view.around(f); }),
-    c: pinned((f) => view.showClass(view.onlyClass >= 0 ? -1 : view.part.classes[f])),
+    c: pinned((f) => view.showClass(view.onlyClass >= 0 ? -1 : view.facts(f, ...view.lastAsked.slice(1)).class)),
     Enter: () => view.pin(view.camera.x, view.camera.y),
     Escape: () => view.forget(),
   };

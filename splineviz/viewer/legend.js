@@ -34,7 +34,8 @@ function fillLegend(made, { fill, meta, look, part }) {
   if (look.density) return scale(made, ["few", "many"], DENSITY_SHADES, "knots (logarithmic)");
   if (fill === "slope" || fill === "area") {
     const [low, high] = meta.limits[fill].map(formatNumber);
-    return scale(made, [low, high], meta.palette, fill === "slope" ? "slope norm" : "area");
+    const zero = fill === "slope" && part.slopes.includes(0) ? [swatches(made, ["0"], [meta.zero])] : [];
+    return [...scale(made, [low, high], meta.palette, fill === "slope" ? "slope norm" : "area"), ...zero];
   }
   if (fill === "hash") return [made("span", {}, "a colour a pattern, the same at every step")];
   if (fill === "layer") return [made("span", {}, "layer that cut the region last"), swatches(made, meta.layer_names.map((_, l) => `layer ${l + 1}`), meta.layer_colors)];

@@ -7,11 +7,18 @@ r"""Packing: a Partition as few bytes, for a browser that draws it and finds reg
     counts    (F,) corners of each face, uint8 (uint16 if one has more)
     units     (E,) the unit of each edge + 1 (0: the window's border), in the order in which edges are first met
               walking round the faces: the browser finds edges and neighbours itself
-    slope, margin (F,) uint16 on a logarithmic scale between `low` and `high` of the head; 0 is 0
-    class     (F,) uint8 or uint16;  pattern (F,) uint16, the top of its hash, for colours
+    slope     (F,) uint16 on a logarithmic scale between `low` and `high` of the head; 0 is 0
+    margin, class (P,) of the parts that `geometry.faces` cuts the faces into, as slope, and uint8 or uint16: the first F
+              are the faces' own, the others lie over them
+    owner     (X,) the faces of the X others, ascending;  partcounts, partcorners: as counts and corners, of the others,
+              where V + n is place n of `places`, (2, N) as vertices
+    pattern   (F,) uint16, the top of its hash, for colours
     active    (L, F) units that are on in each layer, + 1 (0: not known), each less that of the face before; of all layers
               together (L = 1) where there are more than ACTIVE_LIMIT
     outputs   (C, V) uint16 between the channel's least and largest; only when there is room for them
+    leads     (3, R) float32, where outputs are not: of each part, as many as `leadcounts` (P,) says, (value, d/dx, d/dy) of
+              its class's lead over another, x, y in the frame, value at the mean of the face's corners: their least is
+              the margin at a point
     boundary  (4, M) segments (u0, v0, u1, v1), as vertices
 
 A number is split into its bytes and bytes of one significance stand together, since neighbours share the upper
@@ -29,11 +36,14 @@ import numpy as np
 import numpy.typing as npt
 
 from splineviz.errors import FloatArray
+from splineviz.geometry import faces
 from splineviz.geometry.partition import Partition
 
 BITS = 48
 OUTPUTS_LIMIT = 16
 """Most output channels whose values at the vertices travel along: two bytes each a vertex."""
+LEVELS = 65535.0
+"""Of an output between its least and its largest value."""
 ACTIVE_LIMIT = 12
 """Most layers whose numbers of units that are on travel along one by one."""
 
@@ -46,11 +56,10 @@ def frame_of(partition: Partition) -> tuple[FloatArray, float]:
     return (low + high) / 2, float((high - low).max()) / 2
 
 
-def pack(partition: Partition, classes: npt.NDArray[Any], margins: FloatArray, *, outputs: bool = True) -> bytes:
+def pack(partition: Partition, *, outputs: bool = True) -> bytes:
     """The partition as deflated bytes, as the module's docstring draws them.
 
-    classes, margins: (F,) as `fills.face_classes` and `fills.face_margins` give them. outputs: take the outputs along
-    (never for more than OUTPUTS_LIMIT channels).
+    outputs: take the outputs along (never for more than OUTPUTS_LIMIT channels).
     """
     middle, half = frame_of(partition)
     places = (partition.local_vertices - middle) / half
@@ -59,7 +68,11 @@ def pack(partition: Partition, classes: npt.NDArray[Any], margins: FloatArray, *
     channels = partition.outputs.shape[1]
     taken = partition.outputs if outputs and channels <= OUTPUTS_LIMIT else partition.outputs[:, :0]
     slope, slope_scale = _logarithmic(partition.slope_norms)
-    margin, margin_scale = _logarithmic(margins)
+    parts = partition.classes()
+    margin, margin_scale = _logarithmic(parts.margins)
+    own, over = len(partition.vertices), int(parts.offsets[parts.faces])
+    added = (parts.vertices[own:] - middle) / half
+    lead_counts, leads = (parts.label[:0], np.empty((0, 3))) if taken.shape[1] else _leads(partition, half)
     units = edge_units(partition)
     levels, low, high = _linear(taken)
     active = _active(partition)
@@ -71,10 +84,16 @@ def pack(partition: Partition, classes: npt.NDArray[Any], margins: FloatArray, *
         ("units", units, _width(units)),
         ("slope", slope, 2),
         ("margin", margin, 2),
-        ("class", classes.astype(np.uint64), _width(classes)),
+        ("class", parts.label.astype(np.uint64), _width(parts.label)),
+        ("owner", parts.face[parts.faces :].astype(np.uint64), _width(parts.face)),
+        ("partcounts", np.diff(parts.offsets)[parts.faces :].astype(np.uint64), _width(np.diff(parts.offsets))),
+        ("partcorners", parts.corners[over:].astype(np.uint64), _width(parts.corners)),
+        ("places", _fixed(added.T), BITS // 8),
         ("pattern", partition.pattern_hash >> np.uint64(48), 2),
         ("active", steps, _width(active)),
         ("outputs", levels, 2),
+        ("leadcounts", lead_counts.astype(np.uint64), _width(lead_counts)),
+        ("leads", leads.T.astype("<f4").view("<u4").astype(np.uint64), 4),
         ("boundary", _fixed(segments.T), BITS // 8),
     ]
     head = {
@@ -82,11 +101,23 @@ def pack(partition: Partition, classes: npt.NDArray[Any], margins: FloatArray, *
         "corners": len(partition.face_vertices), "segments": len(segments), "channels": taken.shape[1],
         "layers": partition.unit_offsets.tolist(), "middle": (middle + partition.centre).tolist(), "half": half,
         "active": len(active), "slope": slope_scale, "margin": margin_scale, "low": low, "high": high,
+        "parts": len(parts.label), "places": len(added),
         "columns": [[name, int(np.size(values)), width] for name, values, width in columns],
     }  # fmt: skip
     text = json.dumps(head).encode()
     body = b"".join(_planes(values, width) for _, values, width in columns)
     return zlib.compress(len(text).to_bytes(4, "little") + text + body, 6)
+
+
+def _leads(partition: Partition, half: float) -> tuple[npt.NDArray[Any], FloatArray]:
+    """How many leads each part has (P,), and all of them (R, 3) in the frame."""
+    parts = partition.classes()
+    starts, rows = faces.leads(
+        parts, partition.local_vertices, partition.face_offsets, partition.face_vertices, partition.outputs
+    )
+    moved = (partition.centroids - partition.centre)[parts.face] - parts.middles  # whose corners the browser knows
+    rows[:, 0] += (rows[:, 1:] * np.repeat(moved, np.diff(starts), axis=0)).sum(axis=1)
+    return np.diff(starts), np.ascontiguousarray(rows * np.array([1.0, half, half]))
 
 
 def edge_units(partition: Partition) -> npt.NDArray[np.uint64]:
@@ -127,7 +158,7 @@ def _linear(values: FloatArray) -> tuple[npt.NDArray[np.uint64], list[float], li
     """Columns (n, c) -> (c, n) levels of 16 bits, and what the least and the largest level stand for."""
     low, high = values.min(axis=0, initial=np.inf), values.max(axis=0, initial=-np.inf)
     span = np.where(high > low, high - low, 1.0)
-    return np.rint((values - low) / span * 65535.0).T.astype(np.uint64), low.tolist(), (low + span).tolist()
+    return np.rint((values - low) / span * LEVELS).T.astype(np.uint64), low.tolist(), (low + span).tolist()
 
 
 def _logarithmic(values: FloatArray) -> tuple[npt.NDArray[np.uint64], list[float]]:

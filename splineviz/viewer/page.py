@@ -29,7 +29,8 @@ from splineviz.drawing.anchors import thumbnail
 from splineviz.errors import DataError, PartitionError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
-from splineviz.storage import files
+from splineviz.storage import files, listings
+from splineviz.storage.outputs import JOBS
 from splineviz.viewer import packing
 
 VIEWER = Path(__file__).parent
@@ -44,6 +45,8 @@ FILLS = ("slope", "class", "margin", "layer", "area", "hash")
 OUTPUTS_BUDGET = 2_000_000
 """Most regions, of all steps together, with which the network's outputs travel along (20 bytes a region for ten classes)."""
 
+STEP = re.compile(r"step-(\d{1,19})\.npz")
+"""What `animate` calls the file of a partition."""
 Row = Mapping[str, float]
 
 
@@ -94,17 +97,44 @@ def _folder(folder: Path) -> tuple[dict[int, Any], tuple[Row, ...]]:
         raise PartitionError(f"{folder}: expected what `splineviz animate` wrote, or an .npz file, got another file.")
     if folder.is_file():
         return {int(named[1]) if (named := re.search(r"step-(\d+)", folder.stem)) else 0: folder}, ()
-    found = {int(path.stem[5:]): path for path in sorted((folder / "partitions").glob("step-*.npz"))}
+    if (folder / JOBS).exists():
+        return _listed(folder)
+    paths = sorted((folder / "partitions").glob("step-*.npz"))
+    found = {int(name[1]): path for path in paths if (name := STEP.fullmatch(path.name)) is not None}
     if not found:
         raise PartitionError(
             f"{folder}: expected a folder that `splineviz animate` wrote (with partitions/step-*.npz), got none of them."
         )
     table = folder / "measures.csv"
-    if not table.exists():
-        return dict(found), ()
-    with open(table, newline="") as stream:
-        rows = tuple({name: float(value or "nan") for name, value in row.items()} for row in csv.DictReader(stream))
-    return dict(found), rows
+    return dict(found), _table(table) if table.exists() else ()
+
+
+def _listed(folder: Path) -> tuple[dict[int, Any], tuple[Row, ...]]:
+    """The results of the jobs that jobs.json lists, as their rows vouch for them; what else lies there is none of them."""
+    try:
+        done = listings.results(folder)
+    except ValueError as error:
+        raise PartitionError(f"{folder}: expected the results that `splineviz animate` wrote, got {error}") from error
+    if not done:
+        raise PartitionError(
+            f"{folder}: expected finished partitions of the steps in {JOBS}, got none; animate the run to its end."
+        )
+    return {step: one.partition for step, one in done.items()}, tuple(one.row for one in done.values())
+
+
+def _table(path: Path) -> tuple[Row, ...]:
+    """The rows of a table of measures. Raises PartitionError when it is another file, or damaged."""
+    try:
+        with open(path, newline="") as stream:
+            lines = list(csv.DictReader(stream))
+        rows = [{name: float(value or "nan") for name, value in line.items()} for line in lines]
+        if any(not math.isfinite(row["step"]) for row in rows):
+            raise ValueError("a row without a step")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        raise PartitionError(
+            f"{path}: expected a table of measures, got {type(error).__name__}: {error}; move it away, or animate again."
+        ) from error
+    return tuple(rows)
 
 
 # ---- what the page is told ----------------------------------------------------------------------------
@@ -112,7 +142,7 @@ def _folder(folder: Path) -> tuple[dict[int, Any], tuple[Row, ...]]:
 
 def pack_step(partition: Partition, *, outputs: bool) -> bytes:
     """One step for the page, see `packing`."""
-    return packing.pack(partition, fills.face_classes(partition), fills.face_margins(partition), outputs=outputs)
+    return packing.pack(partition, outputs=outputs)
 
 
 def take_outputs(source: Source) -> bool:
@@ -142,6 +172,7 @@ def describe(source: Source, *, fill: str, visit: Callable[[int, Partition], Non
         "start": len(source.steps) - 1,
         "fill": fill,
         "limits": {name: _limits(np.concatenate(found)) for name, found in values.items()},
+        "zero": to_hex(fills.ZERO_COLOR),
         "palette": [to_hex(fills.CMAP(i)) for i in range(256)],
         "class_colors": list(fills.CLASS_COLORS),
         "class_names": list(source.classes),
@@ -189,7 +220,7 @@ def _pixels(x: Any, shape: tuple[int, ...]) -> Any:
 
 MIGRATION = (
     ("knot_ratio_boundary", "boundary", curves.LENGTH[0][2]),
-    ("knot_ratio_anchors", "anchors", curves.RANDOM),
+    ("knot_ratio_anchors", "anchors", curves.TRAIN),
 )
 """Knots per area near the decision boundary and the anchors, over those of the whole window."""
 
@@ -205,13 +236,19 @@ def _panels(table: Sequence[Row]) -> list[dict[str, Any]]:
     panels = []
     for title, note, chosen, sliced in kinds:
         lines = [
-            {"label": label, "color": color, "values": [_number(row.get(name)) for row in table]}
+            {"label": label, "color": color, "dash": _dash(name), "values": [_number(row.get(name)) for row in table]}
             for name, label, color in (curves.present(table, chosen) if table else ())
         ]
         if lines:
             share = title == "accuracy"
             panels.append({"title": title, "note": note, "curves": lines, "share": share, "slice": sliced})
     return panels
+
+
+def _dash(name: str) -> list[float]:
+    """A curve's line as a canvas draws it, in pixels: empty for a solid one."""
+    style = curves.line_of(name)
+    return [] if isinstance(style, str) else [round(2.0 * length, 1) for length in style[1]]
 
 
 def _number(value: float | None) -> float | None:

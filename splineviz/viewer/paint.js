@@ -1,7 +1,7 @@
 // paint: fills and knots with WebGL2. Two ways to the same picture:
 //   whole   all of the step from textures; every coordinate is a pair of floats (high + low), less the camera's pair
 //   local   few faces in view: gathered, re-centred and clipped in double precision, so that no zoom is too deep
-import { clip, visible } from "./complex.js";
+import { clip, partPlaces, visible } from "./complex.js";
 
 const WIDTH = 4096, LOCAL = 24000;
 
@@ -77,20 +77,27 @@ export class Painter {
 
   hold(part) {
     if (this.held.has(part)) return this.held.get(part);
-    const gl = this.gl, { x, y, corners, offsets, faces } = part, triangles = corners.length - 2 * faces;
+    const gl = this.gl, { x, y, corners, offsets, faces } = part, whole = corners.length - 2 * faces, { partOffsets, partCorners } = part;
+    const over = part.owner.length, triangles = whole + partCorners.length - 2 * over; // parts over faces come last, so they are seen
     const places = texture(gl, gl.RGBA32F, gl.RGBA, gl.FLOAT, (size) => {
-      const data = new Float32Array(size);
-      for (let v = 0; v < part.vertices; v++) {
-        data[4 * v] = x[v]; data[4 * v + 1] = y[v];
-        data[4 * v + 2] = x[v] - data[4 * v]; data[4 * v + 3] = y[v] - data[4 * v + 1];
-      }
+      const data = new Float32Array(size), put = (v, a, b) => {
+        data[4 * v] = a; data[4 * v + 1] = b;
+        data[4 * v + 2] = a - data[4 * v]; data[4 * v + 3] = b - data[4 * v + 1];
+      };
+      for (let v = 0; v < part.vertices; v++) put(v, x[v], y[v]);
+      for (let v = 0; v < part.places; v++) put(part.vertices + v, part.addedX[v], part.addedY[v]);
       return data;
-    }, 4, part.vertices);
+    }, 4, part.vertices + part.places);
     const fans = texture(gl, gl.RGBA32UI, gl.RGBA_INTEGER, gl.UNSIGNED_INT, (size) => {
       const data = new Uint32Array(size);
       for (let f = 0, t = 0; f < faces; f++) {
         for (let k = offsets[f] + 1; k + 1 < offsets[f + 1]; k++, t += 4) {
           data[t] = corners[offsets[f]]; data[t + 1] = corners[k]; data[t + 2] = corners[k + 1]; data[t + 3] = f;
+        }
+      }
+      for (let n = 0, t = 4 * whole; n < over; n++) {
+        for (let k = partOffsets[n] + 1; k + 1 < partOffsets[n + 1]; k++, t += 4) {
+          data[t] = partCorners[partOffsets[n]]; data[t + 1] = partCorners[k]; data[t + 2] = partCorners[k + 1]; data[t + 3] = faces + n;
         }
       }
       return data;
@@ -110,7 +117,7 @@ export class Painter {
       }
       return data;
     }, 4, starts[layers]);
-    const held = { places, fans, knots, triangles, starts, length, shades: null };
+    const held = { places, fans, knots, whole, triangles, starts, length, shades: null };
     this.held.set(part, held); this.order.push(part);
     while (this.order.length > 6 || (this.order.length > 1 && this.order.reduce((n, p) => n + p.faces, 0) > 1.5e6)) this.drop(this.order.shift());
     return held;
@@ -130,7 +137,8 @@ export class Painter {
       const data = new Uint8Array(size);
       data.set(colours);
       return data;
-    }, 4, part.faces);
+    }, 4, colours.length / 4);
+    held.shown = colours.length > 4 * part.faces ? held.triangles : held.whole;
   }
 
   // camera: {x, y, r} in the window's units, r is half the view's shorter side; look: knots, layers on, ink a layer
@@ -189,7 +197,7 @@ export class Painter {
     gl.uniform4f(at("camera"), f(camera.x), f(camera.y), camera.x - f(camera.x), camera.y - f(camera.y));
     gl.uniform2f(at("zoom"), 1 / rx, 1 / ry);
     gl.uniform1i(at("corners"), 3); gl.uniform1i(at("start"), 0); gl.uniform4f(at("ink"), 0, 0, 0, 0);
-    if (!look.density) gl.drawArrays(gl.TRIANGLES, 0, 3 * held.triangles);
+    if (!look.density) gl.drawArrays(gl.TRIANGLES, 0, 3 * held.shown);
     if (!look.knots && !look.density) return;
     bind(1, "items", held.knots);
     gl.uniform1i(at("corners"), 2);
@@ -223,10 +231,17 @@ export class Painter {
         lines[l].push(ax, ay, bx, by);
         length += Math.hypot((ax - bx) * this.canvas.width, (ay - by) * this.canvas.height) / 2;
       }
-      const shape = points.every((value) => Math.abs(value) <= 4) ? points : clip(points, 4);
-      for (let i = 2; i + 3 < shape.length; i += 2) {
-        fills.push(shape[0], shape[1], shape[i], shape[i + 1], shape[i + 2], shape[i + 3]);
-        for (let n = 0; n < 3; n++) tints.push(colours[4 * f], colours[4 * f + 1], colours[4 * f + 2], 255);
+      const fill = (points, p) => {
+        const shape = points.every((value) => Math.abs(value) <= 4) ? points : clip(points, 4);
+        for (let i = 2; i + 3 < shape.length; i += 2) {
+          fills.push(shape[0], shape[1], shape[i], shape[i + 1], shape[i + 2], shape[i + 3]);
+          for (let n = 0; n < 3; n++) tints.push(colours[4 * p], colours[4 * p + 1], colours[4 * p + 2], 255);
+        }
+      };
+      fill(points, f);
+      if (colours.length === 4 * part.faces) continue;
+      for (let p = part.faces + part.partStart[f]; p < part.faces + part.partStart[f + 1]; p++) {
+        fill(partPlaces(part, p).map((value, i) => (i % 2 ? (value - camera.y) * sy : (value - camera.x) * sx)), p);
       }
     }
     const gl = this.gl, { made, at } = this.local;

@@ -15,9 +15,10 @@ This room knows no network. A run with one checkpoint makes a video of one pictu
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,12 @@ from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import sweep
 from splineviz.jobs.job import LCOptions, Result
-from splineviz.storage import files, provenance
+from splineviz.storage import files, outputs, provenance
 from splineviz.training import runs
 from splineviz.workflows import interpolation
 
+STILLS = ("summary.png", "animation.vtt", "animation.txt")
+"""What is written beside the film."""
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): half of `total` is measuring, half is drawing."""
 
@@ -54,6 +57,8 @@ class Animation:
     captions: Path
     drawn: int
     """How many frames were drawn by this call; the others were up to date."""
+    unread: Mapping[int, str] = field(default_factory=dict)
+    """Why checkpoints are not in the film, by step: they cannot be read, or their weights are not finite."""
 
 
 def animate(
@@ -76,6 +81,7 @@ def animate(
     jobs: int | Executor = 1,
     threads: int | None = None,
     progress: Progress | None = None,
+    strict: bool = False,
 ) -> Animation:
     """Measure and draw every checkpoint of a run, and write video, frames, partitions, measures and summary to `out`.
 
@@ -87,39 +93,39 @@ def animate(
     size: of a frame in pixels. steps: draw these checkpoints only. fill, cmap, limits, edge_color: as `draw.regions` takes
     them; by default the limits hold the middle 98% of the slices of all checkpoints. panels: one to four of `curves.CHARTS`,
     beside the slice from top to bottom; one without values is left out. lc: settings of the local complexity,
-    None leaves it out. jobs: processes, or an executor, that measure; threads: of each. progress: see `Progress`.
-    Raises DataError on an unknown format, fps, step or panel, and whatever opening, slicing and measuring the run raise.
+    None leaves it out. strict: raise for a checkpoint that cannot be read, such as one of a training that diverged; by
+    default the film is of the others, a warning names it, and the curves are marked at its step.
+    jobs: processes, or an executor, that measure; threads: of each. progress: see `Progress`.
+    Raises DataError on an unknown format, fps, step or panel, OutputError when `out` holds what splineviz did not write or
+    the film of another run, and whatever opening, slicing and measuring the run raise.
     """
     formats, size = film.known_formats(formats), frame_size(size)
     if not 0 < fps <= 120:
         raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
+    if tween < 0:
+        raise DataError(f"tween: expected a number of frames from 0 up, got {tween}.")
     story = training(panels)
     opened = run if isinstance(run, runs.Run) else runs.open_run(run)
     opened, folder = _at(opened, steps), Path(out)
     measuring = None if progress is None else lambda done, total, text="": progress(done, 2 * total, text)
-    if tween < 0:
-        raise DataError(f"tween: expected a number of frames from 0 up, got {tween}.")
     opened, chosen = opened.anchored(anchors)
+    unread: dict[int, str] = {}
     results = sweep.measure_run(
-        opened, anchors=chosen, window=window, out=folder, lc=lc, jobs=jobs, threads=threads, progress=measuring
-    )
+        opened, anchors=chosen, window=window, out=folder, lc=lc, jobs=jobs, threads=threads, progress=measuring,
+        also=(*outputs.film(formats), "tweens", *STILLS), unread=None if strict else unread,
+    )  # fmt: skip
+    opened = _readable(opened, unread)
     if limits is None and fill in fills.SCALED:
         limits = fills.shared_limits((Partition.load(result.partition_path) for result in results), fill=fill)
     settings = {} if lc is None else lc.settings(opened.train_x.shape[1:])
     painter = figures.FramePainter(
-        [result.row for result in results],
-        limits=limits,
-        thumbnails=opened.anchors(chosen),
-        size=size,
-        fill=fill,
-        cmap=cmap,
-        edge_color=edge_color,
-        story=story,
-        **settings,
-    )
+        [result.row for result in results], limits=limits, thumbnails=opened.anchors(chosen), size=size, fill=fill,
+        cmap=cmap, classes=opened.classes or (), edge_color=edge_color, story=story, missing=tuple(unread), **settings,
+    )  # fmt: skip
     rows = [{name: str(value) for name, value in r.row.items()} for r in results]
     code = [figures.painters(), files.digest(Path(interpolation.__file__).read_bytes())]
-    shown = [list(size), fill, str(cmap), str(edge_color), list(panels)]
+    shown = [list(size), fill, str(cmap), str(edge_color), list(panels), list(opened.classes or ())]
+    shown += [sorted(unread)] if unread else []
     look = files.digest(code, rows, limits, shown, chosen, settings, opened.note)
     shots = _shots(opened, results, folder, tween, look, opened.plane(chosen), window)
     measured = len(results)
@@ -127,14 +133,13 @@ def animate(
         [shot.taken(painter) for shot in shots], folder, formats=formats, fps=fps * (tween + 1),
         progress=progress and (lambda done, text: progress(measured + done * measured // len(shots), 2 * measured, text)),
     )  # fmt: skip
-    summary, poster = _stills(folder, painter.table, shots[-1], look, opened.note, settings)
-    _words(folder, painter.table, fps, tween, fill, opened.note)
+    summary, poster = _stills(folder, painter.table, shots[-1], look, opened.note, {**settings, "missing": tuple(unread)})
+    _words(folder, painter.table, fps, tween, fill, opened.note, _seen(results[-1], knots=edge_color != "none"))
     frames = tuple(shot.path for shot in shots if shot.tween is None)
     asked = {"formats": formats, "fps": fps, "size": size, "tween": tween, "fill": fill, "limits": limits, "look": look}
-    asked |= {"panels": list(panels)}
-    provenance.write_manifest(folder, "film", asked)
+    _seal(folder, [shot.path for shot in shots], asked | {"panels": list(panels)})
     return Animation(
-        folder, frames, reel.videos, summary, folder / "measures.csv", poster, folder / "animation.vtt", reel.drawn
+        folder, frames, reel.videos, summary, folder / "measures.csv", poster, folder / "animation.vtt", reel.drawn, unread
     )
 
 
@@ -200,16 +205,45 @@ def _stills(
     return summary, poster
 
 
-def _words(folder: Path, table: Sequence[Any], fps: float, tween: int, fill: str, note: str) -> None:
+def _seen(last: Result, *, knots: bool) -> dict[str, Any]:
+    """What the pictures hold beside the fills: knots, and how many of the anchors lie in the window."""
+    found = Partition.load(last.partition_path)
+    low, high = found.window.min(axis=0), found.window.max(axis=0)
+    anchors = found.plane.anchors_uv.reshape(-1, 2)
+    return {"knots": knots, "anchors": int(((anchors >= low) & (anchors <= high)).all(axis=1).sum())}
+
+
+def _words(
+    folder: Path, table: Sequence[Any], fps: float, tween: int, fill: str, note: str, seen: dict[str, Any]
+) -> None:
     """Captions and alternative text; what already says the same is not touched."""
     said = {
         "animation.vtt": captions.captions(table, fps=fps, hold=HOLD, tweens=tween, note=note),
-        "animation.txt": captions.alternative(table, fill=fill, note=note),
+        "animation.txt": captions.alternative(table, fill=fill, note=note, **seen),
     }
     for name, text in said.items():
         path = folder / name
         if not (path.is_file() and path.read_text() == text):
             files.write_text(path, text)
+
+
+def _readable(run: runs.Run, unread: Mapping[int, str]) -> runs.Run:
+    """The run without checkpoints that cannot be read, of which a warning tells."""
+    if not unread:
+        return run
+    kept = tuple(checkpoint for checkpoint in run.checkpoints if checkpoint.step not in unread)
+    step, why = next(iter(unread.items()))
+    more = f", nor can {len(unread) - 1} more" if len(unread) > 1 else ""
+    text = f"splineviz: step {step:,} cannot be drawn{more}; the film is of the other {len(kept)} checkpoints: "
+    warnings.warn(text + why.splitlines()[0], RuntimeWarning, stacklevel=3)
+    return replace(run, checkpoints=kept)
+
+
+def _seal(folder: Path, pictures: Sequence[Path], asked: dict[str, Any]) -> None:
+    """Remove pictures of steps that are no longer asked for, and write down what is there."""
+    for name in ("frames", "tweens"):
+        outputs.remove_pictures(folder / name, keep=pictures)
+    provenance.write_manifest(folder, "film", asked)
 
 
 def _at(run: runs.Run, steps: Sequence[int] | None) -> runs.Run:

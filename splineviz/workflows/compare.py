@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -29,11 +30,15 @@ from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import sweep
 from splineviz.jobs.job import LCOptions, Result
-from splineviz.storage import files
+from splineviz.storage import files, outputs, provenance
 from splineviz.training.runs import Run
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, text): half of `total` is measuring, half is drawing."""
+
+
+WITH_SLASH = r"[/\\\x00]"
+"""What a name may hold and a file's name may not."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ def compare(
 
     names: of the runs, by default those of their directories. layers: one run, each panel with the knots of one kink layer.
     anchors: training samples by index, of each run's own data. The rest as `animate` takes it.
-    Raises DataError for too few or too many runs or layers, or runs without a step in common, and what measuring raises.
+    Raises DataError for too few or too many runs or layers, or runs without a step in common, OutputError when `out` holds
+    what splineviz did not write or a comparison of other runs, and what measuring raises.
     """
     if layers and len(runs) != 1:
         raise DataError(f"layers: expected one run to take apart, got {len(runs)}.")
@@ -90,13 +96,12 @@ def compare(
     if not common:
         raise DataError("runs: expected a step that all of them have, got none; see splineviz info.")
     chosen = common if steps is None else sorted(set(steps))
-    results, folders = [], []
+    folders, results = [folder] if layers else _folders(folder, runs, called, formats), []
     for number, run in enumerate(runs):
-        folders.append(folder if layers else folder / f"{number + 1}-{called[number]}")
         results.append(
             sweep.measure_run(
-                run, anchors=anchors, window=window, steps=chosen, out=folders[-1], lc=lc, jobs=jobs,
-                progress=_share(progress, number, len(runs), called[number]),
+                run, anchors=anchors, window=window, steps=chosen, out=folders[number], lc=lc, jobs=jobs,
+                progress=_share(progress, number, len(runs), called[number]), also=outputs.film(formats) if layers else (),
             )
         )  # fmt: skip
     if limits is None and fill in fills.SCALED:
@@ -106,12 +111,12 @@ def compare(
     titles = [f"layer {k + 1}" for k in range(count)] if layers else called
     settings = {} if lc is None else lc.settings(max((run.train_x.shape[1:] for run in runs), key=math.prod))
     painter = side_by_side.StripPainter(
-        tables, titles, limits=limits, size=size, fill=fill, cmap=cmap, edge_color=edge_color,
+        tables, titles, limits=limits, size=size, fill=fill, cmap=cmap, edge_color=edge_color, classes=runs[0].classes or (),
         thumbnails=runs[0].anchors(anchors), **settings,
     )  # fmt: skip
     look = files.digest(
         figures.painters(), files.digest(Path(side_by_side.__file__).read_bytes()), tables, titles, limits, list(size), fill,
-        str(cmap), str(edge_color), layers, settings,
+        str(cmap), str(edge_color), layers, settings, list(runs[0].classes or ()),
     )  # fmt: skip
     shots = []
     for index, step in enumerate(chosen):
@@ -124,10 +129,27 @@ def compare(
         shots, folder, formats=formats, fps=fps,
         progress=progress and (lambda done, text: progress(frames + done, 2 * frames, text)),
     )  # fmt: skip
-    poster, measured = folder / "poster.png", tuple(where / sweep.TABLE for where in folders)
+    asked = {"formats": list(formats), "fps": fps, "size": list(size), "fill": fill, "layers": layers, "look": look}
+    poster, measured = _finished(folder, shots, asked), tuple(where / sweep.TABLE for where in folders)
+    return Parallel(folder, tuple(shot.path for shot in shots), reel.videos, measured, poster, reel.drawn)
+
+
+def _finished(folder: Path, shots: Sequence[film.Shot], asked: dict[str, Any]) -> Path:
+    """The poster, the last frame. Pictures of steps that are no longer asked for go, and the manifest says what is there."""
+    poster = folder / "poster.png"
     if note(poster) != shots[-1].key:
         files.write(poster, lambda stream: stream.write(shots[-1].path.read_bytes()))
-    return Parallel(folder, tuple(shot.path for shot in shots), reel.videos, measured, poster, reel.drawn)
+    outputs.remove_pictures(folder / "frames", keep=[shot.path for shot in shots])
+    provenance.write_manifest(folder, "comparison", asked)
+    return poster
+
+
+def _folders(folder: Path, runs: Sequence[Run], names: Sequence[str], formats: Sequence[str]) -> list[Path]:
+    """Where each run is measured: a folder of its own, called by its number and name, in one that is ours."""
+    found = [folder / f"{number}-{re.sub(WITH_SLASH, '-', name)}" for number, name in enumerate(names, 1)]
+    paths = [str(run.path.resolve()) for run in runs]
+    outputs.enter(folder, "comparison", paths, (*outputs.film(formats), *(where.name for where in found)))
+    return found
 
 
 def _names(runs: Sequence[Run], names: Sequence[str]) -> list[str]:

@@ -30,6 +30,7 @@ from splineviz.errors import DataError, FloatArray, JobError, TraceError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import plan, sweep
 from splineviz.jobs.job import LCOptions, Result
+from splineviz.storage import outputs
 from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
@@ -108,6 +109,7 @@ class Monitor:
         if _is_smooth(run):
             if lc is None:
                 return _available(run.only([step]).checkpoints[0].metrics), None
+            outputs.enter(out, "run", [str(path.resolve())], (*outputs.MEASURES, "complexity.json"))
             rows = run_curves.measured(run.only([step]), lc, Ledger(out / "complexity.json"))
             return _available(rows[-1]), None
         # Also what a training that is resumed had measured; not what lies beyond this step, of one that was left.

@@ -25,7 +25,7 @@ from splineviz.errors import DataError
 from splineviz.geometry.plane import Plane
 from splineviz.jobs.job import LCOptions
 from splineviz.regions.enumerate import partition
-from splineviz.storage import provenance
+from splineviz.storage import outputs, provenance
 from splineviz.storage.cache import Ledger
 from splineviz.training import recipes
 from splineviz.training.architectures import convnet, mlp
@@ -152,12 +152,14 @@ def reproduce(
         raise DataError(f"reproduce: expected one of {', '.join(REPRODUCTIONS)}, got {name!r}.")
     chosen, root = REPRODUCTIONS[name], Path(out)
     last = steps if steps is not None else chosen.quick if quick else chosen.steps
+    if run is not None and not chosen.study:
+        raise DataError(f"run: expected none for {name}, which compares {len(chosen.runs)} runs; leave it out.")
+    tables = [f"{name}{kind}" for kind in (".png", ".csv")] + ["fig2-phases.csv"] * (name == "fig2")
+    outputs.enter(root, "reproduction", [], (outputs.MANIFEST, "runs", "measured", *tables))
     if chosen.study:
         written = _of_one_run(name, root, run, last, seed, quick, progress)
-    elif run is None:
-        written = _of_several(name, root, last, seed, quick, progress)
     else:
-        raise DataError(f"run: expected none for {name}, which compares {len(chosen.runs)} runs; leave it out.")
+        written = _of_several(name, root, last, seed, quick, progress)
     whose = None if run is None else run.path.name
     provenance.write_manifest(root, name, {"steps": last, "seed": seed, "quick": quick, "run": whose})
     return written
@@ -187,12 +189,14 @@ def _of_several(name: str, root: Path, last: int, seed: int, quick: bool, progre
     chosen, tables = REPRODUCTIONS[name], {}
     for label, recipe in chosen.runs.items():
         where, lc = _folder(label, last, seed), _options(chosen, 40 if quick else 1_000)
-        ledger = Ledger(root / "measured" / where / "rows" / "comparison.json")
+        measured, run = root / "measured" / where, root / "runs" / where
+        outputs.enter(measured, "run", [str(run.resolve())], outputs.MEASURES)
+        ledger = Ledger(measured / "rows" / "comparison.json")
         if label in chosen.smooth:
             at = _few(schedule(last)) if quick else None
             found = run_curves.followed(recipe, lc, ledger, steps=last, at=at, seed=seed, progress=progress)
         else:
-            trained = _trained(recipe, root / "runs" / where, last, seed, progress)
+            trained = _trained(recipe, run, last, seed, progress)
             found = run_curves.measured(_thinned(trained) if quick else trained, lc, ledger, progress)
         tables[_said(label, chosen)] = found
     rows = [{"run": float(i)} | row for i, table in enumerate(tables.values()) for row in table]

@@ -71,7 +71,8 @@ def study(
     chosen = list(dict.fromkeys(STUDIES if names is None else names))
     if unknown := [name for name in chosen if name not in STUDIES]:
         raise DataError(f"studies: expected some of {', '.join(STUDIES)}, got {', '.join(unknown)}.")
-    measured = measure(run, out=out, **settings)
+    named = [f"{name}{kind}" for name in chosen for kind in (".png", ".csv")]
+    measured = measure(run, out=out, **settings, also=named)
     written = [path for name in chosen for path in write(measured, name, Path(out) / name)]
     provenance.write_manifest(Path(out), "studies", {"names": chosen, **measured.asked})
     return written
@@ -89,15 +90,17 @@ def measure(
     squares: int = 24,
     steps: Sequence[int] | None = None,
     progress: Progress | None = None,
+    also: Sequence[str] = (),
 ) -> Measured:
     """Measure a run for its studies; results that lie in `out` already are read.
 
     anchors, window, steps, lc: as `sweeps.measure_run` takes them; the paper's values of the local complexity fit r = 0.05.
     attack_steps: of the attack on at most 1,000 test samples (the paper: 10, for MNIST 100).
-    points: on the slice, for exact counts. squares: near the decision boundary, and away from it.
+    points: on the slice, for exact counts. squares: near the decision boundary, and away from it. also: as there.
     """
     only = run if steps is None else run.only(steps)
-    results = sweep.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, progress=progress)
+    results = sweep.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, progress=progress,
+                                 also=also)  # fmt: skip
     return Measured(
         only, [dict(result.row) for result in results], [result.partition_path for result in results], tuple(anchors), lc,
         attack_steps, points, squares, Ledger(Path(out) / "rows" / "studies.json"), progress,

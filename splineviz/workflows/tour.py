@@ -28,7 +28,7 @@ from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 from splineviz.metrics.measures import knot_lengths
 from splineviz.regions.enumerate import partition
-from splineviz.storage import files
+from splineviz.storage import files, outputs, provenance
 from splineviz.training import state_files
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.runs import Run
@@ -92,7 +92,8 @@ def tour(
 
     kind: "zoom" (to, depth: as `cameras.zoom` takes them), "turn" or "slide" (toward: the fourth sample, by index, by
     default the first that is no anchor). step: of the checkpoint, by default the last. The rest as `animate` takes it.
-    Raises DataError on unknown words, CheckpointError on an unknown step, and what cutting raises.
+    Raises DataError on unknown words, CheckpointError on an unknown step, OutputError when `out` holds what splineviz did
+    not write or the tour of another run, and what cutting raises.
     """
     if kind not in cameras.KINDS:
         raise DataError(f"kind: expected one of {', '.join(cameras.KINDS)}, got {kind!r}.")
@@ -102,6 +103,7 @@ def tour(
     frame_size(size)
     checkpoint = run.checkpoints[-1] if step is None else run.only([step]).checkpoints[0]
     folder = Path(out)
+    outputs.enter(folder, "tour", [str(run.path.resolve())], (*outputs.TOUR, *outputs.film(formats)))
     views = _views(run, checkpoint, kind, anchors, toward, to=to, depth=depth, window=window, frames=frames)
     keys = _keys(run, checkpoint, views, fill)
     table = _measured(run, checkpoint, views, keys, folder, fill, progress)
@@ -115,9 +117,10 @@ def tour(
     shown: dict[str, list[Any]] = {"zoom": samples, "turn": [*samples[:2], None], "slide": []}
     painter = figures.FramePainter(
         table, limits=limits, size=size, fill=fill, cmap=cmap, edge_color=edge_color, story=STORIES[kind],
-        thumbnails=shown[kind],
+        thumbnails=shown[kind], classes=run.classes or (),
     )  # fmt: skip
-    look = files.digest(figures.painters(), table, limits, list(size), fill, str(cmap), str(edge_color), kind)
+    shown_as = [list(size), fill, str(cmap), str(edge_color), kind, list(run.classes or ())]
+    look = files.digest(figures.painters(), table, limits, shown_as)
     shots = []
     for index, view in enumerate(views):
         path = _partition_path(folder, index)
@@ -135,6 +138,9 @@ def tour(
     poster, best = folder / "poster.png", shots[0 if kind == "zoom" else -1]
     if note(poster) != best.key:
         files.write(poster, lambda stream: stream.write(best.path.read_bytes()))
+    _clear(folder, len(views))
+    asked = {"kind": kind, "step": checkpoint.step, "formats": list(formats), "fps": fps, "size": list(size), "look": look}
+    provenance.write_manifest(folder, "tour", asked)
     return Tour(folder, tuple(shot.path for shot in shots), reel.videos, folder / "measures.csv", poster, reel.drawn)
 
 
@@ -163,6 +169,14 @@ def _paint(painter: figures.FramePainter, path: Path, index: int, view: View, st
 
 def _partition_path(folder: Path, index: int) -> Path:
     return folder / "partitions" / f"view-{index:05d}.npz"
+
+
+def _clear(folder: Path, count: int) -> None:
+    """Remove the views of a longer tour that was made here before."""
+    kept = {_partition_path(folder, index).stem for index in range(count)}
+    for path in files.entries(folder / "rows"):
+        if path.stem.startswith("view-") and path.stem not in kept:
+            outputs.remove_results(folder, path.stem)
 
 
 def _keys(run: Run, checkpoint: Checkpoint, views: Sequence[View], fill: str) -> list[str]:

@@ -53,7 +53,7 @@ def watch(
         run = look.again()
         if run is not None:
             try:
-                made = animate(run, **options)
+                made = animate(run, strict=True, **options)
             except CheckpointError as error:  # replaced between the look and the reading
                 look.wait(error)
                 sleep(max(poll, time.monotonic() - began))

@@ -1,9 +1,11 @@
 """Flags: help screens as snapshots (SPLINEVIZ_REFRESH=1 writes them anew), values, refusals."""
 
+import argparse
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,3 +136,27 @@ def test_values_arrive_checked() -> None:
     assert options.format == ["gif", "webm"]
     assert options.steps == [0, 10]
     assert options.run == Path("ckpts") and options.out == Path("out")
+
+
+def test_a_look_that_contradicts_itself_is_refused_before_any_work() -> None:
+    from splineviz.commands import resolve
+    from splineviz.errors import DataError
+
+    def look(**given: Any) -> Any:
+        plain = {"fill": "slope", "palette": None, "limits": None, "color_knots": False, "no_knots": False}
+        return resolve.look(argparse.Namespace(**{**plain, "boundary_only": False, **given}))
+
+    assert look() == {"fill": "slope", "cmap": None, "limits": None, "edge_color": "black"}
+    assert look(boundary_only=True)["fill"] == look(boundary_only=True)["edge_color"] == "none"
+    assert look(no_knots=True)["edge_color"] == "none" and look(limits=[0.1, 2.0])["limits"] == (0.1, 2.0)
+    assert look(palette="magma")["cmap"] == "magma"
+    for given, said in (
+        ({"palette": "magna"}, "did you mean magma"),
+        ({"limits": [2.0, 1.0]}, "0 < LOW < HIGH"),
+        ({"limits": [0.0, 1.0]}, "0 < LOW < HIGH"),
+        ({"limits": [0.0, 1.0], "fill": "class"}, "a fill with a scale"),
+        ({"boundary_only": True, "fill": "class"}, "--no-knots keeps the fill"),
+        ({"no_knots": True, "color_knots": True}, "expected knots to colour"),
+    ):
+        with pytest.raises(DataError, match=said):
+            look(**given)

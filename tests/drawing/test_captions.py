@@ -36,3 +36,16 @@ def test_the_whole_in_words() -> None:
     text = alternative(rows([0, 10, 1000]), fill="margin")
     assert "3 checkpoints from step 0 to step 1,000" in text
     assert "paler where the margin is small" in text and "Local complexity at training points is highest" in text
+
+
+def test_a_text_speaks_of_nothing_that_is_not_in_the_picture() -> None:
+    table = [{"step": 0.0, "regions": 4.0, "boundary_length": 0.0}, {"step": 9.0, "regions": 5.0, "boundary_length": 0.0}]
+    text = alternative(table, anchors=0)
+    assert "white star" not in text and "red line" not in text
+    assert "None of the samples" in text or "none of the samples lies in the window" in text
+    assert "one class takes all of it" in text
+    some = [table[0], {**table[1], "boundary_length": 2.0}]
+    assert "not in the window at every step" in alternative(some)
+    assert "a white star marks the one sample" in alternative(some, anchors=1)
+    bare = alternative(some, fill="none", knots=False)
+    assert "colour" not in bare and "knots" not in bare and "The red line is the decision boundary" in bare

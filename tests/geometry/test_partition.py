@@ -213,3 +213,12 @@ def test_active_units_are_those_of_the_model_in_every_region() -> None:
 
 def test_a_partition_says_in_a_line_what_it_holds(part: Partition) -> None:
     assert repr(part).startswith(f"Partition({part.num_regions} regions, ") and len(repr(part)) < 100
+
+
+def test_the_same_slice_is_the_same_file(tmp_path: Path) -> None:
+    net = module(LAYERS)
+    for name in "ab":
+        found = partition(net, PLANE, window=2.0)
+        assert found.report.seconds > 0
+        found.save(tmp_path / f"{name}.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

@@ -11,9 +11,10 @@ import torch
 from small_runs import network, write_run
 from small_sweeps import QUICK
 
+from splineviz.__main__ import main
 from splineviz.errors import CertificateError, JobError
 from splineviz.geometry.partition import Partition
-from splineviz.jobs import sweep
+from splineviz.jobs import plan, sweep
 from splineviz.jobs.audit import audit
 from splineviz.storage import files, provenance
 from splineviz.training.runs import open_run
@@ -132,3 +133,113 @@ def test_what_cannot_be_told_is_a_note(pristine: Path, tmp_path: Path) -> None:
 def test_another_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="expected a directory that"):
         audit(tmp_path)
+
+
+def test_a_result_of_another_slice_or_run_is_named(out: Path, pristine: Path, tmp_path: Path) -> None:
+    """Under a name that the list does not have it was sealed as good."""
+    write_run(tmp_path / "other", model=network(5))
+    sweep.measure_run(open_run(tmp_path / "other"), out=tmp_path / "theirs", lc=QUICK, anchors=(3, 4, 5))
+    for folder, end in (("rows", "json"), ("partitions", "npz")):
+        shutil.copy(tmp_path / "theirs" / folder / f"step-0000000010.{end}", out / folder / f"step-0000000007.{end}")
+    said = findings(out)
+    assert "rows/step-0000000007.json: no job of jobs.json has made it" in said
+    assert "partitions/step-0000000007.npz: no job of jobs.json has made it" in said
+
+
+def test_a_result_of_another_slice_under_a_name_of_the_list_is_not_shown(out: Path, tmp_path: Path) -> None:
+    from splineviz.viewer.page import open_source
+
+    run = open_run(Path(plan.read(out)["jobs"][0]["weights"]).parents[1])
+    sweep.measure_run(run, out=tmp_path / "theirs", lc=QUICK, anchors=(3, 4, 5))
+    assert open_source(out).steps == (0, 1, 10)
+    for folder, end in (("rows", "json"), ("partitions", "npz")):
+        shutil.copy(tmp_path / "theirs" / folder / f"step-0000000001.{end}", out / folder / f"step-0000000001.{end}")
+    assert open_source(out).steps == (0, 10)
+    assert "step-0000000001.json: has changed since the manifest was written" in findings(out)
+
+
+def test_further_steps_of_the_same_slice_are_a_note(pristine: Path, tmp_path: Path) -> None:
+    run = open_run(pristine / "run")
+    sweep.measure_run(run, out=tmp_path / "out", lc=QUICK)
+    sweep.measure_run(run, out=tmp_path / "out", lc=QUICK, steps=[0, 10])
+    found = audit(tmp_path / "out")
+    assert found.ok and any("the last call did not ask for" in note and "step-0000000001" in note for note in found.notes)
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    assert any("not in the manifest: notes.txt" in note for note in audit(tmp_path / "out").notes)
+
+
+def test_what_each_thing_was_held_against_is_said(pristine: Path) -> None:
+    found = audit(pristine / "out")
+    assert (found.rows, found.lines, found.proved) == (3, 3, 3)
+    said = str(found)
+    for line in (
+        "3 partitions against the network as it was recorded", "3 rows against their partitions",
+        "against the rows of their",
+        "against the digests in manifest.json",
+    ):  # fmt: skip
+        assert line in said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "../../x"}, {"name": "/etc/passwd"}, {"name": "step-1"}, {"name": 3}, {"step": "x"}, {"step": -1},
+        {"step": True}, {"anchors": 3}, {"anchors": ["a"]}, {"window": None}, {"key": 3}, {"weights": None},
+        {"metrics": [1]}, {"run": "none"}, {"run": [1]}, {"metrics": {"a": "b"}}, {"reason": {}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_forged_list_of_jobs_is_refused_in_one_line(out: Path, change: dict, capsys) -> None:
+    entries = plan.read(out)["jobs"]
+    reseal(out / "jobs.json", jobs=[entries[0] | change, *entries[1:]])
+    for words in (["verify"], ["status"], ["explore"]):
+        assert main([*words, str(out)]) in (2, 3)
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert "jobs[0]" in line and "expected" in line
+
+
+@pytest.mark.parametrize(
+    "change", [{"jobs": 3}, {"jobs": [1]}, {"runs": []}, {"runs": {"a": 1}}, {"named": 5}, {"lc": [1]}], ids=str
+)
+def test_a_list_of_jobs_that_is_none_is_refused_in_one_line(out: Path, change: dict, capsys) -> None:
+    reseal(out / "jobs.json", **change)
+    for words in (["verify"], ["status"], ["explore"]):
+        assert main([*words, str(out)]) in (2, 3)
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "rows/../../x", "link", "", "a\\b"])
+def test_a_manifest_that_leads_outside_is_not_followed(out: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "x").write_text("outside")
+    (out / "link").symlink_to(tmp_path / "x")
+    path = out / "manifest.json"
+    reseal(path, files=files.read_sealed(path)["files"] | {name: files.digest_of_file(tmp_path / "x")})
+    found = audit(out, raise_on_failure=False)
+    assert any("expected files inside the directory" in line for line in found.findings)
+    assert found.files == len(provenance.listed(out))
+    reseal(path, files=[1, 2])
+    assert any("manifest.json" in line for line in findings(out).splitlines())
+
+
+def test_nothing_proved_is_a_failure(pristine: Path, tmp_path: Path, capsys) -> None:
+    shutil.copytree(pristine / "run", tmp_path / "run")
+    sweep.measure_run(open_run(tmp_path / "run"), out=tmp_path / "out", lc=QUICK)
+    assert main(["verify", str(tmp_path / "out")]) == 0
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    assert main(["verify", str(tmp_path / "out")]) == 1
+    assert "none of 3 finished jobs proved" in capsys.readouterr().err
+
+
+def test_a_file_is_held_against_the_checkpoint_whose_weights_it_names(pristine: Path, tmp_path: Path, capsys) -> None:
+    """Whatever it is called; it was held against the last one."""
+    run = str(pristine / "run")
+    assert main(["partition", run, "--step", "1", "--out", str(tmp_path / "mine.npz")]) == 0
+    shutil.copy(pristine / "out" / "partitions" / "step-0000000001.npz", tmp_path / "step-0000000010.npz")
+    for name in ("mine.npz", "step-0000000010.npz"):
+        capsys.readouterr()
+        assert main(["verify", str(tmp_path / name), run]) == 0
+        assert f"against step 1 of {run}, whose weights the file names" in capsys.readouterr().out
+    assert main(["verify", str(tmp_path / "mine.npz"), run, "--step", "10"]) == 1
+    write_run(tmp_path / "other", model=network(5))
+    assert main(["verify", str(tmp_path / "mine.npz"), str(tmp_path / "other")]) == 2
+    assert "names the weights of none of them" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from small_runs import write_run
@@ -64,7 +66,7 @@ def test_two_calls_with_one_list_may_join_and_another_list_may_not(run, tmp_path
 
 
 def test_claims_of_the_dead_go_those_of_the_living_stay(tmp_path):
-    out, asked = tmp_path / "out", {"format": plan.FORMAT, "jobs": [1]}
+    out, asked = tmp_path / "out", {"format": plan.FORMAT, "jobs": [{"name": "killed"}]}
     (out / "running").mkdir(parents=True)
     (out / "running" / "killed").write_text("after its row was written, before it could remove this")
     with plan.joined(out, asked):
@@ -73,6 +75,29 @@ def test_claims_of_the_dead_go_those_of_the_living_stay(tmp_path):
             (out / "running" / "killed").write_text("under way")
         assert (out / "running" / "killed").exists(), "by which we know that it was under way"
     assert not (out / "running").exists()
+
+
+def test_what_is_no_claim_on_a_job_stays(tmp_path):
+    """A user's own folder `running`, and links: nothing of it goes, whether somebody holds it or not."""
+    out, asked = tmp_path / "out", {"format": plan.FORMAT, "jobs": [{"name": "step-1"}, {"name": "step-2"}]}
+    (out / "running").mkdir(parents=True)
+    (tmp_path / "mine").write_text("outside")
+    (out / "running" / "diary.txt").write_text("5 km")
+    (out / "running" / "step-1").symlink_to(tmp_path / "mine")
+    os.link(tmp_path / "mine", out / "running" / "step-2")
+    with plan.joined(out, asked):
+        pass
+    assert sorted(path.name for path in (out / "running").iterdir()) == ["diary.txt", "step-1", "step-2"]
+    assert (tmp_path / "mine").read_text() == "outside"
+
+
+def test_a_linked_folder_of_claims_is_not_tidied(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "step-1").write_text("mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "running").symlink_to(tmp_path / "elsewhere")
+    plan._tidy(tmp_path / "out", {"jobs": [{"name": "step-1"}]})
+    assert (tmp_path / "elsewhere" / "step-1").read_text() == "mine"
 
 
 def test_what_is_no_directory_of_results_is_named(tmp_path):

@@ -63,19 +63,3 @@ def test_a_seam_without_its_twin_is_named():
     other.values = np.zeros((3, 1))
     with pytest.raises(PartitionError, match="edge 1 has no twin"):
         blocks.sew([block, other])
-
-
-def test_blocks_that_disagree_are_worked_once_more_as_one(monkeypatch):
-    model = relu_network(1, 2, 40, 40, 1)
-    expected = partition(model, PLANE, window=1.0, threads=1, block_bytes=1 << 40)
-    joined, calls = blocks.sew, []
-
-    def sew(parts, **options):
-        calls.append(len(parts))
-        if len(calls) == 1:
-            raise blocks.SeamError("blocks: torn on purpose")
-        return joined(parts, **options)
-
-    monkeypatch.setattr(enumerate, "sew", sew)
-    assert same(expected, partition(model, PLANE, window=1.0, threads=1, block_bytes=1 << 12))
-    assert calls[0] > 1 and calls[1] == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import resource
 
 import numpy as np
@@ -86,6 +87,54 @@ def test_tidy_removes_what_a_killed_process_left_and_leaves_what_is_being_writte
         temporary.write_text("film")
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["b.json", "film.mp4", "rows"]
     assert (tmp_path / "film.mp4").read_text() == "film"
+
+
+def test_tidy_leaves_everything_that_we_did_not_name(tmp_path):
+    """Names that are nearly ours, links with names that are, other people's folders: all stay, byte for byte."""
+    home, outside = tmp_path / "home", tmp_path / "outside"
+    for folder in (home / "rows", home / ".config", home / "notes", outside):
+        folder.mkdir(parents=True)
+    near = [
+        ".bashrc.tmp", ".notes.tmp.swp", ".a.json.tmp", ".a.json.0123456789AB.tmp", ".a.json.0123456789a.tmp",
+        ".a.json.0123456789abc.tmp", "a.json.0123456789ab.tmp", ".a.json.0123456789ab.tmp~", ".a.mp4.0123456789ab.tmp.gif",
+        ".a.json.0123456789ab.tmp.json.bak", ".thesis.docx.0123456789ab.tmp", ".0123456789ab.tmp", "diary.txt",
+    ]  # fmt: skip
+    for folder in (home, home / "rows", outside):
+        for name in near:
+            (folder / name).write_text(name)
+    ours = ".a.json.0123456789ab.tmp"
+    for folder in (home / ".config", home / "notes", outside):
+        (folder / ours).write_text("in a folder that is none of ours")
+    (home / "frames").symlink_to(outside)
+    (home / "rows" / ours).symlink_to(outside / "diary.txt")
+    os.link(outside / "diary.txt", home / ours)
+    os.mkfifo(home / "rows" / ".b.json.0123456789ab.tmp")
+    (home / "rows" / ".c.json.0123456789ab.tmp").mkdir()
+    before = sorted(str(p) for p in tmp_path.rglob("*"))
+    assert files.tidy(home) == 0
+    assert sorted(str(p) for p in tmp_path.rglob("*")) == before
+    assert (outside / "diary.txt").read_text() == "diary.txt"
+
+
+def test_new_files_have_the_usual_mode_and_private_ones_stay_private(tmp_path):
+    before = os.umask(0o027)
+    try:
+        files.write_text(tmp_path / "new", "a")
+        (tmp_path / "private").touch(0o600)
+        files.write_text(tmp_path / "private", "b")
+        (tmp_path / "shared").touch()
+        (tmp_path / "shared").chmod(0o664)
+        files.write_text(tmp_path / "shared", "c")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {"new": 0o640, "private": 0o600, "shared": 0o664}
+
+
+def test_what_is_written_is_never_readable_before_it_is_private(tmp_path):
+    (tmp_path / "private").touch(0o600)
+    with files.whole(tmp_path / "private") as temporary:
+        assert temporary.stat().st_mode & 0o777 == 0o600
 
 
 def test_digest_of_a_file_is_that_of_its_bytes(tmp_path):

@@ -15,7 +15,7 @@ from splineviz.storage import locks
 HOLDER = """
 import sys, time
 from pathlib import Path
-from splineviz import locks
+from splineviz.storage import locks
 with locks.claim(Path(sys.argv[1]), "the other") as mine:
     print(mine, flush=True)
     time.sleep(60)
@@ -103,3 +103,18 @@ def test_only_abandoned_marks_are_removed(tmp_path):
         assert not locks.remove_abandoned(path)
     assert locks.remove_abandoned(path) and not path.exists()
     assert not locks.remove_abandoned(path)
+
+
+def test_a_lock_is_taken_through_no_link_and_waits_for_no_pipe(tmp_path):
+    """Another user may have put something in its place: what is behind it is neither emptied nor removed."""
+    (tmp_path / "mine").write_text("outside")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    (tmp_path / "dangling").symlink_to(tmp_path / "new")
+    os.link(tmp_path / "mine", tmp_path / "hard")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("link", "dangling", "hard", "pipe", "folder"):
+        with pytest.raises(OSError, match="expected a lock or nothing"), locks.claim(tmp_path / name, "note"):
+            pass
+        assert not locks.held(tmp_path / name) and not locks.remove_abandoned(tmp_path / name)
+    assert (tmp_path / "mine").read_text() == "outside" and not (tmp_path / "new").exists()

@@ -309,7 +309,8 @@ def test_an_exported_program_is_traced() -> None:
 
 
 FINAL = {
-    "softmax": nn.Softmax(dim=1), "log softmax": nn.LogSoftmax(dim=-1), "sigmoid": nn.Sigmoid(), "log sigmoid": nn.LogSigmoid(),
+    "softmax": nn.Softmax(dim=1), "log softmax": nn.LogSoftmax(dim=-1),
+    "sigmoid": nn.Sigmoid(), "log sigmoid": nn.LogSigmoid(),
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from explorers import STEPS, partition_at, place, settle, shot
 
-from splineviz.drawing import curves, fills
+from splineviz.drawing import curves
 from splineviz.viewer import page as pages
 
 LAST = len(STEPS) - 1
@@ -70,7 +70,7 @@ def test_a_region_shows_its_neighbours_its_units_knots_and_its_class_alone(page:
     assert button.get_attribute("aria-pressed") == "true" and page.evaluate("explorer.over.toDataURL()") != before
     active = " · ".join(map(str, partition.active_units[face])) + " of 24"
     assert f"active units\n{active}" in page.locator(".sv-info").inner_text()
-    kind = int(fills.face_classes(partition)[face])
+    kind = page.evaluate("explorer.facts(...explorer.lastAsked).class")
     page.locator(".sv-stage").focus()
     page.keyboard.press("c")
     settle(page, LAST)
@@ -227,8 +227,11 @@ def test_text_has_the_contrast_of_wcag_aa(page: Any, folder: Path) -> None:
     assert len(found) > 30
     weak = {text: round(contrast(ink, paper), 2) for text, ink, paper in found if contrast(ink, paper) < 4.5}
     assert weak == {}
-    # What canvases write: the curves' names and ticks; and what must only be seen (3:1): the focus, the boundary, stars.
-    inks = {color for group in (curves.ACCURACY, curves.COMPLEXITY, curves.REGIONS, curves.LENGTH) for *_, color in group}
+    # What canvases write: the curves' names and ticks; and what must only be seen (3:1): lines, focus, boundary, stars.
+    groups = (curves.ACCURACY, curves.COMPLEXITY, curves.REGIONS, curves.LENGTH, curves.MIGRATION)
+    lines = {color for group in groups for *_, color in group}
+    assert {line: contrast(line, "#ffffff") for line in lines if contrast(line, "#ffffff") < 3.0} == {}
+    inks: set[str] = set()
     text = (pages.VIEWER / "curves.js").read_text()
     inks |= {f"#{''.join(2 * c for c in short)}" for short in re.findall(r'fillStyle = "#(\w{3})"', text)}
     assert {ink: contrast(ink, "#ffffff") for ink in inks if contrast(ink, "#ffffff") < 4.5} == {}

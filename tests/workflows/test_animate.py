@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_runs import write_run
+from small_sweeps import QUICK
 
 from splineviz.drawing.draw import color_limits
 from splineviz.drawing.fills import shared_limits
 from splineviz.drawing.video import comment_of, save_frame, save_video
-from splineviz.errors import DataError
+from splineviz.errors import CheckpointError, DataError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs.job import LCOptions
 from splineviz.training.recorder import Recorder
@@ -239,3 +241,48 @@ def test_refusals(run, tmp_path, options, message):
     with pytest.raises(DataError, match=message):
         make(run, tmp_path, **options)
     assert not list(tmp_path.rglob("*.npz"))  # refused before any work
+
+
+@pytest.mark.parametrize(("bad", "kept"), [((10,), [0, 1]), ((1,), [0, 10]), ((1, 10), [0])])
+@pytest.mark.parametrize("how", ["diverged", "torn"])
+def test_a_film_of_what_can_be_read(tmp_path, bad, kept, how):
+    """Weights that are NaN from some step on, or one file that cannot be read: the film is of the rest, and says so."""
+    write_run(tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    whole = animate(run, out=tmp_path / "whole", size=SIZE, lc=QUICK, formats=["gif"])
+    for checkpoint in run.checkpoints:
+        if checkpoint.step in bad:
+            if how == "torn":
+                checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:200])
+            else:
+                state = run.state(checkpoint)
+                torch.save({key: value * float("nan") for key, value in state.items()}, checkpoint.path)
+    words = f"step {bad[0]} cannot be drawn.* the film is of the other {len(kept)} checkpoints"
+    with pytest.warns(RuntimeWarning, match=words) as said:
+        made = animate(run, out=tmp_path / "out", size=SIZE, lc=QUICK, formats=["gif"])
+    assert len(said) == 1 and "\n" not in str(said[0].message)
+    assert sorted(made.unread) == list(bad) and [int(path.stem[5:]) for path in made.frames] == kept
+    rows = made.table.read_text().splitlines()
+    assert [int(line.split(",")[0]) for line in rows[1:]] == kept
+    assert made.summary.read_bytes() != whole.summary.read_bytes()
+    with pytest.raises(CheckpointError):
+        animate(run, out=tmp_path / "strict", size=SIZE, lc=QUICK, formats=["gif"], strict=True)
+    for checkpoint in run.checkpoints:
+        checkpoint.path.write_bytes(b"torn")
+    with pytest.raises(CheckpointError):
+        animate(run, out=tmp_path / "none", size=SIZE, lc=QUICK, formats=["gif"])
+
+
+def test_missing_steps_are_marked_on_the_curves(tmp_path):
+    from splineviz.drawing.figures import FramePainter, summary
+
+    table = [{"step": step, "regions": 10.0 + step, "train_accuracy": 0.5} for step in (0, 1, 10)]
+    painter = FramePainter(table, size=SIZE, missing=(5, 100))
+    figures = (painter.figure, summary(table, missing=(5, 100)))
+    for figure in figures:
+        marked = [ax for ax in figure.axes if any(line.get_marker() == "x" for line in ax.lines)]
+        assert marked
+        for ax in marked:
+            places = [float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "x"]
+            assert places == [5.0, 100.0] and ax.get_xlim()[1] >= 100
+    assert not [line for ax in summary(table).axes for line in ax.lines if line.get_marker() == "x"]

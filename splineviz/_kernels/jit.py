@@ -1,0 +1,152 @@
+"""How kernels are compiled, and where they are kept: `njit` as numba's, with a cache that survives damage.
+
+    <kernels>/__pycache__/cutting.cut_faces-105.py311.nbi      numba's index of a kernel's compiled forms
+                          cutting.cut_faces-105.py311.1.nbc    one of them, after the SHA-256 of its bytes
+
+numba believes what it finds in its cache: a file that was cut short (a full disk, a copy that broke off) ends every later
+call with a traceback, and a changed byte is run as machine code. Here a file that is not what was written is deleted and
+the kernel compiled again. Where neither the package nor the user's folder of caches can be written, kernels are kept in a
+folder of /tmp that nobody else can write; where not even that, they are compiled anew by every process. Each of these is
+said once. This file knows no kernel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import stat
+import tempfile
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+SEAL = hashlib.sha256().digest_size
+_told: set[str] = set()
+
+
+def njit(**options: Any) -> Callable[[Any], Any]:
+    """numba.njit(**options); with cache=True the compiled kernel is kept as this file says."""
+    cached = options.pop("cache", False)
+
+    def decorate(function: Any) -> Any:
+        kernel = numba.njit(**options)(function)
+        if cached and hasattr(kernel, "_cache"):  # a plain function under NUMBA_DISABLE_JIT
+            cache = _cache_of(function)
+            if cache is not None:
+                kernel._cache = cache
+        return kernel
+
+    return decorate
+
+
+def _cache_of(function: Any) -> _Cache | None:
+    """The cache of a kernel, in the first place that can be written; None where there is no such place."""
+    try:
+        return _Cache(function)
+    except (RuntimeError, OSError):  # numba knows no place that it can write
+        pass
+    place, before = _private_folder(), numba.config.CACHE_DIR
+    if place is not None:
+        numba.config.CACHE_DIR = str(place)  # numba asks for it now and never again
+        try:
+            cache = _Cache(function)
+            _tell(f"kernels are kept in {place}, as no lasting folder can be written (set NUMBA_CACHE_DIR to one that can)")
+            return cache
+        except (RuntimeError, OSError):
+            pass
+        finally:
+            numba.config.CACHE_DIR = before
+    _tell("no folder can be written, so every process compiles its kernels anew (set NUMBA_CACHE_DIR to one that can)")
+    return None
+
+
+def _private_folder() -> Path | None:
+    """A folder for temporary files that is this user's own: whoever could write there could make us run machine code."""
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    try:
+        place = Path(tempfile.gettempdir()) / f"splineviz-kernels-{user}"
+        with suppress(FileExistsError):
+            place.mkdir(mode=0o700)
+        found = os.lstat(place)
+        mine = not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o077)
+        if stat.S_ISDIR(found.st_mode) and mine and os.access(place, os.W_OK | os.X_OK):
+            return place
+        return Path(tempfile.mkdtemp(prefix="splineviz-kernels-"))  # somebody else was there first
+    except OSError:
+        return None
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """numba's cache of one kernel; what cannot be read is deleted, what cannot be written is left out."""
+
+    def __init__(self, function: Any):
+        super().__init__(function)
+        self._cache_file.__class__ = _Files
+        self._cache_file._version = f"{numba.__version__}, sealed"  # so that an older index is none, and not a damaged one
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """The compiled form for a signature, None when there is none, or it is damaged."""
+        try:
+            return super().load_overload(signature, target)
+        except Exception:  # a pickle, or LLVM, may raise anything
+            self._cache_file.forget()
+            _tell(f"a damaged kernel in {self._cache_path} was deleted and is compiled again")
+            return None
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        """Keep a compiled form, if there is room."""
+        try:
+            super().save_overload(signature, data)
+        except Exception as error:  # it is in memory, where it is needed
+            self._cache_file.forget()
+            _tell(f"{self._cache_path} took no kernels ({type(error).__name__}), so they are compiled again next time")
+
+
+class _Files(IndexDataCacheFile):  # type: ignore[misc]
+    """A kernel's index and its compiled forms, each after the digest of its bytes."""
+
+    def forget(self) -> None:
+        """Delete the files of this kernel."""
+        folder = Path(self._cache_path)
+        base = self._index_name.removesuffix("nbi")
+        with suppress(OSError):
+            for path in folder.iterdir():
+                if path.name == self._index_name or (path.name.startswith(base) and path.name.endswith(".nbc")):
+                    path.unlink(missing_ok=True)
+
+    def _dump(self, obj: Any) -> bytes:
+        content: bytes = super()._dump(obj)
+        return hashlib.sha256(content).digest() + content
+
+    def _load_index(self) -> Any:
+        try:
+            with open(self._index_path, "rb") as stream:
+                version = pickle.load(stream)  # of numba, or of a file that is no index
+                content = stream.read()
+        except FileNotFoundError:
+            return {}
+        if version != self._version:
+            return {}
+        source, overloads = pickle.loads(_opened(content))
+        return overloads if source == self._source_stamp else {}
+
+    def _load_data(self, name: str) -> Any:
+        return pickle.loads(_opened(Path(self._data_path(name)).read_bytes()))
+
+
+def _opened(content: bytes) -> bytes:
+    if hashlib.sha256(content[SEAL:]).digest() != content[:SEAL]:
+        raise ValueError("expected the bytes that were written, got others")
+    return content[SEAL:]
+
+
+def _tell(text: str) -> None:
+    if text not in _told:
+        _told.add(text)
+        warnings.warn(f"splineviz: {text}.", RuntimeWarning, stacklevel=2)

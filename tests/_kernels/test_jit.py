@@ -1,0 +1,149 @@
+"""Kernels that are kept: damage is mended with one line, and there is always a place, or none is needed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import numba
+import pytest
+from numba.core import caching
+
+from splineviz._kernels import jit
+
+KERNEL = """
+from splineviz._kernels.jit import njit
+
+@njit(cache=True)
+def twice(x):
+    return 2 * x + 1
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "kernel.py").write_text(KERNEL)
+    monkeypatch.setattr(jit, "_told", set())
+    return tmp_path
+
+
+def called(place: Path) -> tuple[ModuleType, list[str]]:
+    """The kernel as another process would call it, and what was said."""
+    spec = importlib.util.spec_from_file_location("kernel", place / "kernel.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        spec.loader.exec_module(module)
+        assert module.twice(20) == 41
+    return module, [str(one.message) for one in said]
+
+
+def hits(module: ModuleType) -> int:
+    return sum(module.twice.stats.cache_hits.values())
+
+
+def kept(place: Path, ending: str) -> Path:
+    (path,) = (place / "__pycache__").glob(f"*.{ending}")
+    return path
+
+
+DAMAGE = {
+    "empty": lambda content: b"",
+    "a few bytes": lambda content: content[:5],
+    "half": lambda content: content[: len(content) // 2],
+    "all but the last byte": lambda content: content[:-1],
+    "one bit": lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
+    "garbage": lambda content: bytes(range(256)) * 3,
+}
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=list(DAMAGE))
+def test_a_damaged_file_is_deleted_and_said_once(place, ending, damage):
+    assert called(place)[1] == []
+    module, said = called(place)
+    assert hits(module) == 1 and said == []
+    path = kept(place, ending)
+    path.write_bytes(damage(path.read_bytes()))
+    module, said = called(place)
+    assert hits(module) == 0
+    assert len(said) == 1 and "was deleted and is compiled again" in said[0] and "\n" not in said[0]
+    module, said = called(place)
+    assert hits(module) == 1 and said == [], "mended"
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_cache_of_numba_itself_is_replaced_in_silence(place):
+    (place / "kernel.py").write_text(KERNEL.replace("splineviz._kernels.jit", "numba"))
+    assert called(place)[1] == []
+    stamp = (place / "kernel.py").stat()
+    (place / "kernel.py").write_text(KERNEL)
+    os.utime(place / "kernel.py", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert called(place)[1] == []
+    assert hits(called(place)[0]) == 1
+
+
+class Writable:
+    """tempfile as numba asks it whether a folder can be written: only below one, or nowhere."""
+
+    def __init__(self, below: Path | None):
+        self.below = below
+
+    def TemporaryFile(self, dir: str) -> object:  # noqa: N802, A002
+        if self.below is None or not Path(dir).is_relative_to(self.below):
+            raise PermissionError(13, "Permission denied", dir)
+        return tempfile.TemporaryFile(dir=dir)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(tempfile, name)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_without_a_home_kernels_lie_in_a_private_folder(place, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    monkeypatch.setattr(caching, "tempfile", Writable(place / f"splineviz-kernels-{os.getuid()}"))
+    before = numba.config.CACHE_DIR
+    _, said = called(place)
+    private = place / f"splineviz-kernels-{os.getuid()}"
+    assert len(said) == 1 and f"kept in {private}" in said[0]
+    assert private.stat().st_mode & 0o777 == 0o700 and list(private.rglob("*.nbc"))
+    module, said = called(place)
+    assert hits(module) == 1 and said == [] and numba.config.CACHE_DIR == before
+    monkeypatch.setattr(caching, "tempfile", Writable(None))
+    jit._told.clear()
+    module, said = called(place)
+    assert hits(module) == 0 and len(said) == 1 and "every process compiles its kernels anew" in said[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no users")
+def test_a_folder_that_somebody_prepared_is_not_used(place, monkeypatch):
+    """A pickle that lies there would be run."""
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    name = place / f"splineviz-kernels-{os.getuid()}"
+    (place / "theirs").mkdir()
+    name.symlink_to(place / "theirs")
+    assert jit._private_folder() not in (name, place / "theirs")
+    name.unlink()
+    name.mkdir(mode=0o777)
+    name.chmod(0o777)
+    found = jit._private_folder()
+    assert found is not None and found != name and found.stat().st_mode & 0o077 == 0
+    name.rmdir()
+    assert jit._private_folder() == name == jit._private_folder()
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_full_disk_costs_a_compilation_and_no_traceback(place, monkeypatch):
+    def full(self: object, name: str, data: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(jit._Files, "_save_data", full, raising=False)
+    _, said = called(place)
+    assert len(said) == 1 and "took no kernels" in said[0]
+    assert not list((place / "__pycache__").glob("*.nb?"))
