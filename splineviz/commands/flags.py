@@ -112,6 +112,12 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
     foreign.add_argument(
         "--weights-key", metavar="KEY", help="which of a file's weights: ema, ema.state_dict, ... (default: the network's)"
     )
+    foreign.add_argument(
+        "--output", type=output, metavar="NAME", help="which result of forward is drawn, by name or position (default: logits)"
+    )
+    foreign.add_argument(
+        "--outputs", type=at_least(0), nargs="+", metavar="N", help="the numbers of the outputs to keep (default: all)"
+    )
     foreign.add_argument("--trust", action="store_true", help="unpickle files that need code, which RUNS THEIR CODE")
 
 
@@ -281,6 +287,11 @@ def thinning_flags(one: Any) -> None:
     """Which of many checkpoints, by their place."""
     one.add_argument("--every", type=at_least(1), metavar="N", help="every N-th checkpoint only, and the last one")
     one.add_argument("--last", type=at_least(1), metavar="N", help="the last N checkpoints only")
+
+
+def output(text: str) -> str | int:
+    """A name of an output, or its position."""
+    return int(text) if re.fullmatch(r"-?\d+", text) else text
 
 
 def swap(text: str) -> str:

@@ -19,15 +19,20 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
     """The run of the flags that `flags.run_flags` adds, or at another path; anchors become indices of training samples."""
     from splineviz.training import runs
 
+    where = options.run if path is None else path
+    judged = options.command == "verify" and options.model not in (None, "mlp") and (where / "run.json").exists()
     run = runs.open_run(
-        options.run if path is None else path,
-        model=options.model,
+        where,
+        model=None if judged else options.model,
+        witness=options.model if judged else None,
         data=options.data,
         model_args=options.model_args,
         data_args=options.data_args,
         weights_key=options.weights_key,
         swap=options.swap,
         trust=options.trust,
+        output=options.output,
+        outputs=options.outputs,
     )
     if getattr(options, "every", None) or getattr(options, "last", None):
         run = run.thinned(options.every or 1, options.last)

@@ -67,6 +67,6 @@ def alone(call: Call, constant: Any) -> Any:
     lives = [a for a in call.args if isinstance(a, Live)]
     if isinstance(constant, Tensor) and lives and constant.dim() == lives[0].value.dim() and len(constant) > 1:
         if bool((constant == constant[:1]).all()):
-            return constant[:1]
+            return call.tape.derived(constant[:1], constant)
         raise call.refused("gives every row of the batch a constant of its own")
     return constant

@@ -92,8 +92,7 @@ def _from_the_left(call: Call, x: Displaced) -> Live | Displaced | None:
     weight = call.args[0]
     if weight.dim() != 2:
         return None
-    transposed = weight.mT
-    call.tape.computed(transposed, call.tape.sources.get(id(weight), set()))
+    transposed = call.tape.derived(weight.mT, weight)
     return x.like(call.tape.emit("matmul", x.live, params={"other": transposed}, left=False), 1)
 
 
@@ -214,8 +213,7 @@ def _in_front(call: Call, x: Displaced) -> Call:
             return value.live
         if pointwise and isinstance(value, Tensor) and value.dim():
             wide = value.reshape([1] * (dims - value.dim()) + list(value.shape)).movedim(x.at, 0)
-            tape.computed(wide, tape.sources.get(id(value), set()))
-            return wide
+            return tape.derived(wide, value)
         return value
 
     args = tuple(map(one, call.args))

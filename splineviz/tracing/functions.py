@@ -133,19 +133,16 @@ def _chosen(call: Call, mask: Any, yes: Any, no: Any) -> Live:
         raise call.refused()
     parts = []
     for part, share in ((yes, mask.double()), (no, (~mask).double())):
-        call.tape.computed(share, call.tape.sources.get(id(mask), set()))
+        call.tape.derived(share, mask)
         if isinstance(part, Live):
             share = alone(call, share)
-            call.tape.computed(share, call.tape.sources.get(id(mask), set()))
             parts.append(call.tape.emit("scale", part, params={"factor": share}))
             continue
         value = part if isinstance(part, Tensor) else torch.tensor(float(part), dtype=torch.float64)
         if not bool(torch.isfinite(value).all()):
             raise call.refused("fills with infinity, so the network is not piecewise affine; fill with a number")
         both = torch.where(share > 0, value.double(), torch.zeros((), dtype=torch.float64))
-        sources = [call.tape.sources.get(id(t), set()) for t in (mask, value)]
-        call.tape.computed(both, sources[0] | sources[1])
-        parts.append(both)
+        parts.append(call.tape.derived(both, mask, value))
     one = next(p for p in parts if isinstance(p, Live))
     other = next(p for p in parts if p is not one)
     if isinstance(other, Live):

@@ -55,7 +55,7 @@ def trace(
     """
     program = _traced(model, input_shape, output)  # smooth functions too: one at the end may be left out
     program = swapped(program, swap) if swap else program
-    program = program if outputs is None else _kept(program, outputs)
+    program = program if outputs is None else kept(program, outputs)
     return program if smooth else piecewise(program)
 
 
@@ -257,13 +257,15 @@ def _has(result: Any) -> str:
     return type(result).__name__
 
 
-def _kept(program: Program, outputs: Sequence[int]) -> Program:
-    """The Program with some of its outputs alone."""
+def kept(program: Program, outputs: Sequence[int] | None) -> Program:
+    """The Program with some of its outputs alone; None: with all of them. Raises TraceError for one that it does not have."""
+    if outputs is None:
+        return program
     wanted = [int(i) for i in outputs]
     with torch.no_grad():
         count = program(torch.zeros(1, *program.input_shape, dtype=torch.float64)).shape[1]
-    if not wanted or any(not 0 <= i < count for i in wanted):
-        raise TraceError(f"outputs: expected numbers from 0 to {count - 1}, got {wanted}.")
+    if not wanted or len(set(wanted)) != len(wanted) or any(not 0 <= i < count for i in wanted):
+        raise TraceError(f"outputs: expected distinct numbers from 0 to {count - 1}, got {wanted}.")
     return program.picking(wanted)
 
 

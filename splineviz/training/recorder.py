@@ -53,6 +53,8 @@ class Recorder:
     if_exists: what to do with a run that is already there: "error", "overwrite" (its files are deleted first), or
     "resume" (its checkpoints stay, one that is saved again gives way; network and samples must be the same).
     monitor: told of every checkpoint once it is saved; a `Monitor` measures it while the training waits.
+    output, outputs: which result of forward, and which of its entries, are the network's outputs, as `trace` takes them.
+    Under torchrun, where several processes train the same weights, the process of RANK 0 records; the others write nothing.
 
     Raises TraceError for a model that is not piecewise affine, DataError for samples that do not fit, CheckpointError
     for a directory that already holds a run, or samples and checkpoints of somebody else under the names of ours.
@@ -72,6 +74,8 @@ class Recorder:
         per_decade: int = 10,
         if_exists: Literal["error", "overwrite", "resume"] = "error",
         monitor: Observer | None = None,
+        output: str | int | None = None,
+        outputs: Sequence[int] | None = None,
     ):
         if if_exists not in ("error", "overwrite", "resume"):
             raise CheckpointError(f"if_exists: expected error, overwrite or resume, got {if_exists!r}.")
@@ -81,7 +85,7 @@ class Recorder:
         schedule(1, per_decade=self.per_decade)  # refuses a bad number now, not at the first checkpoint
         self._monitor = monitor
         data = Data.of(train, test, domain=domain, classes=classes)
-        self._guard = guards.Live(model, data.train_x)
+        self._guard = guards.Live(model, data.train_x, output=output, outputs=outputs)
         self._manifest = Manifest(self._guard.program.to_data(), data.domain, data.classes, loss, self.steps, held=True)
         self._present: tuple[Program, str | None] = (self._guard.program, None)
         self._last: tuple[int, dict[str, Tensor], dict[str, float]] | None = None

@@ -27,7 +27,7 @@ from splineviz.tracing.swaps import Swap, swapped
 from splineviz.tracing.trace import trace
 from splineviz.training import checkpoints, run_json, sources, state_files, user_code
 from splineviz.training.checkpoints import Checkpoint
-from splineviz.training.guards import Loaded
+from splineviz.training.guards import Chosen, Loaded
 from splineviz.training.run_json import Manifest
 from splineviz.training.samples import Array, Data
 
@@ -42,7 +42,7 @@ class Run:
     extra: samples from elsewhere that may be anchors, numbered after the training samples.
     last: the step at which the training ends, where it is known. swap: functions drawn in the place of smooth ones.
     held: whether what was recorded was held against the module. guard: the user's module, which Programs are held against,
-    of a foreign folder that was opened with one.
+    of a foreign folder that was opened with one. witness: the user's module, which proofs of a recorded run compare with.
     """
 
     path: Path
@@ -59,12 +59,13 @@ class Run:
     swap: Swap | None = None
     guard: Loaded | None = None
     held: bool = False
+    witness: Loaded | None = None
     found: dict[Any, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def judge(self) -> str:
         """What the networks of the run were held against, for those who prove its pictures."""
-        if self.guard is not None:
+        if self.guard is not None or self.witness is not None:
             return "your module, with the weights of each file loaded"
         if self.own and self.held:
             return "the network as it was recorded; the Recorder held it against your module at every step"
@@ -74,6 +75,8 @@ class Run:
 
     def outputs(self, checkpoint: Checkpoint, x: Any) -> Any:
         """The outputs (n, C) of the user's module with a checkpoint's weights at x (n, *input_shape), where there is one."""
+        if self.witness is not None:
+            return self.witness.outputs(self.state(checkpoint), x, checkpoint.path, whole=True)
         return None if self.guard is None else self.guard.outputs(self.state(checkpoint), x, checkpoint.path)
 
     @property
@@ -249,6 +252,9 @@ def open_run(
     weights_key: str | None = None,
     swap: Swap | None = None,
     trust: bool = False,
+    output: str | int | None = None,
+    outputs: Sequence[int] | None = None,
+    witness: str | nn.Module | None = None,
 ) -> Run:
     """Open a run directory that the Recorder wrote, a foreign folder of checkpoints, or one checkpoint file.
 
@@ -258,6 +264,9 @@ def open_run(
     model_args, of a function. weights_key: which of a file's weights, such as "ema", see `weights`.
     swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}, see `swaps`.
     trust: unpickle foreign files that need code, which RUNS IT.
+    output, outputs: of a foreign network, which result of forward and which of its entries are drawn, as `trace` takes them.
+    witness: of a run that describes itself, the user's module, or "package.module:function" with model_args: `verify` then
+    compares with it, with the weights of each checkpoint loaded.
 
     A network with smooth functions can be opened and measured as it is; it is refused where its regions are asked for.
     Raises CheckpointError when the folder is missing, empty or broken, does not say what it holds, or does not fit the
@@ -268,11 +277,15 @@ def open_run(
     if not (root.is_dir() or single):
         raise CheckpointError(f"{root}: expected a run directory or a folder of checkpoints, got {_what(root)}.")
     if (root / run_json.NAME).exists():
-        if any(said is not None for said in (model, data, model_args, data_args, weights_key)):
+        arguments = None if witness is not None else model_args
+        if any(said is not None for said in (model, data, arguments, data_args, weights_key, output, outputs)):
             raise CheckpointError(
-                f"{root}: expected a bare call for a run that describes itself, got a model, data or key; leave them out."
+                f"{root}: expected a bare call for a run that describes itself, got a model, data, key or outputs; leave them "
+                "out (outputs are chosen when it is recorded)."
             )
-        return _own(root, swap)
+        return _own(root, swap, witness, model_args)
+    if witness is not None:
+        raise CheckpointError(f"{root}: expected a run that describes itself for a witness; pass the module as model.")
     found, skipped = ([checkpoints.single(root)], {}) if single else checkpoints.list_checkpoints(root)
     if (model is None and not trust) or data is None:
         raise CheckpointError(
@@ -287,11 +300,13 @@ def open_run(
     guard: Loaded | None = None
     if isinstance(model, str) and model == "mlp":
         state = state_files.load_state(found[0].path, trust=trust, key=weights_key)
-        network = checkpoints.mlp(state, samples.train_x.shape[1:], found[0].path)
+        network = trace(checkpoints.mlp(state, samples.train_x.shape[1:], found[0].path), samples.train_x.shape[1:],
+                        outputs=outputs)  # fmt: skip
     else:
         made = _foreign_network(model, model_args, found[0])
-        network = trace(made, samples.train_x.shape[1:], smooth=True)
-        guard = None if isinstance(made, (Program, torch.export.ExportedProgram)) else Loaded(made, network, samples.train_x)
+        network = trace(made, samples.train_x.shape[1:], smooth=True, output=output, outputs=outputs)
+        if not isinstance(made, (Program, torch.export.ExportedProgram)):
+            guard = Loaded(made, network, samples.train_x, Chosen(output, outputs))
     network = network if swap is None else swapped(network, swap)
     return Run(
         root, tuple(found), samples, network.to_data(), skipped=skipped, own=False, trust=trust, weights_key=weights_key,
@@ -302,12 +317,18 @@ def open_run(
 # ---- opening ---------------------------------------------------------------------------------------------
 
 
-def _own(root: Path, swap: Swap | None) -> Run:
+def _own(root: Path, swap: Swap | None, witness: Any = None, model_args: str | None = None) -> Run:
     said = Manifest.load(root)
     if not said.checkpoints:
         raise CheckpointError(f"{root}: expected a run with checkpoints, got none so far; does the loop call recorder.save?")
     network = said.network if swap is None else swapped(Program.from_data(said.network), swap).to_data()
-    return Run(root, said.checkpoints, said.data(root), network, said.loss, last=said.last, swap=swap, held=said.held)
+    run = Run(root, said.checkpoints, said.data(root), network, said.loss, last=said.last, swap=swap, held=said.held)
+    if witness is None:
+        return run
+    made = _foreign_network(witness, model_args, said.checkpoints[0])
+    if not isinstance(made, nn.Module):
+        raise CheckpointError(f"{root}: expected a module, or module:function that makes it, got {type(made).__name__}.")
+    return replace(run, witness=Loaded(made, trace(made, run.train_x.shape[1:], smooth=True), run.train_x))
 
 
 def _foreign_network(model: Any, model_args: str | None, first: Checkpoint) -> Any:
