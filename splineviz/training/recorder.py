@@ -89,7 +89,11 @@ class Recorder:
         self._manifest = Manifest(self._guard.program.to_data(), data.domain, data.classes, loss, self.steps, held=True)
         self._present: tuple[Program, str | None] = (self._guard.program, None)
         self._last: tuple[int, dict[str, Tensor], dict[str, float]] | None = None
-        self._begin(data, if_exists)
+        self._aside = _aside()
+        if self._aside:
+            warnings.warn(f"{self._aside}: {self.path} is recorded by rank 0, this process writes nothing.", stacklevel=2)
+        else:
+            self._begin(data, if_exists)
 
     def due(self, step: int) -> bool:
         """Whether the schedule asks for a checkpoint at this step."""
@@ -105,6 +109,8 @@ class Recorder:
         if int(step) != step or step < 0:
             raise DataError(f"step: expected a whole number from 0 up, got {step!r}.")
         numbers = _numbers(metrics)
+        if self._aside:
+            return run_json.checkpoint_path(self.path, int(step))
         try:
             program, state = self._guard.state()
         except TraceError as error:
@@ -181,6 +187,14 @@ class Recorder:
         for checkpoint in old.checkpoints:
             self._manifest = self._manifest.adding(checkpoint)
         self._manifest.save(self.path)
+
+
+def _aside() -> str:
+    """Which process of a distributed training this is, if another one records; empty if this one does."""
+    rank, world = (os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE"))
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        rank, world = str(torch.distributed.get_rank()), str(torch.distributed.get_world_size())
+    return f"rank {rank} of {world}" if rank.isdecimal() and world.isdecimal() and int(rank) and int(world) > 1 else ""
 
 
 def schedule(last: int, *, per_decade: int = 10) -> list[int]:
