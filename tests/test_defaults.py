@@ -58,6 +58,8 @@ def numbers(value: Any) -> list[Any]:
     """The numbers that a result holds."""
     if isinstance(value, torch.Tensor):
         return [value.detach().cpu().numpy()]
+    if isinstance(value, dict):
+        return [n for key in sorted(value) for n in numbers(value[key])]
     if isinstance(value, (list, tuple)):
         return [n for one in value for n in numbers(one)]
     if isinstance(value, (int, float, np.ndarray, np.generic)):
@@ -77,12 +79,10 @@ WORK: dict[str, Callable[[Path], Any]] = {
     "crossings": lambda _: sv.crossings(MLP, X[0], X[1]),
     "recorder and folders": recorded,
     "data": lambda _: [sv.recipes.load_data("two-moons").train_x[:5]],
-    **{
-        name: (lambda _, work=getattr(sv, name): work(MLP, X))
-        for name in ("liveness", "gradient_complexity", "deformation")
-        if hasattr(sv, name)
-    },
-    "robust accuracy": lambda _: sv.robust_accuracy(MLP, X, Y, epsilon=0.1),
+    "liveness": lambda _: sv.liveness(MLP, X),
+    "gradient complexity": lambda _: sv.gradient_complexity(MLP, X, scale=0.5, draws=2),
+    "deformation": lambda _: sv.deformation(MLP, X, radii=(0.1,), num_vectors=3),
+    "robust accuracy": lambda _: sv.robust_accuracy(MLP, X, Y, domain=(-2.0, 2.0), steps=2),
     "recipes": lambda folder: _trained(folder),
 }
 

@@ -37,6 +37,7 @@ from splineviz.geometry import boundary, faces
 from splineviz.geometry.invariants import ARRAYS, misshapen, polygon_area
 from splineviz.geometry.plane import Plane
 from splineviz.storage import archives, files
+from splineviz.tracing.precision import at_home
 
 if TYPE_CHECKING:
     from splineviz.regions.certificate import CertificateReport
@@ -249,6 +250,7 @@ class Partition:
 
     # ---- certificate -------------------------------------------------------------------------------
 
+    @at_home
     def verify(self, model: Any, **options: Any) -> CertificateReport:
         """Prove the partition against the model, independently of the enumerator; see `sv.verify`.
 

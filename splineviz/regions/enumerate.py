@@ -34,6 +34,7 @@ from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.regions.estimates import shrink_to_fit
 from splineviz.regions.seam_values import SeamValues
 from splineviz.threads import Stack, available
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace
@@ -53,6 +54,7 @@ Progress = Callable[[float, int], None]
 """Called with the share of the window that is done, in [0, 1], and the number of regions found so far."""
 
 
+@at_home
 def partition(
     model: Any,
     plane: Plane,

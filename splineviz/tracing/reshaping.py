@@ -92,6 +92,7 @@ def _entry(call: Call, entry: Any) -> Any:
     if isinstance(entry, slice):
         return [entry.start, entry.stop, entry.step]
     if isinstance(entry, Tensor) and entry.dtype == torch.int64 and entry.dim() == 1:
+        call.tape.bound_to(call.tape.sources.get(id(entry), set()))
         entry = entry.tolist()
     if entry is Ellipsis:
         return "..."

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from splineviz.errors import TraceError
 from splineviz.tracing import doors, twins
 from splineviz.tracing.listening import MINE, Listener
-from splineviz.tracing.precision import Double, undisturbed
+from splineviz.tracing.precision import Double, at_home, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import Swap, piecewise, swapped
@@ -37,6 +37,7 @@ SAMPLES = 2
 """Rows of the batch that the module is run on, unless an exported program has a batch of its own."""
 
 
+@at_home
 def trace(
     model: Any, input_shape: Sequence[int], *, smooth: bool = False, swap: Swap | None = None,
     output: str | int | None = None, outputs: Sequence[int] | None = None,

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from splineviz.errors import CheckpointError, DataError, TraceError
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.training import guards, run_json, state_files
 from splineviz.training.checkpoints import Checkpoint
@@ -60,6 +61,7 @@ class Recorder:
     for a directory that already holds a run, or samples and checkpoints of somebody else under the names of ours.
     """
 
+    @at_home
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -99,6 +101,7 @@ class Recorder:
         """Whether the schedule asks for a checkpoint at this step."""
         return step == self.steps or _due(step, self.per_decade)
 
+    @at_home
     def save(self, step: int, **metrics: Any) -> Path:
         """Write the model's present weights as the checkpoint of `step`, and numbers that belong to it.
 

@@ -22,6 +22,7 @@ from splineviz.errors import CheckpointError, DataError, to_float_array
 from splineviz.geometry.partition import drawn_as
 from splineviz.geometry.plane import Plane
 from splineviz.storage import files, provenance
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap, swapped
 from splineviz.tracing.trace import trace
@@ -73,6 +74,7 @@ class Run:
             return "the network as it was recorded, before splineviz 0.2: it was not held against your module"
         return "the network as it was given or rebuilt from the shapes of its weights; your module was not seen"
 
+    @at_home
     def outputs(self, checkpoint: Checkpoint, x: Any) -> Any:
         """The outputs (n, C) of the user's module with a checkpoint's weights at x (n, *input_shape), where there is one."""
         if self.witness is not None:
@@ -114,6 +116,7 @@ class Run:
         """Names of the classes, or None."""
         return self.data.classes
 
+    @at_home
     def program(self, checkpoint: Checkpoint) -> Program:
         """The network with a checkpoint's weights, in float64, as it is drawn; `as_trained` it may have smooth functions.
 
@@ -123,6 +126,7 @@ class Run:
         network = Program.from_data(self.network_of(checkpoint, state), rehearsed=True)
         return checkpoints.fit(network, state, checkpoint.path)
 
+    @at_home
     def network_of(self, checkpoint: Checkpoint, state: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """The traced network that a checkpoint's weights belong to, as data; state: its weights, if they were read.
 
@@ -242,6 +246,7 @@ class Run:
         return Plane.through(*self.anchors(anchors))
 
 
+@at_home
 def open_run(
     path: str | os.PathLike[str],
     *,

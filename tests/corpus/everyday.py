@@ -609,7 +609,8 @@ EVERYDAY: dict[str, Loop] = {
         mlp, lambda m, s: (moved(m, s), [prune.l1_unstructured(m[i], n, 0.3) for i in (0, 2) for n in ("weight", "bias")])
     ),
     "masked gradients": Loop(
-        checked(lambda m, x: m.out(F.relu(F.linear(hidden(m, x), m.w * m.mask, m.b))), mask=lambda: (torch.ones(8, 8), True)),
+        checked(lambda m, x: m.out(F.relu(F.linear(hidden(m, x), m.w * m.mask, m.b))),
+                mask=lambda: (torch.ones(8, 8), True)),
         lambda m, s: (moved(m, s), m.mask.copy_((m.w.abs() > 0.3).float())),
     ),
     "mask of booleans": Loop(

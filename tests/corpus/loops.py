@@ -36,7 +36,8 @@ class Loop:
     """One loop of inputs (n, *shape) in a precision, by default the module's.
 
     silent: without the guard its film is of another network. refused: words of the error at its second save; never: at the
-    Recorder; drawn: where regions are asked for. judged: what the module's outputs are after those that are drawn, where the last step is left out.
+    Recorder; drawn: where regions are asked for. judged: what the module's outputs are after those that are drawn, where the
+    last step is left out.
     """
 
     make: Callable[[], nn.Module]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from everyday import IMAGE, Residual, checked, hidden
-from loops import Loop, at, attribute, both, buffers, matrix, mlp, moved, trained
+from loops import Loop, at, attribute, both, matrix, mlp, moved, trained
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
