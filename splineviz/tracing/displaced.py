@@ -33,7 +33,7 @@ ORDERS = frozenset(("permute", "transpose", "swapaxes", "movedim", "moveaxis", "
 
 @dataclass(frozen=True, eq=False)
 class Displaced:
-    """A live tensor with its batch at dimension `at`; live: the same with its batch in front. refused: words for the rest."""
+    """A live tensor with its batch at dimension `at`; live: the same, batch in front. refused: words for the rest."""
 
     live: Live
     at: int

@@ -8,14 +8,15 @@ Modules have a room of their own (`modules`), which uses the same emitters where
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from splineviz.tracing.activations import adaptive_max_pool, clamped, extreme, kink, max_pool, prelu, smooth, thresholded
 from splineviz.tracing.affine import PLAIN
 from splineviz.tracing.arithmetic import added, addmm, einsum, multiplied, product, shifted_by
-from splineviz.tracing.call import Call, Emitter, alone
-from splineviz.tracing.refusals import SAME
+from splineviz.tracing.call import SAME, Call, Emitter, alone
 from splineviz.tracing.reshaping import (
     expanded,
     getitem,

@@ -25,14 +25,13 @@ from torch.overrides import TorchFunctionMode
 from splineviz.errors import TraceError
 from splineviz.tracing import masks, twins
 from splineviz.tracing.aten import ATEN
-from splineviz.tracing.call import Call
+from splineviz.tracing.call import Call, refusal
 from splineviz.tracing.displaced import APART, Displaced, placed
 from splineviz.tracing.functions import CALLS
 from splineviz.tracing.masks import Mask
 from splineviz.tracing.modules import emitter
 from splineviz.tracing.precision import double, doubled, is_random
 from splineviz.tracing.program import operations
-from splineviz.tracing.refusals import refusal
 from splineviz.tracing.reshaping import overlaid, written_into
 from splineviz.tracing.tape import Live, Tape
 

@@ -259,7 +259,7 @@ def _has(result: Any) -> str:
 
 
 def kept(program: Program, outputs: Sequence[int] | None) -> Program:
-    """The Program with some of its outputs alone; None: with all of them. Raises TraceError for one that it does not have."""
+    """The Program with some of its outputs alone; None: with all. Raises TraceError for one that it does not have."""
     if outputs is None:
         return program
     wanted = [int(i) for i in outputs]

@@ -226,8 +226,8 @@ class Loaded:
         needed = sorted(missing & (self.program.weights.keys() | self.program.depends.keys()))
         if whole and needed:
             raise CheckpointError(
-                f"{name}: expected all weights of your module, got none named {', '.join(needed)}: a run holds what the network "
-                "computes from them instead; pass a folder of state dicts with --model to compare with the module."
+                f"{name}: expected all weights of your module, got none named {', '.join(needed)}: a run holds what the "
+                "network computes from them instead; pass a folder of state dicts with --model to compare with the module."
             )
         with undisturbed():
             values = torch.from_numpy(np.asarray(x, dtype=np.float64))

@@ -285,8 +285,8 @@ def open_run(
         arguments = None if witness is not None else model_args
         if any(said is not None for said in (model, data, arguments, data_args, weights_key, output, outputs)):
             raise CheckpointError(
-                f"{root}: expected a bare call for a run that describes itself, got a model, data, key or outputs; leave them "
-                "out (outputs are chosen when it is recorded)."
+                f"{root}: expected a bare call for a run that describes itself, got a model, data, key or outputs; leave "
+                "them out (outputs are chosen when it is recorded)."
             )
         return _own(root, swap, witness, model_args)
     if witness is not None:

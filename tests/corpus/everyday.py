@@ -78,9 +78,12 @@ class Bottleneck(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
         self.block = nn.Sequential(
-            nn.Conv2d(4, 4, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(inplace=True),
-            nn.Conv2d(4, 4, 3, padding=1, groups=2, bias=False), nn.BatchNorm2d(4),
-        )  # fmt: skip
+            nn.Conv2d(4, 4, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(4),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(4, 4, 3, padding=1, groups=2, bias=False),
+            nn.BatchNorm2d(4),
+        )
         self.shortcut = nn.Sequential(nn.Conv2d(4, 4, 1, stride=2, bias=False), nn.BatchNorm2d(4))
         self.fc = nn.Linear(4, 3)
 
@@ -358,7 +361,7 @@ def hidden(m: Any, x: Tensor) -> Tensor:
 
 def recurrent(m: Any, x: Tensor) -> Tensor:
     h = torch.zeros(x.shape[0], 8, device=x.device, dtype=x.dtype)
-    for t in range(3):
+    for _ in range(3):
         h = torch.relu(m.a(x) + h @ m.w.t() + m.b)
     return m.out(h)
 
@@ -395,9 +398,16 @@ class Ema(nn.Module):
 
 def conv(norm: Any = nn.BatchNorm2d, pool: Any = nn.MaxPool2d) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(1, 3, 3, padding=1), norm(3), nn.ReLU(), pool(2), nn.Conv2d(3, 4, 3), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
-    )  # fmt: skip
+        nn.Conv2d(1, 3, 3, padding=1),
+        norm(3),
+        nn.ReLU(),
+        pool(2),
+        nn.Conv2d(3, 4, 3),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    )
 
 
 EVERYDAY: dict[str, Loop] = {
@@ -416,23 +426,37 @@ EVERYDAY: dict[str, Loop] = {
     "conv in channels last": Loop(lambda: conv().to(memory_format=torch.channels_last), shape=IMAGE, silent=False),
     "conv 1d": Loop(
         lambda: nn.Sequential(
-            nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 3, 3, padding="same", padding_mode="circular"), nn.ReLU(),
-            nn.MaxPool1d(2), nn.Flatten(), nn.Linear(9, 3),
+            nn.Unflatten(1, (1, 6)),
+            nn.Conv1d(1, 3, 3, padding="same", padding_mode="circular"),
+            nn.ReLU(),
+            nn.MaxPool1d(2),
+            nn.Flatten(),
+            nn.Linear(9, 3),
         ),
-        shape=(6,), silent=False,
-    ),  # fmt: skip
+        shape=(6,),
+        silent=False,
+    ),
     "upsampled": Loop(
         lambda: nn.Sequential(
-            nn.Conv2d(1, 2, 3, stride=2), nn.ReLU(), nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(2, 1, 3),
-            nn.ReLU(), nn.PixelUnshuffle(2), nn.Flatten(), nn.Linear(4, 3),
+            nn.Conv2d(1, 2, 3, stride=2),
+            nn.ReLU(),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            nn.Conv2d(2, 1, 3),
+            nn.ReLU(),
+            nn.PixelUnshuffle(2),
+            nn.Flatten(),
+            nn.Linear(4, 3),
         ),
-        shape=IMAGE, silent=False,
-    ),  # fmt: skip
+        shape=IMAGE,
+        silent=False,
+    ),
     "transposed convolution": Loop(
-        lambda: nn.Sequential(nn.Conv2d(1, 2, 2, 2), nn.ReLU(), nn.ConvTranspose2d(2, 1, 2, 2), nn.ReLU(), nn.Flatten(),
-                              nn.Linear(36, 3)),
-        shape=IMAGE, silent=False,
-    ),  # fmt: skip
+        lambda: nn.Sequential(
+            nn.Conv2d(1, 2, 2, 2), nn.ReLU(), nn.ConvTranspose2d(2, 1, 2, 2), nn.ReLU(), nn.Flatten(), nn.Linear(36, 3)
+        ),
+        shape=IMAGE,
+        silent=False,
+    ),
     "standardised convolution": Loop(
         lambda: nn.Sequential(Standardised(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 3)), shape=IMAGE
     ),
@@ -442,14 +466,16 @@ EVERYDAY: dict[str, Loop] = {
         shape=IMAGE,
     ),
     "old weight norm": Loop(
-        lambda: nn.Sequential(nn.Linear(2, 8), nn.ReLU(), torch.nn.utils.weight_norm(nn.Linear(8, 8)), nn.ReLU(),
-                              nn.Linear(8, 3)),
-    ),  # fmt: skip
+        lambda: nn.Sequential(
+            nn.Linear(2, 8), nn.ReLU(), torch.nn.utils.weight_norm(nn.Linear(8, 8)), nn.ReLU(), nn.Linear(8, 3)
+        ),
+    ),
     "spectral norm while training": Loop(
-        lambda: nn.Sequential(nn.Linear(2, 8), nn.ReLU(), parametrizations.spectral_norm(nn.Linear(8, 8)), nn.ReLU(),
-                              nn.Linear(8, 3)),
+        lambda: nn.Sequential(
+            nn.Linear(2, 8), nn.ReLU(), parametrizations.spectral_norm(nn.Linear(8, 8)), nn.ReLU(), nn.Linear(8, 3)
+        ),
         trained,
-    ),  # fmt: skip
+    ),
     "ntk layers": Loop(lambda: nn.Sequential(NTKLinear(2, 8), nn.ReLU(), NTKLinear(8, 8), nn.ReLU(), NTKLinear(8, 3))),
     "centred": Loop(Alpha, attribute("alpha", [4.0, 2.0, 1.0])),
     "einsum": Loop(Einsum, silent=False),
@@ -457,9 +483,7 @@ EVERYDAY: dict[str, Loop] = {
     "activation by name": Loop(Hand, attribute("which", ["relu", "leaky", "leaky"])),
     "maxout": Loop(Maxout, silent=False),
     "monarch": Loop(Monarch, silent=False),
-    "permutation drawn anew": Loop(
-        Monarch, lambda m, s: (moved(m, s), m.perm.copy_(m.perm.roll(s))), silent=False
-    ),
+    "permutation drawn anew": Loop(Monarch, lambda m, s: (moved(m, s), m.perm.copy_(m.perm.roll(s)))),
     "ensemble": Loop(Ensemble, silent=False),
     "ensemble shrinks": Loop(Ensemble, attribute("active", [[0], [0, 1], [2]])),
     "ensemble shrinks in place": Loop(Ensemble, lambda m, s: (moved(m, s), m.active.pop())),
@@ -482,19 +506,25 @@ EVERYDAY: dict[str, Loop] = {
     "one output": Loop(checked(lambda m, x: m.out(hidden(m, x))[:, :1]), silent=False),
     "one output squeezed": Loop(checked(lambda m, x: m.out(hidden(m, x))[:, 0]), silent=False),
     "unbatched inputs allowed": Loop(checked(unbatched), silent=False),
-    "log softmax last": Loop(checked(lambda m, x: F.log_softmax(m.out(hidden(m, x)), dim=1)), judged="log_softmax",
-                             silent=False),  # fmt: skip
+    "log softmax last": Loop(
+        checked(lambda m, x: F.log_softmax(m.out(hidden(m, x)), dim=1)), judged="log_softmax", silent=False
+    ),
     "sequential slice": Loop(checked(lambda m, x: m.n[-1](m.n[:-1](x)), n=mlp), silent=False),
     "sequential grows slice": Loop(
-        checked(lambda m, x: m.n[-1](m.n[: m.k](m.a(x))),
-                n=lambda: nn.Sequential(*[nn.Sequential(nn.Linear(8, 8), nn.ReLU()) for _ in range(3)], nn.Linear(8, 3)), k=1),
+        checked(
+            lambda m, x: m.n[-1](m.n[: m.k](m.a(x))),
+            n=lambda: nn.Sequential(*[nn.Sequential(nn.Linear(8, 8), nn.ReLU()) for _ in range(3)], nn.Linear(8, 3)),
+            k=1,
+        ),
         attribute("k", [1, 2, 3]),
-    ),  # fmt: skip
+    ),
     "autocast inside": Loop(checked(lambda m, x: _autocast(m, x)), silent=False),
     "half and back": Loop(checked(lambda m, x: m.out(hidden(m, x).double().float())), silent=False),
     "shifted relu": Loop(checked(lambda m, x: m.out(F.relu(m.a(x) - m.b.abs()))), silent=True),
-    "crelu": Loop(checked(lambda m, x: m.o2(torch.cat([F.relu(m.a(x)), F.relu(-m.a(x))], 1)), o2=lambda: nn.Linear(16, 3)),
-                  silent=False),  # fmt: skip
+    "crelu": Loop(
+        checked(lambda m, x: m.o2(torch.cat([F.relu(m.a(x)), F.relu(-m.a(x))], 1)), o2=lambda: nn.Linear(16, 3)),
+        silent=False,
+    ),
     "soft threshold": Loop(checked(lambda m, x: m.out(F.softshrink(m.a(x), 0.2))), silent=False),
     "hard shrink": Loop(checked(lambda m, x: m.out(F.hardshrink(m.a(x), 0.2))), never="jumps"),
     "hard swish": Loop(checked(lambda m, x: m.out(F.hardswish(m.a(x)))), drawn="hardswish"),
@@ -512,11 +542,16 @@ EVERYDAY: dict[str, Loop] = {
     "attention": Loop(checked(lambda m, x: m.out((m.a(x) @ m.a(x).T).softmax(-1) @ m.a(x))), never=""),
     "masks by float": Loop(checked(lambda m, x: (lambda z: m.out(z * (z > 0).float()))(m.a(x))), silent=False),
     "where with a buffer": Loop(
-        checked(lambda m, x: (lambda z: m.out(torch.where(z >= 0, z, z * m.s)))(m.a(x)), s=lambda: (torch.tensor(0.1), True)),
+        checked(
+            lambda m, x: (lambda z: m.out(torch.where(z >= 0, z, z * m.s)))(m.a(x)), s=lambda: (torch.tensor(0.1), True)
+        ),
         buffers,
+        silent=False,
     ),
     "learnt slope by hand": Loop(
-        checked(lambda m, x: (lambda z: m.out(F.relu(z) - m.s * F.relu(-z)))(m.a(x)), s=lambda: nn.Parameter(torch.tensor(0.2))),
+        checked(
+            lambda m, x: (lambda z: m.out(F.relu(z) - m.s * F.relu(-z)))(m.a(x)), s=lambda: nn.Parameter(torch.tensor(0.2))
+        ),
         silent=False,
     ),
     "learnt slope by torch": Loop(lambda: mlp(lambda: nn.PReLU(8)), silent=False),
@@ -539,7 +574,9 @@ EVERYDAY: dict[str, Loop] = {
         lambda m, s: (moved(m, s), setattr(m, "s", _numpy(1e4 * (s + 1)))),
     ),
     "threshold far away in a buffer": Loop(
-        checked(lambda m, x: m.out(hidden(m, x).clamp(max=m.s)), s=lambda: (torch.tensor(1e4), True)), buffers
+        checked(lambda m, x: m.out(hidden(m, x).clamp(max=m.s)), s=lambda: (torch.tensor(1e4), True)),
+        buffers,
+        silent=False,
     ),
     "threshold far away by item": Loop(
         checked(lambda m, x: m.out(hidden(m, x).clamp(max=m.s.item())), s=lambda: (torch.tensor(1e4), True)), buffers
@@ -554,68 +591,91 @@ EVERYDAY: dict[str, Loop] = {
     "dropout in evaluation": Loop(checked(lambda m, x: m.out(F.dropout(hidden(m, x), 0.5))), never="random"),
     "dropout on weights": Loop(
         checked(lambda m, x: m.out(F.relu(F.linear(hidden(m, x), F.dropout(m.w, 0.3, m.training), m.b)))),
-        lambda m, s: (m.train(), moved(m, s)), silent=False,
-    ),  # fmt: skip
+        lambda m, s: (m.train(), moved(m, s)),
+        silent=False,
+    ),
     "noise in training": Loop(
         checked(lambda m, x: m.out(hidden(m, x + 0.1 * torch.randn_like(x) if m.training else x))),
-        lambda m, s: (m.train(), moved(m, s)), silent=False,
-    ),  # fmt: skip
+        lambda m, s: (m.train(), moved(m, s)),
+        silent=False,
+    ),
     "noise in evaluation": Loop(checked(lambda m, x: m.out(hidden(m, x + 0.1 * torch.randn_like(x)))), never="random"),
     "batch norm frozen": Loop(
         lambda: nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)), swap_mode, silent=False
     ),
     "batch norm without affine": Loop(
-        lambda: nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8, affine=False), nn.ReLU(), nn.Linear(8, 3)), trained,
+        lambda: nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8, affine=False), nn.ReLU(), nn.Linear(8, 3)),
+        trained,
         silent=False,
-    ),  # fmt: skip
+    ),
     "batch norm without statistics": Loop(
         lambda: nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.ReLU(), nn.Linear(8, 3)),
         never="batch",
     ),
     "batch norm loses statistics": Loop(
         lambda: nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)),
-        at(1, lambda m: [setattr(m[1], n, None) for n in ("running_mean", "running_var")]), refused="batch",
-    ),  # fmt: skip
+        at(1, lambda m: [setattr(m[1], n, None) for n in ("running_mean", "running_var")]),
+        refused="batch",
+    ),
     "positions": Loop(
         checked(lambda m, x: m.out(F.relu(m.a(x) + m.h.weight[: m.a(x).shape[1], 0])), h=lambda: nn.Embedding(8, 1)),
+        silent=False,
     ),
     "frequencies": Loop(
-        checked(lambda m, x: m.out(F.relu(m.a(x) + torch.sin(torch.arange(8) * m.f))), f=1.0), attribute("f", [1.0, 2.0, 3.0])
+        checked(lambda m, x: m.out(F.relu(m.a(x) + torch.sin(torch.arange(8) * m.f))), f=1.0),
+        attribute("f", [1.0, 2.0, 3.0]),
     ),
     "hypernetwork of step": Loop(
-        checked(lambda m, x: m.out(F.relu(F.linear(hidden(m, x), m.h(m.code).view(8, 8)))),
-                h=lambda: nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 64)), code=lambda: torch.randn(4)),
+        checked(
+            lambda m, x: m.out(F.relu(F.linear(hidden(m, x), m.h(m.code).view(8, 8)))),
+            h=lambda: nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 64)),
+            code=lambda: torch.randn(4),
+        ),
         lambda m, s: (moved(m, s), setattr(m, "code", m.code + s)),
-    ),  # fmt: skip
+    ),
     "low rank with a scale": Loop(
-        checked(lambda m, x: m.out(F.relu(F.linear(hidden(m, x), m.w + m.r * (m.p @ m.q)))), p=matrix(8, 2), q=matrix(2, 8),
-                r=2.0),
+        checked(
+            lambda m, x: m.out(F.relu(F.linear(hidden(m, x), m.w + m.r * (m.p @ m.q)))),
+            p=matrix(8, 2),
+            q=matrix(2, 8),
+            r=2.0,
+        ),
         attribute("r", [2.0, 1.0, 0.5]),
-    ),  # fmt: skip
+    ),
     "low rank beside": Loop(
-        checked(lambda m, x: m.out(F.relu(m.n(hidden(m, x)) + hidden(m, x) @ m.p @ m.q)), p=matrix(8, 2), q=matrix(2, 8),
-                n=lambda: nn.Linear(8, 8)),
+        checked(
+            lambda m, x: m.out(F.relu(m.n(hidden(m, x)) + hidden(m, x) @ m.p @ m.q)),
+            p=matrix(8, 2),
+            q=matrix(2, 8),
+            n=lambda: nn.Linear(8, 8),
+        ),
         silent=False,
-    ),  # fmt: skip
+    ),
     "bias cubed": Loop(checked(lambda m, x: m.out(F.relu(m.a(x) + m.b**3)))),
     "cumulative": Loop(checked(lambda m, x: m.out(F.relu(m.a(x)).cumsum(1))), silent=False),
     "rolled": Loop(checked(lambda m, x: m.out(hidden(m, x).roll(m.k, 1)), k=1), attribute("k", [1, 2, 3])),
     "flipped": Loop(checked(lambda m, x: m.out(hidden(m, x).flip(1))), silent=False),
-    "gathered": Loop(checked(lambda m, x: m.out(hidden(m, x).index_select(1, torch.tensor(m.i))), i=list(range(8))),
-                     lambda m, s: (moved(m, s), m.i.reverse())),  # fmt: skip
+    "gathered": Loop(
+        checked(lambda m, x: m.out(hidden(m, x).index_select(1, torch.tensor(m.i))), i=list(range(8))),
+        lambda m, s: (moved(m, s), m.i.reverse()),
+    ),
     "mean removed": Loop(checked(lambda m, x: m.out(hidden(m, x) - hidden(m, x).mean(1, keepdim=True))), silent=False),
-    "layer norm": Loop(checked(lambda m, x: m.out(m.n(hidden(m, x))), n=lambda: nn.LayerNorm(8)), never="divides by the spread"),
+    "layer norm": Loop(
+        checked(lambda m, x: m.out(m.n(hidden(m, x))), n=lambda: nn.LayerNorm(8)), never="divides by the spread"
+    ),
     "pruned step by step": Loop(
         mlp, lambda m, s: (moved(m, s), [prune.l1_unstructured(m[i], n, 0.3) for i in (0, 2) for n in ("weight", "bias")])
     ),
     "masked gradients": Loop(
-        checked(lambda m, x: m.out(F.relu(F.linear(hidden(m, x), m.w * m.mask, m.b))),
-                mask=lambda: (torch.ones(8, 8), True)),
+        checked(
+            lambda m, x: m.out(F.relu(F.linear(hidden(m, x), m.w * m.mask, m.b))), mask=lambda: (torch.ones(8, 8), True)
+        ),
         lambda m, s: (moved(m, s), m.mask.copy_((m.w.abs() > 0.3).float())),
     ),
     "mask of booleans": Loop(
         checked(lambda m, x: m.out(hidden(m, x) * m.mask), mask=lambda: (torch.arange(8) > 3, True)),
         lambda m, s: (moved(m, s), m.mask.copy_(torch.arange(8) > s)),
+        silent=False,
     ),
     "mask of booleans filled": Loop(
         checked(lambda m, x: m.out(hidden(m, x).masked_fill(m.mask, 0.0)), mask=lambda: (torch.arange(8) > 3, True)),
@@ -628,12 +688,8 @@ EVERYDAY: dict[str, Loop] = {
     "in double": Loop(lambda: mlp().double(), dtype=torch.float64, silent=False),
     "in bfloat16": Loop(lambda: mlp().bfloat16(), dtype=torch.bfloat16, silent=False),
     "in half later": Loop(mlp, at(1, lambda m: m.double()), dtype=None, silent=False),
-    "weights replaced by data": Loop(
-        mlp, lambda m, s: setattr(m[2].weight, "data", torch.randn(8, 8)), silent=False
-    ),
-    "parameters replaced": Loop(
-        mlp, lambda m, s: setattr(m[2], "weight", nn.Parameter(torch.randn(8, 8))), silent=False
-    ),
+    "weights replaced by data": Loop(mlp, lambda m, s: setattr(m[2].weight, "data", torch.randn(8, 8)), silent=False),
+    "parameters replaced": Loop(mlp, lambda m, s: setattr(m[2], "weight", nn.Parameter(torch.randn(8, 8))), silent=False),
     "loaded anew": Loop(mlp, lambda m, s: m.load_state_dict(mlp().state_dict()), silent=False),
     "loaded by assignment": Loop(mlp, lambda m, s: m.load_state_dict(mlp().state_dict(), assign=True), silent=False),
     "weights deleted for tensors": Loop(mlp, at(1, lambda m: _plain(m[2]))),
@@ -643,9 +699,7 @@ EVERYDAY: dict[str, Loop] = {
         lambda: Scaled(), lambda m, s: (moved(m, s), setattr(Scaled, "act", [F.relu, torch.abs, F.relu6][s]))
     ),
     "activation in a closure": Loop(lambda: _closed(), lambda m, s: (moved(m, s), m.set(0.1 * s))),
-    "property": Loop(
-        lambda: Computed(), lambda m, s: (moved(m, s), setattr(m, "step", s))
-    ),
+    "property": Loop(lambda: Computed(), lambda m, s: (moved(m, s), setattr(m, "step", s))),
     "counts its steps": Loop(lambda: Counting(), lambda m, s: (moved(m, s), m.train(), m(torch.zeros(4, 2))), silent=True),
     "warmup by a buffer": Loop(
         checked(lambda m, x: m.out(hidden(m, x)) * min(1.0, m.n.item() / 3), n=lambda: (torch.tensor(1), True)),

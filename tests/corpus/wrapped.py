@@ -267,16 +267,21 @@ WRAPPED: dict[str, Loop] = {
         silent=False,
     ),
     "ensemble weighted": Loop(
-        checked(lambda m, x: (torch.stack([n(x) for n in m.n]) * m.s.softmax(0)[:, None, None]).sum(0),
-                n=lambda: nn.ModuleList([mlp(), mlp()]), s=lambda: nn.Parameter(torch.randn(2))),
-    ),  # fmt: skip
+        checked(
+            lambda m, x: (torch.stack([n(x) for n in m.n]) * m.s.softmax(0)[:, None, None]).sum(0),
+            n=lambda: nn.ModuleList([mlp(), mlp()]),
+            s=lambda: nn.Parameter(torch.randn(2)),
+        ),
+    ),
     "ensemble by vmap": Loop(
         checked(lambda m, x: torch.einsum("eoi,bi->ebo", m.many, hidden(m, x)).mean(0), many=matrix(3, 3, 8)), silent=False
     ),
     "batched products": Loop(
-        checked(lambda m, x: torch.bmm(m.many, hidden(m, x).expand(2, -1, -1).transpose(1, 2)).sum(0).t(),
-                many=matrix(2, 3, 8)), never="batch",
-    ),  # fmt: skip
+        checked(
+            lambda m, x: torch.bmm(m.many, hidden(m, x).expand(2, -1, -1).transpose(1, 2)).sum(0).t(), many=matrix(2, 3, 8)
+        ),
+        never="batch",
+    ),
     "teacher outside the modules": Loop(Teacher, refreshed),
     "experts": Loop(Experts),
     "bayesian": Loop(Bayesian, lambda m, s: (m.train(), moved(m, s)), silent=False),
@@ -286,12 +291,12 @@ WRAPPED: dict[str, Loop] = {
     "fourier": Loop(Fourier),
     "unrolled": Loop(Iterated, attribute("n", [1, 2, 3])),
     "input convex": Loop(Icnn),
-    "input convex in place": Loop(
-        mlp, lambda m, s: (moved(m, s), m[2].weight.data.clamp_(min=0)), silent=False
-    ),
+    "input convex in place": Loop(mlp, lambda m, s: (moved(m, s), m[2].weight.data.clamp_(min=0)), silent=False),
     "householder": Loop(Householder),
     "batch norm waits": Loop(
-        lambda: nn.Sequential(nn.Linear(2, 8), Counted(8), nn.ReLU(), nn.Linear(8, 3)), trained
+        lambda: nn.Sequential(nn.Linear(2, 8), Counted(8), nn.ReLU(), nn.Linear(8, 3)),
+        trained,
+        silent=False,
     ),
     "adapter put in": Loop(mlp, at(1, added_adapter)),
     "adapter scaled": Loop(adapters, lambda m, s: (moved(m, s), m[2].scaling.update(default=1.0 + s))),
@@ -306,24 +311,31 @@ WRAPPED: dict[str, Loop] = {
         never="",
     ),
     "gru": Loop(checked(lambda m, x: m.out(m.n(hidden(m, x)[:, None])[0][:, 0]), n=lambda: nn.GRU(8, 8)), never=""),
-    "instance norm": Loop(lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.InstanceNorm2d(2), nn.ReLU(), nn.Flatten(),
-                                                nn.Linear(32, 3)), shape=IMAGE, never="spread"),  # fmt: skip
+    "instance norm": Loop(
+        lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.InstanceNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3)),
+        shape=IMAGE,
+        never="spread",
+    ),
     "synchronised batch norm": Loop(
         lambda: nn.SyncBatchNorm.convert_sync_batchnorm(
             nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
         ),
-        moved, silent=False,
-    ),  # fmt: skip
+        moved,
+        silent=False,
+    ),
     "batch norm folded": Loop(
-        lambda: nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)), at(1, lambda m: _folded(m))
+        lambda: nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)),
+        at(1, lambda m: _folded(m)),
+        silent=False,
     ),
     "residual in a hook": Loop(
         lambda: nn.Sequential(nn.Linear(2, 8), Residual(), nn.Linear(8, 3)),
         at(1, lambda m: m[1].fc2.register_forward_hook(lambda _m, i, o: o + i[0])),
     ),
     "parametrised twice": Loop(
-        lambda: _both_norms(), trained,
-    ),  # fmt: skip
+        lambda: _both_norms(),
+        trained,
+    ),
     "parametrised and its own": Loop(
         lambda: nn.Sequential(nn.Linear(2, 8), nn.ReLU(), _scaled(nn.Linear(8, 8)), nn.ReLU(), nn.Linear(8, 3)),
         lambda m, s: (moved(m, s), setattr(m[2].parametrizations.weight[0], "k", 1.0 + s)),
@@ -337,15 +349,17 @@ WRAPPED: dict[str, Loop] = {
     "moves while it is called": Loop(lambda: Moving(), never="leaves alone"),
     "frozen half": Loop(mlp, lambda m, s: (m[:2].requires_grad_(False), moved(m[2:], s)), silent=False),
     "many schedules": Loop(
-        lambda: nn.Sequential(nn.Linear(2, 8), nn.Hardtanh(), nn.Dropout(0.1), nn.Linear(8, 8), nn.LeakyReLU(0.5),
-                              nn.Linear(8, 3)),
-        both(attribute("max_val", [2.0, 3.0, 4.0], "1"), attribute("p", [0.1, 0.2, 0.3], "2"),
-             attribute("negative_slope", [0.4, 0.2, 0.1], "4")),
-    ),  # fmt: skip
-    "pixel norm": Loop(checked(lambda m, x: m.out(F.normalize(hidden(m, x), dim=1))), never=""),
-    "straight through sign": Loop(
-        checked(lambda m, x: (lambda z: m.out((z.sign() - z).detach() + z))(m.a(x))), never=""
+        lambda: nn.Sequential(
+            nn.Linear(2, 8), nn.Hardtanh(), nn.Dropout(0.1), nn.Linear(8, 8), nn.LeakyReLU(0.5), nn.Linear(8, 3)
+        ),
+        both(
+            attribute("max_val", [2.0, 3.0, 4.0], "1"),
+            attribute("p", [0.1, 0.2, 0.3], "2"),
+            attribute("negative_slope", [0.4, 0.2, 0.1], "4"),
+        ),
     ),
+    "pixel norm": Loop(checked(lambda m, x: m.out(F.normalize(hidden(m, x), dim=1))), never=""),
+    "straight through sign": Loop(checked(lambda m, x: (lambda z: m.out((z.sign() - z).detach() + z))(m.a(x))), never=""),
     "batch statistics by hand": Loop(checked(lambda m, x: m.out(F.relu(m.a(x) - m.a(x).mean(0)))), never="batch"),
     "sum over the batch": Loop(checked(lambda m, x: m.out(F.relu(m.a(x))) + m.a(x).sum()), never="batch"),
     "views written into": Loop(checked(lambda m, x: _viewed(m, x)), silent=False),
