@@ -113,7 +113,7 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
         "--weights-key", metavar="KEY", help="which of a file's weights: ema, ema.state_dict, ... (default: the network's)"
     )
     foreign.add_argument(
-        "--output", type=output, metavar="NAME", help="which result of forward is drawn, by name or position (default: logits)"
+        "--output", type=output, metavar="NAME", help="which result of forward is drawn, by name or place (default: logits)"
     )
     foreign.add_argument(
         "--outputs", type=at_least(0), nargs="+", metavar="N", help="the numbers of the outputs to keep (default: all)"

@@ -82,7 +82,8 @@ def _bounded(call: Call, a: Any, b: Any, sign: int) -> Live:
     x, constant = (a, b) if isinstance(a, Live) else (b, a)
     constant = alone(call, constant)
     if not isinstance(constant, Tensor):
-        return call.tape.kink("clamp", x, min=float(constant) if sign > 0 else None, max=float(constant) if sign < 0 else None)
+        bound = float(constant)
+        return call.tape.kink("clamp", x, min=bound if sign > 0 else None, max=bound if sign < 0 else None)
     z = call.tape.emit("shift", x, params={"value": constant}, alpha=-1)
     z = call.tape.scaled(call.tape.emit("relu", call.tape.scaled(z, float(sign))), float(sign))
     return call.tape.emit("shift", z, params={"value": constant}, alpha=1)
