@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from splineviz.geometry import boundary
     from splineviz.geometry.partition import Partition
     from splineviz.geometry.plane import Plane
-    from splineviz.jobs.job import LCOptions
     from splineviz.jobs.sweep import Sweep, measure_run, sweep
     from splineviz.metrics import complexity, diamonds, measures, robustness
     from splineviz.metrics.columns import tidy
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from splineviz.metrics.deformation import Deformation, deformation
     from splineviz.metrics.knot_density import KnotDensity, boundary_density, gradient_complexity
     from splineviz.metrics.liveness import liveness
+    from splineviz.metrics.options import LCOptions
     from splineviz.metrics.robustness import robust_accuracy
     from splineviz.regions import certificate
     from splineviz.regions.certificate import CertificateReport, verify
@@ -119,7 +119,7 @@ _HOMES = {
     "Deformation": "metrics.deformation",
     "Estimate": "regions.estimates",
     "KnotDensity": "metrics.knot_density",
-    "LCOptions": "jobs.job",
+    "LCOptions": "metrics.options",
     "LocalComplexity": "metrics.complexity",
     "Monitor": "workflows.monitor",
     "Part": "regions.parts",

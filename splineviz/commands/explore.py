@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from splineviz import choices
 from splineviz.commands import flags, resolve
 
 DEFAULT = [Path("view.html")]
@@ -33,10 +34,10 @@ examples:
     flag("--steps", type=flags.at_least(0), nargs="+", metavar="N", help="these checkpoints only (default: all)")
     flag(
         "--fill",
-        choices=flags.EXPLORED,
+        choices=choices.EXPLORED,
         default="slope",
         metavar="F",
-        help=f"at first: {', '.join(flags.EXPLORED)} (default: slope)",
+        help=f"at first: {', '.join(choices.EXPLORED)} (default: slope)",
     )
 
 

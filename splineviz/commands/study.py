@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from splineviz import choices
 from splineviz.commands import flags, resolve, terminal
 
 
@@ -33,7 +34,7 @@ examples:
   splineviz study ckpts/ migration --anchors 5 17 40 --out figures/""",
     )
     flags.run_flags(one)
-    one.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(flags.STUDIES)}")
+    one.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(choices.STUDIES)}")
     flags.slice_flags(one)
     flag = one.add_argument
     flag("--out", type=Path, default=Path("study"), metavar="DIR", help="where everything goes (default: study)")
@@ -46,7 +47,7 @@ examples:
 
 def run(options: Namespace) -> None:
     """Measure a run and draw the paper's figures about it."""
-    from splineviz.jobs.job import LCOptions
+    from splineviz.metrics.options import LCOptions
     from splineviz.workflows import study
 
     with terminal.bar("studying") as tick:

@@ -61,7 +61,7 @@ def run(options: Namespace) -> None:
     """Measure many checkpoints on many slices."""
     from splineviz.errors import JobError
     from splineviz.jobs import sweep
-    from splineviz.jobs.job import LCOptions
+    from splineviz.metrics.options import LCOptions
 
     runs = [resolve.open_run(options, path) for path in options.runs]
     planes: list[Any] = list(options.anchors or ([] if options.planes else [[0, 1, 2]]))

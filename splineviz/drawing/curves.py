@@ -22,6 +22,7 @@ from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea, HPacker, TextAr
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+from splineviz import choices
 from splineviz.errors import DataError, FloatArray
 
 Row = Mapping[str, float]
@@ -60,7 +61,7 @@ LINES: Mapping[str, Any] = {
 RATIO = 1000.0
 """Values that are all positive and so many times apart are drawn on a logarithmic scale."""
 
-MOST = 4
+MOST = choices.MOST_PANELS
 """Most panels of curves beside a slice."""
 
 
@@ -98,7 +99,7 @@ CHARTS = {
 }
 """The panels beside a slice, by name."""
 
-PANELS = ("accuracy", "complexity", "exact")
+PANELS = choices.FILM_PANELS
 """Those of a film, unless others are asked for."""
 
 

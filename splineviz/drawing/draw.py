@@ -288,8 +288,8 @@ def regions(
 ) -> AxesImage | PolyCollection:
     """Draw all regions of a partition, and return the artist.
 
-    fill: one of `fills.NAMES` ("slope", "class", "margin", "layer", "area", "hash", "random", "none"), values (F,), or
-    colours (F, 3) in [0, 1]. cmap: a name of PALETTES or of matplotlib's, or a colour map.
+    fill: one of `choices.FILLS` ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random", "none"),
+    values (F,), or colours (F, 3) in [0, 1]. cmap: a name of PALETTES or of matplotlib's, or a colour map.
     limits: (low, high) of the colour scale; by default `color_limits` of this partition.
     edges: draw the knots, line_width points wide, or those of a mask (E,). The window's border is no knot and is not drawn.
     edge_color: one colour, "none" for no knots, "layer" (a colour for each kink layer, the first the darkest), or

@@ -1,7 +1,7 @@
 """Export: a Partition as the objects and files of other libraries, for one's own analysis.
 
-    to_networkx   the dual graph: a node a region, an edge wherever two regions share a side      extra: export
-    to_shapely    a polygon a region, in plane coordinates                                       extra: export
+    to_networkx   the dual graph: a node a region, an edge wherever two regions share a side
+    to_shapely    a polygon a region, in plane coordinates
     to_geopandas  a table of regions with areas, classes, margins, slopes, layers and polygons   extra: export
                   or, with parts=True, of the parts of one class each that the decision boundary cuts them into
     save          .parquet (GeoParquet), .geojson, .svg, .npz by the file's ending
@@ -28,6 +28,7 @@ from matplotlib.colors import to_hex
 from splineviz.drawing import fills
 from splineviz.errors import FloatArray, IntArray, PartitionError
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import longer_side
 from splineviz.storage import files
 
 SVG_SIDE = 1000.0
@@ -87,9 +88,10 @@ def to_networkx(partition: Partition) -> Any:
     Nodes 0 .. F-1 carry the columns of `region_table` and `u`, `v` (a point inside). An edge joins regions that share a
     side and carries `length` (in input-space length), `layer`, `unit` (of the knot between them, within the layer) and
     `sides`, how many sides they share: along a bent knot two regions can meet more than once, then `length` is the sum.
-    Raises ImportError when networkx is missing.
     """
-    graph = _library("networkx").Graph()
+    import networkx  # when it is asked for: it takes a while
+
+    graph = networkx.Graph()
     table = {name: values.tolist() for name, values in region_table(partition).items()}
     table["u"], table["v"] = partition.centroids.T.tolist()
     names = list(table)
@@ -111,10 +113,7 @@ def to_networkx(partition: Partition) -> Any:
 
 
 def to_shapely(partition: Partition, *, parts: bool = False) -> npt.NDArray[np.object_]:
-    """(F,) shapely polygons in plane coordinates, counter-clockwise. parts: (P,), in the order of `part_table` instead.
-
-    Raises ImportError when shapely is missing.
-    """
+    """(F,) shapely polygons in plane coordinates, counter-clockwise. parts: (P,), in the order of `part_table` instead."""
     if not parts:
         return _polygons(partition.vertices, partition.face_offsets, partition.face_vertices)
     found = partition.classes()
@@ -123,7 +122,8 @@ def to_shapely(partition: Partition, *, parts: bool = False) -> npt.NDArray[np.o
 
 
 def _polygons(vertices: FloatArray, offsets: IntArray, ring: IntArray) -> npt.NDArray[np.object_]:
-    shapely = _library("shapely")
+    import shapely
+
     counts, starts = np.diff(offsets), offsets[:-1]
     # A ring ends where it began: one more corner a face.
     ends = np.concatenate([[0], np.cumsum(counts + 1)])
@@ -198,7 +198,7 @@ def to_svg(partition: Partition, *, fill: str = "slope") -> str:
     v points up, as in the figures; about 150 bytes a region.
     """
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
-    scale = SVG_SIDE / float((high - low).max())
+    scale = SVG_SIDE / longer_side(partition.window)
     places = (partition.local_vertices - (low - partition.centre)) * scale
     width, height = ((high - low) * scale).tolist()
     lines = [

@@ -29,108 +29,33 @@ rises along them.
 
 from __future__ import annotations
 
-import difflib
-import functools
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import colormaps
 from matplotlib import colors as mpl_colors
 from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import MaxNLocator
 
-from splineviz.errors import DataError, FloatArray, IntArray
+from splineviz.drawing.colors import BAD_COLOR as BAD_COLOR
+from splineviz.drawing.colors import CLASS_COLORS as CLASS_COLORS
+from splineviz.drawing.colors import CMAP as CMAP
+from splineviz.drawing.colors import DARKEST as DARKEST
+from splineviz.drawing.colors import PALETTES as PALETTES
+from splineviz.drawing.colors import ZERO_COLOR as ZERO_COLOR
+from splineviz.drawing.colors import hash_colors as hash_colors
+from splineviz.drawing.colors import layer_colors as layer_colors
+from splineviz.drawing.colors import lightness as lightness
+from splineviz.drawing.colors import palette as palette
+from splineviz.errors import FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.metrics import diamonds
 
-NAMES = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random", "none")
-SCALELESS = ("hash", "random", "none")
-"""Fills without a colour bar."""
-LOGARITHMIC = ("slope", "area", "margin")
-"""Fills with a logarithmic scale."""
-SCALED = (*LOGARITHMIC, "active", "lc")
-"""Fills with a scale whose limits all frames of a film share."""
-
-CLASS_COLORS = ("#85abf7", "#d7c86f", "#45a070", "#fca3b1", "#8cdaff", "#7aa557", "#bb94c8", "#be6d92", "#e1e2e6", "#afe8a0")
-"""Light colours after Paul Tol's light scheme, moved until all pairs are 16 apart (CIE Lab) for normal and for colour-blind
-readers, from each other and from the boundary, and 3 apart in lightness alone."""
-
 MOST_TICKS = 40
 """Most classes or layers that a colour bar names: of more every second, third, ..."""
-
-LABELS = {
-    "slope": "slope norm", "margin": "class (pale: small margin)", "layer": "layer of birth", "active": "active units",
-    "lc": "local complexity",
-}  # fmt: skip
-"""What a colour bar calls a fill; others by their own names."""
-
-BAD_COLOR = (0.8, 0.8, 0.8)
-
-ZERO_COLOR = mpl_colors.to_rgb("#f3e3ee")
-"""Of what is 0 under a logarithmic scale: on no palette, and told on the colour bar."""
-
-DARKEST = 46.0
-"""Least lightness (CIE L*) of a palette that is named: black knots and a red boundary stand out on it."""
-
-
-def _lightened(name: str, start: float, white_low: float, white_high: float) -> mpl_colors.Colormap:
-    """A palette without its darkest end and nearer to white, so that black knots and a red boundary stand out on it."""
-    base = colormaps[name](np.linspace(start, 1.0, 256))[:, :3]
-    white = np.linspace(white_low, white_high, 256)[:, None]
-    return _made(base + white * (1.0 - base), f"splineviz-{name}")
-
-
-def _made(table: FloatArray, name: str) -> mpl_colors.Colormap:
-    return mpl_colors.ListedColormap(table, name=name).with_extremes(under=ZERO_COLOR, bad=BAD_COLOR)
-
-
-CMAP = _lightened("viridis", 0.16, 0.36, 0.14)
-PALETTES = {
-    "viridis": CMAP,
-    "cividis": _lightened("cividis", 0.1, 0.34, 0.2),
-    "grey": _made(colormaps["gray"](np.linspace(0.42, 0.88, 256))[:, :3], "splineviz-gray"),
-}
-"""Sequential palettes by name; any other name is one of matplotlib's, made as light as DARKEST asks."""
-
-
-def lightness(rgb: FloatArray) -> FloatArray:
-    """CIE L*, 0 (black) to 100 (white), of sRGB colours (..., 3) in [0, 1]."""
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((np.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4)
-    y = linear @ np.array([0.2126, 0.7152, 0.0722])
-    return np.asarray(np.where(y > 0.008856, 116.0 * np.cbrt(y) - 16.0, 903.3 * y))
-
-
-def palette(cmap: Any) -> mpl_colors.Colormap:
-    """A colour map from None (the default), a name of PALETTES or of matplotlib's, or a colour map, which stays as it is.
-
-    Raises ValueError on a name that nobody knows, with those that are near it.
-    """
-    if cmap is None:
-        return CMAP
-    if isinstance(cmap, str):
-        return PALETTES[cmap] if cmap in PALETTES else _named(cmap)
-    if not isinstance(cmap, mpl_colors.Colormap):
-        raise ValueError(f"cmap: expected a name or a matplotlib colour map, got {cmap!r}; see fills.PALETTES.")
-    return cmap
-
-
-@functools.cache
-def _named(name: str) -> mpl_colors.Colormap:
-    """A palette of matplotlib's, mixed with as little white as its darkest colour needs; its order stays."""
-    if name not in colormaps:
-        near = difflib.get_close_matches(name, [*PALETTES, *colormaps], 3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "list(matplotlib.colormaps) names them all."
-        raise DataError(f"palette: expected {', '.join(PALETTES)} or a palette of matplotlib's, got {name!r}; {hint}")
-    source = colormaps[name]
-    table = np.asarray(source(np.arange(source.N) if source.N < 256 else np.linspace(0.0, 1.0, 256)))[:, :3]
-    for white in np.linspace(0.0, 0.6, 61):
-        mixed = table + white * (1.0 - table)
-        if lightness(mixed).min() >= DARKEST:
-            break
-    return _made(mixed, name)
 
 
 # ---- scales ------------------------------------------------------------------------------------------
@@ -153,7 +78,7 @@ def fill_quantiles(partition: Partition, shares: FloatArray, *, fill: Any = "slo
     fill: one of SCALED, or a value (F,) per region. What is not positive has no place on a logarithmic scale.
     """
     values = _scalar(partition, fill) if isinstance(fill, str) else _fitting(partition, fill)
-    weights = partition.classes().areas if isinstance(fill, str) and fill == "margin" else partition.areas
+    weights = partition.classes().areas if isinstance(fill, str) and named(fill).parts else partition.areas
     keep = np.isfinite(values) & (weights > 0)
     if isinstance(fill, str) and fill in LOGARITHMIC:
         keep &= values > 0
@@ -194,10 +119,10 @@ def padded(low: float, high: float) -> tuple[float, float]:
 def scale(partition: Partition, fill: Any, limits: tuple[float, float] | None = None) -> mpl_colors.Normalize:
     """The norm of a fill's scale. limits: (low, high), by default `color_limits`, or an array's least and largest."""
     if isinstance(fill, str):
-        if fill in ("class", "margin"):
+        if named(fill).steps == "class":
             channels = max(partition.outputs.shape[1], 2)
             return mpl_colors.BoundaryNorm(np.arange(channels + 1) - 0.5, channels)
-        if fill == "layer":
+        if named(fill).steps == "layer":
             count = layer_count(partition)
             return mpl_colors.BoundaryNorm(np.arange(count + 1) + 0.5, count)
         if fill in SCALED:
@@ -213,32 +138,26 @@ def scale(partition: Partition, fill: Any, limits: tuple[float, float] | None = 
 
 
 def _scalar(partition: Partition, fill: str) -> FloatArray:
-    if fill == "slope":
-        return partition.slope_norms
-    if fill == "area":
-        return partition.areas
-    if fill == "margin":
-        return partition.classes().margins
-    if fill == "lc":
-        return diamonds.complexities(partition).astype(np.float64)
-    if fill == "active":
-        return _active(partition)
+    values = FILLS[fill].values if fill in SCALED else None
+    if values is not None:
+        return values(partition)
     raise ValueError(f"fill: expected one of {', '.join(map(repr, SCALED))} for a colour scale, got {fill!r}.")
 
 
 def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[float], list[str]]:
     """Values of a fill's scale that a colour bar marks, and their texts. names: of the classes, by default numbers."""
     low, high = float(norm.vmin or 0.0), float(norm.vmax or 0.0)
-    if isinstance(fill, str) and fill in ("class", "margin", "layer"):
-        first, count = int(fill == "layer"), int(getattr(norm, "N", 1)) - 1
+    if isinstance(fill, str) and named(fill).steps:
+        layers = named(fill).steps == "layer"
+        first, count = int(layers), int(getattr(norm, "N", 1)) - 1
         shown = range(first, first + count, max(-(-count // MOST_TICKS), 1))
-        named = () if fill == "layer" else names  # names are those of classes
-        texts = [named[k - first] if k - first < len(named) else str(k) for k in shown]
+        known = () if layers else names  # names are those of classes
+        texts = [known[k - first] if k - first < len(known) else str(k) for k in shown]
         return [float(k) for k in shown], [as_text(text) for text in texts]
     if isinstance(norm, mpl_colors.LogNorm):
         marks = log_ticks(low, high)
         return marks, [f"{mark:.4g}" if 1e-3 <= mark < 1e5 else f"{mark:.0e}" for mark in marks]
-    counted = isinstance(fill, str) and fill in ("active", "lc")  # there is no half a unit
+    counted = isinstance(fill, str) and named(fill).whole  # there is no half a unit
     marks = [float(mark) for mark in MaxNLocator(5, integer=counted).tick_values(low, high)]
     marks = [mark for mark in marks if low - 1e-9 * (high - low) <= mark <= high + 1e-9 * (high - low)]
     return marks, [f"{mark:,.6g}" if 1e-3 <= abs(mark) < 1e6 or mark == 0 else f"{mark:.3g}" for mark in marks]
@@ -305,16 +224,6 @@ def face_layers(partition: Partition) -> npt.NDArray[np.int64]:
 # ---- colours -----------------------------------------------------------------------------------------
 
 
-def layer_colors(layers: IntArray | npt.NDArray[np.int64], count: int, *, dark: bool = False) -> FloatArray:
-    """(n, 3) colour of each kink layer of `count`; grey for -1. dark: for lines, which must stand out on light fills."""
-    ends = (0.0, 0.78) if dark else (0.35, 1.0)
-    table = colormaps["plasma" if dark else "viridis"](np.linspace(*ends, max(count, 1)))[:, :3]
-    if not dark:
-        table = table + 0.3 * (1.0 - table)
-    table = np.vstack([table, BAD_COLOR])
-    return np.ascontiguousarray(table[layers])
-
-
 def knot_colors(partition: Partition) -> FloatArray:
     """(E, 3) colour of each edge by the kink layer of its unit, from dark (first) to bright (last)."""
     return layer_colors(partition.edge_unit[:, 0], layer_count(partition), dark=True)
@@ -323,13 +232,6 @@ def knot_colors(partition: Partition) -> FloatArray:
 def layer_count(partition: Partition) -> int:
     """Number of kink layers of the network that was cut."""
     return len(partition.unit_offsets) - 1
-
-
-def hash_colors(keys: npt.NDArray[np.uint64]) -> FloatArray:
-    """(F, 3) light colours that depend on nothing but the key, so a pattern keeps its colour over training."""
-    hue = (keys >> np.uint64(40)).astype(np.float64) / 2.0**24
-    light = ((keys >> np.uint64(16)) & np.uint64(0xFFFF)).astype(np.float64) / 2.0**16
-    return mpl_colors.hsv_to_rgb(np.stack([hue, 0.25 + 0.3 * light, 0.95 - 0.15 * light], axis=1))
 
 
 Scale = tuple[FloatArray, mpl_colors.Normalize, mpl_colors.Colormap]
@@ -343,20 +245,9 @@ def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[floa
     Raises ValueError on an unknown name or an array that does not fit.
     """
     if isinstance(fill, str):
-        if fill not in NAMES:
-            names = ", ".join(map(repr, NAMES))
-            raise ValueError(f"fill: expected {names} or an array with a value per region, got {fill!r}.")
-        if fill == "none":
-            return np.ones((partition.num_regions, 3)), scale(partition, fill), palette(cmap)
-        if fill in ("random", "hash"):
-            keys = partition.pattern_hash
-            if fill == "random":
-                keys = np.random.default_rng(0).integers(0, 2**63, partition.num_regions, dtype=np.uint64)
-            return hash_colors(keys), scale(partition, fill), palette(cmap)
-        if fill in ("class", "margin"):
-            return _by_class(partition, cmap, None if fill == "class" else limits or color_limits(partition, fill="margin"))
-        if fill == "layer":
-            return _by_layer(partition)
+        paint = named(fill).paint
+        if paint is not None:
+            return paint(partition, cmap, limits)
         return _by_value(_scalar(partition, fill), palette(cmap), scale(partition, fill, limits))
     values = np.asarray(fill, dtype=np.float64)
     if values.shape == (partition.num_regions, 3):
@@ -400,3 +291,99 @@ def _fitting(partition: Partition, fill: Any) -> FloatArray:
             f"fill: expected one value per region, shape ({count},), or colours ({count}, 3), got shape {values.shape}."
         )
     return values
+
+
+def _by_pattern(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
+    return hash_colors(partition.pattern_hash), scale(partition, "hash"), palette(cmap)
+
+
+def _white(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
+    return np.ones((partition.num_regions, 3)), scale(partition, "none"), palette(cmap)
+
+
+def _at_random(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
+    keys = np.random.default_rng(0).integers(0, 2**63, partition.num_regions, dtype=np.uint64)
+    return hash_colors(keys), scale(partition, "random"), palette(cmap)
+
+
+# ---- the fills ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One fill. name: of choices.FILLS. caption: what a region has the colour of, in words. label: of the colour bar, by
+    default the name; short: where there is no room for it.
+
+    values: a number (F,) per region, or (P,) per part of `Partition.classes` if `parts`, with a scale of colours,
+    logarithmic if `log`, of whole numbers if `whole`. paint: the
+    colours themselves, from partition, colour map and limits. steps: what a colour bar has a step for, "class" or "layer";
+    scaled: whether the bar, or the lightness, has limits that all frames of a film share.
+    """
+
+    name: str
+    caption: str
+    label: str = ""
+    short: str = ""
+    values: Callable[[Partition], FloatArray] | None = None
+    log: bool = False
+    whole: bool = False
+    parts: bool = False
+    paint: Callable[[Partition, Any, tuple[float, float] | None], Scale] | None = None
+    steps: str = ""
+
+    @property
+    def scaled(self) -> bool:
+        """Whether it has a scale whose limits all frames of a film share."""
+        return self.values is not None
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether a colour bar says anything of it."""
+        return self.scaled or bool(self.steps)
+
+
+FILLS = {
+    fill.name: fill
+    for fill in (
+        Fill("slope", "the norm of its slope", "slope norm", values=lambda p: p.slope_norms, log=True),
+        Fill("class", "its class", steps="class", paint=lambda p, cmap, limits: _by_class(p, cmap, None)),
+        Fill(
+            "margin", "its class, paler where the margin is small", "class (pale: small margin)", "class, margin",
+            values=lambda p: p.classes().margins, parts=True, log=True, steps="class",
+            paint=lambda p, cmap, limits: _by_class(p, cmap, limits or color_limits(p, fill="margin")),
+        ),
+        Fill("layer", "its layer of birth", "layer of birth", steps="layer", paint=lambda p, cmap, limits: _by_layer(p)),
+        Fill("area", "its area", values=lambda p: p.areas, log=True),
+        Fill("active", "its number of active units", "active units", values=_active, whole=True),
+        Fill(
+            "lc", "the local complexity round its middle", "local complexity", whole=True,
+            values=lambda p: diamonds.complexities(p).astype(np.float64),
+        ),
+        Fill("hash", "its activation pattern", paint=_by_pattern),
+        Fill("random", "no meaning", paint=_at_random),
+        Fill("none", "", paint=_white),
+    )
+}  # fmt: skip
+"""The fills by name, in the order of choices.FILLS."""
+
+NAMES = tuple(FILLS)
+SCALED = tuple(fill.name for fill in FILLS.values() if fill.scaled)
+"""Fills with a scale whose limits all frames of a film share."""
+SCALELESS = tuple(fill.name for fill in FILLS.values() if not fill.has_bar)
+"""Fills without a colour bar."""
+LOGARITHMIC = tuple(fill.name for fill in FILLS.values() if fill.log)
+"""Fills with a logarithmic scale."""
+
+
+def named(fill: str) -> Fill:
+    """A fill by its name. Raises ValueError for one that there is not."""
+    if fill not in FILLS:
+        names = ", ".join(map(repr, FILLS))
+        raise ValueError(f"fill: expected {names} or an array with a value per region, got {fill!r}.")
+    return FILLS[fill]
+
+
+def label(fill: str, *, short: bool = False) -> str:
+    """What a colour bar calls a fill; anything that is none is called as it is."""
+    known = FILLS.get(fill)
+    return fill if known is None else (known.short if short else "") or known.label or known.name

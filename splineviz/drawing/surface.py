@@ -25,6 +25,7 @@ from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection  # typ
 from splineviz.drawing import fills
 from splineviz.errors import DataError, FloatArray, IntArray
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import longer_side
 
 MOST_REGIONS = 20_000
 """Most regions that are drawn: beyond, sorting them by depth takes minutes."""
@@ -67,7 +68,7 @@ def surface(
     tiles = corners[ring[places]]
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
     drop = float(np.ptp(heights)) or 1.0
-    colors = _lit(colors, partition.slopes[owner, output] * (high - low).max() / drop, shade)
+    colors = _lit(colors, partition.slopes[owner, output] * longer_side(partition.window) / drop, shade)
     collection = Poly3DCollection(tiles, facecolors=colors, edgecolors="black", linewidths=line_width)
     ax.add_collection3d(collection, autolim=False)  # the limits are set below
     bottom = float(heights.min()) - (0.35 * drop if floor else 0.05 * drop)

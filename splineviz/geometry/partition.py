@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -34,8 +35,9 @@ from splineviz._kernels import bits, merging, patterns
 from splineviz._kernels import faces as _faces
 from splineviz.errors import FloatArray, IntArray, PartitionError
 from splineviz.geometry import boundary, faces
-from splineviz.geometry.invariants import ARRAYS, misshapen, polygon_area
+from splineviz.geometry.invariants import ARRAYS, misshapen
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import polygon_area
 from splineviz.storage import archives, files
 from splineviz.tracing.precision import at_home
 
@@ -250,6 +252,15 @@ class Partition:
 
     # ---- certificate -------------------------------------------------------------------------------
 
+    def to_shapely(self) -> npt.NDArray[np.object_]:
+        """(F,) shapely polygons of the regions, in plane coordinates; polygon i is face i."""
+        polygons: npt.NDArray[np.object_] = _door().export.to_shapely(self)
+        return polygons
+
+    def to_networkx(self) -> Any:
+        """The dual graph as a networkx.Graph: a node a region, an edge wherever two share a side (`export.to_networkx`)."""
+        return _door().export.to_networkx(self)
+
     @at_home
     def verify(self, model: Any, **options: Any) -> CertificateReport:
         """Prove the partition against the model, independently of the enumerator; see `sv.verify`.
@@ -376,3 +387,8 @@ def _words(swaps: Mapping[str, str]) -> dict[str, str]:
 def drawn_as(swaps: Mapping[str, str]) -> str:
     """Swaps in words: "gelu drawn as relu, tanh drawn as hardtanh"."""
     return ", ".join(f"{name} drawn as {target}" for name, target in sorted(swaps.items()))
+
+
+def _door() -> Any:
+    """The package as its users know it: what exports a partition lies above this room."""
+    return sys.modules["splineviz"]

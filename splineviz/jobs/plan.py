@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from splineviz import choices
 from splineviz.errors import JobError, SplinevizError
 from splineviz.jobs.job import Job
 from splineviz.storage import files, listings, locks, outputs
@@ -25,7 +26,7 @@ NAME = outputs.JOBS
 FORMAT = 1
 TRIES = 100
 """So often a call asks for its part in the work while another one writes the plan."""
-STATES = ("done", "running", "failed", "waiting")
+STATES = choices.STATES
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import csv
 import io
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
@@ -25,11 +25,13 @@ from typing import Any
 
 import numpy as np
 
-from splineviz.errors import DataError, JobError, PlaneError, SplinevizError
+from splineviz.errors import DataError, JobError, PlaneError, Progress, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn, executors, plan
-from splineviz.jobs.job import COLUMNS, Failure, Job, LCOptions, Result, choose_samples, samples_digest
+from splineviz.jobs.job import Failure, Job, Result, choose_samples, samples_digest
 from splineviz.jobs.plan import Entry
+from splineviz.metrics.columns import COLUMNS
+from splineviz.metrics.options import LCOptions
 from splineviz.storage import archives, files, outputs, provenance
 from splineviz.storage.remote import Store
 from splineviz.threads import one_torch_thread
@@ -39,9 +41,6 @@ from splineviz.training import checkpoints, state_files
 from splineviz.training.doubts import doubts
 from splineviz.training.runs import Run
 from splineviz.training.samples import Array
-
-Progress = Callable[[int, int, str], None]
-"""progress(done, total, text): called after each job."""
 
 TABLE, SWEEP_TABLE = "measures.csv", "sweep.csv"
 LABELS = ("run", "anchors", "window")

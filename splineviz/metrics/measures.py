@@ -31,8 +31,9 @@ from splineviz._kernels import shapes as _shapes
 from splineviz._kernels import tubes as _tubes
 from splineviz.errors import FloatArray, PartitionError
 from splineviz.geometry import boundary
-from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import polygon_area
+from splineviz.metrics.columns import SUMMARY, made_by
 
 NEAR = 0.025
 """Default of `near`, as a share of the square root of the window's area."""
@@ -249,12 +250,7 @@ def kinking_units(partition: Partition) -> npt.NDArray[np.int64]:
 
 # ---- all together ----------------------------------------------------------------------------------------------
 
-COLUMNS = (
-    "near", "knot_density", "knot_density_anchors", "knot_density_boundary", "knot_ratio_anchors", "knot_ratio_boundary",
-    "variation_density", "variation_density_anchors", "variation_density_boundary", "variation_ratio_anchors",
-    "variation_ratio_boundary", "margin_boundary", "margin_knot", "area_median", "eccentricity_median", "corners_mean",
-    "fragments", "kinking_units",
-)  # fmt: skip
+COLUMNS = made_by(SUMMARY)
 """Numbers of `summary`, in order. near: distance, input-space length. knot_density: length of knots per area in the window,
 near the anchors, near the decision boundary; knot_ratio: over the window's. variation: the same, each length weighted
 by the jump of the slope. margin_boundary, margin_knot: mean over the anchors of the distance on the slice to the decision

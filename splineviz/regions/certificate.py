@@ -26,6 +26,7 @@ import numpy as np
 
 from splineviz.errors import CertificateError, FloatArray
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import polygon_area
 from splineviz.regions.witness import Corners, Testimony, Witness
 from splineviz.tracing.trace import trace
 
@@ -232,8 +233,7 @@ def _geometry(partition: Partition, corners: Corners, findings: Findings) -> tup
     p, q = points[corners.here] - origin, points[corners.there] - origin
     areas = 0.5 * np.add.reduceat(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0], starts)
     span = 2.0 * np.sqrt(np.maximum.reduceat((p**2).sum(axis=1), starts))
-    d = window - window[0]
-    whole = 0.5 * float((d[1:-1, 0] * d[2:, 1] - d[1:-1, 1] * d[2:, 0]).sum())
+    whole = polygon_area(window)
     gap = abs(float(areas.sum()) - whole) / whole
     if not gap <= GEOMETRY:
         findings.add("areas", f"expected areas that sum to the window's {whole:.17g}, got {areas.sum():.17g}")

@@ -38,6 +38,7 @@ import numpy.typing as npt
 from splineviz.errors import FloatArray
 from splineviz.geometry import faces
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import bounding_square
 
 BITS = 48
 OUTPUTS_LIMIT = 16
@@ -52,8 +53,7 @@ Bytes = npt.NDArray[np.uint8]
 
 def frame_of(partition: Partition) -> tuple[FloatArray, float]:
     """Middle (2,) of the slice, relative to the partition's centre, and half its larger side: the page's frame."""
-    low, high = partition.local_vertices.min(axis=0), partition.local_vertices.max(axis=0)
-    return (low + high) / 2, float((high - low).max()) / 2
+    return bounding_square(partition.local_vertices)
 
 
 def pack(partition: Partition, *, outputs: bool = True) -> bytes:

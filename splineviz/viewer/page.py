@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_hex
 
+from splineviz import choices
 from splineviz.drawing import curves, fills
 from splineviz.drawing.anchors import thumbnail
 from splineviz.errors import DataError, PartitionError
@@ -40,7 +41,7 @@ MODULES = (
 )  # fmt: skip
 """The front end's modules, those that are imported first."""
 
-FILLS = ("slope", "class", "margin", "layer", "area", "hash")
+FILLS = choices.EXPLORED
 """What the regions can show."""
 OUTPUTS_BUDGET = 2_000_000
 """Most regions, of all steps together, with which the network's outputs travel along (20 bytes a region for ten classes)."""

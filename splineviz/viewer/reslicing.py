@@ -21,6 +21,7 @@ import numpy as np
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import bounding_square
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
@@ -39,8 +40,8 @@ class Slicer:
         self._programs: dict[int, Program] = {}
         self.samples = samples
         self.shape = first.plane.input_shape
-        centre, half = _square(first.window)
-        own, own_half = _square(first.plane.window())
+        centre, half = bounding_square(first.window)
+        own, own_half = bounding_square(first.plane.window())
         self._factor, self._shift = half / own_half, (centre - own) / own_half
 
     @classmethod
@@ -57,12 +58,9 @@ class Slicer:
             raise DataError("explore: expected a model or a run to slice again, got both; pass one of them.")
         if run is not None:
             opened: Run = run if isinstance(run, Run) else open_run(os.fspath(run))
-            by_step = {checkpoint.step: checkpoint for checkpoint in opened.checkpoints}
 
             def network(step: int) -> Program:
-                if step not in by_step:
-                    raise DataError(f"run: expected a checkpoint of step {step}, got {', '.join(map(str, by_step))}.")
-                return opened.program(by_step[step])
+                return opened.program(opened.at(step))
 
             samples = opened.train_x if samples is None else samples
         elif isinstance(model, Mapping):
@@ -101,7 +99,7 @@ class Slicer:
 
     def window(self, plane: Plane) -> FloatArray:
         """The window of a plane, as large and as far from its anchors, relative to their extent, as it was at first."""
-        centre, half = _square(plane.window())
+        centre, half = bounding_square(plane.window())
         shift = self._shift if len(plane.anchors_uv) else 0.0
         return plane.window(centre + half * (shift + self._factor * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])))
 
@@ -119,9 +117,3 @@ def moved(plane: Plane, anchors: Any) -> Plane:
         raise DataError(f"anchors: expected three finite points (u, v), got {anchors}.")
     Plane.through(*plane.embed(places))  # refuses points that coincide or lie on a line
     return Plane(plane.origin, plane.basis, places)
-
-
-def _square(window: FloatArray) -> tuple[FloatArray, float]:
-    """Middle and half the larger side of a window's bounding box."""
-    low, high = window.min(axis=0), window.max(axis=0)
-    return (low + high) / 2, float((high - low).max()) / 2

@@ -13,7 +13,7 @@ paper's, as far as data that comes along allows; `quick` is for a first look: fe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from splineviz.drawing import study_plots
-from splineviz.errors import DataError
+from splineviz.errors import DataError, Progress
 from splineviz.geometry.plane import Plane
-from splineviz.jobs.job import LCOptions
+from splineviz.metrics.options import LCOptions
 from splineviz.regions.enumerate import partition
 from splineviz.storage import outputs, provenance
 from splineviz.storage.cache import Ledger
@@ -35,7 +35,6 @@ from splineviz.training.runs import Run, open_run
 from splineviz.workflows import run_curves
 from splineviz.workflows import study as studies
 
-Progress = Callable[[int, int, str], None]
 Table = list[dict[str, float]]
 
 PAPER_PHASES = ((0, 4.9), (25, 1.65), (670, 4.5), (100_000, 0.2))

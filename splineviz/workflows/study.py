@@ -27,17 +27,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from splineviz import choices
 from splineviz.drawing import curves, study_plots
 from splineviz.drawing.curves import Row
-from splineviz.errors import DataError, FloatArray
+from splineviz.errors import DataError, FloatArray, Progress
 from splineviz.geometry import boundary
-from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import polygon_area
 from splineviz.jobs import sweep
-from splineviz.jobs.job import LCOptions
 from splineviz.metrics import diamonds, measures
 from splineviz.metrics.complexity import local_complexities_at
 from splineviz.metrics.deformation import deformation
+from splineviz.metrics.options import LCOptions
 from splineviz.metrics.robustness import EPS, robust_accuracy
 from splineviz.regions.enumerate import partition as enumerated
 from splineviz.storage import files, provenance
@@ -53,7 +54,6 @@ RADII = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 SQUARE = 0.05
 """Side of the squares of the study `windows`, as a share of the square root of the window's area."""
 
-Progress = Callable[[int, int, str], None]
 Outcome = tuple[list[dict[str, float]], "Figure"]
 
 
@@ -355,7 +355,7 @@ _STUDIES: dict[str, Callable[[Measured], Outcome]] = {
     "deformation": _deformation,
 }
 
-STUDIES = tuple(_STUDIES)
+STUDIES = choices.STUDIES
 """Names of the studies."""
 
 
