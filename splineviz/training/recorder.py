@@ -89,14 +89,14 @@ class Recorder:
         self._monitor = monitor
         data = Data.of(train, test, domain=domain, classes=classes)
         if data.remark:
-            warnings.warn(data.remark, ScaleWarning, stacklevel=2)
+            warnings.warn(data.remark, ScaleWarning, stacklevel=3)
         self._guard = guards.Live(model, data.train_x, output=output, outputs=outputs)
         self._manifest = Manifest(self._guard.program.to_data(), data.domain, data.classes, loss, self.steps, held=True)
         self._present: tuple[Program, str | None] = (self._guard.program, None)
         self._last: tuple[int, dict[str, Tensor], dict[str, float]] | None = None
         self._aside = _aside()
         if self._aside:
-            warnings.warn(f"{self._aside}: {self.path} is recorded by rank 0, this process writes nothing.", stacklevel=2)
+            warnings.warn(f"{self._aside}: {self.path} is recorded by rank 0, this process writes nothing.", stacklevel=3)
         else:
             self._begin(data, if_exists)
 
@@ -154,7 +154,7 @@ class Recorder:
             warnings.warn(
                 f"step {step}: the model has the weights that it had at step {last[0]}, but {names}; does the loop train "
                 "other tensors (functional_call, a copy)? Load them into the model before save.",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _begin(self, data: Data, if_exists: str) -> None:

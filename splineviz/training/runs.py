@@ -328,7 +328,7 @@ def open_run(
             raise CheckpointError(f"{name}_args: expected {name} to be package.module:function for them, got {given!r}.")
     samples = sources.load(data, data_args) if isinstance(data, str) else data
     if samples.remark:
-        warnings.warn(samples.remark, ScaleWarning, stacklevel=2)
+        warnings.warn(samples.remark, ScaleWarning, stacklevel=3)
     guard: Loaded | None = None
     if isinstance(model, str) and model == "mlp":
         state = state_files.load_state(found[0].path, trust=trust, key=weights_key)
