@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
@@ -35,6 +35,7 @@ from splineviz.regions.estimates import shrink_to_fit
 from splineviz.regions.samples import checked
 from splineviz.regions.seam_values import SeamValues
 from splineviz.threads import Stack, available
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace
@@ -54,6 +55,7 @@ Progress = Callable[[float, int], None]
 """Called with the share of the window that is done, in [0, 1], and the number of regions found so far."""
 
 
+@at_home
 def partition(
     model: Any,
     plane: Plane,
@@ -68,6 +70,8 @@ def partition(
     progress: Progress | None = None,
     device: torch.device | str | None = None,
     swap: Swap | None = None,
+    output: str | int | None = None,
+    outputs: Sequence[int] | None = None,
     tiles: tuple[int, int] | None = None,
     executor: Executor | None = None,
 ) -> Partition:
@@ -84,6 +88,8 @@ def partition(
     device: where the network's own calls run (the geometry stays on the CPU); equal results up to rounding.
     swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}: the partition is then that of another
     network, and says so in all pictures.
+    output: which of several results of forward are the outputs, by name or position (by default those named logits).
+    outputs: numbers of the outputs to keep, of a model with thousands; classes are then counted among these.
     tiles: (rows, columns) of tiles that are enumerated apart, on `executor` (any concurrent.futures.Executor; None: one
     after the other, here), and sewn together (`seams`): the same regions, in another order, positions equal to rounding.
 
@@ -92,6 +98,8 @@ def partition(
     window, BudgetError,
     SeamError when tiles do not fit together.
     """
+    if output is not None or outputs is not None:
+        model, swap = trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs), None
     if tiles is not None:
         from splineviz.regions import sewing  # a door upward: tiles are cut by this room and sewn by that one
 
