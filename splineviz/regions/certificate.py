@@ -29,6 +29,7 @@ from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import polygon_area
 from splineviz.regions.coincidences import apart
 from splineviz.regions.witness import Corners, Testimony, Witness
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.trace import trace
 
 SLACK = 64.0
@@ -87,6 +88,7 @@ class CertificateReport:
         return "\n".join([*lines, *(f"  {failure}" for failure in self.failures)])
 
 
+@at_home
 def verify(
     partition: Partition, model: Any, *, chunk: int | None = None, raise_on_failure: bool = True
 ) -> CertificateReport:
