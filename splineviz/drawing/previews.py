@@ -25,11 +25,11 @@ SIDE = 4.0
 """Side of a preview in inches, at 120 dots an inch."""
 
 
-def partition_png(partition: Partition) -> bytes:
-    """A PNG of the regions, coloured by slope, with decision boundary and anchors."""
+def partition_png(partition: Partition, *, fill: str = "slope", title: str = "") -> bytes:
+    """A PNG of the regions, coloured by a fill, with decision boundary and anchors."""
     figure = Figure(figsize=(SIDE, SIDE), dpi=120, layout="constrained")
-    ax: Any = figure.add_subplot(xlabel="u", ylabel="v", title=f"{partition.num_regions:,} regions")
-    draw.regions(partition, ax=ax)
+    ax: Any = figure.add_subplot(xlabel="u", ylabel="v", title=title or counted(partition.num_regions))
+    draw.regions(partition, ax=ax, fill=fill)
     draw.boundary(partition, ax=ax)
     plane = partition.plane
     samples = list(plane.embed(plane.anchors_uv)) if len(plane.anchors_uv) else []
@@ -54,13 +54,18 @@ def partition_html(partition: Partition) -> str:
         ("window", f"{low[0]:.4g} .. {high[0]:.4g} by {low[1]:.4g} .. {high[1]:.4g}"),
         ("classes", ", ".join(named) + (f" and {left:,} more" if left > 0 else "")),
         ("median area", f"{np.median(partition.areas):.3g}"),
-        ("near zero, irregular", f"{report.near_zero:,}, {report.irregular_faces:,}"),
+        ("near zero, irregular, contradicted", f"{report.near_zero:,}, {report.irregular_faces:,}, {report.contradicted:,}"),
         ("seconds", f"{report.seconds:.2f}"),
     ]
     table = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
     data = base64.b64encode(partition_png(partition)).decode()
     picture = f'<img alt="{partition.num_regions:,} regions" width="360" src="data:image/png;base64,{data}">'
     return f'<div style="display: flex; gap: 16px; align-items: center">{picture}<table>{table}</table></div>'
+
+
+def counted(regions: int) -> str:
+    """How many, in words: one region, 2,000 regions."""
+    return f"{regions:,} region{'' if regions == 1 else 's'}"
 
 
 def _share(share: float) -> str:

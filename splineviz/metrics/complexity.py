@@ -37,6 +37,7 @@ from splineviz.metrics.directions import Directions, Given, kept_directions
 from splineviz.metrics.neighbourhoods import Held, Pairs, Parts, Vertices, evaluator
 from splineviz.metrics.preactivations import Watched
 from splineviz.threads import Stack, available
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 
@@ -71,6 +72,11 @@ class LocalComplexity:
     num_vectors: int
     layers: tuple[str, ...] = ()
     watched: bool = False
+
+    def __repr__(self) -> str:
+        band = f" +- {self.band:.2g}" if self.counts.shape[1] > 1 else ""
+        shape = f"{self.counts.shape[1]:,} points, {self.counts.shape[0]} layers, radius {self.radius:g}"
+        return f"LocalComplexity({self.mean:.4g}{band} units a point; {shape})"
 
     @property
     def total(self) -> npt.NDArray[np.int64]:
@@ -149,6 +155,7 @@ class Sampling:
         return kept_directions(dimension, min(self.num_vectors, dimension), self.seed, self.shared_frame)
 
 
+@at_home
 def local_complexity(model: Any, x: Any, *, radius: float = 0.005, **options: Any) -> LocalComplexity:
     """Sampled local complexity at points x (n, *input_shape).
 
@@ -161,6 +168,7 @@ def local_complexity(model: Any, x: Any, *, radius: float = 0.005, **options: An
     return local_complexities(model, {"x": x}, radius=radius, **options)["x"]
 
 
+@at_home
 def local_complexities(
     model: Any, places: Mapping[str, Any], *, radius: float = 0.005, **options: Any
 ) -> dict[str, LocalComplexity]:

@@ -14,6 +14,8 @@ This room knows no network. A run with one checkpoint makes a video of one pictu
 
 from __future__ import annotations
 
+import base64
+import html
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +38,9 @@ from splineviz.training import runs
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.workflows import interpolation
 
+INLINE = 40_000_000
+"""Bytes of a film above which a notebook does not hold it."""
+
 
 @dataclass(frozen=True)
 class Animation:
@@ -56,6 +61,22 @@ class Animation:
     """How many frames were drawn by this call; the others were up to date."""
     unread: Mapping[int, str] = field(default_factory=dict)
     """Why checkpoints are not in the film, by step: they cannot be read, or their weights are not finite."""
+
+    def _repr_html_(self) -> str:
+        """The film itself, for a notebook: it plays where it stands, also in a saved one."""
+        words = f"{len(self.frames)} frames in {self.out}"
+        kinds = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif"}
+        films = {path.suffix: path for path in self.videos if path.suffix in kinds}
+        for suffix in kinds:
+            if suffix not in films or films[suffix].stat().st_size > INLINE:
+                continue
+            source = f"data:{kinds[suffix]};base64,{base64.b64encode(films[suffix].read_bytes()).decode()}"
+            if suffix == ".gif":
+                return f'<img alt="{html.escape(words)}" style="max-width: 100%" src="{source}">'
+            poster = f"data:image/png;base64,{base64.b64encode(self.poster.read_bytes()).decode()}"
+            look = 'controls loop muted style="max-width: 100%"'
+            return f'<video {look} aria-label="{html.escape(words)}" poster="{poster}" src="{source}"></video>'
+        return f"<p>{html.escape(words)}</p>"
 
 
 def animate(
@@ -116,10 +137,13 @@ def animate(
         opened, a, b, share, plane=opened.plane(chosen), window=window)))  # fmt: skip
     summary = _summary(folder, table, shown, opened.note, {**settings, "missing": tuple(unread)})
     seen = appearance.seen(Partition.load(results[-1].partition_path))
+    # What the explorer says of the film's run and plane, wherever both folders are moved together.
+    origin = {"run": os.path.relpath(opened.path, folder), "anchors": chosen, "classes": list(opened.classes or ())}
+    origin |= {"window": window} if isinstance(window, int | float) else {}
     made = film.make(
         asked, shots, alternative=captions.alternative(table, fill=appearance.fill, note=opened.note, **seen),
         note=f"{tween} frames after each step show networks with interpolated weights." if tween else "",
-        said={**appearance.said, "look": shown}, progress=progress,
+        said={**appearance.said, "look": shown, **origin}, progress=progress,
     )  # fmt: skip
     frames = tuple(shot.path for shot in shots if shot.caption is not None)
     return Animation(
