@@ -91,6 +91,7 @@ demo: demo/trained
 	$(BIN)/splineviz animate demo/ckpts --anchors 0 1 2 --out demo/out
 
 soak: $(READY)
+	$(BIN)/python -m pytest -m slow
 	$(BIN)/python tests/soak/random_networks.py --networks $(SOAK_NETWORKS)
 	$(BIN)/python tests/soak/rounding_lane.py --rounds $(SOAK_ROUNDS)
 	$(BIN)/python tests/faults/harness.py --times $(SOAK_FAULTS)
