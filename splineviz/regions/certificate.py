@@ -92,7 +92,8 @@ class CertificateReport:
             f" at vertices and {self.interior_error:.2g} inside, relative",
         ]
         if self.ok:
-            lines.append(f"  {self.linear_regions} linear regions and {self.boundary_segments} segments of the decision boundary")
+            counts = f"{self.linear_regions} linear regions and {self.boundary_segments} segments of the decision boundary"
+            lines.append(f"  {counts} are the model's")
         lines += [f"  not judged: {line}" for line in self.unjudged]
         return "\n".join([*lines, *(f"  {failure}" for failure in self.failures)])
 

@@ -120,7 +120,7 @@ class _Writer:
         entries, made = int(np.prod(before)), int(np.prod(after))
         if entries * made > MOST:
             raise CertificateError(
-                f"{step.path or step.op}: expected at most {MOST} entries in the matrix of {step.op!r}, got {entries * made}."
+                f"{step.path or step.op}: expected at most {MOST} entries in its matrix, got {entries * made}."
             )
         units = torch.eye(entries, dtype=torch.float64).reshape(entries, *before)
         matrix = call(units, params, step.attrs, True).reshape(entries, made).T  # type: ignore[arg-type]

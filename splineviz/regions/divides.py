@@ -116,8 +116,7 @@ def _dividing(
 def _reach(
     part: Partition, corners: Corners, face: Ids, points: FloatArray, direction: FloatArray
 ) -> tuple[FloatArray, FloatArray, Ids]:
-    """Of a point (n, 2) in each face (n,): the depth behind its nearest side, how far it is to the border in a direction,
-    and the edge of that nearest side."""
+    """Of points (n, 2) in faces (n,): depth behind the nearest side, way to the border in a direction, that side's edge."""
     offsets = part.face_offsets.astype(np.int64)
     counts = offsets[face + 1] - offsets[face]
     starts = np.concatenate([[0], np.cumsum(counts)])
@@ -170,14 +169,15 @@ def creases(polygon: FloatArray, y: FloatArray, slack: float) -> tuple[float, fl
 
     y: (n, C) at its corners; slack: differences that are none, so that a class that touches may be on top or not.
     """
-    best = y.max(axis=1)
     over = [k for k in range(y.shape[1]) if not any((y[:, j] > y[:, k] + slack).all() for j in range(y.shape[1]))]
     least = most = 0.0
     for n, i in enumerate(over):
         for j in over[n + 1 :]:
             gap = y[:, i] - y[:, j]
-            sure = bool(gap.max() > slack and gap.min() < -slack)
-            places = list(_zeros(polygon, y, gap))
+            close = gap[np.abs(gap) <= slack]
+            sure = bool(gap.max() > slack and gap.min() < -slack) and not close.any()
+            places = list(_zeros(polygon, y, gap, slack))
+            most = np.inf if len(close) == len(gap) else most  # a tie all over: its border may hold any of the segments
             if len(places) < 2:
                 continue
             a, b = _farthest(places)
@@ -186,14 +186,14 @@ def creases(polygon: FloatArray, y: FloatArray, slack: float) -> tuple[float, fl
             lead_a, lead_b = a[1][i] - a[1][rest], b[1][i] - b[1][rest]
             most += size * _share(lead_a + slack, lead_b + slack)
             least += size * _share(lead_a - slack, lead_b - slack) if sure else 0.0
-    return (least, most) if np.isfinite(best).all() else (0.0, np.inf)
+    return least, most
 
 
-def _zeros(polygon: FloatArray, y: FloatArray, gap: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Where a difference of two outputs is 0 on a polygon's border, each place with all outputs there."""
+def _zeros(polygon: FloatArray, y: FloatArray, gap: FloatArray, slack: float) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Where a difference of two outputs may be 0 on a polygon's border, each place with all outputs there."""
     for c in range(len(polygon)):
         d = (c + 1) % len(polygon)
-        if gap[c] == 0.0:
+        if abs(gap[c]) <= slack:
             yield polygon[c], y[c]
         elif gap[c] * gap[d] < 0.0:
             t = gap[c] / (gap[c] - gap[d])
@@ -238,4 +238,4 @@ def _missing_on_edges(part: Partition, said: Boundary, y: FloatArray, slack: flo
             t = np.clip(((middle - p) * q).sum(axis=1) / np.maximum((q**2).sum(axis=1), 1e-300), 0.0, 1.0)
             gap = np.hypot(*(p + t[:, None] * q - middle).T).min(initial=np.inf)
             if not gap <= asked.near(part):
-                yield "boundary", f"face {part.edge_faces[e, 0]}: its edge {e} divides two classes, and no segment lies there"
+                yield "boundary", f"face {part.edge_faces[e, 0]}: its edge {e} divides classes, and no segment lies there"

@@ -184,7 +184,8 @@ def seam_moved(part: Partition, rng: np.random.Generator) -> Partition:
     centre = part.local_vertices[:, 0].mean()
     step = 1e-6 * np.ptp(part.window)
     on = np.argsort(np.abs(part.local_vertices[:, 0] - centre))[:3]
-    return replace(part, vertices=_plus(part.vertices, (on, 0), step), local_vertices=_plus(part.local_vertices, (on, 0), step))
+    arrays = {name: _plus(getattr(part, name), (on, 0), step) for name in ("vertices", "local_vertices")}
+    return replace(part, **arrays)
 
 
 def output_off(part: Partition, rng: np.random.Generator) -> Partition:
@@ -223,7 +224,9 @@ DAMAGES: dict[str, Damage] = {
         p, "edge_faces", (e := inner(p, r), 0), (p.edge_faces[e, 0] + 1) % p.num_regions
     ),
     "edge_faces: sides swapped": lambda p, r: changed(p, "edge_faces", e := inner(p, r), p.edge_faces[e][::-1]),
-    "face_offsets: shifted": lambda p, r: changed(p, "face_offsets", i := r.integers(1, p.num_regions), p.face_offsets[i] + 1),
+    "face_offsets: shifted": lambda p, r: changed(
+        p, "face_offsets", i := r.integers(1, p.num_regions), p.face_offsets[i] + 1
+    ),
     "face_vertices: another corner": another_corner,
     "face_vertices: two swapped": lambda p, r: swapped(p, "face_vertices", r),
     "a face lost": face_lost,
