@@ -10,6 +10,7 @@ SOAK_NETWORKS ?= 10000
 SOAK_FAULTS ?= 50
 SOAK_INPUTS ?= 100000
 SOAK_ROUNDS ?= 20
+SOAK_MUTATED ?= 200
 
 .PHONY: help install test demo lint types imports browser pytest docs soak bench test-min release-check clean
 
@@ -20,7 +21,8 @@ help:
 	@echo "make lint | types | imports | pytest   one part of make test"
 	@echo "make browser   Debian's chromium, for the tests of the explorer (as root)"
 	@echo "make soak   $(SOAK_NETWORKS) random networks against the exact oracle; $(SOAK_FAULTS) kills and other faults;"
-	@echo "            $(SOAK_INPUTS) hostile files and command lines; $(SOAK_ROUNDS) rounds with all products rounded otherwise"
+	@echo "            $(SOAK_INPUTS) hostile files and command lines; $(SOAK_ROUNDS) rounds with all products rounded otherwise;"
+	@echo "            $(SOAK_MUTATED) networks whose partitions are damaged in every way, for verify to catch"
 	@echo "make bench  beside other programs, into benchmarks/results (five minutes)"
 	@echo "make test-min   the tests with the oldest releases that are allowed, in .venv-min"
 	@echo "make release-check   build wheel and sdist, install each into an empty environment, try it;"
@@ -79,6 +81,7 @@ demo: demo/trained
 soak: $(READY)
 	$(BIN)/python tests/soak/random_networks.py --networks $(SOAK_NETWORKS)
 	$(BIN)/python tests/soak/rounding_lane.py --rounds $(SOAK_ROUNDS)
+	$(BIN)/python tests/soak/mutations.py --networks $(SOAK_MUTATED)
 	$(BIN)/python tests/faults/harness.py --times $(SOAK_FAULTS)
 	$(BIN)/python tests/soak/hostile_files.py --inputs $(SOAK_INPUTS)
 

@@ -32,6 +32,14 @@ def swapped(part: Partition, name: str, rng: np.random.Generator) -> Partition |
     return None if np.array_equal(array, getattr(part, name)) else replace(part, **{name: array})
 
 
+def edges_swapped(part: Partition, rng: np.random.Generator) -> Partition | None:
+    """Ends of two edges swapped; nothing but numbers where both are of one unit and between the same faces."""
+    i, j = rng.choice(len(part.edges), 2, replace=False)
+    if part.edge_tag[i] == part.edge_tag[j] and (part.edge_faces[i] == part.edge_faces[j]).all():
+        return None
+    return changed(part, "edges", [i, j], part.edges[[j, i]])
+
+
 def moved(part: Partition, rng: np.random.Generator, *names: str, by: float = 1e-7) -> Partition:
     step = by * np.ptp(part.window) * np.array([0.6, 0.8])
     v = rng.integers(len(part.vertices))
@@ -216,7 +224,7 @@ DAMAGES: dict[str, Damage] = {
     "vertices and local_vertices: one moved": lambda p, r: moved(p, r, "vertices", "local_vertices"),
     "vertices and local_vertices: a seam moved": seam_moved,
     "edges: turned round": lambda p, r: changed(p, "edges", e := inner(p, r), p.edges[e][::-1]),
-    "edges: two swapped": lambda p, r: swapped(p, "edges", r),
+    "edges: two swapped": edges_swapped,
     "edges: another end": lambda p, r: changed(p, "edges", (e := inner(p, r), 0), (p.edges[e, 0] + 1) % len(p.vertices)),
     "edge_tag: another owner": another_owner,
     "edge_tag: said to be border": lambda p, r: changed(p, "edge_tag", inner(p, r), -1),
