@@ -40,6 +40,7 @@ from splineviz.drawing import draw, figures, fills, film
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn, job
 from splineviz.metrics import slice_complexity
+from splineviz.metrics.options import LCOptions
 from splineviz.training import recipes
 
 LC = ["--lc-points", "1000", "4000", "1000", "--lc-vectors", "25"]
@@ -63,7 +64,7 @@ def timed(owner: Any, name: str, stage: str) -> None:
 
 def watch() -> None:
     timed(job, "partition", "enumerate")
-    timed(job, "local_complexities", "local complexity")
+    timed(LCOptions, "measured", "local complexity")
     timed(Partition, "decision_boundary", "  of these: boundary")
     timed(job, "partition_numbers", "measures of the partition")
     timed(job, "crossings", "crossings")

@@ -31,8 +31,8 @@ from matplotlib.figure import Figure
 
 import splineviz as sv
 from splineviz.drawing.video import save_video
-from splineviz.jobs.job import LCOptions
 from splineviz.metrics.directions import kept_directions
+from splineviz.metrics.options import LCOptions
 from splineviz.training.state_files import load_state
 
 POINTS, HALF = 200, 4.0

@@ -41,14 +41,15 @@ for checkpoint in run.checkpoints:
         curves[name].append((complexity.mean, complexity.band))
 
 # %% Curves with their 99% bands, accuracy above
-colors = {"train": "#006428", "test": "#9e3303", "random": "#084a91"}
+colors = {"train": "#00381c", "test": "#b5490a", "random": "#4f96cf"}
+styles = {"train": "-", "test": "--", "random": "-."}
 figure, (top, bottom) = plt.subplots(2, 1, figsize=(8, 6), sharex=True, layout="constrained", height_ratios=[1, 2])
 for name in ("train", "test"):
-    top.plot(steps, [c.metrics[f"{name}_accuracy"] for c in run.checkpoints], color=colors[name])
+    top.plot(steps, [c.metrics[f"{name}_accuracy"] for c in run.checkpoints], color=colors[name], linestyle=styles[name])
 for name, color in colors.items():
     mean, band = np.array(curves[name]).T
-    bottom.plot(steps, mean, color=color, label=f"{name} points")
-    bottom.fill_between(steps, mean - band, mean + band, color=color, alpha=0.2, linewidth=0)
+    bottom.plot(steps, mean, color=color, linestyle=styles[name], label=f"{name} points")
+    bottom.fill_between(steps, np.maximum(mean - band, 0), mean + band, color=color, alpha=0.2, linewidth=0)
 step_axis(bottom, steps)  # logarithmic, with a place for step 0
 top.set(ylabel="accuracy", ylim=(0, 1.03))
 bottom.set(ylabel="local complexity (r = 0.05, P = 25)", xlabel="training step", ylim=(0, None))

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from splineviz.geometry import boundary
     from splineviz.geometry.partition import Partition
     from splineviz.geometry.plane import Plane
-    from splineviz.jobs.job import LCOptions
     from splineviz.jobs.sweep import Sweep, measure_run, sweep
     from splineviz.metrics import complexity, diamonds, measures, robustness
     from splineviz.metrics.columns import tidy
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from splineviz.metrics.deformation import Deformation, deformation
     from splineviz.metrics.knot_density import KnotDensity, boundary_density, gradient_complexity
     from splineviz.metrics.liveness import liveness
+    from splineviz.metrics.options import LCOptions
     from splineviz.metrics.robustness import robust_accuracy
     from splineviz.regions import certificate
     from splineviz.regions.certificate import CertificateReport, verify
@@ -81,6 +81,7 @@ __all__ = [
     "compare",
     "crossings",
     "deformation",
+    "distance_profile",
     "diamonds",
     "draw",
     "errors",
@@ -91,6 +92,7 @@ __all__ = [
     "figures",
     "gradient_complexity",
     "lightning_callback",
+    "lineage",
     "liveness",
     "local_complexity",
     "measure_run",
@@ -119,7 +121,7 @@ _HOMES = {
     "Deformation": "metrics.deformation",
     "Estimate": "regions.estimates",
     "KnotDensity": "metrics.knot_density",
-    "LCOptions": "jobs.job",
+    "LCOptions": "metrics.options",
     "LocalComplexity": "metrics.complexity",
     "Monitor": "workflows.monitor",
     "Part": "regions.parts",
@@ -165,9 +167,11 @@ _MODULES = {
     "complexity": "metrics.complexity",
     "diamonds": "metrics.diamonds",
     "draw": "drawing.draw",
+    "distance_profile": "metrics.distance_profile",
     "errors": "errors",
     "export": "drawing.export",
     "figures": "drawing.figures",
+    "lineage": "metrics.lineage",
     "measures": "metrics.measures",
     "recipes": "training.recipes",
     "robustness": "metrics.robustness",

@@ -1,4 +1,4 @@
-"""The exceptions of splineviz and the casts that guard its doors.
+"""The exceptions of splineviz, the casts that guard its doors, and the types that all its rooms speak.
 
 Every error says what was expected, what came and what to do, and subclasses the
 builtin a caller would catch. This room knows nothing of the others.
@@ -6,10 +6,14 @@ builtin a caller would catch. This room knows nothing of the others.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+Progress = Callable[[int, int, str], None]
+"""What long work calls: progress(done, total, what was just done, in words)."""
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
@@ -61,6 +65,10 @@ class BudgetError(SplinevizError, RuntimeError):
 
 class SurroundingsError(SplinevizError, RuntimeError):
     """A package, a codec or a folder that splineviz needs is missing or too old."""
+
+
+class ScaleWarning(UserWarning):
+    """Samples are on a scale that a default of ours was not made for, or not all of them were taken."""
 
 
 def to_float_array(value: Any, name: str) -> FloatArray:

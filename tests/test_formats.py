@@ -13,7 +13,7 @@ from small_runs import network, samples
 
 from splineviz.errors import CheckpointError, DataError
 from splineviz.geometry.partition import Partition
-from splineviz.jobs.job import LCOptions
+from splineviz.metrics.options import LCOptions
 from splineviz.training import user_code
 from splineviz.training.runs import open_run
 from splineviz.training.samples import Data

@@ -24,12 +24,18 @@ from splineviz._kernels.jit import njit
 
 @njit(nogil=True, cache=True)
 def vertex_slack(face_offsets, face_vertices, outputs, tolerance):
-    """(V,) tolerance times the largest |output| on the faces round each vertex."""
+    """(V,) tolerance times the largest |output| on the faces round each vertex, and no less than a quarter of that of all.
+
+    Values at a vertex come from vertices far away, whose rounding they have: where all outputs nearly vanish, as behind
+    dead units, nothing round it tells how large that is.
+    """
     vertices, channels = outputs.shape
     size, slack = np.zeros(vertices), np.zeros(vertices)
     for v in range(vertices):
         for k in range(channels):
             size[v] = max(size[v], abs(outputs[v, k]))
+    if vertices > 0:
+        slack[:] = 0.25 * tolerance * size.max()
     for f in range(len(face_offsets) - 1):
         largest = 0.0
         for i in range(face_offsets[f], face_offsets[f + 1]):

@@ -70,20 +70,3 @@ def face_slopes(vertices, face_offsets, face_vertices, outputs):
             slopes[f, k, 0] = (db * cy - dc * by) / det
             slopes[f, k, 1] = (dc * bx - db * cx) / det
     return slopes
-
-
-@njit(nogil=True, cache=True)
-def face_leaders(face_offsets, face_vertices, outputs):
-    """(F,) the first of the largest outputs, summed over each face's vertices: its class at their mean."""
-    faces, channels = len(face_offsets) - 1, outputs.shape[1]
-    leaders = np.zeros(faces, np.int64)
-    sums = np.empty(channels)
-    for f in range(faces):
-        sums[:] = 0.0
-        for i in range(face_offsets[f], face_offsets[f + 1]):
-            for k in range(channels):
-                sums[k] += outputs[face_vertices[i], k]
-        for k in range(1, channels):
-            if sums[k] > sums[leaders[f]]:
-                leaders[f] = k
-    return leaders

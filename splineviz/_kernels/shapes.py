@@ -40,23 +40,6 @@ def eccentricities(vertices, face_offsets, face_vertices):
 
 
 @njit(nogil=True, cache=True)
-def through(vertices, face_offsets, face_vertices, segments, faces):
-    """(M,) whether each segment runs through the inside of its face, rather than along an edge of it."""
-    inside = np.ones(len(segments), np.bool_)
-    for m in range(len(segments)):
-        start, stop = face_offsets[faces[m]], face_offsets[faces[m] + 1]
-        x, y = 0.5 * (segments[m, 0, 0] + segments[m, 1, 0]), 0.5 * (segments[m, 0, 1] + segments[m, 1, 1])
-        first, size, lowest = face_vertices[start], 0.0, np.inf
-        for i in range(start, stop):
-            a, b = face_vertices[i], face_vertices[i + 1 if i + 1 < stop else start]
-            ax, ay = vertices[a, 0], vertices[a, 1]
-            size = max(size, abs(ax - vertices[first, 0]), abs(ay - vertices[first, 1]))
-            lowest = min(lowest, (vertices[b, 0] - ax) * (y - ay) - (vertices[b, 1] - ay) * (x - ax))
-        inside[m] = lowest > 1e-12 * size * size
-    return inside
-
-
-@njit(nogil=True, cache=True)
 def _walk(outputs, a, b, leaders):
     """The classes that lead on a piece of the edge a-b, in order from a; returns how many."""
     classes = outputs.shape[1]
@@ -83,29 +66,52 @@ def _walk(outputs, a, b, leaders):
 
 
 @njit(nogil=True, cache=True)
-def fragments(edges, edge_faces, outputs, present):
-    """Connected parts of each class (C,), from present (F, C): whether a class leads somewhere inside a face."""
-    faces, classes = present.shape
-    same = np.arange(faces * classes)
+def _part(face, kind, label, starts, faces):
+    """The part of a face that has a class, -1 for none. Others than its own stand in faces + starts[face] and on."""
+    if label[face] == kind:
+        return face
+    for p in range(faces + starts[face], faces + starts[face + 1]):
+        if label[p] == kind:
+            return p
+    return -1
+
+
+@njit(nogil=True, cache=True)
+def _root(same, i):
+    while same[i] != i:
+        same[i] = same[same[i]]
+        i = same[i]
+    return i
+
+
+@njit(nogil=True, cache=True)
+def fragments(edges, edge_faces, outputs, label, starts):
+    """Connected pieces of each class (C,), from the parts of `geometry.faces` and starts (F + 1,) of the faces' others.
+
+    Parts of one class are connected where they share a piece of a side on which that class leads; faces that are whole and
+    of one class are so along all of it, whatever rounding says of a tie there.
+    """
+    faces, classes = len(starts) - 1, outputs.shape[1]
+    same = np.arange(len(label))
     leaders = np.empty(classes, np.int64)
     for e in range(len(edges)):
         left, right = edge_faces[e, 0], edge_faces[e, 1]
         if left < 0 or right < 0:
             continue
-        for n in range(_walk(outputs, edges[e, 0], edges[e, 1], leaders)):
-            k = leaders[n]
-            if present[left, k] and present[right, k]:
-                i, j = left * classes + k, right * classes + k
-                while same[i] != i:
-                    same[i] = same[same[i]]
-                    i = same[i]
-                while same[j] != j:
-                    same[j] = same[same[j]]
-                    j = same[j]
+        whole = starts[left + 1] == starts[left] and starts[right + 1] == starts[right]
+        if whole and label[left] != label[right]:
+            continue
+        count = 1
+        leaders[0] = label[left]
+        if not whole:
+            count = _walk(outputs, edges[e, 0], edges[e, 1], leaders)
+        for n in range(count):
+            p, q = _part(left, leaders[n], label, starts, faces), _part(right, leaders[n], label, starts, faces)
+            if p >= 0 and q >= 0:
+                i, j = _root(same, p), _root(same, q)
                 same[max(i, j)] = min(i, j)
     counts = np.zeros(classes, np.int64)
-    for f in range(faces):
-        for k in range(classes):
-            if present[f, k] and same[f * classes + k] == f * classes + k:
-                counts[k] += 1
+    for p in range(len(label)):
+        if same[p] == p:
+            counts[label[p]] += 1
     return counts

@@ -44,13 +44,14 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
     )
     flags.panels_flag(flags.look_flags(one))
     flags.film_flags(one, formats=formats, fps=6.0, unit="checkpoints")
+    flags.near_flag(one.add_argument)
     flags.lc_flags(one)
     flags.engine_flags(one)
 
 
 def film_options(options: Namespace) -> dict[str, Any]:
     """What `animate` is called with, but for the run, its steps and who works."""
-    from splineviz.jobs.job import LCOptions
+    from splineviz.metrics.options import LCOptions
 
     return {
         "anchors": options.anchors,
@@ -58,11 +59,10 @@ def film_options(options: Namespace) -> dict[str, Any]:
         "out": options.out,
         "formats": options.format,
         "fps": options.fps,
-        "size": options.size,
         **resolve.look(options),
-        "panels": options.panels,
         "tween": options.tween,
         "lc": LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
+        "near": options.near,
         "threads": options.threads,
     }
 
@@ -72,6 +72,7 @@ def run(options: Namespace) -> None:
     from splineviz.workflows.animate import animate as make
 
     run = resolve.open_run(options)
+    resolve.told_steps(run)
     with resolve.engine(options) as jobs, terminal.bar("animating") as tick:
         made = make(run, **film_options(options), steps=options.steps, jobs=jobs, progress=tick)
     for path in (*made.videos, made.summary, made.table):

@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from splineviz import choices
 from splineviz.commands import flags, resolve, terminal
 
 
@@ -33,7 +34,7 @@ examples:
     flag("--names", nargs="+", metavar="NAME", default=(), help="of the runs (default: of their directories)")
     flag("--steps", type=flags.at_least(0), nargs="+", metavar="N", help="draw these checkpoints only")
     flag("--out", type=Path, default=Path("comparison"), metavar="DIR", help="where everything goes (default: comparison)")
-    flags.look_flags(one)
+    flags.panels_flag(flags.look_flags(one), choices.COMPARED_PANELS, "below")
     flags.film_flags(one, formats=["mp4"], fps=6.0, unit="checkpoints")
     flags.lc_flags(one)
     flags.engine_flags(one)
@@ -41,7 +42,7 @@ examples:
 
 def run(options: Namespace) -> None:
     """Film runs side by side at the same steps, or one run's layers."""
-    from splineviz.jobs.job import LCOptions
+    from splineviz.metrics.options import LCOptions
     from splineviz.workflows.compare import compare
 
     pairs = [resolve.open_run(options, path).anchored(options.anchors) for path in options.runs]
@@ -57,7 +58,6 @@ def run(options: Namespace) -> None:
             out=options.out,
             formats=options.format,
             fps=options.fps,
-            size=options.size,
             lc=LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
             jobs=jobs,
             progress=tick,

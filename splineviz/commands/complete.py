@@ -7,9 +7,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from splineviz import choices
 from splineviz.commands import flags
-
-SHELLS = ("bash", "zsh", "tcsh")
 
 
 def add(commands: Any) -> None:
@@ -27,7 +26,7 @@ Print it anew after an update.
 example:
   splineviz complete bash""",
     )
-    one.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"of {', '.join(SHELLS)}")
+    one.add_argument("shell", choices=choices.SHELLS, metavar="SHELL", help=f"of {', '.join(choices.SHELLS)}")
 
 
 def run(options: Namespace) -> None:

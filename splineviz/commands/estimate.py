@@ -35,7 +35,7 @@ def run(options: Namespace) -> None:
     from splineviz.regions.estimates import window_for
 
     run = resolve.open_run(options)
-    checkpoint = resolve.at_step(run, options.step)
+    checkpoint = run.at(options.step)
     program, plane, chosen = run.program(checkpoint), run.plane(options.anchors), ""
     if options.regions is None:
         expected = predict(program, plane, options.window)

@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from splineviz import choices
 from splineviz.commands import flags, resolve, terminal
 
 DEFAULT = [Path("figure.pdf")]
@@ -48,13 +49,14 @@ examples:
     flag("--layers", action="store_true", help="one step, a panel for each layer with its knots alone")
     flag = one.add_argument_group("print").add_argument
     flag("--width", type=flags.width, default="double", metavar="W", help="column, double, or inches (default: double)")
-    flag("--style", choices=flags.STYLES, default="sans", metavar="S", help="sans, serif, slides (default: sans)")
+    flag("--style", choices=choices.STYLES, default="sans", metavar="S", help="sans, serif, slides (default: sans)")
     flag("--dpi", type=flags.positive, default=300.0, metavar="N", help="of pictures in the file (default: 300)")
 
 
 def run(options: Namespace) -> None:
     """Cut some checkpoints with one plane, and lay them out for print."""
     from splineviz.drawing import print_figure
+    from splineviz.errors import DataError
     from splineviz.regions.enumerate import partition as cut
     from splineviz.storage import files, provenance
 
@@ -64,8 +66,10 @@ def run(options: Namespace) -> None:
     if not options.steps and (options.every or options.last):
         steps = [checkpoint.step for checkpoint in run.checkpoints]
     if options.layers:
+        if options.steps and len(set(steps)) > 1:
+            raise DataError(f"--layers: expected one step, got {len(set(steps))}; call it once for each.")
         steps = steps[-1:]
-    checkpoints, plane = [resolve.at_step(run, step) for step in steps], run.plane(options.anchors)
+    checkpoints, plane = [run.at(step) for step in steps], run.plane(options.anchors)
     with terminal.bar("cutting") as tick:
         partitions = []
         for index, checkpoint in enumerate(checkpoints):

@@ -1,7 +1,6 @@
-"""What flags mean: values checked as they are read, and the flags that several commands share. Argparse and nothing else.
+"""What flags mean: values checked as they are read, and the flags that several commands share. Argparse and `choices` alone.
 
-Names of recipes, data sets and fills stand here once more, since help must not import the rooms that own them; a test
-compares the two. Help screens teach: what a command does, what it leaves behind, and examples that work as they stand.
+Help screens teach: what a command does, what it leaves behind, and examples that work as they stand.
 """
 
 from __future__ import annotations
@@ -13,23 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-RECIPES = ("mnist-mlp", "mnist-x8", "mnist-conv", "mnist-conv-bn", "two-moons", "spline")
-DATA = ("digits", "mnist", "spline", "two-moons")
-FILLS = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
-PANELS = ("accuracy", "complexity", "exact", "regions", "migration", "variation", "units", "boundary", "churn")
-PALETTES = ("viridis", "cividis", "grey")
-STYLES = ("sans", "serif", "slides")
-WIDTHS = ("column", "double")
-EXPLORED = ("slope", "class", "margin", "layer", "area", "hash")
-FORMATS = ("mp4", "webm", "webp", "apng", "gif")
-STUDIES = ("dynamics", "migration", "windows", "layers", "exact", "heat", "deformation")
-REPRODUCTIONS = (
-    "fig2", "fig3", "fig6", "fig7", "fig10", "fig13", "fig14", "fig24", "fig25", "fig26", "fig34", "conv", "migration",
-)  # fmt: skip
-TOURS = ("zoom", "turn", "slide")
-PICTURES = (".png", ".pdf", ".svg")
-SAMPLES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".npy", ".pt", ".pth")
-"""Files that hold one sample."""
+from splineviz import choices
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -98,7 +81,8 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
         "--model",
         type=model_name,
         metavar="M",
-        help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function that makes it",
+        help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function or file.py:function, "
+        "which makes it",
     )
     foreign.add_argument(
         "--model-args", metavar="JSON", help="keyword arguments of that function, such as '{\"width\": 200}'"
@@ -106,11 +90,19 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
     foreign.add_argument(
         "--data",
         metavar="D",
-        help=f"the samples: {', '.join(DATA)}, a file (.npz, .npy, .pt), an image folder, or package.module:function",
+        help=f"the samples: {', '.join(choices.DATA)}, a file (.npz, .npy, .pt), an image folder, or "
+        "package.module:function",
     )
     foreign.add_argument("--data-args", metavar="JSON", help="keyword arguments of the function that --data names")
     foreign.add_argument(
-        "--weights-key", metavar="KEY", help="which of a file's weights: ema, ema.state_dict, ... (default: the network's)"
+        "--weights-key",
+        metavar="KEY",
+        help="which of a file's weights: ema, ema.state_dict, ...; . for all (default: the only ones)",
+    )
+    foreign.add_argument(
+        "--files",
+        metavar="GLOB",
+        help="which files: 'net_*.pt'; {step} or {epoch} in it is the number that counts: 'net_*_{step}.pt'",
     )
     foreign.add_argument("--trust", action="store_true", help="unpickle files that need code, which RUNS THEIR CODE")
 
@@ -135,26 +127,35 @@ def slice_flags(one: argparse.ArgumentParser) -> None:
 
 
 def look_flags(one: argparse.ArgumentParser) -> Callable[..., Any]:
-    """What colours the regions and their knots; returns what adds a flag to them."""
+    """What colours the regions and their knots, each named as a field of `Look`; returns what adds a flag to them."""
     flag = one.add_argument_group("look").add_argument
-    flag("--fill", choices=FILLS, default="slope", metavar="F", help=f"of {', '.join(FILLS)} (default: slope)")
-    flag("--palette", choices=PALETTES, metavar="P",
-         help=f"{', '.join(PALETTES)} (default: viridis; for classes colours that stay apart)")  # fmt: skip
-    flag("--color-knots", action="store_true", help="knots in the colour of their layer, the first the darkest")
+    flag("--fill", choices=choices.FILLS, default="slope", metavar="F",
+         help=f"of {', '.join(choices.FILLS)} (default: slope)")  # fmt: skip
+    flag("--palette", dest="cmap", metavar="P",
+         help=f"{', '.join(choices.PALETTES)}, or any of matplotlib's (default: viridis; for classes "
+              "colours that stay apart)")  # fmt: skip
+    flag("--limits", type=number, nargs=2, metavar=("LOW", "HIGH"),
+         help="of the colour scale (default: what holds the middle 98%% of the area)")  # fmt: skip
+    flag("--color-knots", dest="edge_color", action="store_const", const="layer", default="black",
+         help="knots in the colour of their layer, the first the darkest")  # fmt: skip
+    flag("--no-knots", action="store_true", help="fills and boundary, no knots")
+    flag("--boundary-only", action="store_true", help="the decision boundary on white, without fills and knots")
     return flag
 
 
-def panels_flag(flag: Callable[..., Any]) -> None:
-    """Which curves stand beside the slice."""
-    flag("--panels", choices=PANELS, nargs="+", default=list(PANELS[:3]), metavar="NAME",
-         help=f"curves beside the slice, one to four of {', '.join(PANELS)} (default: {' '.join(PANELS[:3])})")  # fmt: skip
+def panels_flag(
+    flag: Callable[..., Any], default: Sequence[str] = choices.FILM_PANELS, where: str = "beside the slice"
+) -> None:
+    """Which curves are drawn."""
+    flag("--panels", choices=choices.PANELS, nargs="+", default=list(default), metavar="NAME",
+         help=f"curves {where}, one to four of {', '.join(choices.PANELS)} (default: {' '.join(default)})")  # fmt: skip
 
 
 def film_flags(one: argparse.ArgumentParser, *, formats: Sequence[str], fps: float, unit: str) -> None:
     """What a film is made of."""
     flag = one.add_argument_group("film").add_argument
-    flag("--format", nargs="+", choices=FORMATS, default=list(formats), metavar="F",
-         help=f"{', '.join(FORMATS)} (default: {' '.join(formats)})")  # fmt: skip
+    flag("--format", nargs="+", choices=choices.FORMATS, default=list(formats), metavar="F",
+         help=f"{', '.join(choices.FORMATS)} (default: {' '.join(formats)})")  # fmt: skip
     flag("--fps", type=positive, default=fps, metavar="N", help=f"{unit} a second (default: {fps:g})")
     flag("--size", type=size, default=(1920, 1080), metavar="WxH", help="of a frame, in pixels (default: 1920x1080)")
 
@@ -165,6 +166,12 @@ def lc_flags(one: argparse.ArgumentParser) -> None:
     flag("--lc-radius", type=positive, default=0.005, metavar="R", help="of a neighbourhood (default: 0.005)")
     flag("--lc-vectors", type=at_least(1), default=25, metavar="P", help="directions in a neighbourhood (default: 25)")
     points_flag(flag)
+
+
+def near_flag(flag: Callable[..., Any], default: str = "default: 0.025") -> None:
+    """What counts as near the anchors and the decision boundary."""
+    flag("--near", type=share, metavar="S",
+         help=f"what counts as near anchors and boundary, as a share of the window's side ({default})")  # fmt: skip
 
 
 def engine_flags(one: argparse.ArgumentParser) -> None:
@@ -212,6 +219,25 @@ def positive(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """A number above 0 and at most 1."""
+    value = positive(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"expected a share of the window's side, above 0 and at most 1, got {text!r}")
+    return value
+
+
+def number(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return value
+
+
 def size(text: str) -> tuple[int, int]:
     """WIDTHxHEIGHT in pixels."""
     found = re.fullmatch(r"(\d+)[xX](\d+)", text)
@@ -230,33 +256,33 @@ def tiles(text: str) -> tuple[int, int]:
 
 def width(text: str) -> str | float:
     """A named width, or inches."""
-    return text if text in WIDTHS else positive(text)
+    return text if text in choices.WIDTHS else positive(text)
 
 
 def figure_file(text: str) -> Path:
     """A file for a figure."""
-    if Path(text).suffix not in PICTURES:
-        raise argparse.ArgumentTypeError(f"expected a file ending in {', '.join(PICTURES)}, got {text!r}")
+    if Path(text).suffix not in choices.PICTURES:
+        raise argparse.ArgumentTypeError(f"expected a file ending in {', '.join(choices.PICTURES)}, got {text!r}")
     return Path(text)
 
 
 def target(text: str) -> Path:
     """A file for a partition, or a picture of it."""
-    if Path(text).suffix not in (".npz", *PICTURES):
-        raise argparse.ArgumentTypeError(f"expected a file ending in .npz, {', '.join(PICTURES)}, got {text!r}")
+    if Path(text).suffix not in (".npz", *choices.PICTURES):
+        raise argparse.ArgumentTypeError(f"expected a file ending in .npz, {', '.join(choices.PICTURES)}, got {text!r}")
     return Path(text)
 
 
 def anchor(text: str) -> int | str | Path:
     """A sample: a training sample by index or as class:NAME, or a file."""
-    if Path(text).suffix.lower() in SAMPLES:
+    if Path(text).suffix.lower() in choices.SAMPLES:
         return Path(text)
     if re.fullmatch(r"class:.+", text):
         return text
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(
-            f"expected a training sample's number, class:NAME or a file ({', '.join(SAMPLES)}), got {text!r}; three of them "
-            "follow --anchors, and RUN stands before it"
+            f"expected a training sample's number, class:NAME or a file ({', '.join(choices.SAMPLES)}), got {text!r}; "
+            "three of them follow --anchors, and RUN stands before it"
         )
     return int(text)
 
@@ -275,7 +301,7 @@ def swap(text: str) -> str:
 
 
 def model_name(text: str) -> str:
-    """mlp, or package.module:function."""
-    if text != "mlp" and not re.fullmatch(r"[\w.]+:[\w.]+", text):
-        raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}")
+    """mlp, package.module:function, or file.py:function."""
+    if text != "mlp" and not re.fullmatch(r"([\w.]+|.*\.py):[\w.]+", text):
+        raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}; or file.py:function")
     return text

@@ -65,7 +65,7 @@ def run(options: Namespace) -> None:
 
     resolve.may_replace(options.out, DEFAULT)
     run = resolve.open_run(options)
-    checkpoint = resolve.at_step(run, options.step)
+    checkpoint = run.at(options.step)
     with terminal.bar("cutting") as tick, _workers(options) as executor:
         found = cut(
             run.program(checkpoint),
@@ -117,7 +117,7 @@ def _picture(
     name = look["fill"]
     figure = Figure(figsize=(9, 8), layout="constrained")
     if options.surface is not None:
-        del look["edge_color"]
+        look = {name: look[name] for name in ("fill", "cmap", "limits")}
         ax = figure.add_subplot(projection="3d")
         surface.surface(found, output=options.surface, ax=ax, **look)
         ax.tick_params(axis="z", pad=7)
@@ -126,12 +126,13 @@ def _picture(
         ax = figure.add_subplot(xlabel="u", ylabel="v")
         image = draw.regions(found, ax=ax, **look)
         draw.boundary(found, ax=ax)
-        draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors))
-        if name not in ("hash", "random"):
+        draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors), avoid=found.decision_boundary())
+        if fills.named(name).has_bar:
             bar = figure.colorbar(image, ax=ax, shrink=0.82, pad=0.02)
-            bar.set_label(fills.LABELS.get(name, name))
-            marks, texts = fills.ticks(name, image.norm)
+            bar.set_label(fills.label(name))
+            marks, texts = fills.ticks(name, image.norm, names=run.classes or ())
             bar.set_ticks(marks, labels=texts)
     kind = target.suffix[1:]
     said = provenance.in_picture(kind, made)
-    files.write(target, lambda stream: figure.savefig(stream, format=kind, dpi=200, metadata=said))
+    tight = None if options.surface is None else "tight"  # a box in perspective leaves much of its axes empty
+    files.write(target, lambda stream: figure.savefig(stream, format=kind, dpi=200, metadata=said, bbox_inches=tight))

@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from splineviz import choices
 from splineviz.commands import flags, terminal
 
 
@@ -40,7 +41,7 @@ examples:
   splineviz reproduce fig2 migration fig26       # all about one run, trained once
   splineviz reproduce fig25 --run ckpts/         # of a run that is there already""",
     )
-    one.add_argument("names", nargs="+", metavar="NAME", choices=flags.REPRODUCTIONS, help="what to reproduce, see below")
+    one.add_argument("names", nargs="+", metavar="NAME", choices=choices.REPRODUCTIONS, help="what to reproduce, see below")
     flag = one.add_argument
     flag("--quick", action="store_true", help="few steps, checkpoints and points: about a minute")
     flag("--run", type=Path, metavar="RUN", help="a run directory to measure, for figures about one run")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,24 +13,29 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from splineviz.training.checkpoints import Checkpoint
     from splineviz.training.runs import Run
 
 
 def open_run(options: Namespace, path: Path | None = None) -> Run:
     """The run of the flags that `flags.run_flags` adds, or at another path; anchors become indices of training samples."""
+    from splineviz.errors import ScaleWarning
     from splineviz.training import runs
 
-    run = runs.open_run(
-        options.run if path is None else path,
-        model=options.model,
-        data=options.data,
-        model_args=options.model_args,
-        data_args=options.data_args,
-        weights_key=options.weights_key,
-        swap=options.swap,
-        trust=options.trust,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScaleWarning)
+        run = runs.open_run(
+            options.run if path is None else path,
+            model=options.model,
+            data=options.data,
+            model_args=options.model_args,
+            data_args=options.data_args,
+            weights_key=options.weights_key,
+            swap=options.swap,
+            trust=options.trust,
+            files=options.files,
+        )
+    if run.data.remark:
+        print(f"splineviz: note: {run.data.remark}", file=sys.stderr)
     if getattr(options, "every", None) or getattr(options, "last", None):
         run = run.thinned(options.every or 1, options.last)
     if path is None and hasattr(options, "anchors"):
@@ -36,9 +43,56 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
     return run
 
 
+def told_steps(run: Run) -> None:
+    """Print which file of a foreign folder counts as which step; the first and last few of many."""
+    if run.own:
+        return
+    pairs = [f"{name} -> {step}" for name, step in run.mapping]
+    few = (
+        pairs
+        if len(pairs) <= MOST_TOLD
+        else [*pairs[: MOST_TOLD - 3], f"... {len(pairs) - MOST_TOLD + 1} more ...", *pairs[-2:]]
+    )
+    print("\n".join(few))
+    for name, why in list(run.skipped.items())[:MOST_TOLD]:
+        print(f"passed over {name}: {why}")
+
+
 def look(options: Namespace) -> dict[str, Any]:
-    """How regions and knots are drawn, of the flags that `flags.look_flags` adds."""
-    return {"fill": options.fill, "cmap": options.palette, "edge_color": "layer" if options.color_knots else "black"}
+    """How pictures look: all flags that are named as a field of `Look`, once they are found to go together."""
+    from dataclasses import fields
+
+    from splineviz.drawing.look import Look
+
+    asked = {field.name: getattr(options, field.name) for field in fields(Look) if hasattr(options, field.name)}
+    asked["limits"] = None if options.limits is None else tuple(options.limits)
+    _check_look(options)
+    if options.no_knots or options.boundary_only:
+        asked["edge_color"] = "none"
+    return asked | ({"fill": "none"} if options.boundary_only else {})
+
+
+def _check_look(options: Namespace) -> None:
+    from splineviz.drawing import fills
+    from splineviz.errors import DataError
+
+    fill = "none" if options.boundary_only else options.fill
+    if options.edge_color == "layer" and (options.no_knots or options.boundary_only):
+        raise DataError("--color-knots: expected knots to colour, got --no-knots or --boundary-only beside it.")
+    if options.boundary_only and options.fill != "slope":
+        raise DataError(f"--boundary-only: expected no --fill beside it, got {options.fill}; --no-knots keeps the fill.")
+    if options.limits is not None:
+        low, high = options.limits
+        if fill not in fills.SCALED:
+            raise DataError(f"--limits: expected a fill with a scale ({', '.join(fills.SCALED)}), got {fill}.")
+        if not low < high or (fill in fills.LOGARITHMIC and low <= 0):
+            least = "0 < LOW" if fill in fills.LOGARITHMIC else "LOW"
+            raise DataError(f"--limits: expected {least} < HIGH for {fill}, got {low:g} {high:g}.")
+    if options.cmap is not None:
+        fills.palette(options.cmap)  # a wrong name is said now, not after all has been measured
+
+
+MOST_TOLD = 12
 
 
 def may_replace(targets: Sequence[Path], default: Sequence[Path]) -> None:
@@ -68,18 +122,3 @@ def engine(options: Namespace) -> Iterator[int | Executor]:
     options.threads = options.threads or 1  # a Dask worker has as many jobs at a time as it has threads
     with executors.dask(options.scheduler) as executor:
         yield executor
-
-
-def at_step(run: Run, step: int | None) -> Checkpoint:
-    """The checkpoint of a step, the last one for None."""
-    from splineviz.errors import CheckpointError
-
-    if step is None:
-        return run.checkpoints[-1]
-    for checkpoint in run.checkpoints:
-        if checkpoint.step == step:
-            return checkpoint
-    near = min((checkpoint.step for checkpoint in run.checkpoints), key=lambda other: abs(other - step))
-    raise CheckpointError(
-        f"--step: expected the step of a checkpoint, got {step}; the nearest is {near}, see splineviz info."
-    )

@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from splineviz import choices
 from splineviz.commands import flags, resolve, terminal
 
 
@@ -32,7 +33,7 @@ examples:
     )
     flags.run_flags(one)
     flag = one.add_argument
-    flag("kind", nargs="?", choices=flags.TOURS, default="zoom", metavar="KIND", help="zoom, turn, slide (default: zoom)")
+    flag("kind", nargs="?", choices=choices.TOURS, default="zoom", metavar="KIND", help="zoom, turn, slide (default: zoom)")
     flags.slice_flags(one)
     flags.look_flags(one)
     flag("--step", type=flags.at_least(0), metavar="N", help="which checkpoint (default: the last)")
@@ -54,7 +55,7 @@ def run(options: Namespace) -> None:
         made = tour(
             run,
             options.kind,
-            step=resolve.at_step(run, options.step).step,
+            step=options.step,
             anchors=options.anchors,
             toward=options.toward,
             to=options.to,
@@ -64,7 +65,6 @@ def run(options: Namespace) -> None:
             out=options.out,
             formats=options.format,
             fps=options.fps,
-            size=options.size,
             progress=tick,
             **resolve.look(options),
         )

@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from splineviz import choices
 from splineviz.commands import flags, terminal
 
 
@@ -33,7 +34,7 @@ examples:
   splineviz train --recipe two-moons --seed 7 --out moons/""",
     )
     flag = one.add_argument
-    flag("--recipe", default="mnist-mlp", choices=flags.RECIPES, metavar="NAME", help="what to train (default: mnist-mlp)")
+    flag("--recipe", default="mnist-mlp", choices=choices.RECIPES, metavar="NAME", help="what to train (default: mnist-mlp)")
     flag("--steps", type=flags.at_least(0), metavar="N", help="how many (default: 30000 for an MLP on MNIST, else 5000)")
     flag("--out", type=Path, default=Path("ckpts"), metavar="DIR", help="where the run goes (default: ckpts)")
     flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="of weights and batches (default: 0)")

@@ -137,7 +137,7 @@ def _checkpoint(run: Run, options: Namespace, held: Any) -> tuple[Checkpoint, st
     from splineviz.training import state_files
 
     if options.step is not None:
-        return resolve.at_step(run, options.step), "the step that was asked for"
+        return run.at(options.step), "the step that was asked for"
     named = re.fullmatch(r"step-(\d{1,19})", options.what.stem)
     by_step = held if isinstance(held, dict) else {}
     digests = {held} if isinstance(held, str) else {str(digest) for digest in by_step.values()}
@@ -152,5 +152,5 @@ def _checkpoint(run: Run, options: Namespace, held: Any) -> tuple[Checkpoint, st
             "names the weights of none of them; name its own run, or say which step to hold it against (--step)."
         )
     if named:
-        return resolve.at_step(run, int(named[1])), "the step in the file's name; the file names no weights"
+        return run.at(int(named[1])), "the step in the file's name; the file names no weights"
     return run.checkpoints[-1], "the last one; the file names no weights (--step chooses another)"

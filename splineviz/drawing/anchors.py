@@ -59,11 +59,13 @@ def anchors(
     labels: Sequence[str] = (),
     star: float = 21.0,
     size: float = 62.0,
+    avoid: Any = None,
 ) -> PathCollection:
     """Draw a white star at each anchor, its sample beside it, and return the stars.
 
     thumbnails: the samples, as `thumbnail` takes them, one an anchor (None: no picture for that one).
     labels: a short text an anchor. star, size: of a star and of a thumbnail, in points.
+    avoid: (M, 2, 2) segments, such as a decision boundary, that no thumbnail should cover.
     Thumbnails stay inside the axes and cover neither a star nor each other; they shrink where there is no room.
     Set the axes' limits first: places are chosen for the view as it is.
     """
@@ -85,7 +87,10 @@ def anchors(
     )
     pictures = [None if x is None else thumbnail(x) for x in thumbnails] or [None] * count
     framed = [i for i in range(count) if shown[i] and pictures[i] is not None]
-    spots, size = _places(points, framed, points[shown], frame, star, size)
+    scale = 72.0 / figure.dpi
+    lines = np.empty((0, 2, 2)) if avoid is None else np.asarray(avoid, dtype=np.float64).reshape(-1, 2, 2)
+    lines = ax.transData.transform(lines.reshape(-1, 2)).reshape(-1, 2, 2) * scale
+    spots, size = _places(points, framed, points[shown], frame, star, size, lines)
     for i in range(count):
         label = labels[i] if labels and shown[i] else ""
         picture = pictures[i]
@@ -111,8 +116,9 @@ def anchors(
 
 
 def _places(
-    points: FloatArray, framed: list[int], stars: FloatArray, frame: FloatArray, star: float, size: float
-) -> tuple[dict[int, FloatArray], float]:
+    points: FloatArray, framed: list[int], stars: FloatArray, frame: FloatArray, star: float, size: float,
+    lines: FloatArray,
+) -> tuple[dict[int, FloatArray], float]:  # fmt: skip
     """Centres of square thumbnails beside their anchors, all in points, and the size that found room.
 
     Tried from the outward side round each anchor, near before far; when nothing fits, everything shrinks.
@@ -134,7 +140,7 @@ def _places(
                 crossed = sum(_overlap(centre, half, s, 0.5 * star) for s in stars)
                 crossed += sum(_overlap(centre, half, s, half) for s in spots.values())
                 outside = np.maximum(frame[0] + half - centre, 0) + np.maximum(centre + half - frame[1], 0)
-                crossed += float(outside.sum())
+                crossed += float(outside.sum()) + _run(lines, centre, half)
                 cost = 1e3 * crossed + 10 * reach + turn[k]
                 if cost < best:
                     best, spot = cost, centre
@@ -145,6 +151,19 @@ def _places(
             return spots, size
         size *= 0.8
     return spots, size
+
+
+def _run(lines: FloatArray, centre: FloatArray, half: float) -> float:
+    """Length of segments (M, 2, 2) inside a square."""
+    start, way = lines[:, 0] - centre, lines[:, 1] - lines[:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one, other = (-half - start) / way, (half - start) / way
+    flat = way == 0.0  # along the square's side: all of it or nothing
+    within = np.abs(start) <= half
+    first = np.where(flat, np.where(within, 0.0, 2.0), np.minimum(one, other)).max(axis=1)
+    last = np.where(flat, 1.0, np.maximum(one, other)).min(axis=1)
+    share = np.clip(np.minimum(last, 1.0) - np.maximum(first, 0.0), 0.0, None)
+    return float((share * np.hypot(*way.T)).sum())
 
 
 def _overlap(a: FloatArray, half_a: float, b: FloatArray, half_b: float) -> float:

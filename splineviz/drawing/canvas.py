@@ -24,6 +24,7 @@ from matplotlib.ticker import NullLocator
 from splineviz.drawing import draw, fills
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import bounding_square
 
 FRAME_STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -52,6 +53,13 @@ FRAME_STYLE: Any = {
     "savefig.facecolor": "white",
 }
 """Style of an animation frame at 1920 x 1080."""
+
+
+ZERO_SWATCH = 46.0
+"""Height of the swatch of 0 below a colour bar, in 1080ths of the canvas's: its number clears the bar's lowest."""
+
+NAME = 10
+"""Most letters of a class's name beside a colour bar: there is no room for more."""
 
 
 def frame_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -117,6 +125,8 @@ class Panel:
         for spine in ax.spines.values():
             spine.set(visible=True, linewidth=1.4, edgecolor="black", zorder=10)
         self.ax = ax
+        self.names: Sequence[str] = ()
+        """Of the classes, for the colour bar."""
         self.bar: tuple[Axes, str | None] | None = None
         """An Axes for the colour bar, and what it is called; it is drawn with the first partition."""
         self._look, self._stars = dict(look), dict(stars)
@@ -140,16 +150,15 @@ class Panel:
                 self._draw_bar(*self.bar)
         else:
             self._image.set_partition(partition, **look)
-        low, high = partition.window.min(axis=0), partition.window.max(axis=0)
-        centre, half = (low + high) / 2, (high - low).max() / 2
-        ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
+        square = bounding_square(partition.window)
+        ax.set(xlim=square.view[:2], ylim=square.view[2:])
         self._image.start()
         before = set(ax.get_children())
         draw.boundary(
             partition if segments is None else segments, ax=ax, line_width=boundary_width, casing=0.6 * boundary_width
         )
         self._over = [artist for artist in ax.get_children() if artist not in before]
-        view = (partition.plane.anchors_uv.tolist(), centre.tolist(), half)
+        view = (partition.plane.anchors_uv.tolist(), square.view)
         if view != self._view:
             for artist in self._anchors:
                 artist.remove()
@@ -166,16 +175,24 @@ class Panel:
         """The colour bar, of the scale that all frames share; none where colours have no scale."""
         fill = self._look["fill"]
         named = fill if isinstance(fill, str) else "value"
-        if named in ("random", "hash") or self._image is None:
+        if (named in fills.FILLS and not fills.FILLS[named].has_bar) or self._image is None:
             place.remove()
             return
         figure = self.ax.get_figure()
         assert figure is not None
-        bar = figure.colorbar(self._image, cax=place, extend="neither")
+        zero = named == "slope"  # dead regions have no place on its scale: a swatch of their own
+        share = ZERO_SWATCH / (1080.0 * place.get_position().height)
+        bar = figure.colorbar(
+            self._image, cax=place, extend="min" if zero else "neither", extendrect=True, extendfrac=share
+        )
+        if zero:
+            where: Any = {"transform": place.transAxes, "va": "center"}
+            place.text(1.0, -0.6 * share, "  0", fontsize=14.0, color="#444444", **where)
         bar.outline.set(linewidth=1.0, edgecolor="#444444")
         # Above the bar, where it cannot be taken for the name of the panel beside it.
-        said = label or ("class, margin" if named == "margin" else fills.LABELS.get(named, named))  # no room for more
+        said = label or fills.label(named, short=True)
         place.set_title(said, fontsize=15.5, fontweight="normal", color="#444444", loc="left", pad=10)
         place.grid(False)
         place.yaxis.set_minor_locator(NullLocator())
-        place.set_yticks(*fills.ticks(named, self._image.norm))
+        names = [name if len(name) <= NAME else name[: NAME - 1] + "\N{HORIZONTAL ELLIPSIS}" for name in self.names]
+        place.set_yticks(*fills.ticks(fill, self._image.norm, names=names))

@@ -1,45 +1,62 @@
 """Captions: what a film shows, in words, for those who cannot see it.
 
-`alternative` is one paragraph for the film as a whole (an alt text), `captions` one line a frame with its times
-(WebVTT, which browsers and players show beside an mp4 or webm). Numbers are those of the table; one that is not
+`alternative` and its like are one paragraph for the film as a whole (an alt text), `captions` one line a frame with its
+times (WebVTT, which browsers and players show beside an mp4 or webm). Numbers are those of the table; one that is not
 available is left out. This room draws nothing.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from splineviz.drawing.curves import Row, column
+from splineviz.drawing.fills import FILLS
+from splineviz.errors import FloatArray
 
 
-def captions(table: Sequence[Row], *, fps: float, hold: float, tweens: int = 0, note: str = "") -> str:
-    """A WebVTT file: one cue a row, shown while its frame and its tweens are; the last one for `hold` seconds.
+def captions(cues: Sequence[str | None], *, rate: float, hold: float, note: str = "") -> str:
+    """A WebVTT file: one cue a caption, shown while its picture and the uncaptioned ones after it are.
 
-    note: what must be said of the network, see `Partition.note`.
+    The last picture stands for `hold` seconds.
+
+    cues: one a picture, None where the caption before goes on. rate: pictures a second. note: a remark, shown to nobody.
     """
-    stay = 1.0 / fps
-    cues = ["WEBVTT"]
-    for index, row in enumerate(table):
-        end = index * stay + (stay if index < len(table) - 1 else hold)
-        cues.append(f"{_time(index * stay)} --> {_time(end)}\n{_said(row, note)}")
-    if tweens:
-        cues.insert(1, f"NOTE {tweens} frames after each step show networks with interpolated weights.")
-    return "\n\n".join(cues) + "\n"
+    starts = [index for index, cue in enumerate(cues) if cue is not None]
+    end = (len(cues) - 1) / rate + hold
+    times = [*(index / rate for index in starts), end]
+    spans = zip(starts, itertools.pairwise(times), strict=True)
+    said = [f"{_time(start)} --> {_time(stop)}\n{cues[index]}" for index, (start, stop) in spans]
+    return "\n\n".join(["WEBVTT", *([f"NOTE {note}"] if note else []), *said]) + "\n"
 
 
-def alternative(table: Sequence[Row], *, fill: str = "slope", note: str = "") -> str:
-    """One paragraph on the whole film; note: as for `captions`."""
+def of_row(row: Row, note: str = "") -> str:
+    """A row of measures in words. note: what must be said of the network, see `Partition.note`."""
+    parts = _numbers(row, note)
+    return f"Step {row['step']:,.0f}: {', '.join(parts)}." if parts else f"Step {row['step']:,.0f}."
+
+
+def of_rows(rows: Sequence[Row], titles: Sequence[str], notes: Sequence[str]) -> str:
+    """Rows of several runs at one step in words."""
+    each = [f"{title}: {', '.join(_numbers(row, note))}" for row, title, note in zip(rows, titles, notes, strict=True)]
+    return f"Step {rows[0]['step']:,.0f}. {'; '.join(each)}."
+
+
+def alternative(
+    table: Sequence[Row], *, fill: str = "slope", note: str = "", knots: bool = True, anchors: int | None = None
+) -> str:
+    """One paragraph on the film of a run's checkpoints; note: as for `of_row`.
+
+    knots: whether they are drawn; anchors: how many samples lie in the window, None for all. What no frame shows is not
+    spoken of: without a boundary at any step (length 0 in the table) the text says so.
+    """
     steps, regions, lengths = (column(table, name) for name in ("step", "regions", "boundary_length"))
-    colours = {"slope": "the norm of its slope", "class": "its class", "area": "its area", "layer": "its layer of birth",
-               "margin": "its class, paler where the margin is small", "hash": "its activation pattern",
-               "active": "its number of active units", "lc": "the local complexity round its middle"}  # fmt: skip
     text = [
         f"Linear regions of a network on a plane through three training samples, at {len(table)} "
         f"checkpoint{'' if len(table) == 1 else 's'} from step {steps[0]:,.0f} to step {steps[-1]:,.0f}. "
-        f"Each region has the colour of {colours.get(fill, 'a value')}; "
-        "thin black lines are knots, the red line is the decision boundary, white stars mark the samples.",
+        + _shown(fill, lengths, knots, anchors),
         f"There are {regions[0]:,.0f} regions at first and {regions[-1]:,.0f} at last"
         + (f", at most {np.nanmax(regions):,.0f} at step {steps[np.nanargmax(regions)]:,.0f}." if len(table) > 2 else "."),
     ]
@@ -58,8 +75,58 @@ def alternative(table: Sequence[Row], *, fill: str = "slope", note: str = "") ->
     return " ".join(text) + "\n"
 
 
-def _said(row: Row, note: str) -> str:
-    parts = [f"Step {row['step']:,.0f}"]
+def alternative_of_runs(
+    tables: Sequence[Sequence[Row]], titles: Sequence[str], *, fill: str, layers: bool, knots: bool = True,
+    anchors: int | None = None,
+) -> str:  # fmt: skip
+    """One paragraph on a film of runs side by side, or of one run's layers; knots, anchors: as for `alternative`."""
+    table, count = tables[0], len(titles)
+    what = f"the {count} layers of one network" if layers else f"{count} networks, {', '.join(titles)},"
+    text = [
+        f"Linear regions of {what} side by side on a plane through three training samples, at {len(table)} "
+        f"checkpoint{'' if len(table) == 1 else 's'} from step {table[0]['step']:,.0f} to step {table[-1]['step']:,.0f}. "
+        + _shown(fill, np.concatenate([column(rows, "boundary_length") for rows in tables]), knots, anchors)
+        + (" Each panel shows the knots of one layer." if layers else "")
+    ]
+    for title, rows in zip(["The network"] if layers else titles, tables, strict=True):
+        text.append(f"{title} has {rows[0]['regions']:,.0f} regions at first and {rows[-1]['regions']:,.0f} at last.")
+    return " ".join(text) + "\n"
+
+
+def alternative_of_tour(
+    table: Sequence[Row], way: Sequence[str], *, step: int, fill: str, note: str = "", knots: bool = True,
+    anchors: int | None = None,
+) -> str:  # fmt: skip
+    """One paragraph on a film in which the view moves. way: its first and its last view, in words."""
+    text = [
+        f"Linear regions of one network, at step {step:,}, in {len(table)} views, from {way[0]} to {way[1]}. "
+        + _shown(fill, column(table, "boundary_length"), knots, anchors),
+        f"A view has {table[0]['regions']:,.0f} regions at first and {table[-1]['regions']:,.0f} at last."
+    ]
+    if note:
+        text.append(f"The regions are those of the network with {note}.")
+    return " ".join(text) + "\n"
+
+
+def _shown(fill: str, lengths: FloatArray, knots: bool, anchors: int | None) -> str:
+    """What there is to see, one clause each."""
+    known = lengths[np.isfinite(lengths)]
+    red = "the red line is the decision boundary"
+    if len(known) and not (known > 0).any():
+        red = "there is no decision boundary in the window: one class takes all of it"
+    elif len(known) and not (known > 0).all():
+        red += ", which is not in the window at every step"
+    stars = {0: "none of the samples lies in the window", 1: "a white star marks the one sample in the window",
+             2: "white stars mark the two samples in the window"}.get(3 if anchors is None else anchors)  # fmt: skip
+    colour = FILLS[fill].caption if fill in FILLS else "a value"
+    filled = f"each region has the colour of {colour}" if colour else ""
+    parts = (filled, "thin lines are knots" if knots else "", red, stars or "white stars mark the samples")
+    said = "; ".join(part for part in parts if part)
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def _numbers(row: Row, note: str) -> list[str]:
+    parts = []
     for name, said in (
         ("regions", f"{{:,.0f}} regions ({note})" if note else "{:,.0f} regions"),
         ("train_accuracy", "training accuracy {:.0%}"), ("test_accuracy", "test {:.0%}"),
@@ -68,7 +135,7 @@ def _said(row: Row, note: str) -> str:
         value = float(row.get(name, np.nan))
         if np.isfinite(value):
             parts.append(said.format(value))
-    return f"{parts[0]}: {', '.join(parts[1:])}." if len(parts) > 1 else f"{parts[0]}."
+    return parts
 
 
 def _time(seconds: float) -> str:

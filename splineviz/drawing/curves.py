@@ -17,19 +17,23 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea, HPacker, TextArea
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
+from splineviz import choices
 from splineviz.errors import DataError, FloatArray
 
 Row = Mapping[str, float]
 
-TRAIN, TEST, RANDOM = "#006428", "#9e3303", "#084a91"
-"""Colours of the curves, those of the paper (arXiv 2402.15555)."""
+TRAIN, TEST, RANDOM = "#00381c", "#b5490a", "#4f96cf"
+"""Colours of the curves: the paper's hues (arXiv 2402.15555), far apart in lightness too, so that nobody needs the hue."""
 
 EXACT, SAMPLED = "#e08214", "#333333"
 """Colours of the two counts in the same neighbourhoods; they nearly coincide, so the second is dashed and dark."""
 
-BOUNDARY = "#b00009"
+BOUNDARY = "#e9573f"
 """Colour of what belongs to the decision boundary."""
 
 Curves = tuple[tuple[str, str, str], ...]
@@ -40,7 +44,7 @@ SLICE = (("slice_exact", "exact", EXACT), ("slice_sampled", "sampled", SAMPLED))
 REGIONS = (("regions", "regions", "#333333"),)
 MIGRATION = (("knot_ratio_boundary", "boundary", BOUNDARY), ("knot_ratio_anchors", "anchors", TRAIN))
 VARIATION = (("variation_ratio_boundary", "boundary", BOUNDARY), ("variation_ratio_anchors", "anchors", TRAIN))
-UNITS = (("units_live", "live", TRAIN), ("units_linear", "linear", "#999999"), ("units_dead", "dead", "#333333"))
+UNITS = (("units_live", "live", TRAIN), ("units_linear", "linear", "#6a6f73"), ("units_dead", "dead", "#b58a60"))
 LENGTH = (("boundary_length", "boundary length", BOUNDARY),)
 CHURN = (("churn", "churn", "#333333"),)
 KNOTS = (("knot_length", "knots", "#333333"),)
@@ -48,10 +52,16 @@ KNOTS = (("knot_length", "knots", "#333333"),)
 DASHED: Mapping[str, Any] = {"slice_sampled": (0, (2.6, 2.0))}
 """Lines of columns that would hide another, so that both are seen: thin, and without a band of their own."""
 
+LINES: Mapping[str, Any] = {
+    "test": (0, (4.2, 1.3)), "random": (0, (4.2, 1.2, 1.0, 1.2)), "anchors": (0, (4.2, 1.3)),
+    "linear": (0, (4.2, 1.3)), "dead": (0, (1.2, 1.2)),
+}  # fmt: skip
+"""Lines of the curves whose columns speak of these, beside their colours; all others are solid."""
+
 RATIO = 1000.0
 """Values that are all positive and so many times apart are drawn on a logarithmic scale."""
 
-MOST = 4
+MOST = choices.MOST_PANELS
 """Most panels of curves beside a slice."""
 
 
@@ -79,7 +89,7 @@ class Chart:
 CHARTS = {
     "accuracy": Chart("accuracy", ACCURACY),
     "complexity": Chart("local complexity", COMPLEXITY, "{both}"),
-    "exact": Chart("units nearby, on the slice", SLICE, "{radius}"),
+    "exact": Chart("units nearby", SLICE, "{radius}"),
     "regions": Chart("regions", REGIONS),
     "migration": Chart("knots near", MIGRATION, "ratio to window", 1.0),
     "variation": Chart("gradient jumps near", VARIATION, "ratio to window", 1.0),
@@ -89,7 +99,7 @@ CHARTS = {
 }
 """The panels beside a slice, by name."""
 
-PANELS = ("accuracy", "complexity", "exact")
+PANELS = choices.FILM_PANELS
 """Those of a film, unless others are asked for."""
 
 
@@ -187,12 +197,26 @@ def present(table: Sequence[Row], curves: Curves) -> Curves:
     return tuple(c for c in curves if np.isfinite(column(table, c[0])).any())
 
 
+def line_of(name: str) -> Any:
+    """The line style of a column."""
+    if name in DASHED:
+        return DASHED[name]
+    return next((style for word, style in LINES.items() if word in name.split("_")), "solid")
+
+
+def _bounds(table: Sequence[Row], name: str) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper end (n,) of a column with its band, NaN where it has no value: a band ends at 0, as its values do."""
+    values, band = column(table, name), np.nan_to_num(column(table, f"{name}_band"))
+    low = values - band
+    return np.where(values >= 0, np.maximum(low, 0.0), low), values + band
+
+
 def plot_curves(
     ax: Axes, table: Sequence[Row], curves: Curves, *, along: str = "step", strength: float = 1.0, line: Any = None
 ) -> list[Artist]:
     """Draw curves and their bands over a column; strength scales their opacity. Returns the artists.
 
-    line: a style for all of them, by default solid but for those that are DASHED.
+    line: a style for all of them, by default that of `line_of`.
     """
     steps = column(table, along)
     artists: list[Artist] = []
@@ -201,40 +225,45 @@ def plot_curves(
         keep = np.isfinite(values)
         band = np.nan_to_num(band)
         if band[keep].any() and name not in DASHED:  # one band says it
-            low, high = (values - band)[keep], (values + band)[keep]
+            low, high = (ends[keep] for ends in _bounds(table, name))
             artists.append(ax.fill_between(steps[keep], low, high, color=color, alpha=0.22 * strength, linewidth=0))
         marker = "o" if keep.sum() == 1 else None
         style: dict[str, Any] = {"color": color, "alpha": strength, "label": label, "marker": marker}
-        style["linestyle"] = DASHED.get(name, "solid") if line is None else line
+        style["linestyle"] = line_of(name) if line is None else line
         style["linewidth"] = (0.55 if name in DASHED else 1.0) * matplotlib.rcParams["lines.linewidth"]
         artists += ax.plot(steps[keep], values[keep], **style)
     return artists
 
 
 def value_axis(ax: Axes, table: Sequence[Row], curves: Curves) -> None:
-    """Limits that hold all curves with their bands; [0, 1] for accuracies; logarithmic for positive values RATIO apart."""
+    """Limits that hold all curves with their bands; [0, 1] for accuracies; logarithmic for positive values RATIO apart.
+
+    A band never decides for a logarithmic scale: where it ends near 0, as for few points, it says nothing of decades.
+    """
     if curves and curves[0][0].endswith("_accuracy"):
         ax.set_ylim(-0.02, 1.03)
         ax.set_yticks(np.linspace(0, 1, 5 if _room(ax) >= 9 else 3))
         return
-    low, high, whole = np.inf, -np.inf, True
+    low, high, whole, least, most = np.inf, -np.inf, True, np.inf, -np.inf
     for name, _, _ in curves:
-        values, band = column(table, name), np.nan_to_num(column(table, f"{name}_band"))
+        values, (lower, upper) = column(table, name), _bounds(table, name)
         keep = np.isfinite(values)
-        low, high = min(low, (values - band)[keep].min()), max(high, (values + band)[keep].max())
-        whole &= bool((values[keep] % 1 == 0).all()) and not band.any()
+        if keep.any():
+            low, high = min(low, lower[keep].min()), max(high, upper[keep].max())
+            least, most = min(least, values[keep].min()), max(most, values[keep].max())
+        whole &= bool((values[keep] % 1 == 0).all()) and bool((lower == upper)[keep].all())
     if not np.isfinite(low):
         low, high = 0.0, 1.0
-    if low > 0 and high > RATIO * low:
+    if least > 0 and most > RATIO * least:
         ax.set_yscale("log")
-        ax.set_ylim(low / 1.5, high * 1.5)
+        ax.set_ylim(least / 1.5, high * 1.5)
         ax.yaxis.set_major_locator(LogLocator(numticks=6))
         ax.yaxis.set_minor_locator(NullLocator())
         return
     room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
     ax.set_ylim(low - room if low < 0 or low - room > 0 else 0.0, high + room)
-    most = 6 if _room(ax) >= 12 else 5
-    ax.yaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], integer=whole and high > low))  # no half a region
+    ticks = 6 if _room(ax) >= 12 else 5
+    ax.yaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10], integer=whole and high > low))  # no half
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
@@ -262,18 +291,29 @@ def _room(ax: Axes) -> float:
     return float(ax.get_window_extent().height * 72.0 / figure.dpi / size)
 
 
-def name_curves(ax: Axes, curves: Curves, size: float) -> None:
-    """The curves' names in their colours, above the axes at the right: they cannot cover a curve."""
+def name_curves(ax: Axes, curves: Curves, size: float, *, lines: bool = True) -> None:
+    """The curves' lines and names, above the axes at the right: they cannot cover a curve.
+
+    lines: each in its own style; False: solid, where the style tells something else.
+    """
     if len(curves) < 2:
         return
-    place: tuple[Any, tuple[float, float], tuple[float, float]] = ("axes fraction", (1.0, 1.0), (0.0, 8.0 * size / 15.5))
-    for _, label, color in reversed(curves):
-        coordinates, anchor, offset = place
-        name = ax.annotate(
-            label, anchor, xycoords=coordinates, xytext=offset, textcoords="offset points",
-            ha="right", va="bottom", color=color, fontsize=size, fontweight="bold",
-        )  # fmt: skip
-        place = (name, (0.0, 0.0), (-1.0 * size, 0.0))  # the next one to the left of this one
+    named: list[Artist] = []
+    for name, label, color in curves:
+        wide, thick = (1.45 if lines else 0.7) * size, (0.55 if name in DASHED else 1.0) * 0.14 * size
+        room = DrawingArea(wide, 0.8 * size, 0.0, 0.0)
+        style: Any = line_of(name) if lines else "solid"
+        room.add_artist(Line2D([0.0, wide], [0.36 * size] * 2, color=color, linewidth=thick, linestyle=style))
+        named += [room, TextArea(label, textprops={"color": "#222222", "fontsize": size})]
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    raised = ScaledTranslation(0.0, 6.0 * size / 15.5 / 72.0, figure.dpi_scale_trans)
+    box = AnchoredOffsetbox(
+        "lower right", pad=0.0, borderpad=0.0, frameon=False, bbox_to_anchor=(1.0, 1.0),
+        bbox_transform=ax.transAxes + raised,
+        child=HPacker(children=named, align="baseline", pad=0.0, sep=0.32 * size),
+    )  # fmt: skip
+    ax.add_artist(box)
 
 
 def settings_label(radius: float | None, num_vectors: int | None) -> str:

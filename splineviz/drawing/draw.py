@@ -87,7 +87,8 @@ def rasterize(
 ) -> npt.NDArray[np.uint8]:
     """Picture (H, W, 4) uint8 of a rectangle of the plane, row 0 at the top, straight alpha, transparent outside.
 
-    faces: (F, 3) colours in [0, 1], one per region; every pixel shows the area-weighted mean of the regions in it.
+    faces: (F, 3) colours in [0, 1], one per region, or (P, 3), one per part of `partition.classes()`; every pixel shows the
+    area-weighted mean of what lies in it.
     view: (u0, u1, v0, v1), the rectangle; shape: (H, W) in pixels.
     line_width: of the knots, in pixels (0: none); a line thinner than a pixel covers it in part. Where knots cover
     more than KNEE of a neighbourhood of 11 pixels they fade, and on average never cover more than CEILING of it.
@@ -123,9 +124,15 @@ def rasterize(
         if tinted:
             ink[rows[0] : rows[1]] = total[:, :width, 1:] / np.maximum(total[:, :width, :1], 1e-9)
 
+    own = partition.num_regions
+    parts = partition.classes() if len(faces) > own else None
+    rims = None if parts is None else parts.rims()
+
     def paint(rows: tuple[int, int]) -> None:
         total = np.zeros((rows[1] - rows[0], width + 1, 4))
         raster.add_fills(total, vertices, edges, partition.edge_faces, faces, origin(rows[0]), scale)
+        if parts is not None and rims is not None:  # each changes its face's colour to its own
+            raster.add_fills(total, parts.vertices, *rims, faces, origin(rows[0]), scale)
         raster.sum_rows(total)
         band = ink[rows[0] : rows[1]] if tinted else ink
         raster.compose(total, line_alpha * opacity[rows[0] : rows[1]], band, image[rows[0] : rows[1]])
@@ -207,7 +214,9 @@ class PartitionImage(AxesImage):
             self.set_cmap(chosen)
         if type(norm) is not type(self.norm) or (norm.vmin, norm.vmax) != (self.norm.vmin, self.norm.vmax):
             self.set_norm(norm)  # only then: a colour bar is drawn anew each time
-        self._line = (line_width if np.any(edges) else 0.0, _ink(partition, edge_color), edge_alpha, edges)
+        bare = isinstance(edge_color, str) and edge_color == "none"
+        width = line_width if np.any(edges) and not bare else 0.0
+        self._line = (width, "black" if bare else _ink(partition, edge_color), edge_alpha, edges)
         self._drawn: tuple[_Wanted, npt.NDArray[np.uint8]] | None = None
         self._coming: tuple[_Wanted, Future[npt.NDArray[np.uint8]]] | None = None
         self.stale = True
@@ -279,11 +288,12 @@ def regions(
 ) -> AxesImage | PolyCollection:
     """Draw all regions of a partition, and return the artist.
 
-    fill: one of `fills.NAMES` ("slope", "class", "margin", "layer", "area", "hash", "random"), values (F,), or colours
-    (F, 3) in [0, 1]. cmap: a name of PALETTES or of matplotlib's, or a colour map.
+    fill: one of `choices.FILLS` ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random", "none"),
+    values (F,), or colours (F, 3) in [0, 1]. cmap: a name of PALETTES or of matplotlib's, or a colour map.
     limits: (low, high) of the colour scale; by default `color_limits` of this partition.
     edges: draw the knots, line_width points wide, or those of a mask (E,). The window's border is no knot and is not drawn.
-    edge_color: one colour, "layer" (a colour for each kink layer, the first the darkest), or (E, 3) in [0, 1].
+    edge_color: one colour, "none" for no knots, "layer" (a colour for each kink layer, the first the darkest), or
+    (E, 3) in [0, 1].
     vector: draw polygons instead of pixels, for small vector files (at most VECTOR_LIMIT regions).
     note: say in the lower left corner what the partition was drawn with in the place of smooth functions, if any.
     Raises ValueError on an unknown fill, an array that does not fit, or too many regions for vector=True.
@@ -309,15 +319,20 @@ def regions(
             f"vector: expected at most {VECTOR_LIMIT} regions, got {partition.num_regions}; leave vector=False: the fills "
             f"are then an image of the file's dpi, text and boundary stay vectors."
         )
+    if isinstance(edge_color, str) and edge_color == "none":
+        edges, edge_color = False, "black"
     faces, norm, chosen = colors(partition, fill, cmap, limits)
     polygons = np.split(partition.vertices[partition.face_vertices], partition.face_offsets[1:-1])
+    if len(faces) > len(polygons):  # parts of classes, over their faces
+        parts = partition.classes()
+        polygons += [parts.vertices[parts.part(index)] + partition.centre for index in parts.extra]
     ink, single = _ink(partition, edge_color), np.ndim(edges) == 0
-    plain = single and not (isinstance(ink, np.ndarray) and ink.ndim == 2)
+    plain = single and not (isinstance(ink, np.ndarray) and ink.ndim == 2) and len(faces) == partition.num_regions
     # Without knots each face gets a hairline of its own colour, or viewers show gaps between neighbours.
     around: Any = mpl_colors.to_rgba(ink, edge_alpha) if plain and edges else faces
     thickness = line_width if plain and edges else 0.35
     collection = PolyCollection(polygons, facecolors=faces, edgecolors=around, linewidths=thickness)
-    if not plain:
+    if not plain and np.any(edges):
         knots = (partition.edge_tag >= 0) & edges
         ends = list(partition.vertices[partition.edges[knots]])
         chosen_ink = ink[knots] if isinstance(ink, np.ndarray) and ink.ndim == 2 else ink
@@ -339,27 +354,37 @@ def regions(
 def boundary(
     segments: Any, *, ax: Axes | None = None, color: Color = BOUNDARY_COLOR, line_width: float = 1.6, casing: float = 1.2
 ) -> LineCollection:
-    """Draw the decision boundary and return its lines.
+    """Draw the decision boundary and return its lines. It lies over the anchors' samples and under their stars.
 
-    segments: (M, 2, 2) in plane coordinates, or a Partition, whose `decision_boundary()` is taken.
+    segments: (M, 2, 2) in plane coordinates, or a Partition, whose `decision_boundary()` is taken and whose window fresh
+    axes show.
     casing: extra width in points, on either side, of a white line below the red one (0: none).
     """
     ax = pyplot.gca() if ax is None else ax
+    ax.set_aspect("equal")
     lines = to_float_array(segments.decision_boundary() if isinstance(segments, Partition) else segments, "segments")
     if lines.size == 0:
         lines = np.empty((0, 2, 2))
     if lines.ndim != 3 or lines.shape[1:] != (2, 2):
         raise ValueError(f"segments: expected shape (M, 2, 2), pairs of plane coordinates, got {lines.shape}.")
     collection = LineCollection(
-        list(lines), colors=[color], linewidths=line_width, capstyle="round", zorder=3.1, label="decision boundary"
+        list(lines), colors=[color], linewidths=line_width, capstyle="round", zorder=4.71, label="decision boundary"
     )
     if casing > 0:  # one path, so that its transparency does not add up where segments meet
         path = Path(lines.reshape(-1, 2), np.tile([Path.MOVETO, Path.LINETO], len(lines)))
         below = PathPatch(
             path, facecolor="none", edgecolor="white", linewidth=line_width + 2 * casing, capstyle="round", alpha=0.75,
-            zorder=3.0,
+            zorder=4.7,
         )  # fmt: skip
         below.set_clip_path(ax.patch)
         ax.add_artist(below)
     ax.add_collection(collection, autolim=False)
+    # Axes whose limits nobody has set yet show the window, or what there is of a boundary given as segments.
+    corners = segments.window if isinstance(segments, Partition) else lines.reshape(-1, 2)
+    if len(corners):
+        ax.update_datalim([corners.min(axis=0), corners.max(axis=0)])
+        if isinstance(segments, Partition):
+            low, high = corners.min(axis=0), corners.max(axis=0)
+            collection.sticky_edges.x[:], collection.sticky_edges.y[:] = [low[0], high[0]], [low[1], high[1]]
+        ax.autoscale_view()
     return collection

@@ -1,8 +1,9 @@
 """Export: a Partition as the objects and files of other libraries, for one's own analysis.
 
-    to_networkx   the dual graph: a node a region, an edge wherever two regions share a side      extra: export
-    to_shapely    a polygon a region, in plane coordinates                                       extra: export
+    to_networkx   the dual graph: a node a region, an edge wherever two regions share a side
+    to_shapely    a polygon a region, in plane coordinates
     to_geopandas  a table of regions with areas, classes, margins, slopes, layers and polygons   extra: export
+                  or, with parts=True, of the parts of one class each that the decision boundary cuts them into
     save          .parquet (GeoParquet), .geojson, .svg, .npz by the file's ending
 
 Lengths are input-space lengths, coordinates are plane coordinates (u, v); there is no geographic reference system.
@@ -25,8 +26,9 @@ import numpy.typing as npt
 from matplotlib.colors import to_hex
 
 from splineviz.drawing import fills
-from splineviz.errors import PartitionError
+from splineviz.errors import FloatArray, IntArray, PartitionError
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import longer_side
 from splineviz.storage import files
 
 SVG_SIDE = 1000.0
@@ -46,20 +48,34 @@ def _library(name: str) -> Any:
 
 
 def region_table(partition: Partition) -> dict[str, npt.NDArray[Any]]:
-    """Columns (F,) of numbers a region: region, area, class, margin, slope, layer, corners, pattern.
+    """Columns (F,) of numbers a region: region, area, class, share, margin, slope, layer, corners, pattern.
 
-    area: squared input-space length; class, margin: of the mean output over the region's vertices; slope: norm of the
+    area: squared input-space length; class: that of its largest part, and share: that part's share of it, 1 where the
+    decision boundary does not cut it; margin: in the middle of that part; slope: norm of the
     slope on the slice; layer: the kink layer that cut it last, -1 for none; pattern: hash of the activation pattern.
     """
     return {
         "region": np.arange(partition.num_regions, dtype=np.int64),
         "area": partition.areas,
         "class": fills.face_classes(partition),
+        "share": partition.classes().largest,
         "margin": fills.face_margins(partition),
         "slope": partition.slope_norms,
         "layer": fills.face_layers(partition),
         "corners": np.diff(partition.face_offsets).astype(np.int64),
         "pattern": partition.pattern_hash,
+    }
+
+
+def part_table(partition: Partition) -> dict[str, npt.NDArray[Any]]:
+    """Columns (P,) of numbers a part of `Partition.classes`, by region: region, class, area, margin in its middle."""
+    parts = partition.classes()
+    order = np.argsort(parts.face, kind="stable")
+    return {
+        "region": parts.face[order].astype(np.int64),
+        "class": parts.label[order].astype(np.int64),
+        "area": parts.areas[order],
+        "margin": parts.margins[order],
     }
 
 
@@ -72,9 +88,10 @@ def to_networkx(partition: Partition) -> Any:
     Nodes 0 .. F-1 carry the columns of `region_table` and `u`, `v` (a point inside). An edge joins regions that share a
     side and carries `length` (in input-space length), `layer`, `unit` (of the knot between them, within the layer) and
     `sides`, how many sides they share: along a bent knot two regions can meet more than once, then `length` is the sum.
-    Raises ImportError when networkx is missing.
     """
-    graph = _library("networkx").Graph()
+    import networkx  # when it is asked for: it takes a while
+
+    graph = networkx.Graph()
     table = {name: values.tolist() for name, values in region_table(partition).items()}
     table["u"], table["v"] = partition.centroids.T.tolist()
     names = list(table)
@@ -95,32 +112,42 @@ def to_networkx(partition: Partition) -> Any:
     return graph
 
 
-def to_shapely(partition: Partition) -> npt.NDArray[np.object_]:
-    """(F,) shapely polygons in plane coordinates, counter-clockwise. Raises ImportError when shapely is missing."""
-    shapely = _library("shapely")
-    counts = np.diff(partition.face_offsets)
-    starts = partition.face_offsets[:-1]
+def to_shapely(partition: Partition, *, parts: bool = False) -> npt.NDArray[np.object_]:
+    """(F,) shapely polygons in plane coordinates, counter-clockwise. parts: (P,), in the order of `part_table` instead."""
+    if not parts:
+        return _polygons(partition.vertices, partition.face_offsets, partition.face_vertices)
+    found = partition.classes()
+    polygons = _polygons(found.vertices + partition.centre, found.offsets, found.corners)
+    return polygons[np.argsort(found.face, kind="stable")]
+
+
+def _polygons(vertices: FloatArray, offsets: IntArray, ring: IntArray) -> npt.NDArray[np.object_]:
+    import shapely
+
+    counts, starts = np.diff(offsets), offsets[:-1]
     # A ring ends where it began: one more corner a face.
-    offsets = np.concatenate([[0], np.cumsum(counts + 1)])
-    corners = np.empty(int(offsets[-1]), dtype=np.int64)
-    last = offsets[1:] - 1
+    ends = np.concatenate([[0], np.cumsum(counts + 1)])
+    corners = np.empty(int(ends[-1]), dtype=np.int64)
+    last = ends[1:] - 1
     inside = np.ones(len(corners), dtype=bool)
     inside[last] = False
-    corners[inside], corners[last] = partition.face_vertices, partition.face_vertices[starts]
-    rings = shapely.linearrings(partition.vertices[corners], indices=np.repeat(np.arange(len(counts)), counts + 1))
+    corners[inside], corners[last] = ring, ring[starts]
+    rings = shapely.linearrings(vertices[corners], indices=np.repeat(np.arange(len(counts)), counts + 1))
     polygons: npt.NDArray[np.object_] = shapely.polygons(rings)
     return polygons
 
 
-def to_geopandas(partition: Partition) -> Any:
+def to_geopandas(partition: Partition, *, parts: bool = False) -> Any:
     """A geopandas.GeoDataFrame: the columns of `region_table` and the polygons. Raises ImportError without geopandas.
 
-    `pattern` is text (16 hex digits): few formats know unsigned 64-bit numbers.
+    parts: those of `part_table` instead, a row for each part of one class. `pattern` is text (16 hex digits): few formats
+    know unsigned 64-bit numbers.
     """
     geopandas = _library("geopandas")
-    table: dict[str, Any] = dict(region_table(partition))
-    table["pattern"] = [f"{key:016x}" for key in table["pattern"].tolist()]
-    return geopandas.GeoDataFrame(table, geometry=to_shapely(partition), crs=None)
+    table: dict[str, Any] = dict(part_table(partition) if parts else region_table(partition))
+    if not parts:
+        table["pattern"] = [f"{key:016x}" for key in table["pattern"].tolist()]
+    return geopandas.GeoDataFrame(table, geometry=to_shapely(partition, parts=parts), crs=None)
 
 
 # ---- files -------------------------------------------------------------------------------------------
@@ -167,10 +194,11 @@ def to_svg(partition: Partition, *, fill: str = "slope") -> str:
     """An SVG that a drawing program can take apart: a path a region, knots in one group a layer, the boundary, the anchors.
 
     fill: as `draw.regions` takes it. Every region's path has its number as id (`region-12`) and class, area and slope as
-    data attributes. v points up, as in the figures; about 150 bytes a region.
+    data attributes; where classes are coloured, a region's other classes have paths of their own (`region-12-class-3`).
+    v points up, as in the figures; about 150 bytes a region.
     """
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
-    scale = SVG_SIDE / float((high - low).max())
+    scale = SVG_SIDE / longer_side(partition.window)
     places = (partition.local_vertices - (low - partition.centre)) * scale
     width, height = ((high - low) * scale).tolist()
     lines = [
@@ -196,14 +224,26 @@ def _svg_regions(partition: Partition, places: npt.NDArray[np.float64], fill: st
     text = [f"{u:.7g},{v:.7g}" for u, v in places.tolist()]
     corners, offsets = partition.face_vertices.tolist(), partition.face_offsets.tolist()
     lines = ['<g id="regions">']
+    own = shades[: partition.num_regions].tolist()
     for i, (shade, kind, area, slope) in enumerate(
-        zip(shades.tolist(), table["class"].tolist(), table["area"].tolist(), table["slope"].tolist(), strict=True)
+        zip(own, table["class"].tolist(), table["area"].tolist(), table["slope"].tolist(), strict=True)
     ):
         path = " ".join(text[k] for k in corners[offsets[i] : offsets[i + 1]])
         lines.append(
             f'<path id="region-{i}" fill="{to_hex(shade)}" data-class="{kind}" data-area="{area:.9g}" '
             f'data-slope="{slope:.9g}" d="M{path}Z"/>'
         )
+    if len(shades) > partition.num_regions:  # classes: the other parts of regions that the boundary cuts, over them
+        parts = partition.classes()
+        scale = SVG_SIDE / float(np.ptp(partition.window, axis=0).max())
+        low = partition.window.min(axis=0) - partition.centre
+        for index in parts.extra.tolist():
+            path = " ".join(f"{u:.7g},{v:.7g}" for u, v in ((parts.vertices[parts.part(index)] - low) * scale).tolist())
+            name, kind = int(parts.face[index]), int(parts.label[index])
+            lines.append(
+                f'<path id="region-{name}-class-{kind}" fill="{to_hex(shades[index])}" data-class="{kind}" '
+                f'data-area="{parts.areas[index]:.9g}" d="M{path}Z"/>'
+            )
     return [*lines, "</g>"]
 
 

@@ -23,8 +23,7 @@ Everything is laid out in units of a 1080th of the height, so every size looks a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib
@@ -36,12 +35,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from splineviz.drawing import draw
-from splineviz.drawing.canvas import FRAME_STYLE, Canvas, Panel, frame_size
+from splineviz.drawing.canvas import FRAME_STYLE, Canvas, Panel
 from splineviz.drawing.curves import (
     CHARTS,
     DASHED,
-    TRAINING,
     Curves,
     Row,
     Story,
@@ -53,8 +50,8 @@ from splineviz.drawing.curves import (
     step_axis,
     value_axis,
 )
+from splineviz.drawing.look import Look
 from splineviz.geometry.partition import Partition
-from splineviz.storage import files
 
 PAPER_STYLE: Any = {
     **FRAME_STYLE,
@@ -80,13 +77,6 @@ SUMMARY = ("accuracy", "complexity", "exact", "regions", "boundary", "migration"
 """Panels of a run's summary."""
 
 
-def painters() -> str:
-    """Digest of the code that draws, and of the geometry that it draws: a picture by an older version is not up to date."""
-    package = Path(__file__).parents[1]
-    code = sorted(path for room in ("_kernels", "geometry", "metrics", "drawing") for path in (package / room).glob("*.py"))
-    return files.digest(*(path.read_bytes() for path in code))
-
-
 # ---- a frame -----------------------------------------------------------------------------------------
 
 
@@ -109,44 +99,34 @@ class Tween:
 class FramePainter:
     """Paints the frames of one run, all with the same panels, limits and size.
 
-    table: rows of all checkpoints; limits: (low, high) of the fill, shared by all frames; thumbnails, labels: of
-    the anchors, as `draw.anchors` takes them; missing: steps of checkpoints that could not be measured, which are marked;
-    size: (width, height) in pixels; radius, num_vectors: of the local
-    complexity, for its title; fill, cmap, line_width, edge_color: as `draw.regions` takes them. story: what the table's
-    rows follow, by default the steps of training.
-    Raises ValueError when the table is empty, or the size none as `frame_size` says.
+    table: rows of all checkpoints. look: a Look, or its fields as options (limits, thumbnails, size, fill, cmap, ...).
+    story: what the table's rows follow, and its panels; by default the steps of training, with the look's panels.
+    missing: steps of checkpoints that could not be measured, which are marked.
+    Raises ValueError when the table is empty, DataError when the look is none.
     """
 
     def __init__(
         self,
         table: Sequence[Row],
         *,
-        limits: tuple[float, float] | None = None,
-        thumbnails: Sequence[Any] = (),
-        labels: Sequence[str] = (),
-        size: tuple[int, int] = (1920, 1080),
-        fill: Any = "slope",
-        fill_label: str | None = None,
-        cmap: Any = None,
-        line_width: float = draw.LINE_WIDTH,
-        edge_color: Any = "black",
-        radius: float | None = None,
-        num_vectors: int | None = None,
-        story: Story = TRAINING,
+        look: Look | None = None,
+        story: Story | None = None,
         missing: Sequence[float] = (),
+        **options: Any,
     ) -> None:
         if not len(table):
             raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
-        self.table, self.size = list(table), frame_size(size)
-        look = {"fill": fill, "cmap": cmap, "limits": limits, "line_width": line_width, "edge_color": edge_color}
-        self._story, self._missing = story, tuple(missing)
-        self._complexity = (radius, num_vectors)
+        look = Look.of(options) if look is None else replace(look, **options)
+        self.table, self.size = list(table), look.size
+        self._story, self._missing = look.story if story is None else story, tuple(missing)
+        self._complexity = (look.radius, look.num_vectors)
         self._moving: list[Artist] = []  # change with the frame, drawn over the rest
         self._canvas = canvas = Canvas(self.size)
         self.figure = canvas.figure
         with matplotlib.rc_context(FRAME_STYLE):
-            self._panel = Panel(canvas.axes(40, 44, 952, 952), look, {"thumbnails": thumbnails, "labels": labels})
-            self._panel.bar = (canvas.axes(1014, 44, 20, 952), fill_label)
+            self._panel = Panel(canvas.axes(40, 44, 952, 952), look.regions, look.stars)
+            self._panel.names = tuple(look.classes)
+            self._panel.bar = (canvas.axes(1014, 44, 20, 952), look.fill_label)
             self._header = (canvas.text(40, 1014, 25, "left"), canvas.text(992, 1014, 25, "right"))
             self._mark = canvas.text(40, 12, 15.5, "left")
             self._draw_panels()

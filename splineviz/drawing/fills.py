@@ -2,9 +2,9 @@ r"""Fills: one colour for every region of a Partition, and the scale that a colo
 
         slope    norm of the region's slope on the slice             logarithmic scale
         area     of the region                                       logarithmic scale
+        class    largest output, cut exactly along the boundary      one colour a class
         margin   colour: class, lightness: largest output less the   logarithmic scale of the lightness
-                 second at the region's middle
-        class    largest output at the region's middle               one colour a class
+                 second, at the middle of each part of one class
         layer    the kink layer that cut the region last             one colour a layer
         active   units that are on                                   linear scale
         lc       local complexity: units whose knots meet the        linear scale
@@ -12,6 +12,7 @@ r"""Fills: one colour for every region of a Partition, and the scale that a colo
                  middle, exactly; r is a 100th of the window
         hash     the activation pattern's own colour                 none; the same pattern has the same colour
         random   anything                                            none                 at every checkpoint
+        none     white, for knots or the boundary alone              none
         (F,)     a value per region                                  linear scale
         (F, 3)   colours in [0, 1]                                   none
 
@@ -20,70 +21,41 @@ take away every edge of the layer before it that still bounds the face; so the d
 the one that made it. A face that no knot bounds has no layer (grey). Active units follow from the pattern of one region,
 which the partition holds; where it does not tell them (see `Partition.active_units`) a region is grey.
 
-A region without slope (a dead one) takes the lowest colour of a logarithmic scale, a region without a value (NaN) is
-grey. Palettes keep their order for colour-blind readers and in grey print: lightness rises along them.
+Classes are those of `Partition.classes`: a region that the decision boundary cuts has a colour for each of its parts. What
+is 0 (the slope of a dead region) has no place on a logarithmic scale and has a colour of its own, ZERO_COLOR; a region
+without a value (NaN) is grey. Palettes keep their order for colour-blind readers and in grey print: lightness
+rises along them.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import colormaps
 from matplotlib import colors as mpl_colors
 from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import MaxNLocator
 
-from splineviz.errors import FloatArray, IntArray
+from splineviz.drawing.colors import BAD_COLOR as BAD_COLOR
+from splineviz.drawing.colors import CLASS_COLORS as CLASS_COLORS
+from splineviz.drawing.colors import CMAP as CMAP
+from splineviz.drawing.colors import DARKEST as DARKEST
+from splineviz.drawing.colors import PALETTES as PALETTES
+from splineviz.drawing.colors import ZERO_COLOR as ZERO_COLOR
+from splineviz.drawing.colors import hash_colors as hash_colors
+from splineviz.drawing.colors import layer_colors as layer_colors
+from splineviz.drawing.colors import lightness as lightness
+from splineviz.drawing.colors import palette as palette
+from splineviz.errors import FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.metrics import diamonds
 
-NAMES = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random")
-LOGARITHMIC = ("slope", "area", "margin")
-"""Fills with a logarithmic scale."""
-SCALED = (*LOGARITHMIC, "active", "lc")
-"""Fills with a scale whose limits all frames of a film share."""
-
-CLASS_COLORS = ("#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#c3a6d8", "#ee8866", "#dddddd", "#aaaa55")
-"""Light colours that stay apart for colour-blind readers (after Paul Tol's light scheme, one added)."""
-
-LABELS = {
-    "slope": "slope norm", "margin": "class (pale: small margin)", "layer": "layer of birth", "active": "active units",
-    "lc": "local complexity",
-}  # fmt: skip
-"""What a colour bar calls a fill; others by their own names."""
-
-BAD_COLOR = (0.8, 0.8, 0.8)
-
-
-def _lightened(name: str, start: float, white_low: float, white_high: float) -> mpl_colors.ListedColormap:
-    """A palette without its darkest end and nearer to white, so that black knots and a red boundary stand out on it."""
-    base = colormaps[name](np.linspace(start, 1.0, 256))[:, :3]
-    white = np.linspace(white_low, white_high, 256)[:, None]
-    return mpl_colors.ListedColormap(base + white * (1.0 - base), name=f"splineviz-{name}")
-
-
-CMAP = _lightened("viridis", 0.16, 0.36, 0.14)
-PALETTES = {
-    "viridis": CMAP,
-    "cividis": _lightened("cividis", 0.1, 0.34, 0.2),
-    "grey": _lightened("gray", 0.38, 0.0, 0.0),
-}
-"""Sequential palettes by name; any other name is looked up in matplotlib as it is."""
-
-
-def palette(cmap: Any) -> mpl_colors.Colormap:
-    """A colour map from None (the default), a name of PALETTES, a name of matplotlib's, or a colour map."""
-    if cmap is None:
-        return CMAP
-    if isinstance(cmap, str):
-        return PALETTES[cmap] if cmap in PALETTES else colormaps[cmap]
-    if not isinstance(cmap, mpl_colors.Colormap):
-        raise ValueError(f"cmap: expected a name or a matplotlib colour map, got {cmap!r}; see fills.PALETTES.")
-    return cmap
+MOST_TICKS = 40
+"""Most classes or layers that a colour bar names: of more every second, third, ..."""
 
 
 # ---- scales ------------------------------------------------------------------------------------------
@@ -105,7 +77,8 @@ def fill_quantiles(partition: Partition, shares: FloatArray, *, fill: Any = "slo
 
     fill: one of SCALED, or a value (F,) per region. What is not positive has no place on a logarithmic scale.
     """
-    values, weights = _scalar(partition, fill) if isinstance(fill, str) else _fitting(partition, fill), partition.areas
+    values = _scalar(partition, fill) if isinstance(fill, str) else _fitting(partition, fill)
+    weights = partition.classes().areas if isinstance(fill, str) and named(fill).parts else partition.areas
     keep = np.isfinite(values) & (weights > 0)
     if isinstance(fill, str) and fill in LOGARITHMIC:
         keep &= values > 0
@@ -146,10 +119,10 @@ def padded(low: float, high: float) -> tuple[float, float]:
 def scale(partition: Partition, fill: Any, limits: tuple[float, float] | None = None) -> mpl_colors.Normalize:
     """The norm of a fill's scale. limits: (low, high), by default `color_limits`, or an array's least and largest."""
     if isinstance(fill, str):
-        if fill in ("class", "margin"):
+        if named(fill).steps == "class":
             channels = max(partition.outputs.shape[1], 2)
             return mpl_colors.BoundaryNorm(np.arange(channels + 1) - 0.5, channels)
-        if fill == "layer":
+        if named(fill).steps == "layer":
             count = layer_count(partition)
             return mpl_colors.BoundaryNorm(np.arange(count + 1) + 0.5, count)
         if fill in SCALED:
@@ -165,30 +138,26 @@ def scale(partition: Partition, fill: Any, limits: tuple[float, float] | None = 
 
 
 def _scalar(partition: Partition, fill: str) -> FloatArray:
-    if fill == "slope":
-        return partition.slope_norms
-    if fill == "area":
-        return partition.areas
-    if fill == "margin":
-        return face_margins(partition)
-    if fill == "lc":
-        return diamonds.complexities(partition).astype(np.float64)
-    if fill == "active":
-        return _active(partition)
+    values = FILLS[fill].values if fill in SCALED else None
+    if values is not None:
+        return values(partition)
     raise ValueError(f"fill: expected one of {', '.join(map(repr, SCALED))} for a colour scale, got {fill!r}.")
 
 
 def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[float], list[str]]:
     """Values of a fill's scale that a colour bar marks, and their texts. names: of the classes, by default numbers."""
     low, high = float(norm.vmin or 0.0), float(norm.vmax or 0.0)
-    if isinstance(fill, str) and fill in ("class", "margin", "layer"):
-        first, count = int(fill == "layer"), int(getattr(norm, "N", 1)) - 1
-        texts = [names[k - first] if k - first < len(names) else str(k) for k in range(first, first + count)]
-        return [float(k) for k in range(first, first + count)], [as_text(text) for text in texts]
+    if isinstance(fill, str) and named(fill).steps:
+        layers = named(fill).steps == "layer"
+        first, count = int(layers), int(getattr(norm, "N", 1)) - 1
+        shown = range(first, first + count, max(-(-count // MOST_TICKS), 1))
+        known = () if layers else names  # names are those of classes
+        texts = [known[k - first] if k - first < len(known) else str(k) for k in shown]
+        return [float(k) for k in shown], [as_text(text) for text in texts]
     if isinstance(norm, mpl_colors.LogNorm):
         marks = log_ticks(low, high)
         return marks, [f"{mark:.4g}" if 1e-3 <= mark < 1e5 else f"{mark:.0e}" for mark in marks]
-    counted = isinstance(fill, str) and fill in ("active", "lc")  # there is no half a unit
+    counted = isinstance(fill, str) and named(fill).whole  # there is no half a unit
     marks = [float(mark) for mark in MaxNLocator(5, integer=counted).tick_values(low, high)]
     marks = [mark for mark in marks if low - 1e-9 * (high - low) <= mark <= high + 1e-9 * (high - low)]
     return marks, [f"{mark:,.6g}" if 1e-3 <= abs(mark) < 1e6 or mark == 0 else f"{mark:.3g}" for mark in marks]
@@ -221,15 +190,6 @@ def _active(partition: Partition) -> FloatArray:
 # ---- values per face ---------------------------------------------------------------------------------
 
 
-def face_outputs(partition: Partition) -> FloatArray:
-    """(F, C) mean output over each face's vertices: the output at a point inside it."""
-    if not partition.num_regions:
-        return np.empty((0, partition.outputs.shape[1]))
-    counts = np.diff(partition.face_offsets)
-    sums = np.add.reduceat(partition.outputs[partition.face_vertices], partition.face_offsets[:-1], axis=0)
-    return sums / counts[:, None]
-
-
 def as_text(name: str) -> str:
     """A name as matplotlib shows it: mathematics between dollar signs where it is some, else the signs themselves."""
     if "$" not in name:
@@ -242,18 +202,13 @@ def as_text(name: str) -> str:
 
 
 def face_classes(partition: Partition) -> npt.NDArray[np.int64]:
-    """(F,) class with the largest mean output over each face's vertices; for one output, whether it is positive."""
-    means = face_outputs(partition)
-    return (means[:, 0] > 0).astype(np.int64) if means.shape[1] == 1 else means.argmax(axis=1)
+    """(F,) class of each region, or of its largest part where the decision boundary cuts it; see `Partition.classes`."""
+    return partition.classes().label[: partition.num_regions].astype(np.int64)
 
 
 def face_margins(partition: Partition) -> FloatArray:
-    """(F,) largest less second largest mean output over each face's vertices; for one output, its magnitude."""
-    means = face_outputs(partition)
-    if means.shape[1] == 1:
-        return np.abs(means[:, 0])
-    top = np.partition(means, means.shape[1] - 2, axis=1)[:, -2:]
-    return top[:, 1] - top[:, 0]
+    """(F,) margin at the middle of each region, or of its largest part where the decision boundary cuts it."""
+    return partition.classes().margins[: partition.num_regions]
 
 
 def face_layers(partition: Partition) -> npt.NDArray[np.int64]:
@@ -269,16 +224,6 @@ def face_layers(partition: Partition) -> npt.NDArray[np.int64]:
 # ---- colours -----------------------------------------------------------------------------------------
 
 
-def layer_colors(layers: IntArray | npt.NDArray[np.int64], count: int, *, dark: bool = False) -> FloatArray:
-    """(n, 3) colour of each kink layer of `count`; grey for -1. dark: for lines, which must stand out on light fills."""
-    ends = (0.0, 0.78) if dark else (0.35, 1.0)
-    table = colormaps["plasma" if dark else "viridis"](np.linspace(*ends, max(count, 1)))[:, :3]
-    if not dark:
-        table = table + 0.3 * (1.0 - table)
-    table = np.vstack([table, BAD_COLOR])
-    return np.ascontiguousarray(table[layers])
-
-
 def knot_colors(partition: Partition) -> FloatArray:
     """(E, 3) colour of each edge by the kink layer of its unit, from dark (first) to bright (last)."""
     return layer_colors(partition.edge_unit[:, 0], layer_count(partition), dark=True)
@@ -289,36 +234,20 @@ def layer_count(partition: Partition) -> int:
     return len(partition.unit_offsets) - 1
 
 
-def hash_colors(keys: npt.NDArray[np.uint64]) -> FloatArray:
-    """(F, 3) light colours that depend on nothing but the key, so a pattern keeps its colour over training."""
-    hue = (keys >> np.uint64(40)).astype(np.float64) / 2.0**24
-    light = ((keys >> np.uint64(16)) & np.uint64(0xFFFF)).astype(np.float64) / 2.0**16
-    return mpl_colors.hsv_to_rgb(np.stack([hue, 0.25 + 0.3 * light, 0.95 - 0.15 * light], axis=1))
-
-
 Scale = tuple[FloatArray, mpl_colors.Normalize, mpl_colors.Colormap]
-"""(F, 3) colours of the faces, and the scale that a colour bar shows."""
+"""Colours (F, 3) of the faces or (P, 3) of `Partition.classes`, first the faces' own; and the colour bar's scale."""
 
 
 def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[float, float] | None = None) -> Scale:
-    """Colours (F, 3) in [0, 1] of all faces, and norm and colour map of their scale.
+    """Colours in [0, 1] of all faces (F, 3), for "class" and "margin" of all parts (P, 3); norm and map of their scale.
 
     fill: as in this room's docstring. cmap: see `palette`. limits: (low, high) of the scale, by default `color_limits`.
     Raises ValueError on an unknown name or an array that does not fit.
     """
     if isinstance(fill, str):
-        if fill not in NAMES:
-            names = ", ".join(map(repr, NAMES))
-            raise ValueError(f"fill: expected {names} or an array with a value per region, got {fill!r}.")
-        if fill in ("random", "hash"):
-            keys = partition.pattern_hash
-            if fill == "random":
-                keys = np.random.default_rng(0).integers(0, 2**63, partition.num_regions, dtype=np.uint64)
-            return hash_colors(keys), scale(partition, fill), palette(cmap)
-        if fill in ("class", "margin"):
-            return _by_class(partition, cmap, None if fill == "class" else limits or color_limits(partition, fill="margin"))
-        if fill == "layer":
-            return _by_layer(partition)
+        paint = named(fill).paint
+        if paint is not None:
+            return paint(partition, cmap, limits)
         return _by_value(_scalar(partition, fill), palette(cmap), scale(partition, fill, limits))
     values = np.asarray(fill, dtype=np.float64)
     if values.shape == (partition.num_regions, 3):
@@ -331,9 +260,10 @@ def _by_class(partition: Partition, cmap: Any, limits: tuple[float, float] | Non
     channels = max(partition.outputs.shape[1], 2)
     table = [CLASS_COLORS[i % len(CLASS_COLORS)] for i in range(channels)]
     chosen = mpl_colors.ListedColormap(table) if cmap is None else palette(cmap).resampled(channels)
-    faces = np.asarray(chosen(face_classes(partition)))[:, :3]
+    parts = partition.classes()
+    faces = np.asarray(chosen(parts.label))[:, :3]
     if limits is not None:
-        place = mpl_colors.LogNorm(*limits, clip=True)(np.maximum(face_margins(partition), limits[0]))
+        place = mpl_colors.LogNorm(*limits, clip=True)(np.maximum(parts.margins, limits[0]))
         faces = 1.0 - (1.0 - faces) * (0.2 + 0.8 * np.asarray(place)[:, None])
     return np.ascontiguousarray(faces), scale(partition, "class"), chosen
 
@@ -347,6 +277,8 @@ def _by_layer(partition: Partition) -> Scale:
 def _by_value(values: FloatArray, cmap: mpl_colors.Colormap, norm: mpl_colors.Normalize) -> Scale:
     low = float(norm.vmin or 0.0)  # what lies below has no place on a logarithmic scale
     faces = cmap(norm(np.maximum(np.nan_to_num(values, nan=low), low)))[:, :3]
+    if isinstance(norm, mpl_colors.LogNorm):
+        faces[values == 0] = ZERO_COLOR
     faces[~np.isfinite(values)] = BAD_COLOR
     return np.ascontiguousarray(faces), norm, cmap
 
@@ -359,3 +291,99 @@ def _fitting(partition: Partition, fill: Any) -> FloatArray:
             f"fill: expected one value per region, shape ({count},), or colours ({count}, 3), got shape {values.shape}."
         )
     return values
+
+
+def _by_pattern(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
+    return hash_colors(partition.pattern_hash), scale(partition, "hash"), palette(cmap)
+
+
+def _white(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
+    return np.ones((partition.num_regions, 3)), scale(partition, "none"), palette(cmap)
+
+
+def _at_random(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
+    keys = np.random.default_rng(0).integers(0, 2**63, partition.num_regions, dtype=np.uint64)
+    return hash_colors(keys), scale(partition, "random"), palette(cmap)
+
+
+# ---- the fills ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One fill. name: of choices.FILLS. caption: what a region has the colour of, in words. label: of the colour bar, by
+    default the name; short: where there is no room for it.
+
+    values: a number (F,) per region, or (P,) per part of `Partition.classes` if `parts`, with a scale of colours,
+    logarithmic if `log`, of whole numbers if `whole`. paint: the
+    colours themselves, from partition, colour map and limits. steps: what a colour bar has a step for, "class" or "layer";
+    scaled: whether the bar, or the lightness, has limits that all frames of a film share.
+    """
+
+    name: str
+    caption: str
+    label: str = ""
+    short: str = ""
+    values: Callable[[Partition], FloatArray] | None = None
+    log: bool = False
+    whole: bool = False
+    parts: bool = False
+    paint: Callable[[Partition, Any, tuple[float, float] | None], Scale] | None = None
+    steps: str = ""
+
+    @property
+    def scaled(self) -> bool:
+        """Whether it has a scale whose limits all frames of a film share."""
+        return self.values is not None
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether a colour bar says anything of it."""
+        return self.scaled or bool(self.steps)
+
+
+FILLS = {
+    fill.name: fill
+    for fill in (
+        Fill("slope", "the norm of its slope", "slope norm", values=lambda p: p.slope_norms, log=True),
+        Fill("class", "its class", steps="class", paint=lambda p, cmap, limits: _by_class(p, cmap, None)),
+        Fill(
+            "margin", "its class, paler where the margin is small", "class (pale: small margin)", "class, margin",
+            values=lambda p: p.classes().margins, parts=True, log=True, steps="class",
+            paint=lambda p, cmap, limits: _by_class(p, cmap, limits or color_limits(p, fill="margin")),
+        ),
+        Fill("layer", "its layer of birth", "layer of birth", steps="layer", paint=lambda p, cmap, limits: _by_layer(p)),
+        Fill("area", "its area", values=lambda p: p.areas, log=True),
+        Fill("active", "its number of active units", "active units", values=_active, whole=True),
+        Fill(
+            "lc", "the local complexity round its middle", "local complexity", whole=True,
+            values=lambda p: diamonds.complexities(p).astype(np.float64),
+        ),
+        Fill("hash", "its activation pattern", paint=_by_pattern),
+        Fill("random", "no meaning", paint=_at_random),
+        Fill("none", "", paint=_white),
+    )
+}  # fmt: skip
+"""The fills by name, in the order of choices.FILLS."""
+
+NAMES = tuple(FILLS)
+SCALED = tuple(fill.name for fill in FILLS.values() if fill.scaled)
+"""Fills with a scale whose limits all frames of a film share."""
+SCALELESS = tuple(fill.name for fill in FILLS.values() if not fill.has_bar)
+"""Fills without a colour bar."""
+LOGARITHMIC = tuple(fill.name for fill in FILLS.values() if fill.log)
+"""Fills with a logarithmic scale."""
+
+
+def named(fill: str) -> Fill:
+    """A fill by its name. Raises ValueError for one that there is not."""
+    if fill not in FILLS:
+        names = ", ".join(map(repr, FILLS))
+        raise ValueError(f"fill: expected {names} or an array with a value per region, got {fill!r}.")
+    return FILLS[fill]
+
+
+def label(fill: str, *, short: bool = False) -> str:
+    """What a colour bar calls a fill; anything that is none is called as it is."""
+    known = FILLS.get(fill)
+    return fill if known is None else (known.short if short else "") or known.label or known.name

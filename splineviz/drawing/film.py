@@ -1,4 +1,4 @@
-r"""Reels: the pictures of a film in order. What is missing is painted, saved and encoded, all at the same time.
+r"""Films, from pictures to a sealed folder. What is missing is painted, saved and encoded, all at the same time.
 
         painting      | 4 |   | 5 |   | 6 |        the caller's thread
         saving            | 4 |   | 5 |   ...      one thread: frames/step-*.png
@@ -9,18 +9,25 @@ next, so memory does not grow with the film. Every picture and film carries the 
 digest is right is left alone, one that is stopped half-way leaves no file. A gif needs all its colours before its first
 frame, so it is made at the end, from the files.
 
+`animate`, `compare` and `tour` differ in what they show, not in how: each says what its film is (`Film`), its shots, and the
+film in words; `make` writes
+
+    frames/*.png   animation.mp4, ...   poster.png   animation.vtt, animation.txt   manifest.json
+
 This room knows no figure and no network: a shot says how it is painted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Full, Queue
+from typing import Any
 
+from splineviz.drawing import captions
 from splineviz.drawing.video import (
     CODECS,
     FORMATS,
@@ -28,14 +35,14 @@ from splineviz.drawing.video import (
     HOLD,
     Pixels,
     comment_of,
-    note,
     read_frame,
     save_frame,
     save_stream,
     save_video,
 )
-from splineviz.errors import DataError
-from splineviz.storage import files
+from splineviz.drawing.video import note as picture_note
+from splineviz.errors import DataError, Progress
+from splineviz.storage import files, outputs, provenance
 
 AHEAD = 2
 """Most frames that wait for an encoder."""
@@ -43,27 +50,109 @@ AHEAD = 2
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: its file, the digest of all that it shows, how to paint it (H, W, 3), and what progress says."""
+    """One picture: its file, the digest of all that it shows, how to paint it (H, W, 3), what progress says, its caption.
+
+    caption: None where that of the shot before goes on.
+    """
 
     path: Path
     key: str
     paint: Callable[[], Pixels]
     text: str = ""
+    caption: str | None = None
 
 
 @dataclass(frozen=True)
 class Reel:
-    """What `shoot` left: the films, one a format, and how many pictures were painted; the others were up to date."""
+    """What `make` left: the films, one a format, poster and captions, and how many pictures were painted; the others were
+    up to date.
+    """
 
     videos: tuple[Path, ...]
+    poster: Path
+    captions: Path
     drawn: int
 
 
-def known_formats(formats: Sequence[str]) -> tuple[str, ...]:
-    """The formats, each once. Raises DataError for one that there is not."""
-    if unknown := [name for name in formats if name not in FORMATS]:
-        raise DataError(f"formats: expected some of {', '.join(FORMATS)}, got {', '.join(unknown)}; leave the others out.")
-    return tuple(dict.fromkeys(formats))
+@dataclass(frozen=True)
+class Film:
+    """What a film is asked to be. kind: its part of the manifest; fps: pictures a second, each followed by `between` others.
+
+    Raises DataError on a format that there is not, or fps that no film has.
+    """
+
+    kind: str
+    folder: Path
+    formats: Sequence[str]
+    fps: float
+    between: int = 0
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.formats if name not in FORMATS]:
+            raise DataError(
+                f"formats: expected some of {', '.join(FORMATS)}, got {', '.join(unknown)}; leave the others out."
+            )
+        if not 0 < self.fps <= 120:
+            raise DataError(f"fps: expected frames a second between 0 and 120, got {self.fps}.")
+        if self.between < 0:
+            raise DataError(f"tween: expected a number of frames from 0 up, got {self.between}.")
+
+    @property
+    def rate(self) -> float:
+        """All pictures a second, those between included."""
+        return self.fps * (self.between + 1)
+
+
+def make(
+    film: Film,
+    shots: Sequence[Shot],
+    *,
+    poster: int = -1,
+    alternative: str,
+    note: str = "",
+    said: Mapping[str, Any],
+    progress: Progress | None = None,
+) -> Reel:
+    """Draw, encode, caption and seal a film; what is up to date is not touched.
+
+    Pictures of ours that the film has no more are removed.
+    poster: the shot that stands where the film does not play. alternative: the whole in words. note: a remark at the head of
+    the captions. said: what the manifest says of it, beside formats and fps. progress: its first half
+    is over. Raises what painting raises.
+    """
+    count = len(shots)
+    videos, drawn = shoot(
+        shots, film.folder, formats=film.formats, fps=film.rate,
+        progress=progress and (lambda done, text: progress(count + done, 2 * count, text)),
+    )  # fmt: skip
+    best, still = shots[poster], film.folder / "poster.png"
+    if picture_note(still) != best.key:
+        files.write(still, lambda stream: stream.write(best.path.read_bytes()))
+    cues = film.folder / "animation.vtt"
+    _say(cues, captions.captions([shot.caption for shot in shots], rate=film.rate, hold=HOLD, note=note))
+    _say(film.folder / "animation.txt", alternative)
+    for inside in ("frames", "tweens"):  # pictures of steps that are no longer asked for
+        outputs.remove_pictures(film.folder / inside, keep=[shot.path for shot in shots])
+    told = {"formats": list(dict.fromkeys(film.formats)), "fps": film.fps, "tween": film.between, **said}
+    provenance.write_manifest(film.folder, film.kind, told)
+    return Reel(videos, still, cues, drawn)
+
+
+def _say(path: Path, text: str) -> None:
+    """Write a text; a file that already says the same is not touched."""
+    if not (path.is_file() and path.read_text() == text):
+        files.write_text(path, text)
+
+
+def first_half(progress: Progress | None, part: int = 0, parts: int = 1, name: str = "") -> Progress | None:
+    """Progress of what comes before the drawing, or of one of several equal parts of it."""
+    if progress is None:
+        return None
+
+    def tell(done: int, total: int, text: str = "") -> None:
+        progress(part * total + done, 2 * parts * total, f"{name}: {text}" if name else text)
+
+    return tell
 
 
 def shoot(
@@ -73,13 +162,14 @@ def shoot(
     formats: Sequence[str],
     fps: float,
     progress: Callable[[int, str], None] | None = None,
-) -> Reel:
-    """Paint and save the shots that are not up to date, and encode all of them as folder/animation.*.
+) -> tuple[tuple[Path, ...], int]:
+    """Paint and save the shots that are not up to date, and encode all of them as folder/animation.*; returns these, and
+    how many shots were painted.
 
     formats: of films.FORMATS. fps: pictures a second; the last one stands for HOLD seconds.
-    progress(done, text) is called after each shot. Raises DataError on an unknown format, and what painting raises.
+    progress(done, text) is called after each shot. Raises what painting raises.
     """
-    videos = {name: folder / f"animation.{name}" for name in known_formats(formats)}
+    videos = {name: folder / f"animation.{name}" for name in dict.fromkeys(formats)}
     keys = {
         name: files.digest([shot.key for shot in shots], fps, HOLD, name, GIF_WIDTH, CODECS.get(name, ())) for name in videos
     }
@@ -90,7 +180,7 @@ def shoot(
         saver = stack.enter_context(_Saver())
         for index, shot in enumerate(shots):
             pixels = None
-            if note(shot.path) != shot.key:
+            if picture_note(shot.path) != shot.key:
                 pixels = shot.paint()
                 saver.save(shot, pixels)
                 drawn += 1
@@ -101,7 +191,7 @@ def shoot(
     for name in stale:
         if name not in CODECS:
             save_video(videos[name], [shot.path for shot in shots], fps=fps, comment=keys[name])
-    return Reel(tuple(videos.values()), drawn)
+    return tuple(videos.values()), drawn
 
 
 class _Saver:

@@ -14,23 +14,27 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from splineviz.drawing import draw, fills
+from splineviz.drawing import draw
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+
+CLASSES = 10
+"""Most classes whose shares of the window are listed: the largest."""
 
 SIDE = 4.0
 """Side of a preview in inches, at 120 dots an inch."""
 
 
-def partition_png(partition: Partition) -> bytes:
-    """A PNG of the regions, coloured by slope, with decision boundary and anchors."""
+def partition_png(partition: Partition, *, fill: str = "slope", title: str = "") -> bytes:
+    """A PNG of the regions, coloured by a fill, with decision boundary and anchors."""
     figure = Figure(figsize=(SIDE, SIDE), dpi=120, layout="constrained")
-    ax: Any = figure.add_subplot(xlabel="u", ylabel="v", title=f"{partition.num_regions:,} regions")
-    draw.regions(partition, ax=ax)
+    ax: Any = figure.add_subplot(xlabel="u", ylabel="v", title=title or counted(partition.num_regions))
+    draw.regions(partition, ax=ax, fill=fill)
     draw.boundary(partition, ax=ax)
     plane = partition.plane
     samples = list(plane.embed(plane.anchors_uv)) if len(plane.anchors_uv) else []
-    draw.anchors(plane, ax=ax, thumbnails=samples, star=14.0, size=34.0)
+    line = partition.decision_boundary()
+    draw.anchors(plane, ax=ax, thumbnails=samples, star=14.0, size=34.0, avoid=line)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()
@@ -39,14 +43,16 @@ def partition_png(partition: Partition) -> bytes:
 def partition_html(partition: Partition) -> str:
     """The same picture beside a table of numbers: counts, the window, the classes' shares of it, what was near rounding."""
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
-    report, sizes = partition.report, np.bincount(fills.face_classes(partition), weights=partition.areas)
-    shares = sizes / sizes.sum()
+    report, shares = partition.report, partition.classes().shares
+    largest = np.argsort(-shares, kind="stable")[:CLASSES]
+    left = int(np.count_nonzero(shares)) - len(largest)
+    named = [f"{i}: {_share(float(shares[i]))}" for i in sorted(largest.tolist()) if shares[i] > 0]
     rows = [
         ("regions", f"{partition.num_regions:,}"),
         ("vertices, edges", f"{len(partition.vertices):,}, {len(partition.edges):,}"),
         ("units by layer", ", ".join(f"{units:,}" for units in np.diff(partition.unit_offsets)) or "none"),
         ("window", f"{low[0]:.4g} .. {high[0]:.4g} by {low[1]:.4g} .. {high[1]:.4g}"),
-        ("classes", ", ".join(f"{i}: {share:.1%}" for i, share in enumerate(shares.tolist()) if share) or "none"),
+        ("classes", ", ".join(named) + (f" and {left:,} more" if left > 0 else "")),
         ("median area", f"{np.median(partition.areas):.3g}"),
         ("near zero, irregular", f"{report.near_zero:,}, {report.irregular_faces:,}"),
         ("seconds", f"{report.seconds:.2f}"),
@@ -55,6 +61,15 @@ def partition_html(partition: Partition) -> str:
     data = base64.b64encode(partition_png(partition)).decode()
     picture = f'<img alt="{partition.num_regions:,} regions" width="360" src="data:image/png;base64,{data}">'
     return f'<div style="display: flex; gap: 16px; align-items: center">{picture}<table>{table}</table></div>'
+
+
+def counted(regions: int) -> str:
+    """How many, in words: one region, 2,000 regions."""
+    return f"{regions:,} region{'' if regions == 1 else 's'}"
+
+
+def _share(share: float) -> str:
+    return "< 0.1%" if share < 0.0005 else f"{share:.1%}"
 
 
 def plane_png(plane: Plane) -> bytes:

@@ -41,6 +41,7 @@ from splineviz.drawing.figures import PAPER_STYLE
 from splineviz.drawing.print_layout import Bar, Layout
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import bounding_square
 
 WIDTHS = {"column": 3.25, "double": 6.75}
 """Width of a figure across one and two columns, in inches."""
@@ -63,8 +64,6 @@ ZOOM_COLORS = ("#0077bb", "#aa3377", "#117733", "#000000")
 
 LEAST_FRAME = 5.0
 """Side of the smallest frame that marks a zoom on a panel, in points: one drawn to scale could be too small to be seen."""
-
-SCALELESS = ("hash", "random")
 
 
 @dataclass(frozen=True)
@@ -115,6 +114,7 @@ def figure(
     anchors: bool = True,
     vector: bool | None = None,
     compact: bool = True,
+    **more: Any,
 ) -> Paper:
     """Partitions side by side with one colour scale, ready for a paper; returns the figure, whose savefig keeps the style.
 
@@ -127,6 +127,7 @@ def figure(
     By default the limits hold the middle 98% of all partitions' areas. thumbnails, labels: as `draw.anchors` takes them.
     classes: names for the bar of fill="class" and "margin". vector: None decides by VECTOR_REGIONS.
     compact: embed pictures in PDF and SVG with 250 colours (see `draw.few_colors`), which keeps them small.
+    more: further options of `draw.regions`.
     Texts that find no room are set smaller. Raises DataError without partitions, for titles or arrays that do not fit, a
     width or style that is unknown, and where a text would be smaller than `layouts.SMALLEST`.
     """
@@ -138,6 +139,7 @@ def figure(
     chosen: Any = STYLES[style] if isinstance(style, str) else style
     wide = WIDTHS[width] if isinstance(width, str) else float(width)
     views = [zoom if isinstance(zoom, Zoom) else Zoom(*zoom) for zoom in zooms]
+    _inside(views, panels)
     each, limits = _fills(panels, fill, limits, layers)
     with matplotlib.rc_context(chosen):
         note = next((partition.note for partition in panels if partition.note), "")
@@ -148,20 +150,25 @@ def figure(
             panels, views, wide, across, titles, said, _bar(panels[0], each[0], limits, fill_label, classes), note
         )
         paper = Paper(chosen, figsize=(wide, layout.height))
-        look = {"cmap": cmap, "limits": limits, "edge_color": edge_color, "line_width": line_width}
+        look = {"cmap": cmap, "limits": limits, "edge_color": edge_color, "line_width": line_width, **more}
         image: Any = None
+        # The boundaries of all panels, so that samples stand in the same places on each.
+        around = np.concatenate([partition.decision_boundary() for partition in panels]) if boundary and thumbnails else None
         for index, (partition, mask) in enumerate(zip(panels, masks, strict=True)):
             small = partition.num_regions <= VECTOR_REGIONS if vector is None else vector
             options = {**look, "fill": each[index], "vector": small, "edges": mask, "compact": compact}
             place = layout.panel(index)
-            ax, image = _square(paper, layout, (*place, layout.side), partition, _view(partition), options, boundary)
+            view = bounding_square(partition.window).view
+            ax, image = _square(paper, layout, (*place, layout.side), partition, view, options, boundary)
             if titles:
                 ax.set_title(titles[index], pad=3.0, fontsize=layout.sizes["title"])
             x, y = (place[0] + layout.side) / wide, (place[1] - (1.2 * layout.feet - 0.85) * layout.text) / layout.height
             paper.text(x, y, said[index], ha="right", va="top", color="#444444", fontsize=layout.sizes["foot"])
             if anchors:
                 star, size = min(4.5 * layout.side, 15.0), min(9.5 * layout.side, 36.0)
-                draw.anchors(partition.plane, ax=ax, thumbnails=thumbnails, labels=labels, star=star, size=size)
+                draw.anchors(
+                    partition.plane, ax=ax, thumbnails=thumbnails, labels=labels, star=star, size=size, avoid=around
+                )
             _zooms(paper, layout, index, ax, views, partition, options, boundary)
         if note:
             paper.text(0.04 / wide, 0.06 / layout.height, note, color="#444444", fontsize=layout.small)
@@ -188,14 +195,14 @@ def _fills(panels: list[Partition], fill: Any, limits: Any, layers: bool) -> tup
 
 def _bar(partition: Partition, fill: Any, limits: Any, label: str | None, classes: Sequence[str]) -> Bar | None:
     """What the colour bar says; None where colours have no scale."""
-    if (isinstance(fill, str) and fill in SCALELESS) or np.ndim(fill) == 2:
+    if (isinstance(fill, str) and not fills.named(fill).has_bar) or np.ndim(fill) == 2:
         return None
     norm = fills.scale(partition, fill, limits)
     marks, texts = fills.ticks(fill, norm, names=classes)
     places = np.asarray(norm(marks), dtype=float)
     if isinstance(norm, BoundaryNorm):  # equal steps
         places = (np.arange(len(marks)) + 0.5) / max(len(marks), 1)
-    own = fills.LABELS.get(fill, fill) if isinstance(fill, str) else "value"
+    own = fills.label(fill) if isinstance(fill, str) else "value"
     return Bar(tuple(marks), tuple(places.tolist()), tuple(texts), label or own, "" if label else own.split(" (")[0])
 
 
@@ -204,7 +211,7 @@ def _layout(
     said: Sequence[str], bar: Bar | None, note: str,
 ) -> Layout:  # fmt: skip
     """Places for the style that is set."""
-    sides = [_view(partition) for partition in panels]
+    sides = [bounding_square(partition.window).view for partition in panels]
     text, small, title = (
         FontProperties(size=size).get_size_in_points()  # may be a word: "medium"
         for size in (
@@ -250,6 +257,22 @@ def _check(panels: list[Partition], titles: Sequence[str], width: Any, style: An
         raise DataError(f"style: expected one of {', '.join(map(repr, STYLES))} or rcParams, got {style!r}.")
 
 
+def _inside(zooms: Sequence[Zoom], panels: Sequence[Partition]) -> None:
+    """Raises DataError unless every zoom lies in every panel: elsewhere there is nothing to show."""
+    for zoom in zooms:
+        for partition in panels:
+            u0, u1, v0, v1 = bounding_square(partition.window).view
+            slack = 1e-9 * (u1 - u0)
+            if not (
+                u0 - slack <= zoom.u - zoom.half and zoom.u + zoom.half <= u1 + slack
+                and v0 - slack <= zoom.v - zoom.half and zoom.v + zoom.half <= v1 + slack
+            ):  # fmt: skip
+                raise DataError(
+                    f"zoom: expected a square inside the window, u {u0:.4g} .. {u1:.4g} and v {v0:.4g} .. {v1:.4g}, got "
+                    f"centre ({zoom.u:g}, {zoom.v:g}) with half-width {zoom.half:g}; move or shrink it, or widen the window."
+                )
+
+
 def _by_layer(panels: list[Partition], titles: Sequence[str]) -> tuple[list[Partition], list[Any], Sequence[str]]:
     """One panel a kink layer of a single partition, with the mask of its knots."""
     if len(panels) != 1:
@@ -257,13 +280,6 @@ def _by_layer(panels: list[Partition], titles: Sequence[str]) -> tuple[list[Part
     partition, count = panels[0], fills.layer_count(panels[0])
     layer = partition.edge_unit[:, 0]
     return [partition] * count, [layer == k for k in range(count)], titles or [f"layer {k + 1}" for k in range(count)]
-
-
-def _view(partition: Partition) -> tuple[float, float, float, float]:
-    """The smallest square that holds the window: (u0, u1, v0, v1)."""
-    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
-    centre, half = (low + high) / 2, (high - low).max() / 2
-    return centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half
 
 
 def _square(

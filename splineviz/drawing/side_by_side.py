@@ -16,7 +16,7 @@ A table is as in `figures`. Everything is laid out in 1080ths of the height. Thi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib
@@ -25,22 +25,19 @@ import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 
-from splineviz.drawing import draw
-from splineviz.drawing.canvas import FRAME_STYLE, Canvas, Panel, frame_size
+from splineviz import choices
+from splineviz.drawing.canvas import FRAME_STYLE, Canvas, Panel
 from splineviz.drawing.curves import (
-    ACCURACY,
-    COMPLEXITY,
-    REGIONS,
     TRAINING,
     Curves,
     Row,
     column,
+    mark_level,
     name_curves,
     plot_curves,
-    present,
-    settings_label,
     value_axis,
 )
+from splineviz.drawing.look import Look
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 
@@ -65,10 +62,8 @@ class Picture:
 class StripPainter:
     """Paints frames of several panels, all with the same layout, limits and size.
 
-    tables: of one run or more, each with the same steps. titles: one a panel, at most MOST. size: (width, height) in
-    pixels; limits, fill, cmap, edge_color: as `draw.regions` takes them, for all panels. thumbnails: of the anchors, the
-    same for all panels. radius, num_vectors: of the local complexity. Raises DataError when there is nothing to draw, or
-    too much for a row.
+    tables: of one run or more, each with the same steps. titles: one a panel, at most MOST. look: a Look, or its fields as
+    options, for all panels. Raises DataError when there is nothing to draw, or too much for a row.
     """
 
     def __init__(
@@ -76,34 +71,27 @@ class StripPainter:
         tables: Sequence[Sequence[Row]],
         titles: Sequence[str],
         *,
-        limits: tuple[float, float] | None = None,
-        thumbnails: Sequence[Any] = (),
-        size: tuple[int, int] = (1920, 1080),
-        fill: Any = "slope",
-        cmap: Any = None,
-        line_width: float = draw.LINE_WIDTH,
-        edge_color: Any = "black",
-        radius: float | None = None,
-        num_vectors: int | None = None,
+        look: Look | None = None,
+        **options: Any,
     ) -> None:
         if not 1 <= len(titles) <= MOST:
             raise DataError(f"titles: expected 1 to {MOST} panels in a row, got {len(titles)}.")
         if not tables or not all(len(table) for table in tables):
             raise DataError("tables: expected at least one row of each run, got none; measure a checkpoint first.")
-        self.tables, self.size = [list(table) for table in tables], frame_size(size)
+        look = Look.of(options, panels=choices.COMPARED_PANELS) if look is None else replace(look, **options)
+        self.tables, self.size = [list(table) for table in tables], look.size
         self._canvas = canvas = Canvas(self.size)
         self.figure = canvas.figure
         count = len(titles)
         side = min(600.0, (canvas.width - 80.0 - BAR - (count - 1) * GAP) / count)
         left = (canvas.width - count * side - (count - 1) * GAP - BAR) / 2
         foot = 968.0 - side
-        look = {"fill": fill, "cmap": cmap, "limits": limits, "line_width": line_width, "edge_color": edge_color}
-        stars = {"thumbnails": thumbnails, "star": 17.0, "size": 62.0 * side / 952.0}
+        stars = {**look.stars, "star": 17.0, "size": 62.0 * side / 952.0}
         with matplotlib.rc_context(FRAME_STYLE):
             self._panels, self._feet = [], []
             for index, title in enumerate(titles):
                 x = left + index * (side + GAP)
-                self._panels.append(Panel(canvas.axes(x, foot, side, side), look, stars))
+                self._panels.append(Panel(canvas.axes(x, foot, side, side), look.regions, stars))
                 canvas.text(x, 968.0 + 8.0, 17.0, "left", title)
                 if len(self.tables) > 1:  # how this run's curves are drawn below
                     ends = (x + side - 90.0) / canvas.width, (x + side) / canvas.width
@@ -112,41 +100,40 @@ class StripPainter:
                     )
                 self._feet.append(canvas.text(x, foot - 28.0, 15.5, "left", bold=False))
             edge = left + count * side + (count - 1) * GAP
-            self._panels[-1].bar = (canvas.axes(edge + 18.0, foot, 16.0, side), None)
+            self._panels[-1].names = tuple(look.classes)
+            self._panels[-1].bar = (canvas.axes(edge + 18.0, foot, 16.0, side), look.fill_label)
             self._header = canvas.text(left, 1022.0, 25.0, "left")
             self._moving: list[Artist] = []
             self._cursors: list[tuple[Any, list[tuple[Any, Curves, int]]]] = []
-            self._draw_curves(foot - 92.0, settings_label(radius, num_vectors))
+            self._draw_curves(foot - 92.0, look)
 
-    def _draw_curves(self, top: float, settings: str) -> None:
-        """The panels of curves below, as many as have a value. settings: of the local complexity."""
+    def _draw_curves(self, top: float, look: Look) -> None:
+        """The panels of curves below, as many as have a value in one of the tables."""
         together = [row for table in self.tables for row in table]
-        groups = [(curves, name) for curves, name in (
-            (present(together, ACCURACY), "accuracy"), (present(together, COMPLEXITY), "local complexity"),
-            (present(together, REGIONS), "regions"),
-        ) if curves]  # fmt: skip
+        charts = look.story.charts(together)
         foot, left, gap = 76.0, 100.0, 110.0
-        wide = (self._canvas.width - left - 48.0 - (len(groups) - 1) * gap) / len(groups)
-        for index, (curves, name) in enumerate(groups):
-            ax = self._canvas.axes(left + index * (wide + gap), foot, wide, top - foot)
-            ax.set_title(name, color="#222222")
-            if name == "local complexity":
-                ax.set_ylabel(settings, color="#444444", labelpad=6)
+        wide = (self._canvas.width - left - 48.0 - (len(charts) - 1) * gap) / len(charts)
+        for index, chart in enumerate(charts):
+            ax, curves = self._canvas.axes(left + index * (wide + gap), foot, wide, top - foot), chart.curves
+            ax.set_title(chart.title, color="#222222")
+            ax.set_ylabel(chart.said(look.radius, look.num_vectors), color="#444444", labelpad=6)
             TRAINING.axis(ax, together)
             value_axis(ax, together, curves)
+            mark_level(ax, chart.level)
             followed = []
             for number, table in enumerate(self.tables):
-                plot_curves(ax, table, curves, line=DASHES[number], strength=1.0 if number == 0 else 0.8)
+                line = DASHES[number] if len(self.tables) > 1 else None
+                plot_curves(ax, table, curves, line=line, strength=1.0 if number == 0 else 0.8)
                 dots = ax.scatter(
                     [0.0] * len(curves), [0.0] * len(curves), s=70, color=[c for _, _, c in curves], edgecolor="white",
                     linewidth=1.4, zorder=6, clip_on=False,
                 )  # fmt: skip
                 followed.append((dots, curves, number))
-            line = ax.axvline(1.0, color="#222222", linewidth=1.6, zorder=4)
-            name_curves(ax, curves, 15.5)
+            cursor = ax.axvline(1.0, color="#222222", linewidth=1.6, zorder=4)
+            name_curves(ax, curves, 15.5, lines=len(self.tables) == 1)
             ax.set_xlabel("training step", labelpad=4)
-            self._cursors.append((line, followed))
-            self._moving += [line, *(dots for dots, _, _ in followed)]
+            self._cursors.append((cursor, followed))
+            self._moving += [cursor, *(dots for dots, _, _ in followed)]
 
     def paint(self, pictures: Sequence[Picture], index: int) -> npt.NDArray[np.uint8]:
         """Pixels (height, width, 3) uint8 of one frame: the pictures of a step, one a panel. index: its row."""

@@ -19,25 +19,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib import patheffects
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, NullLocator
 
-from splineviz.drawing import curves, draw, fills, surface
+from splineviz.drawing import curves, draw, surface
 from splineviz.drawing.curves import RANDOM, TEST, TRAIN, Row
-from splineviz.drawing.figures import PAPER_STYLE
+from splineviz.drawing.study_parts import WIDTH, bare, mark_phases, panel, plain_ticks, shades, sheet, slices_in_a_row
 from splineviz.errors import FloatArray
 from splineviz.geometry.partition import Partition
-
-WIDTH = 6.75
-"""Of a figure across two columns, in inches."""
 
 ATTACKS = ("#d94801", "#ec6d14", "#f58b3c", "#fba45f", "#fdbe85", "#f9d3ae")
 """Colours of the accuracies under attack, from the smallest eps to the largest."""
@@ -66,15 +58,15 @@ def dynamics(
 
     phases: rows where the descent and the ascent end (None: no such phases); eps: of the columns robust_<eps>.
     """
-    with _sheet(5.6) as figure:
+    with sheet(5.6) as figure:
         upper, lower = figure.subfigures(2, 1, height_ratios=(1.0, 1.28), squeeze=False)[:, 0]
         left, right = upper.subplots(1, 2)
         robust = tuple((f"robust_{e:g}", f"eps {e:g}", color) for e, color in zip(eps, ATTACKS, strict=False))
-        _panel(left, table, (*curves.ACCURACY, *robust), "accuracy", legend={"loc": "upper left", "fontsize": 6.0})
-        _panel(right, table, curves.COMPLEXITY, "local complexity", legend=None)
+        panel(left, table, (*curves.ACCURACY, *robust), "accuracy", legend={"loc": "upper left", "fontsize": 6.0})
+        panel(right, table, curves.COMPLEXITY, "local complexity", legend=None)
         right.set_ylabel(f"r = {radius:g}")
         if phases is not None:
-            _mark_phases(right, table, phases)
+            mark_phases(right, table, phases)
         last = float(curves.column(table, "step")[-1])
         left.set_ylim(top=1.12)  # room for the letters above an accuracy of 1
         for ax in (left, right):
@@ -86,7 +78,7 @@ def dynamics(
                     textcoords="offset points", ha="left" if side > 0 else "right", va="top", fontsize=7.0, color="#555555",
                     fontweight="bold",
                 )  # fmt: skip
-        _slices(lower, slices, thumbnails)
+        slices_in_a_row(lower, slices, thumbnails)
     return figure
 
 
@@ -113,12 +105,12 @@ def migration(table: Sequence[Row], phases: tuple[int, int] | None, *, radius: f
         ("crossings between anchors", (("crossings", "crossings", "#333333"),), False),
         (
             "units on training points",
-            (("units_live", "live", TRAIN), ("units_linear", "linear", "#bbbbbb"), ("units_dead", "dead", "#333333")), False,
+            (("units_live", "live", TRAIN), ("units_linear", "linear", "#6a6f73"), ("units_dead", "dead", "#b58a60")), False,
         ),
     )  # fmt: skip
-    with _sheet(3.9) as figure:
+    with sheet(3.9) as figure:
         for ax, (title, lines, ratio) in zip(figure.subplots(2, 3).flat, panels, strict=True):
-            _panel(ax, table, lines, title, legend={"fontsize": 6.0})
+            panel(ax, table, lines, title, legend={"fontsize": 6.0})
             curves.mark_level(ax, 1.0 if ratio else None)
             if phases is not None:  # the ascent's end, after which regions are said to migrate
                 ax.axvspan(steps[phases[1]], ax.get_xlim()[1], color="#f2efe6", zorder=0)
@@ -133,9 +125,9 @@ def windows(table: Sequence[Row], slices: Mapping[int, tuple[Partition, FloatArr
     lines = (
         ("regions_near", "near the boundary", draw.BOUNDARY_COLOR), ("regions_away", "away from it", AWAY),
     )  # fmt: skip
-    with _sheet(2.5) as figure:
+    with sheet(2.5) as figure:
         axes = figure.subplots(1, 1 + len(slices), width_ratios=(1.35, *[1.0] * len(slices)), squeeze=False)[0]
-        _panel(axes[0], table, lines, "regions in a square", legend={})
+        panel(axes[0], table, lines, "regions in a square", legend={})
         axes[0].set_ylim(bottom=0.0)  # a band may reach below, a number cannot
         for ax, (step, (part, near, away, side)) in zip(axes[1:], slices.items(), strict=True):
             draw.regions(part, ax=ax, line_width=0.25)
@@ -145,7 +137,7 @@ def windows(table: Sequence[Row], slices: Mapping[int, tuple[Partition, FloatArr
                     corner = (u - side / 2, v - side / 2)
                     ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="white", linewidth=1.8, zorder=4))
                     ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=color, linewidth=0.9, zorder=5))
-            _bare(ax, f"step {step:,}")
+            bare(ax, f"step {step:,}")
             ax.set_anchor("N")  # in line with the curves
     return figure
 
@@ -156,7 +148,7 @@ def layers(slices: Mapping[int, Partition]) -> Figure:
     count = len(first.unit_offsets) - 1
     side = min(WIDTH / count, 2.3)
     shades = LinearSegmentedColormap.from_list("layers", ["#0b3c5d", "#328cc1", "#c77f1a"])
-    with _sheet(0.22 + (side + 0.18) * len(slices), width=side * count + 0.2) as figure:
+    with sheet(0.22 + (side + 0.18) * len(slices), width=side * count + 0.2) as figure:
         rows = figure.subplots(len(slices), count, squeeze=False)
         for axes, (step, part) in zip(rows, slices.items(), strict=True):
             born = part.edge_unit[:, 0]
@@ -168,7 +160,7 @@ def layers(slices: Mapping[int, Partition]) -> Figure:
                 draw.boundary(part, ax=ax, line_width=1.0, casing=0.6)
                 draw.anchors(part.plane, ax=ax, star=7.0)
                 units = len(np.unique(part.edge_tag[born == layer]))
-                _bare(ax, f"layer {layer + 1}: {units:,} units" if count < 4 else f"{layer + 1}: {units:,}")
+                bare(ax, f"layer {layer + 1}: {units:,} units" if count < 4 else f"{layer + 1}: {units:,}")
                 if layer == 0:
                     ax.set_ylabel(f"step {step:,}")
     return figure
@@ -176,10 +168,10 @@ def layers(slices: Mapping[int, Partition]) -> Figure:
 
 def exact(table: Sequence[Row], radii: Sequence[float], radius: float) -> Figure:
     """Exact and sampled counts over the steps, and over the radius at the last step, with their difference."""
-    with _sheet(2.3) as figure:
+    with sheet(2.3) as figure:
         left, middle, right = figure.subplots(1, 3)
         pair = ((f"exact_{radius:g}", "exact", UNDER), (f"sampled_{radius:g}", "sampled", curves.SAMPLED))
-        _panel(left, table, pair, f"units in a diamond, r = {radius:g}", legend={})
+        panel(left, table, pair, f"units in a diamond, r = {radius:g}", legend={})
         for line, width in zip(left.get_lines(), (4.0, 1.0), strict=False):  # mostly one covers the other
             line.set_linewidth(width)
         shades = LinearSegmentedColormap.from_list("steps", ["#a6a6a6", "#111111"])
@@ -197,8 +189,8 @@ def exact(table: Sequence[Row], radii: Sequence[float], radius: float) -> Figure
         middle.set_title("exact (orange), sampled", loc="left")
         middle.legend(frameon=False, fontsize=6.0)
         for ax in (middle, right):
-            _plain(ax, radii)
-        _plain(middle, None)
+            plain_ticks(ax, radii)
+        plain_ticks(middle, None)
         right.set_ylim(bottom=0.0)
         right.set_title("share that sampling misses", loc="left")
     return figure
@@ -213,19 +205,19 @@ def heat(partition: Partition, exact_counts: Any, sampled: Any, density: Any, *,
         (exact_counts, f"units, exact, r = {radius:.2g}", top, "units"),
         (density, "knots, exact", max(float(density.max()), 1e-300), "length per area"),
     )
-    with _sheet(5.6) as figure:
+    with sheet(5.6) as figure:
         axes = figure.subplots(2, 2).flatten()
         for ax, (values, title, most, label) in zip(axes, panels, strict=False):
             image = ax.imshow(
                 values, origin="lower", extent=(low[0], high[0], low[1], high[1]), vmin=0, vmax=most, cmap="magma"
             )
             draw.boundary(partition, ax=ax, line_width=0.8, casing=0.5)
-            _bare(ax, title)
+            bare(ax, title)
             figure.colorbar(image, ax=ax, label=label, fraction=0.05, pad=0.02)
         figure.colorbar(image, ax=axes[3], fraction=0.05, pad=0.02).ax.set_visible(False)  # as wide as the others
         draw.regions(partition, ax=axes[3], line_width=0.3)
         draw.boundary(partition, ax=axes[3], line_width=0.8, casing=0.5)
-        _bare(axes[3], f"slope and knots, step {step:,}")
+        bare(axes[3], f"slope and knots, step {step:,}")
     return figure
 
 
@@ -237,7 +229,7 @@ def deformation(table: Sequence[Row], *, radius: float) -> Figure:
     steps = list(dict.fromkeys(row["step"] for row in table))
     layers = sum(name.startswith("diameter_") for name in table[0])
     shades = LinearSegmentedColormap.from_list("layers", ["#9ecae1", RANDOM])
-    with _sheet(0.4 + 1.9 * len(steps)) as figure:
+    with sheet(0.4 + 1.9 * len(steps)) as figure:
         axes = figure.subplots(len(steps), 2, squeeze=False, sharex=True)
         for pair, step in zip(axes, steps, strict=True):
             rows = [row for row in table if row["step"] == step]
@@ -261,10 +253,10 @@ def comparison(tables: Mapping[str, Sequence[Row]], *, radius: float, about: str
     tables: by the run's label, in order; about: what the labels are, the title of the legend.
     """
     panels = (("test_accuracy", "test accuracy", TEST), *((f"lc_{place}", place, color) for place, color in PLACES))
-    with _sheet(4.3) as figure:
+    with sheet(4.3) as figure:
         axes = figure.subplots(2, 2).flatten()
         for ax, (name, place, color) in zip(axes, panels, strict=True):
-            lines = tuple((label, shade) for label, shade in zip(tables, _shades(color, len(tables)), strict=True))
+            lines = tuple((label, shade) for label, shade in zip(tables, shades(color, len(tables)), strict=True))
             merged = [row for table in tables.values() for row in table]
             curves.step_axis(ax, curves.column(merged, "step"))
             shown = [(tables[label], ((name, label, shade),)) for label, shade in lines]
@@ -278,7 +270,7 @@ def comparison(tables: Mapping[str, Sequence[Row]], *, radius: float, about: str
             title = place if name.endswith("accuracy") else f"local complexity, {place} points, r = {radius:g}"
             ax.set_title(title, loc="left")
             ax.set_xlabel("training step")
-        greys = _shades("#000000", len(tables))
+        greys = shades("#000000", len(tables))
         keys = [Line2D([], [], color=shade, label=label) for label, shade in zip(tables, greys, strict=True)]
         axes[0].legend(handles=keys, title=about, frameon=False, fontsize=6.5, title_fontsize=6.5, loc="upper left")
     return figure
@@ -286,7 +278,7 @@ def comparison(tables: Mapping[str, Sequence[Row]], *, radius: float, about: str
 
 def relief(slices: Mapping[int, Partition]) -> Figure:
     """The graph of a network with one output over the plane, tile by tile, and its knots below; a panel a step."""
-    with _sheet(WIDTH / len(slices) * 0.78) as figure:
+    with sheet(WIDTH / len(slices) * 0.78) as figure:
         figure.set_layout_engine("none")  # a box in perspective leaves much room unused: its axes reach beyond their cells
         for at, (step, part) in enumerate(slices.items()):
             place = (at / len(slices) - 0.02, -0.06, 1.0 / len(slices), 1.08)
@@ -298,117 +290,3 @@ def relief(slices: Mapping[int, Partition]) -> Figure:
             for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
                 axis.labelpad = -6
     return figure
-
-
-# ---- parts -------------------------------------------------------------------------------------------
-
-
-class _sheet:  # noqa: N801  # used as a function in `with`
-    """A figure in the style of a paper, `height` inches high; the style holds while it is filled."""
-
-    def __init__(self, height: float, width: float = WIDTH):
-        self._style = matplotlib.rc_context({**PAPER_STYLE, "axes.titlesize": 8.0})
-        self._size = (width, height)
-
-    def __enter__(self) -> Figure:
-        self._style.__enter__()
-        figure = Figure(figsize=self._size, layout="constrained")
-        FigureCanvasAgg(figure)
-        return figure
-
-    def __exit__(self, *error: Any) -> None:
-        self._style.__exit__(*error)
-
-
-def _panel(ax: Axes, table: Sequence[Row], lines: curves.Curves, title: str, *, legend: Mapping[str, Any] | None) -> None:
-    """Curves over the steps, with a title and, for several, their names; without a legend, above the axes."""
-    chosen = curves.present(table, lines)
-    curves.step_axis(ax, curves.column(table, "step"))
-    if chosen:
-        curves.value_axis(ax, table, chosen)
-        curves.plot_curves(ax, table, chosen)
-    ax.set_title(title, loc="left")
-    ax.set_xlabel("training step")
-    if legend is None:
-        curves.name_curves(ax, chosen, 7.0)
-    elif len(chosen) > 1:
-        ax.legend(**{"frameon": False, "fontsize": 6.5, "handlelength": 1.4, "labelspacing": 0.3, **legend})
-
-
-def _plain(ax: Axes, radii: Sequence[float] | None) -> None:
-    """Numbers, not powers, on a logarithmic axis: of these radii below, or of the decades at the left (None)."""
-    axis = ax.yaxis if radii is None else ax.xaxis
-    if radii is not None:
-        ax.set(xscale="log", xlabel="radius r", xticks=list(radii))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-
-
-def _mark_phases(ax: Axes, table: Sequence[Row], phases: tuple[int, int]) -> None:
-    """Name the three phases above their ranges, and say the training points' values at their ends."""
-    steps, values = curves.column(table, "step"), curves.column(table, "lc_train")
-    low, peak = phases
-    left, right = ax.get_xlim()
-    edges = [left, float(steps[low]), float(steps[peak]), right]
-    place = ax.transData
-    bottom, top = ax.get_ylim()
-    if ax.get_yscale() == "linear":  # room for letters and names, above all curves and their values, and for one value below
-        below = 0.12 * (top - bottom)
-        bottom, top = bottom - below if bottom > below else bottom, top + 0.26 * (top - bottom)
-        ax.set_ylim(bottom, top)
-    for name, begin, end, shade in zip(
-        ("descent", "ascent", "migration"), edges, edges[1:], ("#f7f7f7", "#ffffff", "#f2efe6"), strict=False
-    ):
-        if begin == steps[-1]:
-            continue  # training stopped before this phase
-        ax.axvspan(begin, end, color=shade, zorder=0)
-        middle = (place.transform((begin, 0))[0] + place.transform((end, 0))[0]) / 2
-        x = ax.transAxes.inverted().transform((middle, 0))[0]
-        look = {"ha": "center", "va": "top", "fontsize": 6.5, "color": "#777777", "style": "italic"}
-        text = ax.text(x, 0.915, name, transform=ax.transAxes, **look)  # type: ignore[arg-type]
-        if text.get_window_extent().width > abs(place.transform((end, 0))[0] - place.transform((begin, 0))[0]):
-            text.remove()  # a phase too short for its name
-    halo = [patheffects.withStroke(linewidth=1.8, foreground="white")]  # values stand among curves
-    for index in dict.fromkeys((0, low, peak, len(table) - 1)):
-        ax.plot(steps[index], values[index], marker="o", markersize=3.0, color=TRAIN, zorder=3)
-        style: dict[str, Any] = {"fontsize": 6.5, "color": TRAIN, "path_effects": halo, "zorder": 4}
-        if index == len(table) - 1:
-            shift, style = (-5, 0), style | {"ha": "right", "va": "center"}
-        elif index == low and values[index] > bottom + 0.12 * (top - bottom):
-            shift, style = (0, -4), style | {"ha": "center", "va": "top"}
-        else:
-            shift, style = (0, 4), style | {"ha": "center" if index else "left", "va": "bottom"}
-        point = (steps[index], values[index])
-        ax.annotate(f"{values[index]:.2f}", point, xytext=shift, textcoords="offset points", **style)
-
-
-def _slices(area: Any, slices: Mapping[int, Partition], thumbnails: Sequence[Any]) -> None:
-    """Partitions side by side with one colour scale."""
-    limits = draw.shared_limits(list(slices.values()), fill="slope")
-    axes = area.subplots(1, len(slices), squeeze=False)[0]
-    for ax, letter, (step, part) in zip(axes, "abcd", slices.items(), strict=False):
-        image = draw.regions(part, ax=ax, limits=limits, line_width=0.3)
-        draw.boundary(part, ax=ax, line_width=1.2, casing=0.8)
-        draw.anchors(part.plane, ax=ax, star=10.0, size=26.0, thumbnails=thumbnails)
-        _bare(ax, f"{letter}: step {step:,}, {part.num_regions:,} regions")
-    bar = area.colorbar(image, ax=list(axes), fraction=0.03, pad=0.015)
-    bar.set_label("slope norm", fontsize=7.0)
-    bar.ax.yaxis.set_minor_locator(NullLocator())
-    marks, texts = fills.ticks("slope", bar.norm)
-    bar.set_ticks(marks, labels=texts)
-    bar.ax.grid(False)
-
-
-def _bare(ax: Axes, title: str) -> None:
-    """No ticks, a thin frame, a small title."""
-    ax.set(xticks=[], yticks=[])
-    ax.set_title(title, loc="left", fontsize=7.5, fontweight="normal")
-    ax.grid(False)
-    for spine in ax.spines.values():
-        spine.set(visible=True, color="#999999", linewidth=0.5)
-
-
-def _shades(color: str, count: int) -> list[Any]:
-    """Colours from a light one to the given one."""
-    scale = LinearSegmentedColormap.from_list("shades", ["#ffffff", color])
-    return [tuple(c) for c in scale(np.linspace(0.42 if count < 4 else 0.3, 1.0, count) if count > 1 else [1.0])]

@@ -7,7 +7,8 @@ r"""Surfaces: the graph of an output over the slice, a flat tile for each region
           +-----------> (u, v)
 
 As in figure 3 of arXiv 2402.15555 the plane below carries the regions' edges. Output `margin` (largest less second) is
-not affine on a region; it is no output and is refused. Matplotlib sorts tiles by depth, which is slow beyond
+not affine on a region; it is no output and is refused. Where classes are coloured a tile is a part of one class, so their
+rims show the decision boundary as well. Matplotlib sorts tiles by depth, which is slow beyond
 MOST_REGIONS; draw a smaller window then.
 """
 
@@ -22,8 +23,9 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection  # type: ignore[import-untyped]
 
 from splineviz.drawing import fills
-from splineviz.errors import DataError, FloatArray
+from splineviz.errors import DataError, FloatArray, IntArray
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import longer_side
 
 MOST_REGIONS = 20_000
 """Most regions that are drawn: beyond, sorting them by depth takes minutes."""
@@ -57,16 +59,16 @@ def surface(
         )
     if ax is None:
         ax = pyplot.figure().add_subplot(projection="3d")
-    heights = partition.outputs[:, output]
-    corners = np.column_stack([partition.vertices, heights])
-    # Equally many corners each, some twice, spread evenly: matplotlib's own padding is memory that it never wrote.
-    counts = np.diff(partition.face_offsets)[:, None]
-    places = partition.face_offsets[:-1, None] + np.arange(counts.max()) * counts // counts.max()
-    tiles = corners[partition.face_vertices[places]]
     colors = fills.colors(partition, fill, cmap, limits)[0]
+    corners, offsets, ring, owner = _corners(partition, output, parts=len(colors) > partition.num_regions)
+    heights = corners[:, 2]
+    # Equally many corners each, some twice, spread evenly: matplotlib's own padding is memory that it never wrote.
+    counts = np.diff(offsets)[:, None]
+    places = offsets[:-1, None] + np.arange(counts.max()) * counts // counts.max()
+    tiles = corners[ring[places]]
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
     drop = float(np.ptp(heights)) or 1.0
-    colors = _lit(colors, partition.slopes[:, output] * (high - low).max() / drop, shade)
+    colors = _lit(colors, partition.slopes[owner, output] * longer_side(partition.window) / drop, shade)
     collection = Poly3DCollection(tiles, facecolors=colors, edgecolors="black", linewidths=line_width)
     ax.add_collection3d(collection, autolim=False)  # the limits are set below
     bottom = float(heights.min()) - (0.35 * drop if floor else 0.05 * drop)
@@ -82,6 +84,23 @@ def surface(
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         axis.set_major_locator(MaxNLocator(3, prune="both"))
     return collection
+
+
+def _corners(partition: Partition, output: int, *, parts: bool) -> tuple[FloatArray, IntArray, IntArray, IntArray]:
+    """Corners (V, 3) of all tiles, their offsets and ids, and each one's region. parts: a tile a part of one class."""
+    owner = np.arange(partition.num_regions, dtype=np.int32)
+    corners = np.column_stack([partition.vertices, partition.outputs[:, output]])
+    if not parts:
+        return corners, partition.face_offsets, partition.face_vertices, owner
+    found, old = partition.classes(), len(partition.vertices)
+    whose = np.zeros(len(found.vertices), np.int64)
+    whose[found.corners] = np.repeat(found.face, np.diff(found.offsets))
+    new = whose[old:]
+    first = partition.face_vertices[partition.face_offsets[new]]
+    away = found.vertices[old:] - partition.local_vertices[first]
+    heights = partition.outputs[first, output] + (partition.slopes[new, output] * away).sum(axis=1)
+    added = np.column_stack([found.vertices[old:] + partition.centre, heights])
+    return np.concatenate([corners, added]), found.offsets, found.corners, found.face
 
 
 def _lit(colors: FloatArray, tilt: FloatArray, shade: float) -> FloatArray:

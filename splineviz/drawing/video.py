@@ -4,7 +4,7 @@ r"""Films: pictures of one size, in order -> mp4, webm, gif, webp, apng; and the
 
 The last frame stands for HOLD seconds. One frame is in memory at a time, however long the film. A file carries the
 digest of what it was made from (a note in a PNG, a comment in a film), so it can be told whether it is up to date.
-This room knows no figure and no network: it sees pixels.
+This room knows no figure and no network: it sees pixels, and is told by `curves` and `draw` which colours matter.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import Colorspace
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from splineviz import choices
 from splineviz.drawing import curves, draw
 from splineviz.errors import DataError
 from splineviz.storage import files
@@ -49,7 +51,7 @@ CODECS: dict[str, tuple[str, str, dict[str, str], dict[str, str]]] = {
     "webp": ("libwebp_anim", "yuv420p", {"quality": "88", "compression_level": "4"}, {"loop": "0"}),
     "apng": ("apng", "rgb24", {"pred": "mixed"}, {"plays": "0"}),
 }
-FORMATS = (*CODECS, "gif")
+FORMATS = choices.FORMATS
 GIF_WIDTH = 960
 """Most pixels across a gif: it has no compression worth the name for such pictures."""
 EXACT = ("white", "black", curves.TRAIN, curves.TEST, curves.RANDOM, curves.EXACT, draw.BOUNDARY_COLOR)
@@ -110,7 +112,7 @@ def note(path: Path) -> str | None:
 
 def read_frame(path: Path) -> Pixels:
     """A frame (H, W, 3) that `save_frame` wrote."""
-    return np.asarray(_read(path))
+    return np.asarray(iio.imread(path, plugin="pillow", mode="RGB"))
 
 
 def _read(path: Path) -> Image.Image:
@@ -137,6 +139,7 @@ def save_video(path: Path, frames: Sequence[Path], *, fps: float, comment: str =
 def save_stream(path: Path, frames: Iterable[Pixels], *, fps: float, comment: str = "") -> None:
     """Encode frames (H, W, 3) of one size as they come, as one of CODECS; at least one must come.
 
+    By PyAV itself: imageio's writer on top of it has no quality and preset of a codec, and no matrix of colours.
     Even size where colour is halved; the digest in the film's comment, or in a chunk of its own.
     """
     pictures = iter(frames)
@@ -261,7 +264,6 @@ def comment_of(path: Path) -> str | None:
             mark = CHUNK if path.suffix == ".webp" else KEY.encode() + b"\0"
             start = tail.rindex(mark) + (8 if path.suffix == ".webp" else len(mark))
             return tail[start : start + 64].split(b"\0")[0].decode()
-        with av.open(str(path)) as container:
-            tags = {name.lower(): text for name, text in container.metadata.items()}
-            return tags.get("comment")
+        tags = {name.lower(): text for name, text in iio.immeta(path, plugin="pyav", exclude_applied=False).items()}
+        return tags.get("comment")
     return None

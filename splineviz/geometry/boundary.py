@@ -76,16 +76,10 @@ def decision_boundary(
 
     Raises PartitionError when the arrays do not fit, ValueError when coordinates, outputs or level are not finite.
     """
-    points = to_points(vertices, "vertices")
-    values = _values(outputs, len(points), level)
-    if not tolerance >= 0:
-        raise PartitionError(f"tolerance: expected a number >= 0, got {tolerance}; the default is {TOLERANCE:.2g}.")
+    points, offsets, ring, values = complex_of(vertices, face_offsets, face_vertices, outputs, level, tolerance)
     ends, sides = _pairs(edges, "edges"), _pairs(edge_faces, "edge_faces")
     if len(ends) != len(sides):
         raise PartitionError(f"edge_faces: expected one row for each of {len(ends)} edges, got {len(sides)}.")
-    offsets, ring = np.ascontiguousarray(face_offsets, dtype=np.int32), np.ascontiguousarray(face_vertices, dtype=np.int32)
-    if offsets.ndim != 1 or not len(offsets) or offsets[-1] != len(ring):
-        raise PartitionError(f"face_offsets: expected (F + 1,) ids that end with {len(ring)}, got {offsets!r}.")
     slack = _envelope.vertex_slack(offsets, ring, values, float(tolerance))
     winner, lead = _envelope.winners(values)
     inside = _envelope.face_pieces(points, offsets, ring, values, winner, slack)
@@ -98,6 +92,20 @@ def decision_boundary(
         segments[down] = segments[down, ::-1]
         classes = np.full_like(classes, -1)
     return Boundary(segments[real], faces[real], classes[real])
+
+
+def complex_of(
+    vertices: Any, face_offsets: Any, face_vertices: Any, outputs: Any, level: float, tolerance: float
+) -> tuple[FloatArray, IntArray, IntArray, FloatArray]:
+    """Vertices, face_offsets, face_vertices and outputs (V, C >= 2) as kernels want them; raises as `decision_boundary`."""
+    points = to_points(vertices, "vertices")
+    values = _values(outputs, len(points), level)
+    if not tolerance >= 0:
+        raise PartitionError(f"tolerance: expected a number >= 0, got {tolerance}; the default is {TOLERANCE:.2g}.")
+    offsets, ring = np.ascontiguousarray(face_offsets, dtype=np.int32), np.ascontiguousarray(face_vertices, dtype=np.int32)
+    if offsets.ndim != 1 or not len(offsets) or offsets[-1] != len(ring):
+        raise PartitionError(f"face_offsets: expected (F + 1,) ids that end with {len(ring)}, got {offsets!r}.")
+    return points, offsets, ring, values
 
 
 def distances(points: Any, segments: Any) -> FloatArray:

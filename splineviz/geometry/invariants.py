@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from splineviz.errors import FloatArray, IntArray
+from splineviz.errors import IntArray
 
 ARRAYS = (
     "window",
@@ -87,9 +87,3 @@ def misshapen(
 def within(ids: IntArray, low: int, high: int) -> bool:
     """Whether all ids lie in low..high - 1."""
     return not ids.size or bool(low <= ids.min() and ids.max() < high)
-
-
-def polygon_area(polygon: FloatArray) -> float:
-    """Area of a polygon (m, 2), positive if counter-clockwise, from differences to its first corner."""
-    offsets = polygon - polygon[0]
-    return 0.5 * float(np.sum(offsets[:-1, 0] * offsets[1:, 1] - offsets[:-1, 1] * offsets[1:, 0]))

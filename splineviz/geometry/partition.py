@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -33,9 +34,10 @@ import numpy.typing as npt
 from splineviz._kernels import bits, merging, patterns
 from splineviz._kernels import faces as _faces
 from splineviz.errors import FloatArray, IntArray, PartitionError
-from splineviz.geometry import boundary
-from splineviz.geometry.invariants import ARRAYS, misshapen, polygon_area
+from splineviz.geometry import boundary, faces
+from splineviz.geometry.invariants import ARRAYS, misshapen
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import polygon_area
 from splineviz.storage import archives, files
 
 if TYPE_CHECKING:
@@ -163,8 +165,20 @@ class Partition:
 
     @cached_property
     def slope_norms(self) -> FloatArray:
-        """(F,) Frobenius norm of every region's slope on the slice."""
-        return np.sqrt(np.einsum("fck,fck->f", self.slopes, self.slopes))
+        """(F,) Frobenius norm of every region's slope on the slice; 0 where what was computed is noise alone.
+
+        That is: not above the error that rounding of the outputs makes in a region of this shape, where the error is far
+        below the largest slope. A region too thin to tell keeps what was computed.
+        """
+        norms = np.sqrt(np.einsum("fck,fck->f", self.slopes, self.slopes))
+        starts = self.face_offsets[:-1].astype(np.int64)
+        corners = self.local_vertices[self.face_vertices]
+        arms = corners - np.repeat(corners[starts], np.diff(self.face_offsets), axis=0)
+        span = 2.0 * np.sqrt(np.maximum.reduceat((arms**2).sum(axis=1), starts))
+        rounding = ROUNDING * float(np.linalg.norm(np.abs(self.outputs).max(axis=0)))
+        with np.errstate(divide="ignore"):
+            error = rounding * 2.0 * span / np.abs(self.areas)
+        return np.where((norms <= error) & (error <= merging.FLAT * norms.max()), 0.0, norms)
 
     def face(self, index: int) -> IntArray:
         """Vertex ids of one face, counter-clockwise."""
@@ -233,7 +247,30 @@ class Partition:
             self.local_vertices, self.edges, self.edge_faces, self.face_offsets, self.face_vertices, self.outputs, level
         )
 
+    def classes(self, level: float = 0.0) -> faces.Classes:
+        """The regions cut along the decision boundary: parts with one class each, their areas, shares and margins.
+
+        For a network with one output: class 0 up to `level`, class 1 above. The parts of level 0 are kept.
+        """
+        return self._classes if level == 0.0 else self._classes_at(level)
+
+    @cached_property
+    def _classes(self) -> faces.Classes:
+        return self._classes_at(0.0)
+
+    def _classes_at(self, level: float) -> faces.Classes:
+        return faces.classes(self.local_vertices, self.face_offsets, self.face_vertices, self.outputs, level)
+
     # ---- certificate -------------------------------------------------------------------------------
+
+    def to_shapely(self) -> npt.NDArray[np.object_]:
+        """(F,) shapely polygons of the regions, in plane coordinates; polygon i is face i."""
+        polygons: npt.NDArray[np.object_] = _door().export.to_shapely(self)
+        return polygons
+
+    def to_networkx(self) -> Any:
+        """The dual graph as a networkx.Graph: a node a region, an edge wherever two share a side (`export.to_networkx`)."""
+        return _door().export.to_networkx(self)
 
     def verify(self, model: Any, **options: Any) -> CertificateReport:
         """Prove the partition against the model, independently of the enumerator; see `sv.verify`.
@@ -249,7 +286,7 @@ class Partition:
 
         model: the network that it is of. Raises CertificateError for one that has no such form (maxima).
         """
-        from splineviz.regions import certificate_file  # the same door
+        from splineviz.jobs import certificate_file  # the same door
 
         certificate_file.write(path, self, model)
 
@@ -369,3 +406,8 @@ def _words(swaps: Mapping[str, str]) -> dict[str, str]:
 def drawn_as(swaps: Mapping[str, str]) -> str:
     """Swaps in words: "gelu drawn as relu, tanh drawn as hardtanh"."""
     return ", ".join(f"{name} drawn as {target}" for name, target in sorted(swaps.items()))
+
+
+def _door() -> Any:
+    """The package as its users know it: what exports a partition lies above this room."""
+    return sys.modules["splineviz"]

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from splineviz.errors import FloatArray, PlaneError, to_float_array, to_points
+from splineviz.geometry.polygons import polygon_area
 
 MARGIN = 0.3
 """Default margin of the square window round the anchors, as a share of their bounding box's longer side."""
@@ -163,8 +164,7 @@ def convex_polygon(window: Any) -> FloatArray:
     lengths = np.linalg.norm(sides, axis=1)
     sine = cross / (lengths * np.roll(lengths, -1))
     rounding = 64 * np.finfo(float).eps * (1.0 + np.abs(polygon).max() / lengths.min())
-    offsets = polygon - polygon[0]
-    area = 0.5 * float(np.sum(offsets[:-1, 0] * offsets[1:, 1] - offsets[:-1, 1] * offsets[1:, 0]))
+    area = polygon_area(polygon)
     if area < 0:
         raise PlaneError(
             "window: expected counter-clockwise corners, got clockwise ones; reverse their order (window[::-1])."

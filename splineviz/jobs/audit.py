@@ -17,25 +17,24 @@ note, and `held` says what each thing was held against.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from splineviz.errors import CertificateError, SplinevizError
+from splineviz.errors import CertificateError, Progress, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import plan
-from splineviz.jobs.job import COLUMNS, Job, LCOptions, key_of, network_numbers, partition_numbers
+from splineviz.jobs.job import Job, key_of, network_numbers, partition_numbers
+from splineviz.metrics.columns import COLUMNS
+from splineviz.metrics.options import LCOptions
 from splineviz.regions import certificate
 from splineviz.storage import files, listings, provenance
 from splineviz.threads import one_torch_thread
 from splineviz.tracing.program import Program
 from splineviz.training import checkpoints, state_files
-
-Progress = Callable[[int, int, str], None]
-"""progress(done, total, text): called after each job."""
 
 TABLES = ("measures.csv", "sweep.csv")
 PART = 16
@@ -48,8 +47,8 @@ LATER = ("churn",)
 class Audit:
     """What an audit found. jobs: that are done; proved: of them, against the model; rows: whose numbers were computed from
     their partitions again; measured: of them, whose other numbers were measured again; lines: of the table that are as
-    their rows say; files: that the manifest lists and that are as it says; findings: what is wrong, one line each; notes: what could not be told; against: what the partitions were proved
-    against.
+    their rows say; files: that the manifest lists and that are as it says; findings: what is wrong, one line each; notes:
+    what could not be told; against: what the partitions were proved against.
     """
 
     out: Path
@@ -155,13 +154,15 @@ def _row(
         run = said["runs"][entry["run"]]
         key = key_of(
             entry["step"], plan.network(said, entry), said["lc"], entry["metrics"], made["samples"], made["weights"],
-            partition.plane, partition.window,
+            partition.plane, partition.window, said.get("near"),
         )  # fmt: skip
         if key != entry["key"]:
             found.findings.append(f"{words}: its key is not that of what it says it was made of")
         radius = None if said["lc"] is None else float(said["lc"]["radius"])
-        for name, value in partition_numbers(partition, radius).items():
-            if not _same(row[name], value):
+        if older := [name for name in COLUMNS if name not in row]:
+            found.notes.append(f"{words}: of a version without {', '.join(older)}; the same command again measures them.")
+        for name, value in partition_numbers(partition, radius, said.get("near")).items():
+            if name in row and not _same(row[name], value):
                 found.findings.append(f"{words}: the row has {name} = {row[name]!r}, its partition {value!r}")
         found.rows += 1
         program = _prove(partition, run | {"network": plan.network(said, entry)}, entry, made, words, found, trust)
@@ -259,7 +260,8 @@ def _table(path: Path, said: Mapping[str, Any], rows: Mapping[str, Mapping[str, 
     if len(lines) != len(expected):
         found.findings.append(f"{path.name}: expected {len(expected)} rows, got {len(lines)}")
     for number, (line, row) in enumerate(zip(lines, expected, strict=False), 1):
-        wrong = [name for name in COLUMNS if name not in LATER and not _reads(line.get(name), row.get(name))]
+        # A row of an older version has fewer columns than COLUMNS.
+        wrong = [name for name in row if name not in LATER and not _reads(line.get(name), row.get(name))]
         found.findings += [f"{path.name}: row {number} has {n} = {line.get(n)}, its job {row.get(n)!r}" for n in wrong]
         found.lines += not wrong
 

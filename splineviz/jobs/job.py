@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import os
 import pickle
 import socket
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -38,9 +37,10 @@ from splineviz.errors import CheckpointError, FloatArray, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.jobs import churn
-from splineviz.metrics import measures, slice_complexity
-from splineviz.metrics.complexity import local_complexities
+from splineviz.metrics import columns, measures, slice_complexity
+from splineviz.metrics.columns import COLUMNS
 from splineviz.metrics.liveness import liveness
+from splineviz.metrics.options import LCOptions, columns_of
 from splineviz.regions import certificate
 from splineviz.regions.crossings import crossings
 from splineviz.regions.enumerate import partition
@@ -51,56 +51,14 @@ from splineviz.training import checkpoints, state_files
 from splineviz.training.samples import Array, Data
 
 FORMAT = 5
-"""Part of every key: raised when the same input gives other numbers, so that old rows are not taken for new ones."""
+"""Part of every key: raised when the same input gives other numbers, so that old rows are not taken for new ones.
 
-PLACES = ("train", "test", "random")
-"""Where the local complexity is sampled."""
+tests/jobs/test_job.py holds the numbers of each format and says when to. A new column needs no other: a row that lacks it is
+measured again.
+"""
 
 BATCH = 1000
 """Samples in one forward pass."""
-
-COLUMNS = (
-    "step", "regions", "train_accuracy", "test_accuracy",
-    *(f"lc_{place}{suffix}" for place in PLACES for suffix in ("", "_band", "_live")),
-    *slice_complexity.COLUMNS, "boundary_length", *measures.COLUMNS, "crossings", "units_live", "units_linear", "units_dead",
-    "churn",
-)  # fmt: skip
-"""The numbers of a row, in order; NaN where one is not available.
-
-regions: activation regions on the window. accuracies: shares in [0, 1]. lc_*: sampled local complexity (mean over points),
-its 99% band (half-width), and its mean with each layer's count scaled by units / live units. slice_*: exact and sampled
-number of units in neighbourhoods on the slice, see `counterparts`. boundary_length: of the decision boundary, in input-space
-length. Then knots near anchors and boundary, margins and shapes of regions, as in
-`measures.COLUMNS`. crossings: knots that the polyline through the anchors and back to the first meets. units_live,
-units_linear, units_dead: over the training points of the local complexity, see `liveness`. churn: share of the window that
-went to other patterns since the checkpoint before, see `churn`; `sweeps` adds it. No number depends on the clock or on the
-machine's load, so a table made again is the same to the byte.
-"""
-
-
-@dataclass(frozen=True)
-class LCOptions:
-    """How the local complexity is sampled (arXiv 2402.15555, section 3 and appendix).
-
-    radius and num_vectors: of the neighbourhood; no more vectors are used than the input has dimensions.
-    points: at most so many training, test and random points, one number for all or three, the same for all checkpoints;
-    seed: chooses them and the neighbourhoods' directions. include_output, shared_frame: as in `local_complexity`.
-    """
-
-    radius: float = 0.005
-    num_vectors: int = 25
-    points: int | tuple[int, int, int] = 1000
-    seed: int = 0
-    include_output: bool = False
-    shared_frame: bool = False
-
-    def most(self, place: str) -> int:
-        """Most points at one of PLACES."""
-        return self.points if isinstance(self.points, int) else int(self.points[PLACES.index(place)])
-
-    def settings(self, input_shape: Sequence[int]) -> dict[str, Any]:
-        """What pictures say of it: radius, and number of directions, of which an input has no more than dimensions."""
-        return {"radius": self.radius, "num_vectors": min(self.num_vectors, math.prod(input_shape))}
 
 
 @dataclass(frozen=True)
@@ -137,8 +95,9 @@ Outcome = Result | Failure | Busy
 
 @dataclass(frozen=True)
 class Job:
-    """One checkpoint on one slice. network: Program.to_data(); samples: a file that `store_samples` wrote.
+    """One checkpoint on one slice. network: Program.to_data(); samples: the file of what `choose_samples` chose.
 
+    near: the distance that counts as near in `measures.migration`, as a share of the window's side; None: its default.
     name: of its files. weights_digest: of the weights it is about; a file that holds others by now is refused.
     keep: whether the partition is written, or the row alone. prove: whether its certificate is made as well. before, after:
     results of the neighbouring checkpoints on the same slice, for the churn; no part of the key.
@@ -160,6 +119,7 @@ class Job:
     trust: bool = False
     weights_key: str | None = None
     threads: int | None = None
+    near: float | None = None
     keep: bool = True
     prove: bool = False
     before: churn.Named | None = None
@@ -203,8 +163,9 @@ class Job:
     def key(self) -> str:
         """Digest of all that the result depends on."""
         return key_of(
-            self.step, self.network, self.lc, self.metrics, self.samples_digest, self.weights_digest, self.plane, self.window
-        )
+            self.step, self.network, self.lc, self.metrics, self.samples_digest, self.weights_digest, self.plane,
+            self.window, self.near,
+        )  # fmt: skip
 
     def finished(self) -> Result | None:
         """The result that lies on disk already, if it is this job's and whole: same key, and its partition."""
@@ -215,6 +176,8 @@ class Job:
             if self.keep and files.digest_of_file(self.partition_path) != stored["partition"]:
                 return None
             row = {str(name): float("nan") if value is None else float(value) for name, value in stored["row"].items()}
+            if not set(COLUMNS) <= set(row):
+                return None  # of a version that knew fewer columns
             return Result(self.name, self.key, self.step, self.partition_path, row, float(stored["seconds"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None  # absent or torn: it is made anew
@@ -222,13 +185,16 @@ class Job:
 
 def key_of(
     step: int, network: Any, lc: Any, metrics: Mapping[str, Any], samples: str, state: str, plane: Plane, window: FloatArray,
+    near: float | None = None,
 ) -> str:  # fmt: skip
-    """Digest of all that a row and its partition depend on; samples and state (the weights) are digests themselves."""
+    """Digest of all that a row and its partition depend on; samples and state (the weights) are digests themselves.
+
+    near: as of a Job. Its default is no part of the digest, so that rows of versions without the option are still good.
+    """
     options = lc if lc is None or isinstance(lc, Mapping) else asdict(lc)
     told = {name: repr(float(value)) for name, value in sorted(metrics.items())}
-    return files.digest(
-        [FORMAT, step, network, options, told, samples, state], plane.origin, plane.basis, plane.anchors_uv, window
-    )
+    chosen = [FORMAT, step, network, options, told, samples, state] + ([] if near is None else [repr(float(near))])
+    return files.digest(chosen, plane.origin, plane.basis, plane.anchors_uv, window)
 
 
 def attempt(job: Job) -> Outcome:
@@ -305,9 +271,9 @@ def _numbers(job: Job, program: Program, result: Partition) -> dict[str, float]:
     """A row's numbers; the geometry's while torch counts, since neither needs the other, if the job has a second thread."""
     radius = None if job.lc is None else job.lc.radius
     if (job.threads or available()) == 1:
-        return network_numbers(job, program) | partition_numbers(result, radius)
+        return network_numbers(job, program) | partition_numbers(result, radius, job.near)
     with ThreadPoolExecutor(1) as beside:
-        numbers = beside.submit(partition_numbers, result, radius)
+        numbers = beside.submit(partition_numbers, result, radius, job.near)
         return network_numbers(job, program) | numbers.result()
 
 
@@ -320,7 +286,8 @@ def network_numbers(job: Job, program: Program) -> dict[str, float]:
         row[f"{name}_accuracy"] = accuracy(trained, samples, name) if np.isnan(recorded) else recorded
     row["crossings"] = _crossings(program, job.plane)
     if job.lc is not None:
-        row |= _complexities(trained, samples, job.lc, job.threads) | _liveness(program, samples)
+        row |= columns_of(job.lc.measured(trained, job.lc.chosen(samples), threads=job.threads), live=True)
+        row |= _liveness(program, samples)
         row |= slice_complexity.sampled(program, job.plane, job.window, job.lc.radius, job.threads)
     return row
 
@@ -366,29 +333,14 @@ def accuracy(program: Program, samples: Mapping[str, Array], name: str) -> float
     return right / len(x)
 
 
-def partition_numbers(result: Partition, radius: float | None) -> dict[str, float]:
-    """The columns of a row that follow from the partition; radius: of the local complexity, None leaves it out."""
-    segments = result.decision_boundary()
-    length = float(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum())
-    exact = slice_complexity.exact(result, radius)
-    return {"regions": float(result.num_regions), **exact, "boundary_length": length, **measures.summary(result)}
+def partition_numbers(result: Partition, radius: float | None, near: float | None = None) -> dict[str, float]:
+    """The columns of a row that follow from the partition; radius: of the local complexity, None leaves it out.
 
-
-def _complexities(
-    program: Program, samples: Mapping[str, Array], lc: LCOptions, threads: int | None
-) -> dict[str, float]:
-    places = {place: samples[f"lc_{place}"] for place in PLACES if f"lc_{place}" in samples}
-    numbers: dict[str, float] = {}
-    for place, found in local_complexities(
-        program, places, radius=lc.radius, num_vectors=lc.num_vectors, seed=lc.seed,
-        include_output=lc.include_output, shared_frame=lc.shared_frame, threads=threads,
-    ).items():  # fmt: skip
-        numbers |= {
-            f"lc_{place}": float(found.mean),
-            f"lc_{place}_band": float(found.band),
-            f"lc_{place}_live": float(np.mean(found.live_total)),
-        }
-    return numbers
+    near: as of a Job.
+    """
+    distance = None if near is None else near * measures.side(result)
+    summary = measures.summary(result, near=distance)
+    return {**columns.computed(result), **slice_complexity.exact(result, radius), **summary}
 
 
 def _crossings(program: Program, plane: Plane) -> float:

@@ -21,8 +21,8 @@ import numpy as np
 
 from splineviz.errors import FloatArray, PartitionError
 from splineviz.geometry import boundary
-from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import polygon_area
 from splineviz.metrics.measures import knot_lengths, lengths_within
 
 FATES = ("stay", "vanish", "appear")

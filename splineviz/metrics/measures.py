@@ -26,17 +26,29 @@ import numpy as np
 import numpy.typing as npt
 
 from splineviz._kernels import cells as _cells
-from splineviz._kernels import faces as _faces
 from splineviz._kernels import segments as _segments
 from splineviz._kernels import shapes as _shapes
 from splineviz._kernels import tubes as _tubes
-from splineviz.errors import FloatArray, PartitionError
+from splineviz.errors import DataError, FloatArray, PartitionError
 from splineviz.geometry import boundary
-from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import polygon_area
+from splineviz.metrics.columns import SUMMARY, made_by
 
 NEAR = 0.025
 """Default of `near`, as a share of the square root of the window's area."""
+
+
+def side(partition: Partition) -> float:
+    """The window's side: the square root of its area, in input-space length."""
+    return math.sqrt(polygon_area(partition.window - partition.centre))
+
+
+def checked_near(near: float | None) -> float | None:
+    """A share of the window's side that is to count as near, or None for the default. Raises DataError outside (0, 1]."""
+    if near is not None and not 0 < near <= 1:
+        raise DataError(f"near: expected a share of the window's side, above 0 and at most 1, got {near}; such as {NEAR}.")
+    return near
 
 
 # ---- edges -----------------------------------------------------------------------------------------------------
@@ -222,18 +234,9 @@ def class_fragments(partition: Partition, level: float = 0.0) -> npt.NDArray[np.
     values = partition.outputs
     if values.shape[1] == 1:
         values = np.concatenate([np.full_like(values, level), values], axis=1)
-    offsets, ring = partition.face_offsets, partition.face_vertices
-    found = partition.boundary_at(level)
-    present = np.zeros((partition.num_regions, values.shape[1]), dtype=np.bool_)
-    present[np.arange(partition.num_regions), _faces.face_leaders(offsets, ring, values)] = True
-    # A segment along an edge belongs to two faces and says nothing of the inside of either.
-    inside = _shapes.through(partition.local_vertices, offsets, ring, found.segments, found.faces)
-    faces = found.faces[inside]
-    if partition.outputs.shape[1] == 1:  # a level set separates what is below from what is above
-        present[faces] = True
-    else:
-        present[faces, found.classes[inside, 0]] = present[faces, found.classes[inside, 1]] = True
-    return np.asarray(_shapes.fragments(partition.edges, partition.edge_faces, values, present))
+    parts = partition.classes(level)
+    starts = np.searchsorted(parts.face[parts.faces :], np.arange(parts.faces + 1))
+    return np.asarray(_shapes.fragments(partition.edges, partition.edge_faces, values, parts.label, starts))
 
 
 def pattern_churn(before: Partition, after: Partition) -> float:
@@ -259,12 +262,7 @@ def kinking_units(partition: Partition) -> npt.NDArray[np.int64]:
 
 # ---- all together ----------------------------------------------------------------------------------------------
 
-COLUMNS = (
-    "near", "knot_density", "knot_density_anchors", "knot_density_boundary", "knot_ratio_anchors", "knot_ratio_boundary",
-    "variation_density", "variation_density_anchors", "variation_density_boundary", "variation_ratio_anchors",
-    "variation_ratio_boundary", "margin_boundary", "margin_knot", "area_median", "eccentricity_median", "corners_mean",
-    "fragments", "kinking_units",
-)  # fmt: skip
+COLUMNS = made_by(SUMMARY)
 """Numbers of `summary`, in order. near: distance, input-space length. knot_density: length of knots per area in the window,
 near the anchors, near the decision boundary; knot_ratio: over the window's. variation: the same, each length weighted
 by the jump of the slope. margin_boundary, margin_knot: mean over the anchors of the distance on the slice to the decision

@@ -19,10 +19,11 @@ from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.metrics import diamonds
+from splineviz.metrics.columns import SLICE, made_by
 from splineviz.metrics.complexity import band, local_complexities
 from splineviz.tracing.program import Program, Step
 
-COLUMNS = ("slice_exact", "slice_exact_band", "slice_sampled", "slice_sampled_band")
+COLUMNS = made_by(SLICE)
 
 POINTS = 256
 """Points of the slice at which units are counted."""

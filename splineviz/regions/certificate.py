@@ -29,7 +29,9 @@ import numpy as np
 
 from splineviz.errors import CertificateError, FloatArray
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import polygon_area
 from splineviz.regions import divides, statements
+from splineviz.regions.coincidences import apart
 from splineviz.regions.witness import Corners, Testimony, Witness
 from splineviz.tracing.trace import trace
 
@@ -123,6 +125,9 @@ def verify(
         area, convexity, border, width = _geometry(partition, corners, findings)
         said = witness.testify(corners, width, chunk, SLACK)
         _conclude(partition, said, findings)
+        # What coincides is asked of a partition that holds otherwise.
+        for face, line in () if findings.by_check else apart(partition, program):
+            findings.add("coincidences", f"face {face}: {line}")
         if not findings.by_check:  # what follows is read from arrays that hold otherwise
             linear, segments = _beside(partition, witness, corners, said, findings)
     report = CertificateReport(
@@ -269,8 +274,7 @@ def _geometry(partition: Partition, corners: Corners, findings: Findings) -> tup
     p, q = points[corners.here] - origin, points[corners.there] - origin
     areas = 0.5 * np.add.reduceat(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0], starts)
     span = 2.0 * np.sqrt(np.maximum.reduceat((p**2).sum(axis=1), starts))
-    d = window - window[0]
-    whole = 0.5 * float((d[1:-1, 0] * d[2:, 1] - d[1:-1, 1] * d[2:, 0]).sum())
+    whole = polygon_area(window)
     gap = abs(float(areas.sum()) - whole) / whole
     if not gap <= GEOMETRY:
         findings.add("areas", f"expected areas that sum to the window's {whole:.17g}, got {areas.sum():.17g}")

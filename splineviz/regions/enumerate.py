@@ -25,9 +25,9 @@ import torch
 from splineviz._kernels import faces as _faces
 from splineviz._kernels.bits import unit_hashes
 from splineviz.errors import BudgetError, FloatArray
-from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.partition import Partition, Report
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import polygon_area
 from splineviz.regions.blocks import Block, Complex, sew
 from splineviz.regions.budget import Budget, Exceeded, Spent
 from splineviz.regions.engine import TOLERANCE, Engine
@@ -121,7 +121,7 @@ class Slice:
 
     def place(self, block: Block) -> Block:
         """The block, with values at its vertices."""
-        self.engine.place(block, self.plane.origin, self.plane.basis, self.centre)
+        self.engine.place(block, self.plane.origin, self.plane.basis, self.centre, self.corners)
         return block
 
     def enumerate(

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from splineviz.errors import FloatArray, IntArray, PlaneError
-from splineviz.geometry.invariants import polygon_area
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import polygon_area
 from splineviz.regions.crossings import Knots, cut_lines
 from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.tracing.lowering import lower

@@ -74,7 +74,7 @@ def held(path: Path) -> bool:
 
 
 def mark(descriptor: int) -> bool:
-    """Lock a file that was just made, as long as it is open; False if `abandoned` took it away in between."""
+    """Lock a file that was just made, as long as it is open; False if `remove_abandoned` took it away in between."""
     if fcntl is not None:
         _lock(descriptor, fcntl.LOCK_EX)
     return os.fstat(descriptor).st_nlink > 0

@@ -141,7 +141,7 @@ def remove_pictures(folder: Path, *, keep: Iterable[Path]) -> None:
 
 def film(formats: Iterable[str]) -> list[str]:
     """Names that a film in these formats is written to, beside its measures."""
-    return ["frames", "poster.png", *(f"animation.{name}" for name in formats)]
+    return ["frames", "poster.png", "animation.vtt", "animation.txt", *(f"animation.{name}" for name in formats)]
 
 
 # ---- marks -----------------------------------------------------------------------------------------------

@@ -22,9 +22,6 @@ from torch import Tensor
 
 from splineviz.tracing.affine import Attrs
 
-SEVERAL_BREAKPOINTS = False
-"""Whether a kink layer may have other breakpoints than the one at 0; otherwise tracing writes it as a sum of ReLUs."""
-
 
 @dataclass(frozen=True)
 class Kinks:

@@ -20,8 +20,14 @@ JUMPS = {
     "hardshrink", "threshold", "sign", "heaviside", "round", "floor", "ceil", "trunc", "argmax", "argmin", "gt", "lt", "ge",
     "le", "eq", "ne", "where", "masked_fill", "topk", "sort", "floordiv", "floor_divide", "fmod", "remainder", "mod",
 }  # fmt: skip
+KINKED = {"selu", "hardswish"}
+"""Functions of SWAPS that have kinks, and are not linear between them."""
 OWN_STATISTICS = {"layernorm", "layer_norm", "groupnorm", "group_norm", "rmsnorm", "rms_norm"}
 RANDOM = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"}
+
+
+def _curved(plain: str) -> str:
+    return "curved between its kinks" if plain in KINKED else "smooth"
 
 
 def refusal(path: str, name: str, operations: list[str], why: str = "") -> str:
@@ -32,14 +38,14 @@ def refusal(path: str, name: str, operations: list[str], why: str = "") -> str:
         return f"{path}: {name} {why}."
     if plain in SWAPS:
         return (
-            f"{path}: {plain} is smooth, so the network has no linear regions; draw it with another function in its place "
-            f"(--swap {plain}={SWAPS[plain]}, swap={{{plain!r}: {SWAPS[plain]!r}}}), which every picture then says, or "
-            "measure its sampled local complexity, which needs no regions."
+            f"{path}: {plain} is {_curved(plain)}, so the network has no linear regions; draw it with another function "
+            f"in its place (--swap {plain}={SWAPS[plain]}, swap={{{plain!r}: {SWAPS[plain]!r}}}), which every picture then "
+            "says, or measure its sampled local complexity, which needs no regions."
         )
     if plain in SMOOTH:
         return (
-            f"{path}: {plain} is smooth, so the network has no linear regions; replace it, or measure the network's sampled "
-            "local complexity, which needs no regions."
+            f"{path}: {plain} is {_curved(plain)}, so the network has no linear regions; replace it, or measure the "
+            "network's sampled local complexity, which needs no regions."
         )
     if plain in JUMPS:
         return (

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from splineviz.tracing.affine import AFFINE, JOINS
-from splineviz.tracing.kinks import KINKS, SEVERAL_BREAKPOINTS
+from splineviz.tracing.kinks import KINKS
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.program import Program, Step, fingerprint
 from splineviz.tracing.smooth import SMOOTH
@@ -131,8 +131,6 @@ class Tape:
         call, describe = KINKS[op]
         kinks = describe(attrs)
         if kinks.breakpoints == (0.0,) and float(call(torch.zeros(1), attrs)) == 0.0:
-            return self.emit(op, z, **attrs)
-        if SEVERAL_BREAKPOINTS:
             return self.emit(op, z, **attrs)
         total = None if kinks.slopes[0] == 0.0 else self.scaled(z, kinks.slopes[0])
         for breakpoint_, low, high in zip(kinks.breakpoints, kinks.slopes[:-1], kinks.slopes[1:], strict=True):

@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splineviz.errors import DataError
+from splineviz.errors import DataError, Progress
 from splineviz.training.architectures import convnet, mlp
 from splineviz.training.datasets import data_names, load_data
 from splineviz.training.recorder import Recorder, schedule
@@ -37,8 +37,6 @@ from splineviz.training.samples import Data
 
 __all__ = ["RECIPES", "Data", "Recipe", "data_names", "follow", "load_data", "recipe_names", "samples_of", "train"]
 
-Progress = Callable[[int, int, str], None]
-"""progress(done, total, text): called now and then during long work."""
 
 
 @dataclass(frozen=True)

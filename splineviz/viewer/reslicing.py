@@ -21,12 +21,15 @@ import numpy as np
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import bounding_square
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 from splineviz.training.runs import Run, open_run
 from splineviz.training.samples import Array
 
+QUICK = 5_000
+"""Regions that a slice has about, while an anchor is dragged: the middle of its window, so that the hand is followed."""
 MAX_REGIONS = 2_000_000
 """A slice with more is refused: who drags an anchor waits for it."""
 
@@ -37,10 +40,11 @@ class Slicer:
     def __init__(self, network: Callable[[int], Program], samples: Array | None, first: Partition):
         self._network = network
         self._programs: dict[int, Program] = {}
+        self._regions = first.num_regions  # of the last whole window
         self.samples = samples
         self.shape = first.plane.input_shape
-        centre, half = _square(first.window)
-        own, own_half = _square(first.plane.window())
+        centre, half = bounding_square(first.window)
+        own, own_half = bounding_square(first.plane.window())
         self._factor, self._shift = half / own_half, (centre - own) / own_half
 
     @classmethod
@@ -57,12 +61,9 @@ class Slicer:
             raise DataError("explore: expected a model or a run to slice again, got both; pass one of them.")
         if run is not None:
             opened: Run = run if isinstance(run, Run) else open_run(os.fspath(run))
-            by_step = {checkpoint.step: checkpoint for checkpoint in opened.checkpoints}
 
             def network(step: int) -> Program:
-                if step not in by_step:
-                    raise DataError(f"run: expected a checkpoint of step {step}, got {', '.join(map(str, by_step))}.")
-                return opened.program(by_step[step])
+                return opened.program(opened.at(step))
 
             samples = opened.train_x if samples is None else samples
         elif isinstance(model, Mapping):
@@ -99,17 +100,27 @@ class Slicer:
         assert self.samples is not None
         return Plane.through(*(self.samples[i] for i in wanted))
 
-    def window(self, plane: Plane) -> FloatArray:
-        """The window of a plane, as large and as far from its anchors, relative to their extent, as it was at first."""
-        centre, half = _square(plane.window())
-        shift = self._shift if len(plane.anchors_uv) else 0.0
-        return plane.window(centre + half * (shift + self._factor * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])))
+    def window(self, plane: Plane, share: float = 1.0) -> FloatArray:
+        """The window of a plane, as large and as far from its anchors, relative to their extent, as it was at first.
 
-    def cut(self, step: int, plane: Plane) -> Partition:
-        """The partition of a step's network on a plane. Raises as `sv.partition` does, BudgetError above MAX_REGIONS."""
+        share: of its sides, about its middle.
+        """
+        centre, half = bounding_square(plane.window())
+        shift = self._shift if len(plane.anchors_uv) else 0.0
+        return plane.window(centre + half * (shift + share * self._factor * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])))
+
+    def cut(self, step: int, plane: Plane, *, quick: bool = False) -> Partition:
+        """The partition of a step's network on a plane. Raises as `sv.partition` does, BudgetError above MAX_REGIONS.
+
+        quick: only as much of the window, about its middle, as has QUICK regions if they lie evenly.
+        """
         if step not in self._programs:
             self._programs = {step: self._network(step)}  # the last one only: weights are large
-        return partition(self._programs[step], plane, window=self.window(plane), max_regions=MAX_REGIONS)
+        share = min(1.0, (QUICK / max(self._regions, 1)) ** 0.5) if quick else 1.0
+        found = partition(self._programs[step], plane, window=self.window(plane, share), max_regions=MAX_REGIONS)
+        if share == 1.0:
+            self._regions = found.num_regions
+        return found
 
 
 def moved(plane: Plane, anchors: Any) -> Plane:
@@ -119,9 +130,3 @@ def moved(plane: Plane, anchors: Any) -> Plane:
         raise DataError(f"anchors: expected three finite points (u, v), got {anchors}.")
     Plane.through(*plane.embed(places))  # refuses points that coincide or lie on a line
     return Plane(plane.origin, plane.basis, places)
-
-
-def _square(window: FloatArray) -> tuple[FloatArray, float]:
-    """Middle and half the larger side of a window's bounding box."""
-    low, high = window.min(axis=0), window.max(axis=0)
-    return (low + high) / 2, float((high - low).max()) / 2

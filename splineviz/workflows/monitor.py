@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from splineviz.drawing import fills
-from splineviz.drawing.canvas import frame_size
-from splineviz.drawing.curves import PANELS, training
 from splineviz.drawing.figures import FramePainter
+from splineviz.drawing.look import Look
 from splineviz.errors import DataError, FloatArray, JobError, TraceError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import plan, sweep
-from splineviz.jobs.job import LCOptions, Result
+from splineviz.jobs.job import Result
+from splineviz.metrics.options import LCOptions
 from splineviz.storage import outputs
 from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
@@ -45,7 +45,7 @@ class Monitor:
     in a list; None: what is measured is only written to `out`. Names begin with "splineviz/".
     every: measure the first checkpoint, every so many after it, and the last. anchors, window, lc, threads: as
     `animate` takes them. out: where results go, by default `monitor` in the run's directory.
-    frames: whether a picture is drawn, as the animation has it; fill, size, panels: of it, as `animate` takes them.
+    frames: whether a picture is drawn, as the animation has it; size and look (fill, panels, cmap, ...): as `Look` says.
 
     failures: reasons by step of what was not measured. Raises DataError for settings that are none.
     """
@@ -61,20 +61,17 @@ class Monitor:
         out: str | os.PathLike[str] | None = None,
         threads: int | None = None,
         frames: bool = True,
-        fill: str = "slope",
         size: tuple[int, int] = (1280, 720),
-        panels: Sequence[str] = PANELS,
+        **look: Any,
     ) -> None:
         if every < 1:
             raise DataError(f"every: expected a number of checkpoints from 1 up, got {every}.")
-        if fill not in fills.NAMES:
-            raise DataError(f"fill: expected one of {', '.join(fills.NAMES)}, got {fill!r}.")
         self.failures: dict[int, str] = {}
         self._sinks = loggers.sinks(to)
         self._every, self._out, self._frames = every, None if out is None else Path(out), frames
         self._anchors = tuple(anchors)
         self._slice: dict[str, Any] = {"window": window, "lc": lc, "threads": threads}
-        self._look: dict[str, Any] = {"fill": fill, "size": frame_size(size), "story": training(panels)}
+        self._look = Look.of({"size": size, **look})
         self._seen = 0
         self._quantiles: list[FloatArray] = []
 
@@ -108,7 +105,7 @@ class Monitor:
         out, lc = path / "monitor" if self._out is None else self._out, self._slice["lc"]
         if _is_smooth(run):
             if lc is None:
-                return _available(run.only([step]).checkpoints[0].metrics), None
+                return _available(run.at(step).metrics), None
             outputs.enter(out, "run", [str(path.resolve())], (*outputs.MEASURES, "complexity.json"))
             rows = run_curves.measured(run.only([step]), lc, Ledger(out / "complexity.json"))
             return _available(rows[-1]), None
@@ -121,16 +118,16 @@ class Monitor:
 
     def _picture(self, run: runs.Run, anchors: Sequence[int], results: Sequence[Result]) -> loggers.Pixels:
         """The frame of the last result, with the curves so far, in the colours that hold all slices so far."""
-        partition, lc, fill = Partition.load(results[-1].partition_path), self._slice["lc"], self._look["fill"]
-        limits = None
-        if fill in fills.SCALED:
+        partition, lc, fill = Partition.load(results[-1].partition_path), self._slice["lc"], self._look.fill
+        limits = self._look.limits
+        if limits is None and fill in fills.SCALED:
             self._quantiles = [*self._quantiles[: len(results) - 1], fills.sampled(partition, fill)]
             limits = fills.limits_of(self._quantiles)
         painter = FramePainter(
             [result.row for result in results],
+            look=self._look,
             limits=limits,
             thumbnails=run.anchors(anchors),
-            **self._look,
             **(lc.settings(run.train_x.shape[1:]) if lc else {}),
         )
         return painter.paint(partition, len(results) - 1)

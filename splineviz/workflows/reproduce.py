@@ -13,7 +13,7 @@ paper's, as far as data that comes along allows; `quick` is for a first look: fe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from splineviz.drawing import study_plots
-from splineviz.errors import DataError
+from splineviz.errors import DataError, Progress
 from splineviz.geometry.plane import Plane
-from splineviz.jobs.job import LCOptions
+from splineviz.metrics.options import LCOptions
 from splineviz.regions.enumerate import partition
 from splineviz.storage import outputs, provenance
 from splineviz.storage.cache import Ledger
@@ -34,8 +34,8 @@ from splineviz.training.recorder import schedule
 from splineviz.training.runs import Run, open_run
 from splineviz.workflows import run_curves
 from splineviz.workflows import study as studies
+from splineviz.workflows.phases import phases
 
-Progress = Callable[[int, int, str], None]
 Table = list[dict[str, float]]
 
 PAPER_PHASES = ((0, 4.9), (25, 1.65), (670, 4.5), (100_000, 0.2))
@@ -240,7 +240,7 @@ def _trained(recipe: Recipe, path: Path, steps: int, seed: int, progress: Progre
 
 def _phases(rows: Sequence[Mapping[str, float]]) -> Table:
     """The phases of the local complexity at training points, beside the paper's; NaN where there are none."""
-    found = studies.phases(rows)
+    found = phases(rows)
     at = [0, *(found or (-1, -1)), len(rows) - 1]
     nan = float("nan")
     return [

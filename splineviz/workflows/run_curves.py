@@ -8,36 +8,35 @@ What was measured is kept in a ledger, by weights and settings. Rows are as `cur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
-import numpy.typing as npt
 from torch import nn
 
-from splineviz.jobs.job import PLACES, LCOptions, choose_samples
-from splineviz.metrics.complexity import local_complexities
+from splineviz.errors import Progress
+from splineviz.jobs.job import choose_samples
+from splineviz.metrics.options import LCOptions, columns_of
 from splineviz.storage import files
 from splineviz.storage.cache import Ledger
-from splineviz.tracing.program import Program
 from splineviz.training import recipes, state_files
 from splineviz.training.recipes import Recipe
 from splineviz.training.runs import Run
-from splineviz.training.samples import Data
 
-Progress = Callable[[int, int, str], None]
 Table = list[dict[str, float]]
+
+ALL = "all settings"
+"""Part of every key: version 0.1 kept numbers under settings of which it had used only some."""
 
 
 def measured(run: Run, lc: LCOptions, ledger: Ledger, progress: Progress | None = None) -> Table:
     """A row for every checkpoint of a run: step, its recorded numbers, lc_train, lc_test, lc_random with their bands."""
-    points = _points(run.data, lc)
-    settings = files.digest([asdict(lc)], *points.values())
+    points = lc.chosen(choose_samples(run.data, lc, with_labels=False))
+    settings = files.digest([ALL, asdict(lc)], *points.values())
     table = []
     for i, checkpoint in enumerate(run.checkpoints):
         program = run.program(checkpoint).as_trained
         key = f"{state_files.digest(program.weights)} {settings}"
-        numbers = ledger.numbers(key, lambda program=program: _complexities(program, points, lc))  # type: ignore[misc]
+        numbers = ledger.numbers(key, lambda program=program: columns_of(lc.measured(program, points)))  # type: ignore[misc]
         table.append({"step": float(checkpoint.step), **checkpoint.metrics, **numbers})
         if progress is not None:
             progress(i + 1, len(run.checkpoints), f"local complexity, step {checkpoint.step:,}")
@@ -59,7 +58,7 @@ def followed(
     Counted are sign changes of what enters its activations, see `local_complexity`. ledger: of this recipe alone.
     at: the steps that are measured, of those that are due; None: all.
     """
-    points = _points(recipes.samples_of(recipe, seed), lc)
+    points = lc.chosen(choose_samples(recipes.samples_of(recipe, seed), lc, with_labels=False))
 
     def compute() -> dict[str, float]:
         found: dict[str, float] = {}
@@ -68,26 +67,15 @@ def followed(
             if at is not None and step not in at:
                 return
             numbers = dict(metrics)
-            numbers |= _complexities(network, points, lc)
+            numbers |= columns_of(lc.measured(network, points))
             found.update({f"{step} {name}": value for name, value in numbers.items()})
 
         recipes.follow(recipe, visit, steps=steps, seed=seed, progress=progress)
         return found
 
     table: dict[str, dict[str, float]] = {}
-    key = f"{steps} {seed} {files.digest([asdict(lc), at])}"
+    key = f"{steps} {seed} {files.digest([ALL, asdict(lc), at])}"
     for name, value in ledger.numbers(key, compute).items():
         step, _, column = name.partition(" ")
         table.setdefault(step, {"step": float(step)})[column] = value
     return list(table.values())
-
-
-def _points(data: Data, lc: LCOptions) -> dict[str, npt.NDArray[Any]]:
-    """Points of the local complexity by place, as `measure_run` takes them."""
-    chosen = choose_samples(data, lc, with_labels=False)
-    return {place: chosen[f"lc_{place}"] for place in PLACES if f"lc_{place}" in chosen}
-
-
-def _complexities(network: Program | nn.Module, points: dict[str, npt.NDArray[Any]], lc: LCOptions) -> dict[str, float]:
-    found = local_complexities(network, points, radius=lc.radius, num_vectors=lc.num_vectors, seed=lc.seed)
-    return {f"lc_{place}{end}": n for place, c in found.items() for end, n in (("", c.mean), ("_band", c.band))}

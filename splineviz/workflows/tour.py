@@ -14,29 +14,26 @@ import csv
 import io
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from splineviz.drawing import figures, fills, film
-from splineviz.drawing.canvas import frame_size
+from splineviz.drawing import captions, figures, fills, film
 from splineviz.drawing.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
-from splineviz.drawing.video import note
-from splineviz.errors import DataError
+from splineviz.drawing.look import SET_BY_FILMS, Look
+from splineviz.errors import DataError, Progress
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import longer_side
 from splineviz.metrics.measures import knot_lengths
 from splineviz.regions.enumerate import partition
-from splineviz.storage import files, outputs, provenance
+from splineviz.storage import files, outputs
 from splineviz.training import state_files
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.runs import Run
 from splineviz.workflows import views as cameras
 from splineviz.workflows.views import View
-
-Progress = Callable[[int, int, str], None]
-"""progress(done, total, text): half of `total` is cutting, half is drawing."""
 
 FORMAT = 1
 """Part of every key: raised when the same view gives other numbers."""
@@ -57,13 +54,16 @@ in widths of the window, and the values of the fill below which 1% and 99% of th
 
 @dataclass(frozen=True)
 class Tour:
-    """What `tour` wrote. frames: one picture a view; videos: one a format; drawn: frames drawn by this call."""
+    """What `tour` wrote. frames: one picture a view; videos: one a format; captions: the film's words with
+    times, and beside it animation.txt, an alternative text; drawn: frames drawn by this call.
+    """
 
     out: Path
     frames: tuple[Path, ...]
     videos: tuple[Path, ...]
     table: Path
     poster: Path
+    captions: Path
     drawn: int
 
 
@@ -81,66 +81,74 @@ def tour(
     out: str | os.PathLike[str] = "tour",
     formats: Sequence[str] = ("mp4",),
     fps: float = 12,
-    size: tuple[int, int] = (1920, 1080),
-    fill: str = "slope",
-    cmap: Any = None,
-    limits: tuple[float, float] | None = None,
-    edge_color: Any = "black",
     progress: Progress | None = None,
+    **look: Any,
 ) -> Tour:
     """Film one checkpoint along a way of `cameras`, and write video, frames, partitions and a table to `out`.
 
     kind: "zoom" (to, depth: as `cameras.zoom` takes them), "turn" or "slide" (toward: the fourth sample, by index, by
-    default the first that is no anchor). step: of the checkpoint, by default the last. The rest as `animate` takes it.
-    Raises DataError on unknown words, CheckpointError on an unknown step, OutputError when `out` holds what splineviz did
-    not write or the tour of another run, and what cutting raises.
+    default the first that is no anchor). step: of the checkpoint, by default the last.
+    The rest as `animate` takes it, but for panels: which curves stand beside the view follows from the kind.
+    Raises DataError on unknown words, CheckpointError on an unknown step, OutputError when `out` holds
+    what splineviz did not write or the tour of another run, and what cutting raises.
     """
     if kind not in cameras.KINDS:
         raise DataError(f"kind: expected one of {', '.join(cameras.KINDS)}, got {kind!r}.")
-    if not 0 < fps <= 120:
-        raise DataError(f"fps: expected frames a second between 0 and 120, got {fps}.")
-    film.known_formats(formats)
-    frame_size(size)
-    checkpoint = run.checkpoints[-1] if step is None else run.only([step]).checkpoints[0]
-    folder = Path(out)
+    appearance = Look.of(look, without=(*SET_BY_FILMS, "panels"))
+    asked = film.Film("tour", Path(out), formats, fps)
+    checkpoint = run.at(step)
+    folder, fill = asked.folder, appearance.fill
     outputs.enter(folder, "tour", [str(run.path.resolve())], (*outputs.TOUR, *outputs.film(formats)))
     views = _views(run, checkpoint, kind, anchors, toward, to=to, depth=depth, window=window, frames=frames)
     keys = _keys(run, checkpoint, views, fill)
     table = _measured(run, checkpoint, views, keys, folder, fill, progress)
     _write_table(folder / "measures.csv", table)
-    if limits is None and fill in fills.SCALED:
-        ends = np.array([(row["low"], row["high"]) for row in table])[: 1 if kind == "zoom" else None]
-        ends = ends[np.isfinite(ends).all(axis=1)]
-        limits = fills.padded(*np.median(ends, axis=0)) if len(ends) else None
-    samples = run.anchors(anchors)
-    # A mixture of samples has no picture.
-    shown: dict[str, list[Any]] = {"zoom": samples, "turn": [*samples[:2], None], "slide": []}
-    painter = figures.FramePainter(
-        table, limits=limits, size=size, fill=fill, cmap=cmap, edge_color=edge_color, story=STORIES[kind],
-        thumbnails=shown[kind],
+    appearance = replace(
+        appearance, limits=_limits(appearance, table, kind), thumbnails=_stars(run.anchors(anchors), kind),
+        classes=run.classes or (),
     )  # fmt: skip
-    look = files.digest(figures.painters(), table, limits, list(size), fill, str(cmap), str(edge_color), kind)
-    shots = []
-    for index, view in enumerate(views):
+    painter = figures.FramePainter(table, look=appearance, story=STORIES[kind])
+    told = [{name: str(value) for name, value in row.items()} for row in table]
+    shown, shots = files.digest(appearance.digest, told, kind), []
+    for index, (view, row) in enumerate(zip(views, table, strict=True)):
         path = _partition_path(folder, index)
-        key = files.digest(look, index, keys[index], view.header, view.note)
         shots.append(
             film.Shot(
-                folder / "frames" / f"{path.stem}.png", key, _paint(painter, path, index, view, checkpoint.step), view.header
+                folder / "frames" / f"{path.stem}.png", files.digest(shown, index, keys[index], view.header, view.note),
+                _paint(painter, path, index, view, checkpoint.step), view.header,
+                f"{view.header}: {row['regions']:,.0f} regions, {view.note}.",
             )
-        )
-    count = len(views)
-    reel = film.shoot(
-        shots, folder, formats=formats, fps=fps,
-        progress=progress and (lambda done, text: progress(count + done, 2 * count, text)),
-    )  # fmt: skip
-    poster, best = folder / "poster.png", shots[0 if kind == "zoom" else -1]
-    if note(poster) != best.key:
-        files.write(poster, lambda stream: stream.write(best.path.read_bytes()))
+        )  # fmt: skip
     _clear(folder, len(views))
-    asked = {"kind": kind, "step": checkpoint.step, "formats": list(formats), "fps": fps, "size": list(size), "look": look}
-    provenance.write_manifest(folder, "tour", asked)
-    return Tour(folder, tuple(shot.path for shot in shots), reel.videos, folder / "measures.csv", poster, reel.drawn)
+    way = (views[0].header, views[-1].header)
+    made = film.make(
+        asked, shots, poster=0 if kind == "zoom" else -1,
+        alternative=captions.alternative_of_tour(table, way, step=checkpoint.step, fill=fill, note=run.note,
+                                                 **_seen(appearance, kind, _partition_path(folder, 0))),
+        said={**appearance.said, "look": shown, "kind": kind, "step": checkpoint.step}, progress=progress,
+    )  # fmt: skip
+    pictures = tuple(shot.path for shot in shots)
+    return Tour(folder, pictures, made.videos, folder / "measures.csv", made.poster, made.captions, made.drawn)
+
+
+def _limits(look: Look, table: Sequence[dict[str, float]], kind: str) -> tuple[float, float] | None:
+    """One colour scale for all views; that of the first for a zoom, whose last views hold a few regions."""
+    if look.limits is not None or look.fill not in fills.SCALED:
+        return look.limits
+    ends = np.array([(row["low"], row["high"]) for row in table])[: 1 if kind == "zoom" else None]
+    ends = ends[np.isfinite(ends).all(axis=1)]
+    return fills.padded(*np.median(ends, axis=0)) if len(ends) else None
+
+
+def _seen(look: Look, kind: str, first: Path) -> dict[str, Any]:
+    """What the pictures hold, in words: on a plane that turns two samples stay, one that slides meets none on its way."""
+    seen = look.seen(Partition.load(first))
+    return seen | ({} if kind == "zoom" else {"anchors": 2 if kind == "turn" else 0})
+
+
+def _stars(samples: list[Any], kind: str) -> list[Any]:
+    """Pictures of the anchors on the plane; a mixture of samples has none."""
+    return {"zoom": samples, "turn": [*samples[:2], None], "slide": []}[kind]
 
 
 def _views(
@@ -227,7 +235,7 @@ def _numbers(found: Partition, fill: str) -> dict[str, float]:
     return {
         "regions": float(found.num_regions),
         "boundary_length": float(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum()),
-        "knot_length": float(knot_lengths(found).sum() / np.ptp(found.window, axis=0).max()),
+        "knot_length": float(knot_lengths(found).sum() / longer_side(found.window)),
         "low": float(low),
         "high": float(high),
     }

@@ -21,8 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from splineviz import choices
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import bounding_square
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.program import Program
 
@@ -31,7 +33,7 @@ DEEPEST = 2.0**14
 
 SUPERSCRIPTS = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 
-KINDS = ("zoom", "turn", "slide")
+KINDS = choices.TOURS
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ def zoom(
     _enough(frames)
     first = plane.window(window)
     low, high = first.min(axis=0), first.max(axis=0)
-    middle, half = (low + high) / 2, float((high - low).max()) / 2
+    middle, half = bounding_square(first)
     target = _bend(program, plane, first) if to is None else np.asarray(to, dtype=np.float64)
     if target.shape != (2,) or not (np.isfinite(target).all() and (target >= low).all() and (target <= high).all()):
         raise DataError(f"to: expected a point (u, v) in the window {low.tolist()} to {high.tolist()}, got {to}.")
@@ -94,8 +96,8 @@ def _bend(program: Program, plane: Plane, window: FloatArray) -> FloatArray:
     """The end of a boundary segment, well inside the window, with the least boundary to its nearest neighbour."""
     found = partition(program, plane, window=window)
     segments = found.decision_boundary()
-    low, high = window.min(axis=0), window.max(axis=0)
-    inner = np.abs(segments - (low + high) / 2).max(axis=(1, 2)) < 0.35 * (high - low).max()
+    middle, half = bounding_square(window)
+    inner = np.abs(segments - middle).max(axis=(1, 2)) < 0.7 * half
     if not inner.any():
         raise DataError("to: expected a decision boundary inside the window to zoom to, got none; name a point.")
     lengths = np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)
@@ -131,7 +133,7 @@ def turn(samples: Sequence[Any], *, window: Any = None, frames: int = 120) -> li
     x0, x1, x2, x3 = (np.asarray(x, dtype=np.float64) for x in _four(samples))
     shares = np.linspace(0.0, 1.0, frames)
     planes = [Plane.through(x0, x1, (1.0 - s) * x2 + s * x3) for s in shares]
-    half = max(float(np.ptp(p.window(None), axis=0).max()) / 2 for p in planes) if window is None else float(window)
+    half = max(bounding_square(p.window(None)).half for p in planes) if window is None else float(window)
     return [
         View(p, p.window(half), float(s), f"plane turned {s:.0%}", f"third corner: {s:.0%} of the way to the fourth sample")
         for p, s in zip(planes, shares, strict=True)

@@ -1,17 +1,18 @@
 """Flags: help screens as snapshots (SPLINEVIZ_REFRESH=1 writes them anew), values, refusals."""
 
+import argparse
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from splineviz import commands
-from splineviz.commands import flags
+from splineviz import choices, commands
 from splineviz.commands.animate import film_options
-from splineviz.drawing import curves, fills, print_figure
-from splineviz.jobs.job import LCOptions
+from splineviz.drawing import curves, fills, print_figure, video
+from splineviz.metrics.options import LCOptions
 from splineviz.training import datasets, recipes
 from splineviz.viewer import page
 from splineviz.workflows import reproduce, study, views
@@ -57,13 +58,16 @@ def test_help_imports_nothing_slow() -> None:
 
 
 def test_names_and_defaults_are_those_of_the_rooms_that_own_them() -> None:
-    assert list(flags.RECIPES) == recipes.recipe_names()
-    assert sorted(flags.DATA) == datasets.data_names()
-    assert flags.EXPLORED == page.FILLS
-    assert flags.TOURS == views.KINDS
-    assert flags.STUDIES == study.STUDIES
-    assert flags.PANELS == tuple(curves.CHARTS) and flags.PANELS[:3] == curves.PANELS
-    assert flags.REPRODUCTIONS == tuple(reproduce.REPRODUCTIONS)
+    assert fills.NAMES == choices.FILLS and set(choices.EXPLORED) <= set(choices.FILLS)
+    assert set(choices.FORMATS) == {*video.CODECS, "gif"}
+    assert set(choices.COMPARED_PANELS) <= set(choices.PANELS)
+    assert list(choices.RECIPES) == recipes.recipe_names()
+    assert sorted(choices.DATA) == datasets.data_names()
+    assert choices.EXPLORED == page.FILLS
+    assert choices.TOURS == views.KINDS
+    assert choices.STUDIES == tuple(study._STUDIES)
+    assert choices.PANELS == tuple(curves.CHARTS) and curves.PANELS == choices.FILM_PANELS
+    assert choices.REPRODUCTIONS == tuple(reproduce.REPRODUCTIONS)
     options = commands.parser().parse_args(["animate", "run"])
     paper = LCOptions()
     assert (options.lc_radius, options.lc_vectors, options.lc_points) == (paper.radius, paper.num_vectors, paper.points)
@@ -111,9 +115,9 @@ def test_a_wrong_flag_says_what_was_expected(line: str, message: str, capsys: py
 
 
 def test_names_of_looks_are_those_of_the_rooms_that_own_them() -> None:
-    assert flags.FILLS == fills.NAMES
-    assert flags.PALETTES == tuple(fills.PALETTES)
-    assert (flags.STYLES, flags.WIDTHS) == (tuple(print_figure.STYLES), tuple(print_figure.WIDTHS))
+    assert choices.FILLS == fills.NAMES
+    assert choices.PALETTES == tuple(fills.PALETTES)
+    assert (choices.STYLES, choices.WIDTHS) == (tuple(print_figure.STYLES), tuple(print_figure.WIDTHS))
 
 
 def test_values_arrive_checked() -> None:
@@ -134,3 +138,27 @@ def test_values_arrive_checked() -> None:
     assert options.format == ["gif", "webm"]
     assert options.steps == [0, 10]
     assert options.run == Path("ckpts") and options.out == Path("out")
+
+
+def test_a_look_that_contradicts_itself_is_refused_before_any_work() -> None:
+    from splineviz.commands import resolve
+    from splineviz.errors import DataError
+
+    def look(**given: Any) -> Any:
+        plain = {"fill": "slope", "cmap": None, "limits": None, "edge_color": "black", "no_knots": False}
+        return resolve.look(argparse.Namespace(**{**plain, "boundary_only": False, **given}))
+
+    assert look() == {"fill": "slope", "cmap": None, "limits": None, "edge_color": "black"}
+    assert look(boundary_only=True)["fill"] == look(boundary_only=True)["edge_color"] == "none"
+    assert look(no_knots=True)["edge_color"] == "none" and look(limits=[0.1, 2.0])["limits"] == (0.1, 2.0)
+    assert look(cmap="magma")["cmap"] == "magma"
+    for given, said in (
+        ({"cmap": "magna"}, "did you mean magma"),
+        ({"limits": [2.0, 1.0]}, "0 < LOW < HIGH"),
+        ({"limits": [0.0, 1.0]}, "0 < LOW < HIGH"),
+        ({"limits": [0.0, 1.0], "fill": "class"}, "a fill with a scale"),
+        ({"boundary_only": True, "fill": "class"}, "--no-knots keeps the fill"),
+        ({"no_knots": True, "edge_color": "layer"}, "expected knots to colour"),
+    ):
+        with pytest.raises(DataError, match=said):
+            look(**given)

@@ -38,3 +38,25 @@ def test_the_value_axis_holds_curve_and_band() -> None:
     assert low < 1.5 and high > 2.5
     assert len(artists) == 2, "the band and the line"
     plt.close("all")
+
+
+def test_a_band_neither_makes_an_axis_logarithmic_nor_reaches_below_zero() -> None:
+    """Few points: the band's lower end is nearly 0, or below it."""
+    for low in (1e-9, -3.0):
+        table = [{"step": float(k), "lc_train": 4.0 + k, "lc_train_band": 4.0 + k - low} for k in range(4)]
+        _, ax = plt.subplots()
+        shown = curves.present(table, curves.COMPLEXITY)
+        artists = curves.plot_curves(ax, table, shown)
+        curves.value_axis(ax, table, shown)
+        assert ax.get_yscale() == "linear"
+        assert ax.get_ylim()[0] == 0.0
+        assert artists[0].get_paths()[0].vertices[:, 1].min() >= 0.0
+        plt.close("all")
+
+
+def test_values_decades_apart_are_logarithmic_with_or_without_a_band() -> None:
+    table = [{"step": float(k), "regions": 10.0 ** (2 * k), "regions_band": 0.5} for k in range(4)]
+    _, ax = plt.subplots()
+    curves.value_axis(ax, table, curves.REGIONS)
+    assert ax.get_yscale() == "log" and 0 < ax.get_ylim()[0] <= 1.0
+    plt.close("all")

@@ -343,7 +343,7 @@ def test_the_artist_has_the_scale_of_the_fill():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fill": "colour"}, "expected 'slope', 'class', .*, 'active', 'lc', 'hash', 'random' or an array"),
+        ({"fill": "colour"}, "expected 'slope', 'class', .*, 'active', 'lc', 'hash', 'random', 'none' or an array"),
         ({"fill": np.ones(3)}, "expected one value per region"),
     ],
 )
@@ -420,3 +420,69 @@ def test_anchors_outside_the_view_are_left_out():
     assert sum(isinstance(a, AnnotationBbox) for a in ax.get_children()) == 1
     with pytest.raises(ValueError, match="one for each of the 3 anchors, got 2"):
         draw.anchors(plane, ax=ax, labels=["a", "b"])
+
+
+def test_a_boundary_alone_on_fresh_axes_shows_the_window():
+    partition = lines_in_square(8)
+    figure = Figure()
+    ax = figure.add_subplot()
+    lines = draw.boundary(partition, ax=ax)
+    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+    np.testing.assert_allclose([ax.get_xlim(), ax.get_ylim()], np.transpose([low, high]))
+    assert len(lines.get_segments()) > 0
+    kept = figure.add_subplot()
+    kept.set(xlim=(-9, 9), ylim=(-9, 9))
+    draw.boundary(partition, ax=kept)
+    assert kept.get_xlim() == (-9, 9), "limits that were set stay"
+
+
+def test_a_boundary_lies_over_the_samples_and_under_the_stars():
+    figure = Figure()
+    ax = figure.add_subplot()
+    partition = lines_in_square(8)
+    line = draw.boundary(partition, ax=ax)
+    stars = draw.anchors(partition.plane, ax=ax, thumbnails=[np.eye(8)] * len(partition.plane.anchors_uv))
+    boxes = [artist.zorder for artist in ax.artists if type(artist).__name__ == "AnnotationBbox"]
+    assert all(box < line.zorder < stars.zorder for box in boxes)
+
+
+def test_thumbnails_keep_off_what_they_are_told_to_avoid():
+    """A line through the place that would be taken: with it in the way the picture stands elsewhere."""
+    figure = Figure(figsize=(3, 3), dpi=72)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set(xlim=(0, 216), ylim=(0, 216))
+    plane = Plane(np.zeros(2), np.eye(2), np.array([[108.0, 108.0]]))
+
+    def middle(avoid):
+        before = set(ax.get_children())
+        draw.anchors(plane, ax=ax, thumbnails=[np.eye(8)], star=10.0, size=30.0, avoid=avoid)
+        (box,) = [a for a in ax.get_children() if a not in before and type(a).__name__ == "AnnotationBbox"]
+        return np.array([108.0, 108.0]) + box.xyann
+
+    free = middle(None)
+    line = np.array([[free - [300, 0.5], free + [300, 0.5]]])
+    moved = middle(line)
+    assert abs(moved[1] - free[1]) > 15
+
+
+@pytest.mark.parametrize("vector", [False, True])
+def test_no_knots_and_no_fill(vector):
+    figure = Figure(figsize=(1.5, 1.5), dpi=60)
+    ax = figure.add_axes((0, 0, 1, 1))
+    draw.regions(lines_in_square(8), ax=ax, fill="none", edge_color="none", vector=vector)
+    ax.set_axis_off()
+    assert (pixels(figure) == 255).all()
+
+
+def test_a_pixel_has_the_class_of_its_point():
+    """The picture itself, pixel by pixel, against the network's outputs: the boundary crosses regions."""
+    partition = lines_in_square(6)
+    colors = draw.colors(partition, "class")[0]
+    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+    side = 120
+    image = draw.rasterize(partition, colors, view=(low[0], high[0], low[1], high[1]), shape=(side, side), line_width=0)
+    parts = partition.classes()
+    assert len(parts.extra) > 1
+    shares = [np.abs(image[..., :3] - 255 * np.array(c)).max(axis=2) < 2 for c in np.unique(colors, axis=0)]
+    seen = sorted(float(mask.mean()) for mask in shares)
+    np.testing.assert_allclose(seen, sorted(share for share in parts.shares.tolist() if share > 0), atol=0.03)

@@ -5,8 +5,10 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+import networkx
 import numpy as np
 import pytest
+import shapely
 import torch
 from torch import nn
 
@@ -27,7 +29,6 @@ def partition() -> Partition:
 
 
 def test_the_dual_graph_is_connected_and_knows_its_units(partition: Partition) -> None:
-    networkx = pytest.importorskip("networkx")
     graph = export.to_networkx(partition)
     assert graph.number_of_nodes() == partition.num_regions
     assert networkx.is_connected(graph)
@@ -45,7 +46,6 @@ def test_the_dual_graph_is_connected_and_knows_its_units(partition: Partition) -
 
 
 def test_polygons_are_the_regions(partition: Partition) -> None:
-    shapely = pytest.importorskip("shapely")
     polygons = export.to_shapely(partition)
     assert len(polygons) == partition.num_regions
     np.testing.assert_allclose(shapely.area(polygons), partition.areas, atol=1e-12)
@@ -89,6 +89,11 @@ def test_npz_is_the_partitions_own_file(partition: Partition, tmp_path: Path) ->
     np.testing.assert_array_equal(Partition.load(path).areas, partition.areas)
 
 
+def test_a_partition_offers_graph_and_polygons_itself(partition: Partition) -> None:
+    assert (partition.to_shapely() == export.to_shapely(partition)).all()
+    assert networkx.utils.graphs_equal(partition.to_networkx(), export.to_networkx(partition))
+
+
 def test_an_unknown_ending_is_refused(partition: Partition, tmp_path: Path) -> None:
     with pytest.raises(PartitionError, match=r"expected a file ending in .parquet, .geojson, .svg, .npz, got .shp"):
         export.save(partition, tmp_path / "slice.shp")
@@ -97,8 +102,6 @@ def test_an_unknown_ending_is_refused(partition: Partition, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "call"),
     [
-        ("networkx", export.to_networkx),
-        ("shapely", export.to_shapely),
         ("geopandas", export.to_geopandas),
         ("pyarrow", lambda partition: export.save(partition, "never.parquet")),
     ],

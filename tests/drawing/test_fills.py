@@ -78,30 +78,29 @@ def test_classes_and_patterns_keep_their_colors_whatever_else_is_there():
     np.testing.assert_array_equal(fills.colors(some, "hash")[0][:3], fills.colors(others, "hash")[0][-3:])
     for part in (some, others):
         got = fills.colors(part, "class")[0]
-        expected = [mpl_colors.to_rgb(fills.CLASS_COLORS[k]) for k in fills.face_classes(part)]
+        expected = [mpl_colors.to_rgb(fills.CLASS_COLORS[k]) for k in part.classes().label]
         np.testing.assert_allclose(got, expected)
 
 
-def test_face_classes_are_the_largest_output():
+def test_face_classes_and_margins_are_those_of_the_parts():
     partition = lines_in_square(8)
-    classes = fills.face_classes(partition)
-    for f in range(partition.num_regions):
-        assert classes[f] == partition.outputs[partition.face(f)].mean(axis=0).argmax()
-
-
-def test_margins_are_those_of_the_two_largest_outputs():
-    partition = lines_in_square(8)
-    margins = fills.face_margins(partition)
+    classes, margins, parts = fills.face_classes(partition), fills.face_margins(partition), partition.classes()
+    assert len(parts.extra) > 0
     for f in range(partition.num_regions):
         top = np.sort(partition.outputs[partition.face(f)].mean(axis=0))
-        assert margins[f] == pytest.approx(top[-1] - top[-2])
+        mine = np.flatnonzero(parts.face == f)
+        if len(mine) == 1:
+            assert classes[f] == partition.outputs[partition.face(f)].mean(axis=0).argmax()
+            assert margins[f] == pytest.approx(top[-1] - top[-2])
+        else:
+            assert classes[f] == parts.label[mine[parts.areas[mine].argmax()]]
     single = replace(partition, outputs=partition.outputs[:, :1])
     assert (fills.face_margins(single) >= 0).all()
 
 
 def test_a_smaller_margin_is_nearer_to_white():
     partition = lines_in_square(20)
-    margins, classes = fills.face_margins(partition), fills.face_classes(partition)
+    margins, classes = partition.classes().margins, partition.classes().label
     faces = fills.colors(partition, "margin")[0]
     full = fills.colors(partition, "class")[0]
     for kind in range(3):
@@ -147,6 +146,37 @@ def test_palettes_by_name():
     assert fills.palette("coolwarm").name == "coolwarm"
     with pytest.raises(ValueError, match="a name or a matplotlib colour map, got 3"):
         fills.palette(3)
+    with pytest.raises(ValueError, match=r"got 'virids'; did you mean viridis"):
+        fills.palette("virids")
+
+
+@pytest.mark.parametrize("name", ["magma", "inferno", "plasma", "gray", "coolwarm", "tab10", "turbo", "hot", "Blues"])
+def test_knots_stand_out_on_every_palette_that_is_named(name):
+    got = fills.palette(name)
+    table = got(np.linspace(0, 1, 64))[:, :3]
+    assert lightness(table).min() > 45
+    source = matplotlib.colormaps[name](np.linspace(0, 1, 64))[:, :3]
+    order = np.argsort(lightness(source), kind="stable")
+    if name in ("magma", "inferno", "plasma", "gray", "hot", "Blues"):  # those that are ordered
+        assert (np.diff(lightness(table)[order]) > -1e-9).all(), "the order of its lightness stays"
+    if lightness(source).min() > fills.DARKEST:
+        np.testing.assert_allclose(table, source, atol=0.01)
+
+
+def test_zero_has_a_colour_of_its_own_and_no_place_on_the_scale(found):
+    values = np.array(found.slope_norms)
+    outputs = found.outputs.copy()
+    outputs[found.face(0)] = 0.0
+    dead = replace(found, outputs=outputs)
+    faces, norm, cmap = fills.colors(dead, "slope")
+    zero = dead.slope_norms == 0
+    assert zero[0] and values.min() >= 0
+    np.testing.assert_allclose(faces[zero], [fills.ZERO_COLOR] * int(zero.sum()))
+    assert norm.vmin > 0
+    np.testing.assert_allclose(cmap.get_under()[:3], fills.ZERO_COLOR)
+    for table in fills.PALETTES.values():
+        gaps = np.abs(table(np.linspace(0, 1, 256))[:, :3] - fills.ZERO_COLOR).max(axis=1)
+        assert gaps.min() > 0.04
 
 
 @pytest.mark.parametrize("fill", fills.LOGARITHMIC)
@@ -192,3 +222,17 @@ def test_golden_fills_of_a_network(found, fill):
     draw.boundary(found, ax=ax)
     ax.set(xticks=[], yticks=[])
     compare(f"fill-{fill}", pixels(figure))
+
+
+def test_noise_sets_no_colour_scale() -> None:
+    """Regions where the network is constant have slopes of rounding: they are 0, and have no place on the scale."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 3)).double()
+    with torch.no_grad():
+        network[2].bias -= 0.6
+    found = cut(network, Plane.through([0.0, 0], [1.0, 0], [0.0, 1]), window=2.0)
+    x = torch.from_numpy(found.plane.embed(found.centroids)).requires_grad_()
+    slopes = torch.stack([torch.autograd.grad(network(x)[:, k].sum(), x)[0] for k in range(3)])
+    np.testing.assert_array_equal(found.slope_norms == 0.0, (slopes == 0).all(dim=2).all(dim=0).numpy())
+    low, high = fills.color_limits(found)
+    assert low > 1e-6 * high

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ import pytest
 
 from splineviz.drawing import film, video
 from splineviz.errors import DataError
+from splineviz.storage import files
 
 
 def picture(k: int) -> np.ndarray:
@@ -30,10 +32,11 @@ def decoded(path: Path) -> list[np.ndarray]:
 
 def test_pictures_and_films_come_out_in_order(tmp_path):
     said: list[tuple[int, str]] = []
-    reel = film.shoot(shots(tmp_path), tmp_path, formats=["mp4", "gif", "mp4"], fps=2, progress=lambda *c: said.append(c))
-    assert reel.drawn == 5 and [path.name for path in reel.videos] == ["animation.mp4", "animation.gif"]
+    names = ["mp4", "gif", "mp4"]
+    videos, drawn = film.shoot(shots(tmp_path), tmp_path, formats=names, fps=2, progress=lambda *c: said.append(c))
+    assert drawn == 5 and [path.name for path in videos] == ["animation.mp4", "animation.gif"]
     assert said == [(k + 1, f"picture {k}") for k in range(5)]
-    frames = decoded(reel.videos[0])
+    frames = decoded(videos[0])
     assert len(frames) == 4 + 2 * video.HOLD
     for k, frame in enumerate(frames[:5]):
         assert np.abs(frame.astype(int) - picture(k)).mean() < 6
@@ -44,11 +47,11 @@ def test_a_film_of_old_and_new_pictures(tmp_path):
     film.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2)
     (tmp_path / "2.png").unlink()
     (tmp_path / "animation.mp4").unlink()
-    reel = film.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2)
-    assert reel.drawn == 1 and len(decoded(reel.videos[0])) == 4 + 2 * video.HOLD
-    before = reel.videos[0].stat().st_mtime_ns
-    assert film.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2).drawn == 0
-    assert reel.videos[0].stat().st_mtime_ns == before
+    videos, drawn = film.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2)
+    assert drawn == 1 and len(decoded(videos[0])) == 4 + 2 * video.HOLD
+    before = videos[0].stat().st_mtime_ns
+    assert film.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2)[1] == 0
+    assert videos[0].stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -91,6 +94,34 @@ def test_few_pictures_wait_however_slow_the_encoder(tmp_path, monkeypatch):
     assert most[0] <= film.AHEAD + 3  # what waits, what is encoded, what waits for its place, what is painted
 
 
-def test_an_unknown_format_is_refused(tmp_path):
-    with pytest.raises(DataError, match="some of mp4, webm, webp, apng, gif, got avi"):
-        film.shoot(shots(tmp_path), tmp_path, formats=["avi"], fps=2)
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"formats": ["avi"]}, "some of mp4, webm, webp, apng, gif, got avi"),
+        ({"fps": 0}, "between 0 and 120, got 0"),
+        ({"fps": 121}, "between 0 and 120, got 121"),
+        ({"between": -1}, "from 0 up, got -1"),
+    ],
+)
+def test_a_film_that_cannot_be_is_refused_before_any_work(tmp_path, asked, message):
+    with pytest.raises(DataError, match=message):
+        film.Film(**{"kind": "film", "folder": tmp_path, "formats": ["mp4"], "fps": 6, **asked})
+
+
+def test_a_film_comes_with_poster_words_and_manifest(tmp_path):
+    asked = film.Film("film", tmp_path, ["gif"], fps=2, between=1)
+    some = [replace(shot, caption=None if k % 2 else f"number {k}") for k, shot in enumerate(shots(tmp_path))]
+    calls = []
+    words = {"alternative": "five numbers\n", "said": {"look": "x"}}
+    made = film.make(asked, some, **words, progress=lambda *call: calls.append(call))
+    assert made.poster.read_bytes() == some[-1].path.read_bytes() and made.drawn == 5
+    cues = made.captions.read_text().strip().split("\n\n")[1:]
+    assert cues[1] == "00:00:00.500 --> 00:00:01.000\nnumber 2" and len(cues) == 3
+    assert (tmp_path / "animation.txt").read_text() == "five numbers\n"
+    said = files.read_sealed(tmp_path / "manifest.json")
+    assert said["options"]["film"] == {"formats": ["gif"], "fps": 2, "tween": 1, "look": "x"}
+    assert {"animation.gif", "poster.png", "animation.vtt", "animation.txt"} <= set(said["files"])
+    assert calls[0][:2] == (6, 10) and calls[-1][:2] == (10, 10)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert film.make(asked, some, **words).drawn == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before

@@ -41,6 +41,6 @@ def test_a_plane_shows_its_anchors() -> None:
 
 
 def test_the_rooms_below_do_not_bring_matplotlib() -> None:
-    code = "import sys, splineviz.partition, splineviz.geometry.plane; print('matplotlib' in sys.modules)"
+    code = "import sys, splineviz.geometry.partition, splineviz.geometry.plane; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "False"

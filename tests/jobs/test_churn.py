@@ -13,9 +13,9 @@ from small_runs import STEPS, write_run
 from splineviz.errors import PartitionError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn
-from splineviz.jobs.job import LCOptions
 from splineviz.jobs.sweep import measure_run
 from splineviz.metrics.measures import pattern_churn
+from splineviz.metrics.options import LCOptions
 from splineviz.regions.enumerate import partition
 from splineviz.storage import files
 from splineviz.training.runs import Run, open_run

@@ -14,13 +14,16 @@ import torch
 from small_runs import STEPS, write_run
 from small_sweeps import QUICK, contents, exact
 
+from splineviz import choices
 from splineviz.errors import CheckpointError, DataError, PlaneError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import job as jobs
-from splineviz.jobs.job import LCOptions
+from splineviz.jobs.audit import audit
 from splineviz.jobs.sweep import measure_run
 from splineviz.metrics import measures, slice_complexity
+from splineviz.metrics.options import LCOptions
 from splineviz.regions.enumerate import partition
+from splineviz.storage import files
 from splineviz.training.runs import open_run
 from splineviz.training.samples import Data
 
@@ -108,17 +111,17 @@ def test_only_what_changed_is_computed_again(run, tmp_path, counted):
 
 
 def test_work_that_was_stopped_goes_on(run, tmp_path, monkeypatch, counted):
-    out, original = tmp_path / "out", jobs.local_complexities
+    out, original = tmp_path / "out", LCOptions.measured
 
-    def stops(program, *args, **options):
+    def stops(*args, **options):
         if len(counted) == 2:
             raise KeyboardInterrupt
-        return original(program, *args, **options)
+        return original(*args, **options)
 
-    monkeypatch.setattr(jobs, "local_complexities", stops)
+    monkeypatch.setattr(LCOptions, "measured", stops)
     with pytest.raises(KeyboardInterrupt):
         measure_run(run, out=out, lc=QUICK)
-    monkeypatch.setattr(jobs, "local_complexities", original)
+    monkeypatch.setattr(LCOptions, "measured", original)
     counted.clear()
     # a row without its partition, and a torn row, are not taken for finished work
     (out / "rows" / f"step-{1:010d}.json").write_text('{"key": ')
@@ -155,12 +158,12 @@ def test_points_of_the_local_complexity():
         jobs.choose_samples(data, LCOptions(points=30, seed=1), with_labels=True)
     )
     three = jobs.choose_samples(data, LCOptions(points=(7, 3, 9)), with_labels=True)
-    assert [len(three[f"lc_{place}"]) for place in jobs.PLACES] == [7, 3, 9]
+    assert [len(three[f"lc_{place}"]) for place in choices.PLACES] == [7, 3, 9]
 
 
 def test_some_steps_only(run, tmp_path):
     assert [r.step for r in measure_run(run, out=tmp_path / "out", lc=None, steps=[10, 0])] == [0, 10]
-    with pytest.raises(CheckpointError, match="expected some of 0, 1, 10, got 7"):
+    with pytest.raises(CheckpointError, match="the step of a checkpoint, got 7; the nearest is 10"):
         measure_run(run, out=tmp_path / "out", lc=None, steps=[0, 7])
 
 
@@ -199,3 +202,33 @@ def test_a_checkpoint_that_fails_is_named_and_the_others_stay(run, tmp_path, mon
     assert json.loads((run.path / "run.json").read_text())["format"] == 1
 
 
+
+
+def test_a_row_of_a_version_with_fewer_columns_is_measured_again(run, counted, tmp_path):
+    """Its key is the same: nobody has to remember to change a number when a column is added."""
+    out = tmp_path / "out"
+    measure_run(run, out=out, lc=QUICK)
+    table = (out / "measures.csv").read_bytes()
+    row = out / "rows" / "step-0000000001.json"
+    stored = files.read_sealed(row)
+    del stored["row"]["fragments"]
+    files.write_sealed(row, {name: value for name, value in stored.items() if name != "seal"})
+    counted.clear()
+    measure_run(run, out=out, lc=QUICK)
+    assert counted == [1] and (out / "measures.csv").read_bytes() == table
+
+
+def test_the_audit_of_a_row_with_fewer_columns_notes_it(run, tmp_path):
+    out = tmp_path / "out"
+    measure_run(run, out=out, lc=QUICK)
+    for path in (out / "rows").glob("*.json"):
+        stored = files.read_sealed(path)
+        del stored["row"]["fragments"]
+        files.write_sealed(path, {name: value for name, value in stored.items() if name != "seal"})
+    names = (out / "measures.csv").read_text().splitlines()[0].split(",")
+    rows = [line.split(",") for line in (out / "measures.csv").read_text().splitlines()]
+    kept = [",".join(value for name, value in zip(names, line, strict=True) if name != "fragments") for line in rows]
+    (out / "measures.csv").write_text("\n".join(kept) + "\n")
+    (out / "manifest.json").unlink()
+    found = audit(out)
+    assert found.ok and sum("without fragments" in note for note in found.notes) == len(STEPS)

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 from small_runs import network, nudge, samples
 from splineviz import animate, open_run
-from splineviz.jobs.job import LCOptions
+from splineviz.metrics.options import LCOptions
 from splineviz.training.recorder import Recorder
 
 folder = Path(sys.argv[1])

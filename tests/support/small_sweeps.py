@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from splineviz.jobs.job import LCOptions
+from splineviz.metrics.options import LCOptions
 
 QUICK = LCOptions(num_vectors=2, points=5)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from explorers import NASTY, STEPS, go_to, model_at, partition_at, place, region_at, settle, shot
+from matplotlib.colors import to_rgb
 
 import splineviz as sv
 from splineviz.drawing import draw, fills
@@ -18,7 +19,7 @@ from splineviz.viewer import page as pages
 
 
 def test_it_opens_from_disk_and_asks_for_nothing(page: Any, view: Path) -> None:
-    assert [url for url in page.asked if not url.startswith("data:")] == [view.resolve().as_uri()]
+    assert [url for url in page.asked if not url.startswith(("data:", "blob:"))] == [view.resolve().as_uri()]
     assert page.wrong == []
     text = view.read_text()
     assert "http://" not in text.replace("http://www.w3.org", "") and "https://" not in text
@@ -51,12 +52,16 @@ def test_hover_reports_the_region_that_python_computes(page: Any, folder: Path) 
             face = region_at(partition, uv)
             assert facts["region"] == face
             assert facts["step"] == STEPS[index]
-            assert facts["class"] == fills.face_classes(partition)[face]
-            assert facts["margin"] == pytest.approx(fills.face_margins(partition)[face], rel=1e-3)
             assert facts["slope"] == pytest.approx(partition.slope_norms[face], rel=1e-3)
             assert facts["area"] == pytest.approx(partition.areas[face], rel=1e-9, abs=1e-14)
             with torch.no_grad():
                 expected = model(torch.tensor(partition.plane.embed(uv[None]), dtype=torch.float32))[0].numpy()
+            first, second = np.sort(expected)[:-3:-1]
+            size = np.abs(partition.outputs).max()
+            if first - second > 1e-5 * size:
+                assert facts["class"] == expected.argmax()
+            assert facts["margin"] == pytest.approx(first - second, abs=1e-4 * size)
+            assert facts["class"] == np.argmax(facts["outputs"])
             np.testing.assert_allclose(facts["outputs"], expected, atol=1e-3 * np.abs(partition.outputs).max())
             touching = (partition.edge_faces == face).any(axis=1)
             units = {tuple(unit) for unit in partition.edge_unit[touching].tolist() if unit[0] >= 0}
@@ -128,9 +133,9 @@ def test_three_zooms_agree_with_the_static_renderer(page: Any, folder: Path, hal
     page.evaluate(f"explorer.look.knots = false; explorer.setFill('{fill}'); explorer.look_at({[*middle.tolist(), half]})")
     page.evaluate(
         "(way) => { const e = explorer, p = e.painter; p.draw = way === 'local' ? Object.getPrototypeOf(p).draw : "
-        "function (part, camera, look) { const w = this.canvas.width, h = this.canvas.height, s = Math.min(w, h); "
-        "this.gl.viewport(0, 0, w, h); this.gl.clear(this.gl.COLOR_BUFFER_BIT); "
-        "this.drawWhole(part, this.hold(part), camera, camera.r * w / s, camera.r * h / s, look); }; e.refresh(); }",
+        "function ({ part, camera, width: w, height: h }, look) { const s = Math.min(w, h); "
+        "this.gl.viewport(0, 0, w, h); this.gl.clearColor(1, 1, 1, 1); this.gl.clear(this.gl.COLOR_BUFFER_BIT); "
+        "this.drawWhole(this.shaded(part), camera, camera.r * w / s, camera.r * h / s, look, w); }; e.refresh(); }",
         way,
     )
     settle(page, len(STEPS) - 1)
@@ -160,10 +165,10 @@ def test_knots_are_drawn_where_they_are(page: Any, folder: Path) -> None:
     page.evaluate(f"explorer.look_at({[*middle.tolist(), 1e-6]})")
     settle(page, len(STEPS) - 1)
     with_knots = shot(page)
-    page.get_by_label("layer 1", exact=True).uncheck()
+    page.get_by_label("layer 0", exact=True).uncheck()
     settle(page, len(STEPS) - 1)
     without = shot(page)
-    page.get_by_label("layer 1", exact=True).check()
+    page.get_by_label("layer 0", exact=True).check()
     rows, columns = np.nonzero(np.abs(with_knots - without).max(axis=2) > 40)
     assert len(rows) > 300, "the knot crosses the view"
     along = (longest[1] - longest[0]) / np.linalg.norm(longest[1] - longest[0])
@@ -207,3 +212,45 @@ def test_the_command_writes_the_file(folder: Path, tmp_path: Path, capsys: pytes
     assert main(["explore", str(copied), "--steps", "1", "4", "--html", str(tmp_path / "two.html")]) == 0
     assert f"{tmp_path / 'two.html'}: " in capsys.readouterr().out
     assert (tmp_path / "two.html").read_text().count('id="step-') == 2
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 40])
+def test_class_and_margin_are_those_of_the_point_and_of_the_picture(browser: Any, tmp_path: Path, outputs: int) -> None:
+    """Regions that the boundary cuts: points on its two sides; colours of class and margin cut along it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        model = torch.nn.Sequential(torch.nn.Linear(2, 6), torch.nn.ReLU(), torch.nn.Linear(6, outputs)).double()
+        with torch.no_grad():
+            model[-1].bias -= model(torch.rand(300, 2).double() * 4 - 2).mean(dim=0)
+    partition = sv.partition(model, sv.Plane.through([-1.0, -1], [1.0, -1], [0.0, 1]), window=1.5)
+    parts = partition.classes()
+    assert len(parts.extra) > 2
+    page = browser.new_context(viewport={"width": 1180, "height": 860}, offline=True).new_page()
+    page.goto(sv.explore(partition, html=tmp_path / "cut.html", fill="class").resolve().as_uri())
+    page.wait_for_function("window.explorer && explorer.part")
+    page.evaluate("async () => { await explorer.ready; explorer.look.knots = false; explorer.changed(); }")
+    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+    points = low + (high - low) * np.random.default_rng(0).uniform(0.03, 0.97, (60, 2))
+    with torch.no_grad():
+        values = model(torch.from_numpy(partition.plane.embed(points))).numpy()
+    values = np.concatenate([np.zeros_like(values), values], axis=1) if outputs == 1 else values
+    ranked = np.sort(values, axis=1)
+    half = (high - low).max() / 2
+    for uv, row, order in zip(points, values, ranked, strict=True):
+        x, y = ((uv - (low + high) / 2) / half).tolist()
+        facts = page.evaluate("([x, y]) => { const f = explorer.ask(x, y); return explorer.facts(f, x, y); }", [x, y])
+        margin, size = order[-1] - order[-2], np.abs(partition.outputs).max()
+        assert facts["margin"] == pytest.approx(margin, abs=1e-4 * size)
+        if margin > 1e-4 * size:
+            assert facts["class"] == row.argmax()
+    settle(page, 0)
+    picture = shot(page).astype(float)
+    for uv, row, order in zip(points, values, ranked, strict=True):
+        if order[-1] - order[-2] < 0.03 * np.ptp(partition.outputs):
+            continue
+        across, down = (int(value) for value in place(page, uv))
+        box = page.locator(".sv-stage").bounding_box()
+        got = picture[down - int(box["y"]) - 1, across - int(box["x"]) - 1, :3]
+        colour = 255 * np.array(to_rgb(fills.CLASS_COLORS[row.argmax() % 10]))
+        assert np.abs(got - colour).max() < 12, (uv, got, colour)
+    page.context.close()

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 import splineviz as sv
-from splineviz.drawing import fills
 from splineviz.geometry.partition import Partition
 from splineviz.viewer import packing
 
@@ -34,26 +33,42 @@ def unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return head, columns
 
 
+def unfolded(values: np.ndarray) -> np.ndarray:
+    """0, 1, 2, 3 ... as 0, -1, 1, -2 ..."""
+    return np.where(values % 2 == 1, -(values.astype(np.int64) + 1) // 2, values.astype(np.int64) // 2)
+
+
 @pytest.mark.parametrize("outputs", [1, 3, 20])
 def test_decoded_numbers_are_those_of_the_partition(outputs: int) -> None:
     partition = sliced(outputs)
-    classes, margins = fills.face_classes(partition), fills.face_margins(partition)
-    head, columns = unpacked(packing.pack(partition, classes, margins))
+    parts = partition.classes()
+    head, columns = unpacked(packing.pack(partition))
     places = (columns["vertices"].astype(float) / 2.0**47 - 1).reshape(2, -1).T * head["half"] + head["middle"]
     np.testing.assert_allclose(places, partition.vertices, rtol=0, atol=2.0**-46 * head["half"])
-    np.testing.assert_array_equal(columns["corners"], partition.face_vertices)
+    np.testing.assert_array_equal(np.cumsum(unfolded(columns["corners"])), partition.face_vertices)
     np.testing.assert_array_equal(np.cumsum(columns["counts"]), partition.face_offsets[1:])
-    np.testing.assert_array_equal(columns["class"], classes)
-    np.testing.assert_array_equal(columns["pattern"], partition.pattern_hash >> np.uint64(48))
+    np.testing.assert_array_equal(columns["class"], parts.label)
+    np.testing.assert_array_equal(columns["owner"], parts.face[parts.faces :])
+    np.testing.assert_array_equal(columns["partcounts"], np.diff(parts.offsets)[parts.faces :])
+    np.testing.assert_array_equal(columns["partcorners"], parts.corners[parts.offsets[parts.faces] :])
+    added = (columns["places"].astype(float) / 2.0**47 - 1).reshape(2, -1).T * head["half"] + head["middle"]
+    own = parts.vertices[len(partition.vertices) :] + partition.centre
+    np.testing.assert_allclose(added, own, rtol=0, atol=2.0**-46 * head["half"])
+    assert head["seed"] == [int(partition.pattern_hash[0]) >> 32, int(partition.pattern_hash[0]) & 0xFFFFFFFF]
+    assert len(columns["pattern"]) == 0, "the first one tells all others"
     low, high = head["slope"]
     slopes = np.where(columns["slope"] > 0, np.exp(low + (columns["slope"] - 1.0) / 65534 * (high - low)), 0)
     np.testing.assert_allclose(slopes, partition.slope_norms, rtol=1e-3)
     if outputs <= packing.OUTPUTS_LIMIT:
-        levels = columns["outputs"].reshape(outputs, -1).T / 65535.0
-        values = head["low"] + levels * (np.array(head["high"]) - head["low"])
-        np.testing.assert_allclose(values, partition.outputs, atol=1e-4 * np.ptp(partition.outputs))
+        assert len(columns["outputs"]) == outputs * len(partition.vertices)
+        assert len(columns["leads"]) == 0
     else:
         assert len(columns["outputs"]) == 0, "too many channels to take along"
+        rows = columns["leads"].astype("<u4").view("<f4").reshape(3, -1).T
+        starts = np.concatenate([[0], np.cumsum(columns["leadcounts"])]).astype(int)
+        away = (parts.middles - (partition.centroids - partition.centre)[parts.face]) / head["half"]
+        least = [(rows[a:b, 0] + rows[a:b, 1:] @ d).min() for a, b, d in zip(starts[:-1], starts[1:], away, strict=True)]
+        np.testing.assert_allclose(least, parts.margins, atol=1e-6 * np.ptp(partition.outputs))
 
 
 def test_units_stand_in_the_order_of_a_walk_round_the_faces() -> None:
@@ -73,7 +88,7 @@ def test_a_far_small_window_keeps_its_digits() -> None:
     corner = np.array([1e5, -2e5])
     window = corner + 1e-3 * np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     partition = sliced(window=window)
-    head, columns = unpacked(packing.pack(partition, fills.face_classes(partition), fills.face_margins(partition)))
+    head, columns = unpacked(packing.pack(partition))
     places = (columns["vertices"].astype(float) / 2.0**47 - 1).reshape(2, -1).T * head["half"]
     spread = np.ptp(partition.local_vertices, axis=0)
     np.testing.assert_allclose(np.ptp(places, axis=0), spread, rtol=1e-12)
@@ -84,6 +99,6 @@ def test_bytes_a_region_stay_small() -> None:
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(2, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10))
     partition = sv.partition(model, sv.Plane.through([0.0, 0.0], [1.0, 0.0], [0.0, 1.0]), window=3.0)
-    content = packing.pack(partition, fills.face_classes(partition), fills.face_margins(partition))
+    content = packing.pack(partition)
     assert partition.num_regions > 5000
     assert len(content) * 4 / 3 < 60 * partition.num_regions, "in base64, with all ten outputs"

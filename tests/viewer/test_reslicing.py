@@ -8,7 +8,7 @@ import pytest
 from small_runs import STEPS, network, samples, write_run
 
 import splineviz as sv
-from splineviz.errors import DataError, PlaneError
+from splineviz.errors import CheckpointError, DataError, PlaneError
 from splineviz.geometry.partition import Partition
 from splineviz.viewer.reslicing import Slicer, moved
 
@@ -42,7 +42,7 @@ def test_a_run_brings_its_networks_and_samples(tmp_path: Path) -> None:
             model.load_state_dict(state)
             found = slicer.cut(step, slicer.through([1, 2, 3]))
             found.verify(model)
-    with pytest.raises(DataError, match="run: expected a checkpoint of step 7, got 0, 1, 10"):
+    with pytest.raises(CheckpointError, match="step of a checkpoint, got 7; the nearest is 10"):
         slicer.cut(7, run.plane())
 
 

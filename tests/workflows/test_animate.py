@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import LinearSegmentedColormap
 from PIL import Image
 from small_runs import write_run
 from small_sweeps import QUICK
@@ -21,7 +22,7 @@ from splineviz.drawing.fills import shared_limits
 from splineviz.drawing.video import comment_of, save_frame, save_video
 from splineviz.errors import CheckpointError, DataError
 from splineviz.geometry.partition import Partition
-from splineviz.jobs.job import LCOptions
+from splineviz.metrics.options import LCOptions
 from splineviz.training.recorder import Recorder
 from splineviz.training.runs import open_run
 from splineviz.workflows.animate import Animation, animate
@@ -187,10 +188,19 @@ def test_other_panels_are_other_frames(run, tmp_path):
     assert make(run, tmp_path, formats=(), panels=["churn", "accuracy"]).drawn == 3, "in their order"
 
 
+def test_a_colour_map_made_again_draws_nothing_anew(run, tmp_path):
+    def cmap():
+        return LinearSegmentedColormap.from_list("mine", ["#000000", "#ff8800", "#ffffff"])
+
+    assert make(run, tmp_path, formats=("gif",), cmap=cmap()).drawn == 3
+    assert make(run, tmp_path, formats=("gif",), cmap=cmap()).drawn == 0
+    assert make(run, tmp_path, formats=("gif",), cmap=cmap().reversed()).drawn == 3
+
+
 def test_chosen_steps_only(run, tmp_path):
     result = make(run, tmp_path, formats=(), steps=[4, 0])
     assert [path.stem for path in result.frames] == ["step-0000000000", "step-0000000004"]
-    with pytest.raises(DataError, match=r"steps of checkpoints \(0, 1, 4\), got 7"):
+    with pytest.raises(CheckpointError, match="step of a checkpoint, got 7; the nearest is 4"):
         make(run, tmp_path, steps=[7])
 
 

@@ -20,7 +20,8 @@ from splineviz.drawing import fills, side_by_side
 from splineviz.drawing.video import read_frame
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
-from splineviz.jobs.job import LCOptions
+from splineviz.metrics.options import LCOptions
+from splineviz.storage import files
 from splineviz.training.runs import Run, open_run
 from splineviz.workflows.compare import Parallel, compare
 
@@ -83,6 +84,29 @@ def test_one_run_by_layers(tmp_path):
     with Image.open(made.frames[0]) as image:
         assert image.size == (640, 360)
     same("compare-layers", read_frame(made.frames[0]))
+
+
+def test_panels_stand_below_as_animate_knows_them(runs, tmp_path):
+    plain = read_frame(make(runs, tmp_path, formats=[], steps=[1]).frames[0]).astype(int)
+    usual = ("accuracy", "complexity", "regions")
+    assert make(runs, tmp_path, formats=[], steps=[1], panels=usual).drawn == 0
+    made = make(runs, tmp_path, formats=[], steps=[1], panels=("migration", "units"))
+    assert made.drawn == 1
+    changed = np.abs(read_frame(made.frames[0]).astype(int) - plain).max(axis=(1, 2)) > 0
+    assert changed[230:].any() and not changed[:230].any(), "the curves, not the partitions"
+    with pytest.raises(DataError, match="panels: expected some of accuracy"):
+        make(runs, tmp_path, panels=["loss"])
+
+
+def test_the_film_is_sealed_and_said_in_words(runs, tmp_path):
+    made = make(runs, tmp_path, formats=["gif"])
+    said = files.read_sealed(tmp_path / "manifest.json")
+    assert said["options"]["comparison"]["titles"] == ["plain", "wide"]
+    assert {"animation.gif", "poster.png", "animation.vtt", "animation.txt"} <= set(said["files"])
+    cues = made.captions.read_text().strip().split("\n\n")[1:]
+    assert len(cues) == len(STEPS) and "Step 10. plain: " in cues[-1] and "; wide: " in cues[-1]
+    assert "2 networks, plain, wide," in (tmp_path / "animation.txt").read_text()
+    assert made.poster.read_bytes() == made.frames[-1].read_bytes()
 
 
 def test_names_and_steps(runs, tmp_path):

@@ -13,7 +13,7 @@ from small_runs import STEPS, write_run
 
 from splineviz.errors import DataError
 from splineviz.geometry.boundary import distances
-from splineviz.jobs.job import LCOptions
+from splineviz.metrics.options import LCOptions
 from splineviz.metrics.robustness import EPS
 from splineviz.regions.enumerate import partition
 from splineviz.training.runs import open_run

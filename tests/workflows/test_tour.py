@@ -18,6 +18,7 @@ from small_runs import network, write_run
 from splineviz.drawing.video import read_frame
 from splineviz.errors import CheckpointError, DataError
 from splineviz.geometry.partition import Partition
+from splineviz.storage import files
 from splineviz.training.runs import Run, open_run
 from splineviz.workflows import views
 from splineviz.workflows.tour import Tour, tour
@@ -97,3 +98,18 @@ def test_golden_tours(tmp_path, kind, at):
     way = {"depth": 30.0} if kind == "zoom" else {}
     made = tour(open_run(tmp_path / "run"), kind, out=tmp_path, size=(640, 360), frames=3, step=0, formats=[], **way)
     compare(f"tour-{kind}", read_frame(made.frames[at]))
+
+
+def test_the_film_is_sealed_and_said_in_words(run: Run, tmp_path: Path) -> None:
+    made = make(run, tmp_path, "turn", formats=["gif"])
+    said = files.read_sealed(tmp_path / "manifest.json")
+    assert said["options"]["tour"]["kind"] == "turn"
+    assert {"animation.gif", "poster.png", "animation.vtt", "animation.txt", "measures.csv"} <= set(said["files"])
+    cues = made.captions.read_text().strip().split("\n\n")[1:]
+    assert len(cues) == 3 and "plane turned 50%" in cues[1] and "regions" in cues[1]
+    assert "in 3 views, from plane turned 0% to plane turned 100%" in (tmp_path / "animation.txt").read_text()
+
+
+def test_a_tour_has_no_panels_to_choose(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="look: expected some of .*, got panels"):
+        make(run, tmp_path, "turn", panels=["accuracy"])

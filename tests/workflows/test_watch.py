@@ -7,7 +7,7 @@ import torch
 from small_runs import network, nudge, samples
 
 from splineviz.errors import CheckpointError, DataError
-from splineviz.jobs.job import LCOptions
+from splineviz.metrics.options import LCOptions
 from splineviz.training.recorder import Recorder
 from splineviz.training.runs import open_run
 from splineviz.training.samples import Data

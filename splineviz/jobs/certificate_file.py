@@ -1,4 +1,4 @@
-r"""Certificates as files that others can check: a network, a plane and a partition as plain arrays in one .npz file.
+r"""Certificates as files that others can check: network, plane and partition as plain arrays in one .npz file.
 
     net.ops (S,)        linear, conv, scale, reshape, add or kink; of step i:
       net.i.inputs, output      registers, 0 is the input        net.result: the register of the outputs
@@ -6,11 +6,9 @@ r"""Certificates as files that others can check: a network, a plane and a partit
       net.i.how (7,)            of conv: stride, padding, dilation, each down and right; groups
       net.i.kink (4,)           f(z) = low (z - at) + shift below `at`, high (z - at) + shift above: at, low, high, shift
       net.i.shape, alpha        of reshape without the batch; of add: x + alpha y
-    boundary.segments (M, 2, 2), faces, classes     relative to the centre
-    and the partition's own arrays by their names, origin, basis, anchors_uv
 
 `docs/check_certificate.py` reads it with numpy alone. A step that is none of these but affine is written as the dense matrix
-that it is, found by running it on unit vectors. Networks with maxima have no such file yet. This room decides nothing.
+that it is, found by running it on unit vectors. Networks with maxima have no such form yet. This room proves nothing.
 """
 
 from __future__ import annotations
@@ -40,12 +38,13 @@ MOST = 1 << 24
 
 
 def write(path: str | os.PathLike[str], partition: Partition, model: Any) -> None:
-    """Write the certificate of a partition. model: the torch module or Program that it is of.
+    """Write network, plane and partition as plain arrays in one .npz file, which `docs/check_certificate.py` proves.
 
-    Raises CertificateError for a network that cannot be written so, TraceError for one that cannot be traced.
+    model: the torch module or Program that it is of. Nothing is checked here.
+    Raises CertificateError for a network that has no such form, TraceError for one that cannot be traced.
     """
     program = trace(model, partition.plane.input_shape, swap=partition.swaps).to(torch.float64)
-    arrays: Arrays = {name: getattr(partition, name) for name in ARRAYS}
+    arrays: dict[str, Any] = {name: getattr(partition, name) for name in ARRAYS}
     arrays |= {name: getattr(partition.plane, name) for name in ("origin", "basis", "anchors_uv")}
     said = partition.boundary_at()
     arrays |= {f"boundary.{name}": getattr(said, name) for name in ("segments", "faces", "classes")}

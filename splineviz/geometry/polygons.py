@@ -1,0 +1,42 @@
+"""Polygons: the area of one, and the smallest square around it; corners (m, 2) counter-clockwise.
+
+Both are read from differences, so a tiny polygon far from the origin loses no digits. Plain arrays alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from splineviz.errors import FloatArray
+
+
+class Square(NamedTuple):
+    """An upright square: its middle (2,) and half its side."""
+
+    centre: FloatArray
+    half: float
+
+    @property
+    def view(self) -> tuple[float, float, float, float]:
+        """(u0, u1, v0, v1), as limits of axes are given."""
+        (u, v), half = self.centre, self.half
+        return u - half, u + half, v - half, v + half
+
+
+def polygon_area(polygon: FloatArray) -> float:
+    """Area of a polygon (m, 2), positive if counter-clockwise, from differences to its first corner."""
+    offsets = polygon - polygon[0]
+    return 0.5 * float(np.sum(offsets[:-1, 0] * offsets[1:, 1] - offsets[:-1, 1] * offsets[1:, 0]))
+
+
+def bounding_square(points: FloatArray) -> Square:
+    """The smallest upright square that holds points (n, 2): it stands about the middle of their bounding box."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    return Square((low + high) / 2, float((high - low).max()) / 2)
+
+
+def longer_side(points: FloatArray) -> float:
+    """The longer side of the bounding box of points (n, 2)."""
+    return float(np.ptp(points, axis=0).max())

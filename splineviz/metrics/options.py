@@ -1,0 +1,68 @@
+"""How the local complexity is sampled: the settings that workflows, jobs and commands hand on, in one object.
+
+Whoever measures with them calls `LCOptions.measured`, so no setting is lost on the way: all fields but `points` are
+arguments of `complexity.local_complexities`. This room measures nothing itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from splineviz import choices
+
+if TYPE_CHECKING:
+    from splineviz.metrics.complexity import LocalComplexity
+
+PLACES = choices.PLACES
+"""Where the local complexity is sampled."""
+
+
+@dataclass(frozen=True)
+class LCOptions:
+    """How the local complexity is sampled (arXiv 2402.15555, section 3 and appendix).
+
+    radius and num_vectors: of the neighbourhood; no more vectors are used than the input has dimensions.
+    points: at most so many training, test and random points, one number for all or three, the same for all checkpoints;
+    seed: chooses them and the neighbourhoods' directions. include_output, shared_frame: as in `local_complexity`.
+    """
+
+    radius: float = 0.005
+    num_vectors: int = 25
+    points: int | tuple[int, int, int] = 1000
+    seed: int = 0
+    include_output: bool = False
+    shared_frame: bool = False
+
+    def most(self, place: str) -> int:
+        """Most points at one of PLACES."""
+        return self.points if isinstance(self.points, int) else int(self.points[PLACES.index(place)])
+
+    def settings(self, input_shape: Sequence[int]) -> dict[str, Any]:
+        """What pictures say of it: radius, and number of directions, of which an input has no more than dimensions."""
+        return {"radius": self.radius, "num_vectors": min(self.num_vectors, math.prod(input_shape))}
+
+    def chosen(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """The points by place, from arrays that are named lc_train, lc_test and lc_random."""
+        return {place: arrays[f"lc_{place}"] for place in PLACES if f"lc_{place}" in arrays}
+
+    def measured(self, network: Any, points: Mapping[str, Any], *, threads: int | None = None) -> dict[str, LocalComplexity]:
+        """The local complexity at points by place, with all of these settings. Raises as `local_complexities` does."""
+        from splineviz.metrics.complexity import local_complexities  # torch, which those who only hold settings do not need
+
+        asked = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "points"}
+        return local_complexities(network, points, threads=threads, **asked)
+
+
+def columns_of(found: Mapping[str, LocalComplexity], *, live: bool = False) -> dict[str, float]:
+    """What was measured by place as columns of a row: lc_train, lc_train_band, ... and with `live` lc_train_live."""
+    row: dict[str, float] = {}
+    for place, one in found.items():
+        row |= {f"lc_{place}": float(one.mean), f"lc_{place}_band": float(one.band)}
+        if live:
+            row[f"lc_{place}_live"] = float(np.mean(one.live_total))
+    return row

@@ -1,0 +1,44 @@
+"""Rows: the numbers of a small run stand here, so that nobody has to remember to raise FORMAT when they change."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from small_runs import network, write_run
+from small_sweeps import QUICK
+
+from splineviz.jobs import job
+from splineviz.jobs.sweep import measure_run
+from splineviz.metrics.options import LCOptions
+from splineviz.training.runs import open_run
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SEED = 1
+
+
+def test_other_numbers_are_another_format(tmp_path: Path) -> None:
+    """A column that is new is none of another format; a number that is another one is.
+
+    SPLINEVIZ_REFRESH=1 writes the file of a new format, and the new columns of an old one.
+    """
+    write_run(tmp_path / "run", model=network(SEED, hidden=24))
+    lc = LCOptions(radius=0.1, num_vectors=3, points=12)
+    row = measure_run(open_run(tmp_path / "run"), out=tmp_path / "out", lc=lc, window=3.0)[1].row
+    golden = GOLDEN / f"row-format-{job.FORMAT}.json"
+    known = json.loads(golden.read_text()) if golden.is_file() else {}
+    same = {name: row.get(name) == pytest.approx(value, rel=1e-9, nan_ok=True) for name, value in known.items()}
+    changed = {name: (known[name], row.get(name)) for name in known if not same[name]}
+    assert not changed, "rows of before would be taken for these: raise jobs.job.FORMAT, then SPLINEVIZ_REFRESH=1"
+    if os.environ.get("SPLINEVIZ_REFRESH"):
+        golden.write_text(json.dumps({**row, **known}, indent=1) + "\n")
+        known = json.loads(golden.read_text())
+    assert set(known) == set(row), "a new column: SPLINEVIZ_REFRESH=1 writes it down"
+
+
+def test_a_row_has_all_columns(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    row = measure_run(open_run(tmp_path / "run"), out=tmp_path / "out", lc=QUICK)[1].row
+    assert tuple(row) == job.COLUMNS and row["regions"] >= 1 and row["boundary_length"] >= 0
