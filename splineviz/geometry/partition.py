@@ -284,6 +284,15 @@ class Partition:
 
         return certificate.verify(self, model, **options)
 
+    def certificate(self, path: str | os.PathLike[str], model: Any) -> None:
+        """Write the partition and its network as plain arrays that `docs/check_certificate.py` proves with numpy alone.
+
+        model: the network that it is of. Raises CertificateError for one that has no such form (maxima).
+        """
+        from splineviz.jobs import certificate_file  # the same door
+
+        certificate_file.write(path, self, model)
+
     # ---- notebooks -----------------------------------------------------------------------------------
 
     def _repr_png_(self) -> bytes:
