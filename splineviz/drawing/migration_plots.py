@@ -102,7 +102,7 @@ def kymograph(found: Kymograph, steps: Sequence[Row]) -> Figure:
         bar = figure.colorbar(image, ax=axes[:2], fraction=0.035, pad=0.015)
         bar.set_label(f"density over the window's, {_planes(found.planes)}")
         ticks = np.arange(np.ceil(norm.vmin), np.floor(norm.vmax) + 1)
-        bar.set_ticks(ticks, labels=[f"{2.0**t:g}" if t >= 0 else f"1/{2.0**-t:g}" for t in ticks])
+        bar.set_ticks(ticks.tolist(), labels=[f"{2.0**t:g}" if t >= 0 else f"1/{2.0**-t:g}" for t in ticks])
         bar.ax.yaxis.set_minor_locator(NullLocator())
         _profile(axes[2, 0], found)
         _medians(axes[2, 1], found, steps)
@@ -212,7 +212,7 @@ def lineage(found: Trails, table: Sequence[Row], ledger: Sequence[Row], regions:
     """
     count = len(ledger) - 1
     with sheet(4.3) as figure:
-        left, right = figure.subfigures(1, 2, width_ratios=(1.12, 1.0))
+        left, right = np.ravel(np.asarray(figure.subfigures(1, 2, width_ratios=(1.12, 1.0)), dtype=object))
         _trails(left.subplots(), found)
         upper, lower = right.subplots(2, 1, height_ratios=(1.0, 1.15))
         tones = _tones(count)

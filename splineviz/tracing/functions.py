@@ -132,7 +132,7 @@ def _masked_fill(call: Call) -> Live:
 def _chosen(call: Call, mask: Any, yes: Any, no: Any) -> Live:
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         raise call.refused()
-    parts = []
+    parts: list[Live | Tensor] = []
     for part, share in ((yes, mask.double()), (no, (~mask).double())):
         call.tape.derived(share, mask)
         if isinstance(part, Live):
