@@ -90,9 +90,7 @@ def lineage() -> Figure:
         {"step": float(s), **{f"distance_{k + 1}": float(np.median(d[layers == k])) for k in range(3)}}
         for s, d in zip(STEPS, distances, strict=True)
     ]
-    pair = (deep(6), part)
-    unit = int(np.minimum(*(lineage_of.unit_lengths(one) for one in pair)).argmax())
-    knots = [lineage_of.unit_knots(one, unit) for one in pair]
+    knots = [lineage_of.unit_knots(p, 16) for p in (deep(6), part)]
     trails = [migration_plots.Trail(step, k) for step, k in zip((300, 30000), knots, strict=True)]
     found = migration_plots.Trails(
         part, part.layer_paths, trails, np.array(STEPS, dtype=float), distances, layers, (300, 30000), 0.05, 4, 1
