@@ -5,7 +5,10 @@ numba turns a sum of uint64 and a signed integer into float64, so every constant
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from splineviz._kernels.jit import njit
 
@@ -84,3 +87,15 @@ def sign_bits(z, row_scale, unit_scale, unit_offset, tolerance, inverse_size, of
             asleep &= popcount(m) == here
         norm[v] = -1.0 if asleep else np.sqrt(total)
     return near, zeros
+
+
+def packed(units: npt.NDArray[np.integer[Any]], words: int) -> npt.NDArray[np.uint64]:
+    """Packed bits (words,) of some unit numbers."""
+    flags = np.zeros(64 * words, np.uint8)
+    flags[units] = 1
+    return np.packbits(flags, bitorder="little").view(np.uint64)
+
+
+def units_of(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """The unit numbers whose bits are set, ascending."""
+    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))

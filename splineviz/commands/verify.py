@@ -56,10 +56,10 @@ def run(options: Namespace) -> None:
 
 def _directory(options: Namespace) -> None:
     from splineviz.errors import CertificateError
-    from splineviz.jobs.audit import audit
+    from splineviz.jobs.audit import PART, audit
 
     with terminal.bar("verifying") as tick:
-        found = audit(options.what, trust=options.trust, progress=tick, **({"numbers": None} if options.all else {}))
+        found = audit(options.what, trust=options.trust, progress=tick, numbers=None if options.all else PART)
     print(terminal.plain(str(found)))
     if not found.proved:
         raise CertificateError(

@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,14 +34,11 @@ import numpy.typing as npt
 from splineviz._kernels import bits, merging, patterns
 from splineviz._kernels import faces as _faces
 from splineviz.errors import FloatArray, IntArray, PartitionError
-from splineviz.geometry import boundary, faces
+from splineviz.geometry import boundary, doors, faces
 from splineviz.geometry.invariants import ARRAYS, misshapen
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area
 from splineviz.storage import archives, files
-
-if TYPE_CHECKING:
-    from splineviz.regions.certificate import CertificateReport
 
 FORMAT = 1
 ROUNDING = 2.0**-46
@@ -275,35 +272,27 @@ class Partition:
         """The dual graph as a networkx.Graph: a node a region, an edge wherever two share a side (`export.to_networkx`)."""
         return _door().export.to_networkx(self)
 
-    def verify(self, model: Any, **options: Any) -> CertificateReport:
+    def verify(self, model: Any, **options: Any) -> doors.CertificateReport:
         """Prove the partition against the model, independently of the enumerator; see `sv.verify`.
 
         Raises CertificateError naming the face and the check that failed.
         """
-        from splineviz.regions import certificate  # a door upward: the certificate reads the model, this room knows no torch
-
-        return certificate.verify(self, model, **options)
+        return doors.verify(self, model, **options)
 
     def certificate(self, path: str | os.PathLike[str], model: Any) -> None:
         """Write the partition and its network as plain arrays that `docs/check_certificate.py` proves with numpy alone.
 
         model: the network that it is of. Raises CertificateError for one that has no such form (maxima).
         """
-        from splineviz.jobs import certificate_file  # the same door
-
-        certificate_file.write(path, self, model)
+        doors.write_certificate(path, self, model)
 
     # ---- notebooks -----------------------------------------------------------------------------------
 
     def _repr_png_(self) -> bytes:
-        from splineviz.drawing import previews  # a door upward, like verify's: this room does not draw
-
-        return previews.partition_png(self)
+        return doors.partition_png(self)
 
     def _repr_html_(self) -> str:
-        from splineviz.drawing import previews  # the same door
-
-        return previews.partition_html(self)
+        return doors.partition_html(self)
 
     # ---- files -------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splineviz._kernels import edges as edge_kernels
+from splineviz._kernels.bits import packed, units_of
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import Block
 from splineviz.regions.decisions import Decisions, EdgeCuts
@@ -30,6 +31,47 @@ QUESTIONS = 1 << 16
 MOST_ROUNDS, MOST_QUESTIONS = 64, 20_000
 """Rounds of questions and answers, and questions, of one block; what is asked after that is left as it is, and counted."""
 Words = npt.NDArray[np.uint64]
+FIRST = 48
+"""Units that cut the window before it is shared out, where more than twice as many cross it."""
+
+
+class Turns:
+    """The units of the first layer in groups that cut the window one after the other.
+
+    The first few cut it into pieces that blocks can share out, before the many make a single face too large for one
+    block. Decided once, at the window, so that all blocks take the same turns.
+    masks: (words,) packed units of each turn, [] where all units of a layer cut at once.
+    """
+
+    def __init__(self, masks: list[Words] | None = None):
+        self.masks = masks or []
+
+    @classmethod
+    def among(cls, crossing: Words) -> Turns:
+        """Turns for the packed units (words,) that cross the window; units that do not are in the last."""
+        rest, count, masks = units_of(crossing), FIRST, []
+        while len(rest) > 2 * count:
+            chosen = rest[:: -(-len(rest) // count)]
+            masks.append(packed(chosen, len(crossing)))
+            rest = np.setdiff1d(rest, chosen)
+            count *= 4
+        return cls([*masks, ~np.bitwise_or.reduce(masks, axis=0)] if masks else [])
+
+    def mask(self, layer: int, turn: int, words: int) -> Words:
+        """(words,) the units that are cut in a turn of a layer, packed."""
+        return self.masks[turn] if layer == 0 and self.masks else np.full(words, ~np.uint64(0))
+
+    def is_last(self, layer: int, turn: int) -> bool:
+        """Whether all units of a layer are cut after a turn."""
+        return layer > 0 or turn + 1 >= len(self.masks)
+
+    def rank(self, first: int, units: int) -> npt.NDArray[np.int64]:
+        """(units,) the order in which units cut: by layer, in the first, of so many units, by turn, then by number."""
+        rank = np.arange(units)
+        for turn, mask in enumerate(self.masks):
+            own = units_of(mask)
+            rank[own[own < first]] += (turn - len(self.masks)) * first
+        return rank
 
 
 @dataclass(frozen=True)

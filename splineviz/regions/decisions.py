@@ -21,11 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from splineviz._kernels.arrangement import question
+from splineviz._kernels.bits import packed, units_of
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.exact import Exact, Ids, Point, TooMuch, Undecided, rounded
-from splineviz.regions.turns import Words, packed, units_of
 from splineviz.tracing.program import Program
 
+Words = npt.NDArray[np.uint64]
 ZEROS = 0.1
 """Share of the cost of all decisions that values may have which are exactly 0 as computed; after that they are believed."""
 QUESTION = 300

@@ -25,10 +25,9 @@ from splineviz._kernels import edges as edge_kernels
 from splineviz._kernels import winners as winner_kernels
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import Block, dissolve
-from splineviz.regions.cuts import SAFETY, Cut, Words, cut_edges, decided_faces, place, refine
+from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, place, refine
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.stages import Stage, on_slice, stages
-from splineviz.regions.turns import Turns
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
 

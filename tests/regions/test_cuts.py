@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from splineviz.regions.turns import FIRST, Turns, packed, units_of
+from splineviz._kernels.bits import packed, units_of
+from splineviz.regions.cuts import FIRST, Turns
 
 
 @pytest.mark.parametrize("crossing", [0, 2 * FIRST, 2 * FIRST + 1, 1000, 5000])
