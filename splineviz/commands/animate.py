@@ -70,6 +70,7 @@ def run(options: Namespace) -> None:
     from splineviz.workflows.animate import animate as make
 
     run = resolve.open_run(options)
+    resolve.told_steps(run)
     with resolve.engine(options) as jobs, terminal.bar("animating") as tick:
         made = make(run, **film_options(options), steps=options.steps, jobs=jobs, progress=tick)
     for path in (*made.videos, made.summary, made.table):

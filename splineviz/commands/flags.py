@@ -81,7 +81,8 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
         "--model",
         type=model_name,
         metavar="M",
-        help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function that makes it",
+        help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function or file.py:function, "
+        "which makes it",
     )
     foreign.add_argument(
         "--model-args", metavar="JSON", help="keyword arguments of that function, such as '{\"width\": 200}'"
@@ -94,7 +95,14 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
     )
     foreign.add_argument("--data-args", metavar="JSON", help="keyword arguments of the function that --data names")
     foreign.add_argument(
-        "--weights-key", metavar="KEY", help="which of a file's weights: ema, ema.state_dict, ... (default: the network's)"
+        "--weights-key",
+        metavar="KEY",
+        help="which of a file's weights: ema, ema.state_dict, ...; . for all (default: the only ones)",
+    )
+    foreign.add_argument(
+        "--files",
+        metavar="GLOB",
+        help="which files: 'net_*.pt'; {step} or {epoch} in it is the number that counts: 'net_*_{step}.pt'",
     )
     foreign.add_argument("--trust", action="store_true", help="unpickle files that need code, which RUNS THEIR CODE")
 
@@ -279,7 +287,7 @@ def swap(text: str) -> str:
 
 
 def model_name(text: str) -> str:
-    """mlp, or package.module:function."""
-    if text != "mlp" and not re.fullmatch(r"[\w.]+:[\w.]+", text):
-        raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}")
+    """mlp, package.module:function, or file.py:function."""
+    if text != "mlp" and not re.fullmatch(r"([\w.]+|.*\.py):[\w.]+", text):
+        raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}; or file.py:function")
     return text

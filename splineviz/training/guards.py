@@ -222,15 +222,16 @@ class Loaded:
     def _prove_spare(self, program: Program, held: Mapping[str, Tensor], missing: set[str], name: Any) -> None:
         """No output depends on what the Program does not read: each such entry is changed, and the module run."""
         spare = frozenset(held) - program.weights.keys() - program.depends.keys()
-        unread = {key for key in spare - self._spare if held[key].numel()}
+        read = {held[key].data_ptr() for key in held.keys() - spare}  # tied weights are read under another name
+        unread = {key for key in spare - self._spare if held[key].numel() and held[key].data_ptr() not in read}
         if not unread:
             return
         y = _run(self._with(held, set()), self.x)[0]
         if not torch.equal(y, _run(self._with(held, unread), self.x)[0]):
-            read = [key for key in sorted(unread) if not torch.equal(y, _run(self._with(held, {key}), self.x)[0])]
+            used = [key for key in sorted(unread) if not torch.equal(y, _run(self._with(held, {key}), self.x)[0])]
             raise CheckpointError(
                 f"{name}: expected to know how the network computes with all of its weights, got some that are used in ways "
-                f"that could not be traced: {', '.join(read) or ', '.join(sorted(unread))}; compute with tensors alone."
+                f"that could not be traced: {', '.join(used) or ', '.join(sorted(unread))}; compute with tensors alone."
             )
         self._spare |= unread
 

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from splineviz.errors import CheckpointError, DataError, TraceError
+from splineviz.errors import CheckpointError, DataError, ScaleWarning, TraceError
 from splineviz.tracing.program import Program
 from splineviz.training import guards, run_json, state_files
 from splineviz.training.checkpoints import Checkpoint
@@ -46,7 +46,8 @@ class Recorder:
     path: the directory, made if needed.
     model: the module that is trained, also in torch's own wrappers. It is traced at once, and what is saved is held
     against it at every `save` (see `guards`), so it may change: a step at which it is another network is recorded as that.
-    train, test: (x, y) with x (n, *input_shape) and y integer classes (n,), float targets (n, C), or None.
+    train, test: (x, y) with x (n, *input_shape) and y integer classes (n,), float targets (n, C), or None; or a Dataset or
+    DataLoader of such pairs, of which the first 10,000 are taken.
     classes: names of the classes. domain: (low, high) of the inputs' coordinates, by default those of the training inputs.
     loss: what is minimised, for captions. steps: the last step of the run, which is always due; None if it is not known.
     per_decade: checkpoints for each tenfold of steps.
@@ -63,8 +64,8 @@ class Recorder:
         path: str | os.PathLike[str],
         model: nn.Module,
         *,
-        train: tuple[Any, Any],
-        test: tuple[Any, Any] | None = None,
+        train: Any,
+        test: Any = None,
         classes: Sequence[Any] | None = None,
         domain: Sequence[float] | None = None,
         loss: str | None = None,
@@ -81,6 +82,8 @@ class Recorder:
         schedule(1, per_decade=self.per_decade)  # refuses a bad number now, not at the first checkpoint
         self._monitor = monitor
         data = Data.of(train, test, domain=domain, classes=classes)
+        if data.remark:
+            warnings.warn(data.remark, ScaleWarning, stacklevel=2)
         self._guard = guards.Live(model, data.train_x)
         self._manifest = Manifest(self._guard.program.to_data(), data.domain, data.classes, loss, self.steps, held=True)
         self._present: tuple[Program, str | None] = (self._guard.program, None)

@@ -9,6 +9,7 @@ This room draws and measures nothing. Rooms below it: `manifest` (what run.json 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,14 +19,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from splineviz.errors import CheckpointError, DataError, to_float_array
+from splineviz.errors import CheckpointError, DataError, ScaleWarning, to_float_array
 from splineviz.geometry.partition import drawn_as
 from splineviz.geometry.plane import Plane
 from splineviz.storage import files, provenance
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap, swapped
 from splineviz.tracing.trace import trace
-from splineviz.training import checkpoints, run_json, sources, state_files, user_code
+from splineviz.training import checkpoints, formats, onnx_networks, run_json, sources, state_files, user_code
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.guards import Loaded
 from splineviz.training.run_json import Manifest
@@ -40,7 +41,8 @@ class Run:
     its reason.
     own: written by the Recorder. trust: its pickles may run code. weights_key: which weights of a file, see `weights`.
     extra: samples from elsewhere that may be anchors, numbered after the training samples.
-    last: the step at which the training ends, where it is known. swap: functions drawn in the place of smooth ones.
+    last: the step at which the training ends, where it is known. unit: what steps count, "step", "epoch" or "checkpoint".
+    swap: functions drawn in the place of smooth ones.
     held: whether what was recorded was held against the module. guard: the user's module, which Programs are held against,
     of a foreign folder that was opened with one.
     """
@@ -56,10 +58,17 @@ class Run:
     weights_key: str | None = None
     extra: tuple[Array, ...] = ()
     last: int | None = None
+    unit: str = "step"
     swap: Swap | None = None
     guard: Loaded | None = None
     held: bool = False
     found: dict[Any, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def mapping(self) -> tuple[tuple[str, str], ...]:
+        """The file of each checkpoint, as it lies in the folder, and what it counts as: ("net_10.pt", "step 10")."""
+        inside = self.path if self.path.is_dir() else self.path.parent
+        return tuple((c.path.relative_to(inside).as_posix(), f"{self.unit} {c.step}") for c in self.checkpoints)
 
     @property
     def judge(self) -> str:
@@ -258,32 +267,39 @@ def open_run(
     weights_key: str | None = None,
     swap: Swap | None = None,
     trust: bool = False,
+    files: str | None = None,
 ) -> Run:
     """Open a run directory that the Recorder wrote, a foreign folder of checkpoints, or one checkpoint file.
 
     model, data: for a foreign folder only. model: "mlp" (a plain ReLU MLP, rebuilt from the shapes of its weights),
-    "package.module:function" (imported and called with model_args, a JSON object of keyword arguments), a module or a
-    Program; None where trusted files hold it themselves. data: what `sources` knows, by name, or Data; data_args: as
-    model_args, of a function. weights_key: which of a file's weights, such as "ema", see `weights`.
+    "package.module:function" or "file.py:function" (imported and called with model_args, a JSON object of keyword
+    arguments), a module or a Program; None where files hold it themselves: .onnx, and whole modules in trusted files.
+    data: what `sources` knows, by name, or Data; data_args: as model_args, of a function. weights_key: which of a file's
+    weights, such as "ema", see `state_files`.
     swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}, see `swaps`.
-    trust: unpickle foreign files that need code, which RUNS IT.
+    trust: unpickle foreign files that need code, which RUNS IT. files: which files of a foreign folder, a pattern such as
+    "net_*.pt", in which {step} or {epoch} may stand for the number that counts, see `listings`.
 
     A network with smooth functions can be opened and measured as it is; it is refused where its regions are asked for.
     Raises CheckpointError when the folder is missing, empty or broken, does not say what it holds, or does not fit the
     network; DataError for unknown data; TraceError for a module that cannot be traced, or when there is nothing to swap.
     """
     root = Path(path)
-    single = root.is_file() and root.suffix in checkpoints.SUFFIXES
+    single = root.is_file() and formats.format_of(root) is not None
     if not (root.is_dir() or single):
         raise CheckpointError(f"{root}: expected a run directory or a folder of checkpoints, got {_what(root)}.")
     if (root / run_json.NAME).exists():
-        if any(said is not None for said in (model, data, model_args, data_args, weights_key)):
+        if any(said is not None for said in (model, data, model_args, data_args, weights_key, files)):
             raise CheckpointError(
                 f"{root}: expected a bare call for a run that describes itself, got a model, data or key; leave them out."
             )
         return _own(root, swap)
-    found, skipped = ([checkpoints.single(root)], {}) if single else checkpoints.list_checkpoints(root)
-    if (model is None and not trust) or data is None:
+    if single and files is not None:
+        raise CheckpointError(f"{root}: expected a folder for files={files!r}, got one file; leave files out.")
+    listed = checkpoints.alone(root) if single else checkpoints.listing(root, files)
+    found = listed.checkpoints
+    holds_network = trust or all(checkpoint.path.suffix == ".onnx" for checkpoint in found)
+    if (model is None and not holds_network) or data is None:
         raise CheckpointError(
             f"{root}: expected a run that describes itself ({run_json.NAME}, written by sv.Recorder), got "
             f"{len(found)} checkpoint{'s' * (len(found) > 1)}; say what they are, for example --model mlp --data mnist "
@@ -293,6 +309,8 @@ def open_run(
         if arguments is not None and not (isinstance(given, str) and ":" in given):
             raise CheckpointError(f"{name}_args: expected {name} to be package.module:function for them, got {given!r}.")
     samples = sources.load(data, data_args) if isinstance(data, str) else data
+    if samples.remark:
+        warnings.warn(samples.remark, ScaleWarning, stacklevel=2)
     guard: Loaded | None = None
     if isinstance(model, str) and model == "mlp":
         state = state_files.load_state(found[0].path, trust=trust, key=weights_key)
@@ -300,11 +318,14 @@ def open_run(
     else:
         made = _foreign_network(model, model_args, found[0])
         network = trace(made, samples.train_x.shape[1:], smooth=True)
+        tied = _tied(made)
+        if tied:
+            network = checkpoints.retied(network, tied, state_files.load_state(found[0].path, trust=trust, key=weights_key))
         guard = None if isinstance(made, (Program, torch.export.ExportedProgram)) else Loaded(made, network, samples.train_x)
     network = network if swap is None else swapped(network, swap)
     return Run(
-        root, tuple(found), samples, network.to_data(), skipped=skipped, own=False, trust=trust, weights_key=weights_key,
-        swap=swap, guard=guard,
+        root, found, samples, network.to_data(), skipped=listed.skipped, own=False, trust=trust, weights_key=weights_key,
+        unit=listed.unit, swap=swap, guard=guard,
     )  # fmt: skip
 
 
@@ -321,12 +342,21 @@ def _own(root: Path, swap: Swap | None) -> Run:
 
 def _foreign_network(model: Any, model_args: str | None, first: Checkpoint) -> Any:
     if model is None:
-        model = state_files.load_network(first.path)
+        is_onnx = first.path.suffix == ".onnx"
+        return onnx_networks.network(first.path) if is_onnx else state_files.load_network(first.path)
     if isinstance(model, str):
         if ":" not in model:
             raise CheckpointError(f"model: expected 'mlp', module:function, a module or a Program, got {model!r}.")
         model = user_code.make(model, model_args, error=CheckpointError)
     return model
+
+
+def _tied(model: Any) -> list[list[str]]:
+    """Names of one and the same parameter, where a module has several for it."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False) if isinstance(model, nn.Module) else ():
+        names.setdefault(id(parameter), []).append(name)
+    return [group for group in names.values() if len(group) > 1]
 
 
 def _what(path: Path) -> str:
