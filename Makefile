@@ -11,14 +11,15 @@ SOAK_FAULTS ?= 50
 SOAK_INPUTS ?= 100000
 SOAK_ROUNDS ?= 20
 
-.PHONY: help install test demo lint types imports browser pytest docs soak bench test-min release-check clean
+.PHONY: help install test demo lint types imports front browser pytest docs soak bench test-min release-check clean
 
 help:
 	@echo "make test   lint, types, import contracts and tests"
 	@echo "make docs   the site into docs/_build/html; a warning is an error"
 	@echo "make demo   train on embedded MNIST for $(DEMO_STEPS) steps and animate it into demo/out"
 	@echo "make lint | types | imports | pytest   one part of make test"
-	@echo "make browser   Debian's chromium, for the tests of the explorer (as root)"
+	@echo "make front   types, rules and unit tests of the explorer's JavaScript (needs node and npm; users need neither)"
+	@echo "make browser   Debian's chromium and firefox-esr, for the tests of the explorer (as root)"
 	@echo "make soak   $(SOAK_NETWORKS) random networks against the exact oracle; $(SOAK_FAULTS) kills and other faults;"
 	@echo "            $(SOAK_INPUTS) hostile files and command lines; $(SOAK_ROUNDS) rounds with all products rounded otherwise"
 	@echo "make bench  beside other programs, into benchmarks/results (five minutes)"
@@ -46,7 +47,7 @@ $(READY): pyproject.toml constraints.txt
 
 install: $(READY)
 
-test: lint types imports pytest
+test: lint types imports front pytest
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -59,7 +60,20 @@ imports: $(READY)
 
 # The explorer is tested in a real browser; without one those tests are skipped and say so.
 browser:
-	@command -v chromium >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null; }
+	@command -v chromium >/dev/null && command -v firefox-esr >/dev/null || { apt-get -qq update && \
+	    apt-get -qq install -y --no-install-recommends chromium firefox-esr >/dev/null; }
+
+# TypeScript and ESLint are for those who change the JavaScript; without node the checks are left out and say so.
+tests/front/node_modules/ready: tests/front/package.json tests/front/package-lock.json
+	@cd tests/front && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+front:
+	@if ! command -v npm >/dev/null; then \
+	    echo "no node: the explorer's JavaScript is not checked (types, rules, unit tests); install nodejs and npm"; \
+	elif ! $(MAKE) --no-print-directory tests/front/node_modules/ready; then \
+	    echo "npm cannot fetch TypeScript and ESLint: the explorer's JavaScript is not checked"; \
+	else cd tests/front && npm run --silent types && npm run --silent lint && npm run --silent test; fi
 
 pytest: $(READY)
 	$(BIN)/python -m pytest

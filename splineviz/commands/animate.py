@@ -44,6 +44,7 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
     )
     flags.panels_flag(flags.look_flags(one))
     flags.film_flags(one, formats=formats, fps=6.0, unit="checkpoints")
+    flags.near_flag(one.add_argument)
     flags.lc_flags(one)
     flags.engine_flags(one)
 
@@ -61,6 +62,7 @@ def film_options(options: Namespace) -> dict[str, Any]:
         **resolve.look(options),
         "tween": options.tween,
         "lc": LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
+        "near": options.near,
         "threads": options.threads,
     }
 

@@ -17,11 +17,11 @@ def add(commands: Any) -> None:
     one = flags.command(
         commands,
         "explore",
-        "OUT [--html FILE] [--steps N ...]",
+        "OUT [--html FILE] [--steps N ...] [--classes NAME ...]",
         "write one HTML file in which regions can be panned, zoomed and questioned",
         """\
 OUT is what `animate` wrote (its partitions and measures), or one partition file. FILE holds everything,
-opens offline in any browser with WebGL2 and can be mailed: about 55 bytes a region and checkpoint.
+opens offline in any browser and can be mailed: about 40 bytes a region and checkpoint.
 
 examples:
   splineviz explore out/
@@ -32,6 +32,7 @@ examples:
     flag("source", type=Path, metavar="OUT", help="a folder that `animate` wrote, or an .npz file of a partition")
     flag("--html", type=Path, default=DEFAULT[0], metavar="FILE", help="(default: view.html)")
     flag("--steps", type=flags.at_least(0), nargs="+", metavar="N", help="these checkpoints only (default: all)")
+    flag("--classes", nargs="+", metavar="NAME", help="names of the outputs, in order (default: the run's, if it has some)")
     flag(
         "--fill",
         choices=choices.EXPLORED,
@@ -46,5 +47,7 @@ def run(options: Namespace) -> None:
     from splineviz.viewer.explore import explore as write
 
     resolve.may_replace(DEFAULT if options.html is DEFAULT[0] else [options.html], DEFAULT)
-    path = write(options.source, html=options.html, steps=options.steps, fill=options.fill)
+    path = write(
+        options.source, html=options.html, steps=options.steps, fill=options.fill, classes=options.classes or ()
+    )
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

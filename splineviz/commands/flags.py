@@ -168,6 +168,12 @@ def lc_flags(one: argparse.ArgumentParser) -> None:
     points_flag(flag)
 
 
+def near_flag(flag: Callable[..., Any], default: str = "default: 0.025") -> None:
+    """What counts as near the anchors and the decision boundary."""
+    flag("--near", type=share, metavar="S",
+         help=f"what counts as near anchors and boundary, as a share of the window's side ({default})")  # fmt: skip
+
+
 def engine_flags(one: argparse.ArgumentParser) -> None:
     """Who does the jobs."""
     flag = one.add_argument_group("who works").add_argument
@@ -210,6 +216,14 @@ def positive(text: str) -> float:
         value = float("nan")
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    return value
+
+
+def share(text: str) -> float:
+    """A number above 0 and at most 1."""
+    value = positive(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"expected a share of the window's side, above 0 and at most 1, got {text!r}")
     return value
 
 

@@ -25,11 +25,11 @@ SIDE = 4.0
 """Side of a preview in inches, at 120 dots an inch."""
 
 
-def partition_png(partition: Partition) -> bytes:
-    """A PNG of the regions, coloured by slope, with decision boundary and anchors."""
+def partition_png(partition: Partition, *, fill: str = "slope", title: str = "") -> bytes:
+    """A PNG of the regions, coloured by a fill, with decision boundary and anchors."""
     figure = Figure(figsize=(SIDE, SIDE), dpi=120, layout="constrained")
-    ax: Any = figure.add_subplot(xlabel="u", ylabel="v", title=f"{partition.num_regions:,} regions")
-    draw.regions(partition, ax=ax)
+    ax: Any = figure.add_subplot(xlabel="u", ylabel="v", title=title or counted(partition.num_regions))
+    draw.regions(partition, ax=ax, fill=fill)
     draw.boundary(partition, ax=ax)
     plane = partition.plane
     samples = list(plane.embed(plane.anchors_uv)) if len(plane.anchors_uv) else []
@@ -61,6 +61,11 @@ def partition_html(partition: Partition) -> str:
     data = base64.b64encode(partition_png(partition)).decode()
     picture = f'<img alt="{partition.num_regions:,} regions" width="360" src="data:image/png;base64,{data}">'
     return f'<div style="display: flex; gap: 16px; align-items: center">{picture}<table>{table}</table></div>'
+
+
+def counted(regions: int) -> str:
+    """How many, in words: one region, 2,000 regions."""
+    return f"{regions:,} region{'' if regions == 1 else 's'}"
 
 
 def _share(share: float) -> str:

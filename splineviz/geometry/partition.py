@@ -165,8 +165,20 @@ class Partition:
 
     @cached_property
     def slope_norms(self) -> FloatArray:
-        """(F,) Frobenius norm of every region's slope on the slice."""
-        return np.sqrt(np.einsum("fck,fck->f", self.slopes, self.slopes))
+        """(F,) Frobenius norm of every region's slope on the slice; 0 where what was computed is noise alone.
+
+        That is: not above the error that rounding of the outputs makes in a region of this shape, where the error is far
+        below the largest slope. A region too thin to tell keeps what was computed.
+        """
+        norms = np.sqrt(np.einsum("fck,fck->f", self.slopes, self.slopes))
+        starts = self.face_offsets[:-1].astype(np.int64)
+        corners = self.local_vertices[self.face_vertices]
+        arms = corners - np.repeat(corners[starts], np.diff(self.face_offsets), axis=0)
+        span = 2.0 * np.sqrt(np.maximum.reduceat((arms**2).sum(axis=1), starts))
+        rounding = ROUNDING * float(np.linalg.norm(np.abs(self.outputs).max(axis=0)))
+        with np.errstate(divide="ignore"):
+            error = rounding * 2.0 * span / np.abs(self.areas)
+        return np.where((norms <= error) & (error <= merging.FLAT * norms.max()), 0.0, norms)
 
     def face(self, index: int) -> IntArray:
         """Vertex ids of one face, counter-clockwise."""

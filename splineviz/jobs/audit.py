@@ -138,14 +138,14 @@ def _row(
         run = said["runs"][entry["run"]]
         key = key_of(
             entry["step"], plan.network(said, entry), said["lc"], entry["metrics"], made["samples"], made["weights"],
-            partition.plane, partition.window,
+            partition.plane, partition.window, said.get("near"),
         )  # fmt: skip
         if key != entry["key"]:
             found.findings.append(f"{words}: its key is not that of what it says it was made of")
         radius = None if said["lc"] is None else float(said["lc"]["radius"])
         if older := [name for name in COLUMNS if name not in row]:
             found.notes.append(f"{words}: of a version without {', '.join(older)}; the same command again measures them.")
-        for name, value in partition_numbers(partition, radius).items():
+        for name, value in partition_numbers(partition, radius, said.get("near")).items():
             if name in row and not _same(row[name], value):
                 found.findings.append(f"{words}: the row has {name} = {row[name]!r}, its partition {value!r}")
         found.rows += 1

@@ -72,6 +72,11 @@ class LocalComplexity:
     layers: tuple[str, ...] = ()
     watched: bool = False
 
+    def __repr__(self) -> str:
+        band = f" +- {self.band:.2g}" if self.counts.shape[1] > 1 else ""
+        shape = f"{self.counts.shape[1]:,} points, {self.counts.shape[0]} layers, radius {self.radius:g}"
+        return f"LocalComplexity({self.mean:.4g}{band} units a point; {shape})"
+
     @property
     def total(self) -> npt.NDArray[np.int64]:
         """(n,) sum over layers."""

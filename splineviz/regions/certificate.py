@@ -27,6 +27,7 @@ import numpy as np
 from splineviz.errors import CertificateError, FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import polygon_area
+from splineviz.regions.coincidences import apart
 from splineviz.regions.witness import Corners, Testimony, Witness
 from splineviz.tracing.trace import trace
 
@@ -107,6 +108,9 @@ def verify(
         area, convexity, border, width = _geometry(partition, corners, findings)
         said = witness.testify(corners, width, chunk, SLACK)
         _conclude(partition, said, findings)
+        # What coincides is asked of a partition that holds otherwise.
+        for face, line in () if findings.by_check else apart(partition, program):
+            findings.add("coincidences", f"face {face}: {line}")
     report = CertificateReport(
         regions=partition.num_regions,
         vertices=len(partition.vertices),

@@ -121,7 +121,7 @@ class Slice:
 
     def place(self, block: Block) -> Block:
         """The block, with values at its vertices."""
-        self.engine.place(block, self.plane.origin, self.plane.basis, self.centre)
+        self.engine.place(block, self.plane.origin, self.plane.basis, self.centre, self.corners)
         return block
 
     def enumerate(

@@ -85,6 +85,12 @@ class Run:
         """The outputs (n, C) of the user's module with a checkpoint's weights at x (n, *input_shape), where there is one."""
         return None if self.guard is None else self.guard.outputs(self.state(checkpoint), x, checkpoint.path)
 
+    def __repr__(self) -> str:
+        steps = [checkpoint.step for checkpoint in self.checkpoints]
+        span = f"{len(steps):,} checkpoints" + (f", steps {steps[0]:,} to {steps[-1]:,}" if steps else "")
+        skipped = f", {len(self.skipped):,} files skipped" if self.skipped else ""
+        return f"Run({str(self.path)!r}: {span}, {len(self.train_x):,} training samples{skipped})"
+
     @property
     def note(self) -> str:
         """What a picture of the run must say of its network, such as "gelu drawn as relu"; mostly nothing."""

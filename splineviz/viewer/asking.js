@@ -1,67 +1,127 @@
 // asking: what is known about a region, as data (`factsOf`) and as the panel beside the picture (`describeRegion`).
-import { area, marginAt, outputsAt, partAt } from "./complex.js";
-import { formatNumber } from "./legend.js";
+import { answersAt, area, around } from "./complex.js";
+import { make, press } from "./dom.js";
 import { pictureAt } from "./overlay.js";
+import { MEANINGS, className, formatNumber, layerName } from "./words.js";
 
+/** @typedef {import("./explorer.js").Explorer} Explorer */
+
+/** @param {Explorer} view @param {number} f @param {number} x @param {number} y @returns {Facts} */
 export function factsOf(view, f, x, y) {
-  const { part, meta } = view, units = [], active = [];
+  const { meta } = view,
+    part = /** @type {Part} */ (view.part),
+    units = [],
+    active = [];
   for (let k = part.offsets[f]; k < part.offsets[f + 1]; k++) {
-    const e = part.sides[k], l = part.layerOf[e];
-    units.push(l < 0 ? { border: true } : { layer: l, unit: part.units[e] - 1 - part.layers[l], id: part.units[e] - 1 });
+    const e = part.sides[k],
+      l = part.layerOf[e],
+      id = part.units[e] - 1;
+    units.push(l < 0 ? { border: true } : { layer: l, unit: id - part.layers[l], id });
   }
-  const layers = part.layers.length - 1;
+  const layers = part.layers.length - 1,
+    each = part.active === layers;
   for (let row = 0; row < part.active; row++) {
-    const on = part.activeUnits[row * part.faces + f] - 1, all = part.active === layers ? part.layers[row + 1] - part.layers[row] : part.layers[layers];
-    active.push({ layer: part.active === layers ? row : -1, on: on < 0 ? null : on, of: all });
+    const on = part.activeUnits[row * part.faces + f] - 1,
+      of = each ? part.layers[row + 1] - part.layers[row] : part.layers[layers];
+    active.push({ layer: each ? row : -1, on: on < 0 ? null : on, of });
   }
-  const p = partAt(part, f, x, y), c = part.classes[p], outputs = outputsAt(part, f, x, y);
-  // Levels are rounded: within that, the outputs are those of the part's class, whose rim is exact.
-  if (outputs.length === 1) outputs[0] = c ? Math.max(outputs[0], 0) : Math.min(outputs[0], 0);
-  else if (outputs.length) outputs[c] = Math.max(...outputs);
+  const { class: c, margin, outputs } = answersAt(part, f, x, y);
   return {
-    region: f, step: meta.steps[view.index], class: c, class_name: part.channels === 1 ? String(c) : meta.class_names[c] ?? String(c),
-    margin: marginAt(part, p, x, y, outputs), area: area(part, f), slope: part.slopes[f], units, active, outputs,
-    u: part.middle[0] + part.half * x, v: part.middle[1] + part.half * y,
+    region: f,
+    step: meta.steps[view.index],
+    class: c,
+    class_name: className(meta, c, part.channels),
+    margin,
+    area: area(part, f),
+    slope: part.slopes[f],
+    units,
+    active,
+    outputs,
+    u: part.middle[0] + part.half * x,
+    v: part.middle[1] + part.half * y,
   };
 }
 
-function outputTable(view, facts, made) {
-  const low = Math.min(...facts.outputs), high = Math.max(...facts.outputs), names = view.meta.class_names;
-  const rows = facts.outputs.map((value, c) => {
-    const meter = made("i"), top = c === facts.class && facts.outputs.length > 1 ? { class: "sv-top" } : {};
+/** @param {Explorer} view @param {Facts} facts */
+function outputTable(view, { outputs, class: top }) {
+  const low = Math.min(...outputs),
+    high = Math.max(...outputs);
+  const rows = outputs.map((value, c) => {
+    const meter = make("i"),
+      name = className(view.meta, c, 2);
     meter.style.width = `${(100 * (value - low)) / (high - low || 1)}%`;
-    return made("tr", top, made("th", { scope: "row" }, names[c] ?? String(c)), made("td", {}, formatNumber(value)), made("td", { class: "sv-meter" }, meter));
+    return make(
+      "tr",
+      c === top && outputs.length > 1 ? { class: "sv-top" } : {},
+      make("th", { scope: "row" }, outputs.length > 1 ? name : "output"),
+      make("td", {}, formatNumber(value)),
+      make("td", { class: "sv-meter" }, meter),
+    );
   });
-  return made("table", { "aria-label": "outputs at this point" }, ...rows);
+  return make("table", { "aria-label": "outputs at this point" }, ...rows);
 }
 
-export function describeRegion(view, f, x, y, made) {
-  const facts = view.facts(f, x, y), press = (name, on, onclick, title) => made("button", { type: "button", "aria-pressed": String(on), title, onclick }, name);
-  const rows = [["region", facts.region.toLocaleString("en")], ["class", facts.class_name], ["margin", formatNumber(facts.margin)], ["area", formatNumber(facts.area)], ["slope norm", formatNumber(facts.slope)], ["at (u, v)", `${formatNumber(facts.u)}, ${formatNumber(facts.v)}`]];
+/** @param {Facts} facts @returns {[string, string][]} */
+function rowsOf(facts) {
+  /** @type {[string, string][]} */
+  const rows = [
+    ["region", facts.region.toLocaleString("en")],
+    ["class", facts.class_name],
+    ["margin", formatNumber(facts.margin)],
+    ["area", formatNumber(facts.area)],
+    ["slope norm", formatNumber(facts.slope)],
+    ["at (u, v)", `${formatNumber(facts.u)}, ${formatNumber(facts.v)}`],
+  ];
   const known = facts.active.filter((one) => one.on !== null);
-  const alike = known.length && known.every((one) => one.of === known[0].of);
-  if (known.length) rows.push(["active units", alike ? `${known.map((one) => one.on).join(" · ")} of ${known[0].of}` : known.map((one) => `${one.on}/${one.of}`).join(" · ")]);
-  const list = made("dl", {}, ...rows.flatMap(([name, value]) => [made("dt", {}, name), made("dd", {}, value)]));
-  const parts = [list], picture = pictureAt(view.meta, facts.u, facts.v);
+  if (!known.length) return rows;
+  const alike = known.every((one) => one.of === known[0].of),
+    text = known.map((one) => (alike ? one.on : `${one.on}/${one.of}`)).join(" · ");
+  return [...rows, ["active units", alike ? `${text} of ${known[0].of}` : text]];
+}
+
+/** @param {Explorer} view @param {number} f @param {number} x @param {number} y @returns {Node[]} */
+export function describeRegion(view, f, x, y) {
+  const facts = view.facts(f, x, y),
+    part = /** @type {Part} */ (view.part);
+  const terms = rowsOf(facts).flatMap(([name, value]) => [
+    make("dt", { title: MEANINGS[name] ?? "" }, name),
+    make("dd", {}, value),
+  ]);
+  /** @type {Node[]} */
+  const parts = [make("dl", {}, ...terms)];
+  const picture = pictureAt(view.meta, facts.u, facts.v);
   if (picture) {
-    picture.className = "sv-input"; picture.setAttribute("role", "img"); picture.setAttribute("aria-label", "the input at this point");
+    picture.className = "sv-input";
+    picture.setAttribute("role", "img");
+    picture.setAttribute("aria-label", "the input at this point");
     parts.unshift(picture);
   }
-  const flip = (name, value, none) => () => { view[name] = view[name] === value ? none : value; view.describe(f, x, y); view.refreshOverlay(); };
-  const knots = facts.units.map((one) => (one.border ? made("span", {}, "window") : press(`${one.layer + 1}/${one.unit}`, view.unit === one.id, flip("unit", one.id, -1), "show all knots of this unit")));
-  parts.push(made("div", { class: "sv-units" }, "sides, layer/unit ", ...knots));
+  const again = () => {
+    view.describe(f, x, y);
+    view.refresh();
+  };
+  const knots = facts.units.map(({ border, layer = 0, unit = 0, id = -1 }) => {
+    if (border) return make("span", {}, "window");
+    const flip = () => view.pinUnit(view.unit === id ? -1 : id);
+    const title = `unit ${unit} of ${layerName(view.meta, layer)}: show all its knots, and where they were`;
+    return press(`${layer}/${unit}`, view.unit === id, flip, title, `unit-${id}`);
+  });
+  parts.push(make("div", { class: "sv-units" }, "sides, layer/unit ", ...knots));
   if (view.pinned === f) {
-    const around = () => { view.neighbours = view.neighbours.length ? [] : view.around(f); view.describe(f, x, y); view.refreshOverlay(); };
-    const only = () => { view.showClass(view.onlyClass >= 0 ? -1 : facts.class); view.describe(f, x, y); };
-    parts.push(made("div", { class: "sv-units" }, press("neighbours", view.neighbours.length > 0, around, "key n"), press(`class ${facts.class_name} only`, view.onlyClass >= 0, only, "key c")));
+    const near = () => {
+      view.neighbours = view.neighbours.length ? [] : around(part, f);
+      again();
+    };
+    const alone = () => view.filter(facts.class);
+    parts.push(
+      make(
+        "div",
+        { class: "sv-units" },
+        press("neighbours", view.neighbours.length > 0, near, "key n", "neighbours"),
+        press(`class ${facts.class_name} only`, view.only.has(facts.class), alone, "key c", "only"),
+      ),
+    );
   }
-  if (facts.outputs.length) parts.push(outputTable(view, facts, made));
+  if (facts.outputs.length) parts.push(outputTable(view, facts));
   return parts;
-}
-
-// How many regions a box or lasso took, and how much of the plane they cover.
-export function describeChosen({ selected, part }) {
-  if (!selected.length) return "";
-  const size = selected.reduce((sum, f) => sum + area(part, f), 0);
-  return `${selected.length.toLocaleString("en")} regions selected, area ${formatNumber(size)}`;
 }

@@ -29,6 +29,7 @@ def explore(
     model: Any = None,
     run: Any = None,
     samples: Any = None,
+    height: str | int = "620px",
 ) -> Any:
     """Open a widget on a source (see `pages`), or write it as one HTML file and return its path.
 
@@ -36,12 +37,17 @@ def explore(
     outputs: take the network's outputs along, by default when all steps together have at most pages.OUTPUTS_BUDGET regions.
     model: the network (or a mapping step -> network), or run: the run of the checkpoints (a Run or its path); with either,
     the widget's anchors can be dragged and other samples named, and the partition is computed anew. samples: inputs
-    (n, *input_shape) to name, by default the run's training samples.
+    (n, *input_shape) to name, by default the run's training samples. height: of the widget, in pixels or as CSS writes it.
     Raises DataError on an unknown fill or step, both model and run, or either with html (a file has no network),
     PartitionError on a folder or file without partitions, ImportError when a widget is asked for and anywidget is missing.
     """
     if fill not in page.FILLS:
         raise DataError(f"fill: expected one of {', '.join(page.FILLS)}, got {fill!r}.")
+    if run is not None and not classes:
+        from splineviz.training.runs import Run, open_run
+
+        run = run if isinstance(run, Run) else open_run(os.fspath(run))
+        classes = run.classes or ()
     opened = page.open_source(source, steps=steps, classes=classes)
     live = model is not None or run is not None
     if html is not None and live:
@@ -62,4 +68,5 @@ def explore(
 
     first = opened.read(len(opened.steps) - 1)
     slicer = Slicer.of(first, opened.steps, model=model, run=run, samples=samples) if live else None
-    return Explorer.on(opened, fill=fill, outputs=outputs, slicer=slicer)
+    tall = f"{height}px" if isinstance(height, int) else height
+    return Explorer.on(opened, fill=fill, outputs=outputs, slicer=slicer, height=tall)

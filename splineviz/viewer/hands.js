@@ -1,95 +1,170 @@
-// hands: mouse, touch and keys on the picture. Tools: pan, box, lasso; a star is dragged where Python can slice again.
+// hands: mouse, pen and fingers on the picture. One pointer pans, boxes, lassos or drags a star; two pinch and pan.
+import { paneAt } from "./comparing.js";
+import { toPixels } from "./camera.js";
+
+/** @typedef {import("./explorer.js").Explorer} Explorer */
+/** @typedef {{from: number[], last: number[], tool: string, star: number, far: boolean}} Grip */
 
 const GRIP = 14;
 
-export function listen(view) {
-  const { stage } = view, place = (event) => { const box = stage.getBoundingClientRect(); return [event.clientX - box.left - stage.clientLeft, event.clientY - box.top - stage.clientTop]; };
-  let grip = null;
-  stage.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    if (view.part) view.zoom(Math.exp(Math.sign(event.deltaY) * Math.min(0.5, Math.abs(event.deltaY) * 0.0016)), ...place(event));
-  }, { passive: false });
-  stage.addEventListener("pointerdown", (event) => {
-    if (!view.part) return;
-    stage.focus({ preventScroll: true, focusVisible: false }); stage.setPointerCapture(event.pointerId);
-    const from = place(event), star = view.meta.live && view.look.anchors ? starAt(view, ...from) : -1;
-    const tool = star >= 0 ? "star" : event.shiftKey ? "box" : event.altKey ? "lasso" : view.tool;
-    grip = { from, last: from, tool, star, far: false };
-  });
-  stage.addEventListener("pointermove", (event) => {
-    if (!view.part) return;
-    const here = place(event);
-    if (!grip) {
-      stage.classList.toggle("sv-grab", Boolean(view.meta.live && view.look.anchors && starAt(view, ...here) >= 0));
-      view.ask(...view.toPlane(...here));
-      return;
-    }
-    grip.far ||= Math.hypot(here[0] - grip.from[0], here[1] - grip.from[1]) > 4;
-    if (grip.far) drag(view, grip, here);
-    grip.last = here;
-  });
-  stage.addEventListener("pointerup", (event) => {
-    if (!grip || !view.part) return;
-    const held = grip;
-    grip = null;
-    if (held.tool === "star") { if (held.far) view.moveAnchors(view.meta.anchors, true); }
-    else if (view.line) { const line = view.line; view.line = null; view.choosePolygon(line); }
-    else if (!held.far) view.pin(...view.toPlane(...place(event)));
-  });
-  stage.addEventListener("pointercancel", () => { grip = null; view.line = null; view.refreshOverlay(); });
-  stage.addEventListener("pointerleave", () => { if (view.part && !grip) { view.hover = -1; view.describe(-1); view.refreshOverlay(); } });
-  stage.addEventListener("dblclick", (event) => view.zoom(0.4, ...place(event)));
-  view.root.addEventListener("keydown", (event) => press(view, event));
-}
-
-function drag(view, grip, here) {
-  const { part, stage } = view;
-  if (grip.tool === "box") {
-    const [a, b] = grip.from, [c, d] = here;
-    view.line = [a, b, c, b, c, d, a, d];
-    view.refreshOverlay();
-  } else if (grip.tool === "lasso") {
-    view.line ||= [...grip.from];
-    view.line.push(...here);
-    view.refreshOverlay();
-  } else if (grip.tool === "star") {
-    const [x, y] = view.toPlane(...here);
-    view.meta.anchors[grip.star] = [part.middle[0] + part.half * x, part.middle[1] + part.half * y];
-    view.moveAnchors(view.meta.anchors, false);
-    view.refreshOverlay();
-  } else {
-    const unit = view.camera.r / (Math.min(stage.clientWidth, stage.clientHeight) / 2);
-    view.camera.x -= (here[0] - grip.last[0]) * unit; view.camera.y += (here[1] - grip.last[1]) * unit;
-    view.moved();
-  }
-}
-
-function starAt(view, px, py) {
-  const { middle, half } = view.part, unit = Math.min(view.stage.clientWidth, view.stage.clientHeight) / 2 / view.camera.r;
+/** Index of the star under a place of the stage, -1 for none. @param {Explorer} view @param {number[]} at */
+function starAt(view, [px, py]) {
+  const pane = paneAt(view, px),
+    { middle, half } = pane.part;
+  if (!view.meta.live || !view.look.anchors) return -1;
   return view.meta.anchors.findIndex(([u, v]) => {
-    const x = view.stage.clientWidth / 2 + ((u - middle[0]) / half - view.camera.x) * unit, y = view.stage.clientHeight / 2 - ((v - middle[1]) / half - view.camera.y) * unit;
+    const [x, y] = toPixels(pane, (u - middle[0]) / half, (v - middle[1]) / half);
     return Math.hypot(px - x, py - y) <= GRIP;
   });
 }
 
-function press(view, event) {
-  const { tagName, type } = event.target, typing = tagName === "SELECT" || type === "number";
-  const own = typing ? event.key !== "Escape" : /INPUT|BUTTON/.test(tagName) && /^( |Enter|Arrow.*|Home|End)$/.test(event.key);
-  if (!view.part || event.ctrlKey || event.metaKey || event.altKey || own) return;
-  const look = () => { if (view.pinned < 0) view.ask(view.camera.x, view.camera.y); }; // what the cross stands on
-  const pan = (dx, dy) => { view.camera.x += 0.15 * dx * view.camera.r; view.camera.y += 0.15 * dy * view.camera.r; view.moved(); look(); };
-  const pinned = (act) => () => { if (view.pinned >= 0) { act(view.pinned); view.describe(...view.lastAsked); view.refreshOverlay(); } };
-  const keys = {
-    ArrowLeft: () => pan(-1, 0), ArrowRight: () => pan(1, 0), ArrowUp: () => pan(0, 1), ArrowDown: () => pan(0, -1),
-    "+": () => view.zoom(0.7), "=": () => view.zoom(0.7), "-": () => view.zoom(1 / 0.7), 0: () => view.home(),
-    ".": () => view.show(view.wanted + 1), ",": () => view.show(view.wanted - 1), " ": () => view.play(),
-    Home: () => view.show(0), End: () => view.show(view.meta.steps.length - 1),
-    f: () => view.nextFill(), k: () => view.flip("knots"), i: () => view.flip("coloured"), b: () => view.flip("boundary"), a: () => view.flip("anchors"), d: () => view.flip("density"),
-    p: () => view.setTool("pan"), x: () => view.setTool("box"), l: () => view.setTool("lasso"),
-    n: pinned((f) => { view.neighbours = view.neighbours.length ? [] : view.around(f); }),
-    c: pinned((f) => view.showClass(view.onlyClass >= 0 ? -1 : view.facts(f, ...view.lastAsked.slice(1)).class)),
-    Enter: () => view.pin(view.camera.x, view.camera.y),
-    Escape: () => view.forget(),
-  };
-  if (keys[event.key]) { event.preventDefault(); event.stopPropagation(); keys[event.key](); }
+class Hands {
+  /** @param {Explorer} view */
+  constructor(view) {
+    this.view = view;
+    /** @type {Map<number, number[]>} where each pointer is */
+    this.down = new Map();
+    /** @type {Grip | null} */
+    this.grip = null;
+  }
+
+  /** @param {PointerEvent | WheelEvent | MouseEvent} event @returns {[number, number]} */
+  place(event) {
+    const { stage } = this.view,
+      box = stage.getBoundingClientRect();
+    return [event.clientX - box.left - stage.clientLeft, event.clientY - box.top - stage.clientTop];
+  }
+
+  /** @param {WheelEvent} event */
+  wheel(event) {
+    event.preventDefault();
+    const lines = event.deltaMode ? 16 : 1,
+      steps = Math.sign(event.deltaY) * Math.min(0.5, Math.abs(event.deltaY) * lines * 0.0016);
+    if (this.view.part) this.view.zoom(Math.exp(steps), ...this.place(event));
+  }
+
+  /** @param {PointerEvent} event */
+  press(event) {
+    const { view } = this,
+      { stage } = view;
+    if (!view.part) return;
+    if (event.button === 2) return view.offerCopy();
+    if (event.button !== 0) return;
+    stage.focus({ preventScroll: true, focusVisible: false });
+    try {
+      stage.setPointerCapture(event.pointerId);
+    } catch {
+      // the pointer has gone already, or was made by a script
+    }
+    const from = this.place(event);
+    this.down.set(event.pointerId, from);
+    if (this.down.size === 2) {
+      this.grip = null;
+      view.line = null;
+      return;
+    }
+    if (this.down.size > 2) return;
+    const star = starAt(view, from),
+      tool = star >= 0 ? "star" : event.shiftKey ? "box" : event.altKey ? "lasso" : view.tool;
+    this.grip = { from, last: from, tool, star, far: false };
+  }
+
+  /** @param {PointerEvent} event */
+  move(event) {
+    const { view } = this;
+    if (!view.part) return;
+    const here = this.place(event);
+    if (this.down.size > 1) return this.pinch(event.pointerId, here);
+    if (!this.grip) {
+      view.stage.classList.toggle("sv-grab", starAt(view, here) >= 0);
+      view.ask(...view.toPlane(...here));
+      return;
+    }
+    this.down.set(event.pointerId, here);
+    const { from } = this.grip;
+    this.grip.far ||= Math.hypot(here[0] - from[0], here[1] - from[1]) > 4;
+    if (this.grip.far) this.drag(this.grip, here);
+    this.grip.last = here;
+  }
+
+  /** Two fingers: their middle pans, their distance zooms. @param {number} id @param {[number, number]} here */
+  pinch(id, here) {
+    const was = this.down.get(id);
+    if (!was || this.down.size !== 2) return;
+    const other = [...this.down].find(([key]) => key !== id)?.[1] ?? here;
+    const middle = (/** @type {number[]} */ a) => [(a[0] + other[0]) / 2, (a[1] + other[1]) / 2],
+      wide = (/** @type {number[]} */ a) => Math.max(8, Math.hypot(a[0] - other[0], a[1] - other[1]));
+    const [x0, y0] = middle(was),
+      [x1, y1] = middle(here);
+    this.down.set(id, here);
+    this.view.slide(x1 - x0, y1 - y0);
+    this.view.zoom(wide(was) / wide(here), x1, y1);
+  }
+
+  /** @param {Grip} grip @param {[number, number]} here */
+  drag(grip, here) {
+    const { view } = this;
+    if (grip.tool === "box") {
+      const [a, b] = grip.from,
+        [c, d] = here;
+      view.line = [a, b, c, b, c, d, a, d];
+    } else if (grip.tool === "lasso") {
+      view.line ||= [...grip.from];
+      view.line.push(...here);
+    } else if (grip.tool === "star") {
+      const part = /** @type {Part} */ (view.part),
+        [x, y] = view.toPlane(...here);
+      view.meta.anchors[grip.star] = [part.middle[0] + part.half * x, part.middle[1] + part.half * y];
+      view.slicing.moveAnchors(view.meta.anchors, false);
+      view.refresh();
+    } else return view.slide(here[0] - grip.last[0], here[1] - grip.last[1]);
+    view.refreshOverlay();
+  }
+
+  /** @param {PointerEvent} event */
+  lift(event) {
+    const { view, grip } = this;
+    const two = this.down.size > 1;
+    this.down.delete(event.pointerId);
+    if (two) this.down.clear(); // the finger that is left must not drag or click
+    this.grip = null;
+    if (!grip || !view.part || two) return;
+    if (grip.tool === "star") {
+      if (grip.far) view.slicing.moveAnchors(view.meta.anchors, true);
+    } else if (view.line) {
+      const line = view.line;
+      view.line = null;
+      view.choosePolygon(line);
+    } else if (!grip.far) view.pinAt(...view.toPlane(...this.place(event)));
+  }
+
+  cancel() {
+    this.down.clear();
+    this.grip = null;
+    this.view.line = null;
+    this.view.refreshOverlay();
+  }
+
+  leave() {
+    const { view } = this;
+    if (!view.part || this.grip || view.scene.copying) return;
+    view.hover = -1;
+    view.describePinned();
+    view.refreshOverlay();
+  }
+}
+
+/** @param {Explorer} view */
+export function listen(view) {
+  const { stage } = view,
+    hands = new Hands(view);
+  const on = (/** @type {string} */ name, /** @type {(event: any) => void} */ act, options = {}) =>
+    stage.addEventListener(name, act, options);
+  on("wheel", (event) => hands.wheel(event), { passive: false });
+  on("pointerdown", (event) => hands.press(event));
+  on("pointermove", (event) => hands.move(event));
+  on("pointerup", (event) => hands.lift(event));
+  on("pointercancel", () => hands.cancel());
+  on("pointerleave", () => hands.leave());
+  on("dblclick", (event) => view.zoom(0.4, ...hands.place(event)));
 }

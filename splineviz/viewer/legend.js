@@ -1,56 +1,87 @@
-// legend: what the colours of a fill mean, and of the density, as a small piece of the page.
+// legend: what the colours of a fill mean, of coloured knots and of the density; classes and layers in it filter.
+import { DENSITY_SHADES } from "./density.js";
+import { press } from "./dom.js";
+import { className, formatNumber, layerName } from "./words.js";
+
+/** @typedef {import("./explorer.js").Explorer} Explorer */
 
 const SHOWN = 24;
 
-export function formatNumber(value) {
-  if (value === 0) return "0";
-  return Math.abs(value) >= 1e-3 && Math.abs(value) < 1e5 ? String(+value.toPrecision(4)) : value.toExponential(2);
-}
-
-function swatches(made, names, colours) {
+/**
+ * Names with their colours. Where pick is given each is a button that shows its kind alone, or with others.
+ * @param {Make} made @param {[number, string, string][]} kinds number, name, colour @param {Set<number>} only
+ * @param {((kind: number) => void) | null} pick @param {string} [line] class of the swatch: a line where knots are meant
+ */
+function swatches(made, kinds, only, pick, line = "") {
   const list = made("ul", {});
-  names.slice(0, SHOWN).forEach((name, i) => {
-    const swatch = made("i", { "aria-hidden": "true" });
-    swatch.style.background = colours[i % colours.length];
-    list.append(made("li", {}, swatch, name));
-  });
-  if (names.length > SHOWN) list.append(made("li", {}, `and ${names.length - SHOWN} more`));
+  for (const [kind, name, colour] of kinds) {
+    const swatch = made("i", { "aria-hidden": "true", class: line });
+    swatch.style.background = colour;
+    const text = pick
+      ? press(name, only.has(kind), () => pick(kind), "show this one alone, or no longer", `kind-${kind}`)
+      : name;
+    list.append(made("li", {}, swatch, text));
+  }
   return list;
 }
 
+/** @param {Make} made @param {[string, string]} ends @param {string[]} palette @param {string} words */
 function scale(made, [low, high], palette, words) {
   const bar = made("i", { class: "sv-scale", "aria-hidden": "true" });
   bar.style.background = `linear-gradient(to right, ${palette.filter((_, i) => i % 15 === 0).join(", ")})`;
-  return [bar, made("span", { class: "sv-ends" }, made("span", {}, low), made("span", {}, words), made("span", {}, high))];
+  return [
+    bar,
+    made("span", { class: "sv-ends" }, made("span", {}, low), made("span", {}, words), made("span", {}, high)),
+  ];
 }
 
+/** @param {Make} made @param {Explorer} view @returns {Node[]} */
 export function legendOf(made, view) {
-  const { meta, look } = view, names = meta.layer_names.map((_, l) => `layer ${l + 1}`);
-  const knots = look.coloured && look.knots && !look.density && view.fill !== "layer";
-  return knots ? [...fillLegend(made, view), made("span", {}, "knots"), swatches(made, names, meta.layer_colors)] : fillLegend(made, view);
+  const { meta, look, comparing } = view;
+  if (comparing.changes) {
+    const kinds = /** @type {[number, string, string][]} */ ([
+      [0, "stayed", "#e2e2e2"],
+      [1, "died (left)", "#ee7733"],
+      [2, "born (right)", "#3377bb"],
+    ]);
+    return [made("span", {}, comparing.said), swatches(made, kinds, new Set(), null)];
+  }
+  const knots = look.coloured && look.knots && !look.density;
+  if (!knots) return fillLegend(made, view);
+  const inks = /** @type {[number, string, string][]} */ (
+    meta.layer_names.map((_, l) => [l, layerName(meta, l), meta.knot_colors[l]])
+  );
+  return [...fillLegend(made, view), made("span", {}, "knots of"), swatches(made, inks, new Set(), null, "sv-line")];
 }
 
-function fillLegend(made, { fill, meta, look, part }) {
+/** @param {Make} made @param {Explorer} view @returns {Node[]} */
+function fillLegend(made, view) {
+  const { fill, meta, look } = view;
   if (look.density) return scale(made, ["few", "many"], DENSITY_SHADES, "knots (logarithmic)");
   if (fill === "slope" || fill === "area") {
-    const [low, high] = meta.limits[fill].map(formatNumber);
-    const zero = fill === "slope" && part.slopes.includes(0) ? [swatches(made, ["0"], [meta.zero])] : [];
-    return [...scale(made, [low, high], meta.palette, fill === "slope" ? "slope norm" : "area"), ...zero];
+    const limits = meta.limits[fill],
+      words = fill === "slope" ? "slope norm" : "area";
+    if (!limits) return [made("span", {}, `${words}: 0 in every region`)];
+    const zero = fill === "slope" && view.part?.slopes.includes(0);
+    const none = zero ? [swatches(made, [[0, "0", meta.zero]], new Set(), null)] : [];
+    return [...scale(made, [formatNumber(limits[0]), formatNumber(limits[1])], meta.palette, words), ...none];
   }
   if (fill === "hash") return [made("span", {}, "a colour a pattern, the same at every step")];
-  if (fill === "layer") return [made("span", {}, "layer that cut the region last"), swatches(made, meta.layer_names.map((_, l) => `layer ${l + 1}`), meta.layer_colors)];
-  const count = part.channels > 1 ? part.channels : part.classes.reduce((most, c) => Math.max(most, c), 0) + 1;
-  const names = Array.from({ length: count }, (_, c) => meta.class_names[c] ?? String(c));
-  return [made("span", {}, fill === "margin" ? "class, paler where the margin is small" : "class"), swatches(made, names, meta.class_colors)];
-}
-
-export const DENSITY_SHADES = Array.from({ length: 61 }, (_, i) => {
-  const [r, g, b] = densityShade(i / 60);
-  return `rgb(${Math.round(255 * r)}, ${Math.round(255 * g)}, ${Math.round(255 * b)})`;
-});
-
-// White over orange and violet to black: also in grey, more is darker. paint.js has the same in its shader.
-export function densityShade(t) {
-  const stops = [[1, 1, 1], [0.98, 0.75, 0.45], [0.78, 0.22, 0.4], [0.35, 0.06, 0.44], [0.02, 0.01, 0.1]], at = Math.min(t, 0.9999) * 4, i = Math.floor(at), s = at - i;
-  return stops[i].map((value, k) => value + (stops[i + 1][k] - value) * s);
+  if (fill === "layer") {
+    const kinds = /** @type {[number, string, string][]} */ (
+      meta.layer_names.map((_, l) => [l, layerName(meta, l), meta.layer_colors[l]])
+    );
+    return [
+      made("span", {}, "layer that cut the region last"),
+      swatches(made, kinds, view.onlyLayers, (l) => view.filter(l, "layer")),
+    ];
+  }
+  const { classes, more } = view.classesInView(SHOWN),
+    channels = view.part?.channels;
+  const kinds = /** @type {[number, string, string][]} */ (
+    classes.map((c) => [c, className(meta, c, channels), meta.class_colors[c % meta.class_colors.length]])
+  );
+  const words = fill === "margin" ? "class, paler where the margin is small" : "class",
+    rest = more ? [made("span", {}, `and ${more.toLocaleString("en")} more in view`)] : [];
+  return [made("span", {}, words), swatches(made, kinds, view.only, (c) => view.filter(c)), ...rest];
 }

@@ -3,7 +3,7 @@ r"""Packing: a Partition as few bytes, for a browser that draws it and finds reg
     head | vertices  corners  counts  units  slope  margin  class  pattern  active  outputs  boundary   deflated, once
 
     vertices  (2, V) 48-bit fixed point of the window's larger half side, in bytes by significance
-    corners   (sum of counts,) vertex ids of the faces one after the other, uint32, by significance
+    corners   (sum of counts,) vertex ids of the faces one after the other, each less that before it, signs folded in
     counts    (F,) corners of each face, uint8 (uint16 if one has more)
     units     (E,) the unit of each edge + 1 (0: the window's border), in the order in which edges are first met
               walking round the faces: the browser finds edges and neighbours itself
@@ -12,10 +12,12 @@ r"""Packing: a Partition as few bytes, for a browser that draws it and finds reg
               are the faces' own, the others lie over them
     owner     (X,) the faces of the X others, ascending;  partcounts, partcorners: as counts and corners, of the others,
               where V + n is place n of `places`, (2, N) as vertices
-    pattern   (F,) uint16, the top of its hash, for colours
+    pattern   (F,) the top PATTERN bits of its hash; nothing where `seed` of the head, the whole hash of the first face,
+              tells all others: whoever crosses an edge flips its unit
     active    (L, F) units that are on in each layer, + 1 (0: not known), each less that of the face before; of all layers
               together (L = 1) where there are more than ACTIVE_LIMIT
-    outputs   (C, V) uint16 between the channel's least and largest; only when there is room for them
+    outputs   (C, V) uint16 between the channel's least and largest, less what `predicting` tells of them from corners met
+              before, signs folded in; only when there is room for them
     leads     (3, R) float32, where outputs are not: of each part, as many as `leadcounts` (P,) says, (value, d/dx, d/dy) of
               its class's lead over another, x, y in the frame, value at the mean of the face's corners: their least is
               the margin at a point
@@ -35,12 +37,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from splineviz._kernels import bits, merging, predicting
 from splineviz.errors import FloatArray
 from splineviz.geometry import faces
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import bounding_square
 
 BITS = 48
+PATTERN = 48
+"""Bits of a hash by which the browser tells patterns apart; two sets of a million agree by chance once in 300 times."""
 OUTPUTS_LIMIT = 16
 """Most output channels whose values at the vertices travel along: two bytes each a vertex."""
 LEVELS = 65535.0
@@ -49,6 +54,7 @@ ACTIVE_LIMIT = 12
 """Most layers whose numbers of units that are on travel along one by one."""
 
 Bytes = npt.NDArray[np.uint8]
+Levels = npt.NDArray[np.uint64]
 
 
 def frame_of(partition: Partition) -> tuple[FloatArray, float]:
@@ -75,11 +81,14 @@ def pack(partition: Partition, *, outputs: bool = True) -> bytes:
     lead_counts, leads = (parts.label[:0], np.empty((0, 3))) if taken.shape[1] else _leads(partition, half)
     units = edge_units(partition)
     levels, low, high = _linear(taken)
+    fixed = _fixed(places.T)
+    patterns, seed = _patterns(partition)
+    corners = _folded(np.diff(partition.face_vertices.astype(np.int64), prepend=np.int64(0)).astype(np.int64))
     active = _active(partition)
     steps = np.diff(active, axis=1, prepend=0).astype(np.uint64)  # wraps round: the browser adds up the lower bytes
     columns: list[tuple[str, npt.NDArray[Any], int]] = [
-        ("vertices", _fixed(places.T), BITS // 8),
-        ("corners", partition.face_vertices.astype(np.uint64), _width(partition.face_vertices)),
+        ("vertices", fixed, BITS // 8),
+        ("corners", corners, _width(corners)),
         ("counts", counts.astype(np.uint64), _width(counts)),
         ("units", units, _width(units)),
         ("slope", slope, 2),
@@ -89,9 +98,9 @@ def pack(partition: Partition, *, outputs: bool = True) -> bytes:
         ("partcounts", np.diff(parts.offsets)[parts.faces :].astype(np.uint64), _width(np.diff(parts.offsets))),
         ("partcorners", parts.corners[over:].astype(np.uint64), _width(parts.corners)),
         ("places", _fixed(added.T), BITS // 8),
-        ("pattern", partition.pattern_hash >> np.uint64(48), 2),
+        ("pattern", patterns, PATTERN // 8),
         ("active", steps, _width(active)),
-        ("outputs", levels, 2),
+        ("outputs", _folded(_unpredicted(partition, fixed, levels)), 3),
         ("leadcounts", lead_counts.astype(np.uint64), _width(lead_counts)),
         ("leads", leads.T.astype("<f4").view("<u4").astype(np.uint64), 4),
         ("boundary", _fixed(segments.T), BITS // 8),
@@ -100,7 +109,7 @@ def pack(partition: Partition, *, outputs: bool = True) -> bytes:
         "vertices": len(partition.vertices), "edges": len(partition.edges), "faces": partition.num_regions,
         "corners": len(partition.face_vertices), "segments": len(segments), "channels": taken.shape[1],
         "layers": partition.unit_offsets.tolist(), "middle": (middle + partition.centre).tolist(), "half": half,
-        "active": len(active), "slope": slope_scale, "margin": margin_scale, "low": low, "high": high,
+        "active": len(active), "slope": slope_scale, "margin": margin_scale, "low": low, "high": high, "seed": seed,
         "parts": len(parts.label), "places": len(added),
         "columns": [[name, int(np.size(values)), width] for name, values, width in columns],
     }  # fmt: skip
@@ -145,6 +154,31 @@ def _active(partition: Partition) -> npt.NDArray[np.int64]:
     return np.ascontiguousarray(active + 1)
 
 
+def _patterns(partition: Partition) -> tuple[npt.NDArray[np.uint64], list[int] | None]:
+    """(F,) tops of the patterns' hashes and None; or nothing and the first face's hash (upper, lower half), if it tells all.
+
+    It does unless knots of several units fall on one edge, or a layer of maxima changes more than the edge's unit.
+    """
+    keys, inner = partition.pattern_hash, (partition.edge_faces >= 0).all(axis=1)
+    word = bits.unit_hashes(0, int(partition.unit_offsets[-1]))
+    flipped = keys[partition.edge_faces[inner, 0]] ^ keys[partition.edge_faces[inner, 1]]
+    joined = merging.merge(len(keys), partition.edge_faces, inner)  # all faces are one by neighbours
+    tags = partition.edge_tag[inner]
+    if len(keys) and not joined.any() and (tags >= 0).all() and (word[tags] == flipped).all():
+        return np.empty(0, np.uint64), [int(keys[0]) >> 32, int(keys[0]) & 0xFFFFFFFF]
+    return keys >> np.uint64(64 - PATTERN), None
+
+
+def _unpredicted(partition: Partition, fixed: Levels, levels: Levels) -> npt.NDArray[np.int64]:
+    """(C, V) what is left of the outputs' levels (C, V) when all is taken away that corners met before tell of them."""
+    if not levels.size or not partition.num_regions:
+        return levels.astype(np.int64)
+    offsets, corners = partition.face_offsets.astype(np.int64), partition.face_vertices.astype(np.int64)
+    x, y = fixed.astype(np.float64) / 2.0 ** (BITS - 1) - 1.0
+    order = predicting.walk(offsets, predicting.across(offsets, corners, len(partition.vertices)))
+    return predicting.residuals(offsets, corners, order, x, y, np.ascontiguousarray(levels.T.astype(np.int64))).T
+
+
 # ---- numbers as bytes --------------------------------------------------------------------------------
 
 
@@ -170,6 +204,11 @@ def _logarithmic(values: FloatArray) -> tuple[npt.NDArray[np.uint64], list[float
     low, high = float(logs.min()), float(logs.max())
     levels = 1 + np.rint((logs - low) / (high - low if high > low else 1.0) * 65534.0)
     return np.where(positive, levels, 0).astype(np.uint64), [low, high]
+
+
+def _folded(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """0, -1, 1, -2, 2 ... as 0, 1, 2, 3, 4 ..., so that small numbers of either sign have small bytes."""
+    return np.where(values < 0, -2 * values - 1, 2 * values).astype(np.uint64)
 
 
 def _width(values: npt.NDArray[Any]) -> int:

@@ -16,6 +16,7 @@ import json
 import math
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +26,22 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from splineviz import choices
-from splineviz.drawing import curves, fills
+from splineviz.drawing import curves, fills, previews
 from splineviz.drawing.anchors import thumbnail
 from splineviz.errors import DataError, PartitionError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
-from splineviz.storage import files, listings
+from splineviz.storage import files, listings, provenance
 from splineviz.storage.outputs import JOBS
 from splineviz.viewer import packing
 
 VIEWER = Path(__file__).parent
+DECODER = ("decode", "complex", "restore", "follow", "worker")
+"""Modules that decode steps, in a worker; the page has them too."""
 MODULES = (
-    "decode", "complex", "choose", "colours", "paint", "overlay", "legend", "curves", "asking", "hands",
-    "explorer", "widget",
+    *DECODER, "words", "dom", "camera", "choose", "colours", "gpu", "near", "density", "paint", "plain", "studio", "curves",
+    "comparing", "overlay", "scene", "selection", "following", "slicing", "steps", "keys", "hands", "time", "legend",
+    "asking", "address", "saving", "elements", "build", "sight", "explorer", "widget",
 )  # fmt: skip
 """The front end's modules, those that are imported first."""
 
@@ -60,6 +64,8 @@ class Source:
     table: tuple[Row, ...] = ()
     title: str = "splineviz"
     classes: tuple[str, ...] = ()
+    figure: str = "splineviz figure RUN"
+    """The command that prints its run on its plane, without steps and look."""
 
 
 # ---- sources -----------------------------------------------------------------------------------------
@@ -68,7 +74,7 @@ class Source:
 def open_source(source: Any, *, steps: Sequence[int] | None = None, classes: Sequence[str] = ()) -> Source:
     """The Source of a partition, a mapping or a folder. Raises as `explore` does."""
     table: tuple[Row, ...] = ()
-    title = "splineviz"
+    title, figure = "splineviz", Source.figure
     if isinstance(source, Partition):
         known: dict[int, Any] = {0: source}
     elif isinstance(source, Mapping):
@@ -77,6 +83,8 @@ def open_source(source: Any, *, steps: Sequence[int] | None = None, classes: Seq
         folder = Path(source)
         title = folder.resolve().name
         known, table = _folder(folder)
+        film = _film(folder)
+        classes, figure = classes or film.get("classes", ()), _figure(folder, film)
     wanted = sorted(known) if steps is None else sorted({int(step) for step in steps})
     if missing := [step for step in wanted if step not in known]:
         raise DataError(f"steps: expected some of {', '.join(map(str, known))}, got {', '.join(map(str, missing))}.")
@@ -89,7 +97,7 @@ def open_source(source: Any, *, steps: Sequence[int] | None = None, classes: Seq
         found = known[wanted[index]]
         return found if isinstance(found, Partition) else Partition.load(found)
 
-    return Source(tuple(wanted), read, rows, title, tuple(map(str, classes)))
+    return Source(tuple(wanted), read, rows, title, tuple(map(str, classes)), figure)
 
 
 def _folder(folder: Path) -> tuple[dict[int, Any], tuple[Row, ...]]:
@@ -138,6 +146,29 @@ def _table(path: Path) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def _film(folder: Path) -> dict[str, Any]:
+    """What `animate` says in the folder's manifest that it was asked for; empty where it does not say."""
+    try:
+        said = files.read_sealed(folder / provenance.NAME)["options"]["film"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _figure(folder: Path, film: Mapping[str, Any]) -> str:
+    """The command that cuts the same plane again. It names the run as seen from here, if it lies below: pages are mailed."""
+    run = "RUN"
+    if isinstance(film.get("run"), str):
+        run = os.path.relpath(folder / film["run"])
+        run = Path(run).name if run.startswith("..") else run
+    words = ["splineviz", "figure", run]
+    if isinstance(film.get("anchors"), list):
+        words += ["--anchors", *map(str, film["anchors"])]
+    if isinstance(film.get("window"), int | float):
+        words += ["--window", repr(film["window"])]
+    return shlex.join(words)
+
+
 # ---- what the page is told ----------------------------------------------------------------------------
 
 
@@ -179,6 +210,8 @@ def describe(source: Source, *, fill: str, visit: Callable[[int, Partition], Non
         "class_names": list(source.classes),
         "layer_names": [*partition.layer_paths, *[""] * (layers - len(partition.layer_paths))],
         "layer_colors": [to_hex(shade) for shade in shades],
+        "knot_colors": [to_hex(shade) for shade in fills.layer_colors(np.arange(layers), layers, dark=True)],
+        "figure": source.figure,
         "anchors": partition.plane.anchors_uv.reshape(-1, 2).tolist(),
         "picture": picture(partition.plane),
         "panels": _panels(source.table),
@@ -187,9 +220,9 @@ def describe(source: Source, *, fill: str, visit: Callable[[int, Partition], Non
     }
 
 
-def _limits(values: Any) -> tuple[float, float]:
-    """As the limits of a film: the middle 98% of the areas of all steps."""
-    return fills.padded(*np.quantile(values, (0.01, 0.99))) if len(values) else fills.padded(1.0, 1.0)
+def _limits(values: Any) -> tuple[float, float] | None:
+    """As the limits of a film: the middle 98% of the areas of all steps; None where no value has a place on the scale."""
+    return fills.padded(*np.quantile(values, (0.01, 0.99))) if len(values) else None
 
 
 def picture(plane: Plane) -> dict[str, Any] | None:
@@ -231,6 +264,7 @@ def _panels(table: Sequence[Row]) -> list[dict[str, Any]]:
     kinds = (
         ("accuracy", "accuracy", curves.ACCURACY, False),
         ("local complexity", "local complexity, sampled", curves.COMPLEXITY, False),
+        ("units nearby, on the slice", "units whose knots meet a neighbourhood, exactly and sampled", curves.SLICE, True),
         ("knots near", "knots per area near the boundary and the anchors, over those of the window", MIGRATION, True),
         ("regions", "number of regions", curves.REGIONS, True),
     )
@@ -260,11 +294,20 @@ def _number(value: float | None) -> float | None:
 
 
 def script() -> str:
-    """The front end as one JavaScript module: `viewer/` without the imports between its files. Exports the widget."""
+    """The front end as one JavaScript module: `viewer/` without the imports between its files. Exports the widget.
+
+    It holds the decoder twice: once as text, from which it makes its worker without a second file.
+    """
+    decoder = _joined(DECODER) + "\nserve();\n"
+    return f"const DECODER = {json.dumps(decoder)};\n{_joined(MODULES)}"
+
+
+def _joined(names: Sequence[str]) -> str:
+    """Modules one after the other, without imports and exports."""
     parts = []
-    for name in MODULES:
+    for name in names:
         text = (VIEWER / f"{name}.js").read_text(encoding="utf-8")
-        text = re.sub(r"^import .*?;\n", "", text, flags=re.MULTILINE)
+        text = re.sub(r"^import [^;]*;\n", "", text, flags=re.MULTILINE)
         parts.append(re.sub(r"^export (?!default)", "", text, flags=re.MULTILINE))
     return "\n".join(parts)
 
@@ -274,10 +317,38 @@ def style() -> str:
     return (VIEWER / "explorer.css").read_text(encoding="utf-8")
 
 
+OPENING = """\
+<div id="explorer"><div class="sv-still"><p id="said"></p>
+<noscript><p>Expected JavaScript to explore these regions, got none: switch it on. Until then, a picture.</p></noscript>
+<img alt="PICTURE" src="data:image/png;base64,DATA"></div></div>
+<script>
+document.getElementById("said").textContent = "Opening ...";
+addEventListener("load", () => setTimeout(() => {
+  const part = "Expected the whole file, got only a part of it: fetch it again. Until then, a picture.";
+  if (!window.explorer?.ready) document.getElementById("said").textContent = window.problem || part;
+}));
+addEventListener("error", (event) => { window.problem = "Expected a current browser, got: " + event.message; });
+</script>
+"""
+"""What stands in the page until the explorer does, and stays where it cannot: without JavaScript, in half a file."""
+
 PAGE = """\
-const read = (id) => document.getElementById(id).textContent;
-const load = async (i) => fromBase64(read("step-" + i));
-window.explorer = mount(document.getElementById("explorer"), JSON.parse(read("meta")), load);
+const read = (id) => document.getElementById(id)?.textContent;
+const load = async (i) => {
+  const text = read("step-" + i);
+  if (!text) throw new Error("expected its data in this file, got none; the file is damaged, fetch it again");
+  return fromBase64(text);
+};
+const told = (name, value) => {
+  if (name !== "address") return;
+  try { history.replaceState(null, "", "#" + value); } catch { location.hash = value; }
+};
+const asked = fromAddress(location.hash), meta = JSON.parse(read("meta"));
+const start = meta.steps.indexOf(asked.step);
+const talk = { told, addressed: true };
+window.explorer = mount(document.getElementById("explorer"), { ...meta, start: start < 0 ? meta.start : start }, load, talk);
+explorer.ready = explorer.ready.then(() => explorer.part && restoreState(explorer, asked));
+addEventListener("hashchange", () => restoreState(explorer, fromAddress(location.hash)));
 """
 
 
@@ -302,7 +373,10 @@ def write_html(
         put(f"<title>{markup.escape(source.title)}: linear regions</title>\n")
         put('<link rel="icon" href="data:,">\n')  # else a browser would ask for one
         put(f"<style>html, body {{ height: 100%; margin: 0; }}\n{style()}</style></head>\n")
-        put('<body><div id="explorer"></div>\n')
+        last = source.read(len(source.steps) - 1)
+        words = f"{previews.counted(last.num_regions)} at step {source.steps[-1]:,}"
+        data = base64.b64encode(previews.partition_png(last, fill=fill)).decode()
+        put("<body>" + OPENING.replace("PICTURE", words).replace("DATA", data))
         meta = describe(source, fill=fill, visit=step)
         # "<" cannot end the element or open another when it is written as an escape of JSON's own.
         put(f'<script type="application/json" id="meta">{json.dumps(meta).replace("<", chr(92) + "u003c")}</script>\n')

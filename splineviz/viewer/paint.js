@@ -1,9 +1,15 @@
 // paint: fills and knots with WebGL2. Two ways to the same picture:
 //   whole   all of the step from textures; every coordinate is a pair of floats (high + low), less the camera's pair
-//   local   few faces in view: gathered, re-centred and clipped in double precision, so that no zoom is too deep
-import { clip, partPlaces, visible } from "./complex.js";
+//   local   few faces in view: gathered in double precision (near.js)
+import { visible } from "./complex.js";
+import { Density } from "./density.js";
+import { program, texture } from "./gpu.js";
+import { gather } from "./near.js";
 
-const WIDTH = 4096, LOCAL = 24000;
+const LOCAL = 24000;
+/** Regions of all steps, of all views, whose textures are kept; and steps. */
+const TEXTURED = 1.5e6,
+  MOST = 8;
 
 const WHOLE = `#version 300 es
 precision highp float; precision highp int;
@@ -28,243 +34,269 @@ precision highp float;
 flat in vec4 shade; out vec4 pixel;
 void main() { pixel = vec4(shade.rgb * shade.a, shade.a); }`;
 
-// Density: knots added up in a smaller picture, one a line and cell, then shown on a logarithmic scale. As legend.js.
-const CELL = 3;
-const SCREEN = `#version 300 es
-out vec2 at;
-void main() { vec2 p = vec2(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0); at = 0.5 * p + 0.5; gl_Position = vec4(p, 0.0, 1.0); }`;
-const HEAT = `#version 300 es
-precision highp float;
-in vec2 at; uniform sampler2D counts; out vec4 pixel;
-void main() {
-  float t = 4.0 * min(log(1.0 + 255.0 * texture(counts, at).r) / log(256.0), 0.9999);
-  vec3 a = vec3(1.0), b = vec3(0.98, 0.75, 0.45), c = vec3(0.78, 0.22, 0.4), d = vec3(0.35, 0.06, 0.44), e = vec3(0.02, 0.01, 0.1);
-  pixel = vec4(t < 1.0 ? mix(a, b, t) : t < 2.0 ? mix(b, c, t - 1.0) : t < 3.0 ? mix(c, d, t - 2.0) : mix(d, e, t - 3.0), 1.0);
-}`;
+/** What the painter needs of the look, beside the pane. @typedef {Look & {ink: number[][], ground: number[]}} Inked */
 
-function program(gl, vertex, fragment = PIXEL) {
-  const made = gl.createProgram();
-  for (const [kind, text] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
-    const shader = gl.createShader(kind);
-    gl.shaderSource(shader, text); gl.compileShader(shader);
-    if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) throw new Error(gl.getShaderInfoLog(shader));
-    gl.attachShader(made, shader);
-  }
-  gl.linkProgram(made);
-  const at = (name) => gl.getUniformLocation(made, name);
-  return { made, at };
-}
-
-function texture(gl, internal, format, type, make, per, count) {
-  const rows = Math.max(1, Math.ceil(count / WIDTH)), data = make(rows * WIDTH * per), made = gl.createTexture();
-  gl.bindTexture(gl.TEXTURE_2D, made);
-  for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.NEAREST);
-  gl.texImage2D(gl.TEXTURE_2D, 0, internal, WIDTH, rows, 0, format, type, data);
-  return made;
-}
+/** The colours of each step's faces; they outlive contexts. @type {WeakMap<Part, Uint8Array>} */
+const colours = new WeakMap();
+/** @param {Part} part @param {Uint8Array} found four bytes a face */
+export const shade = (part, found) => colours.set(part, found);
+export const coloursOf = (/** @type {Part} */ part) => colours.get(part) ?? new Uint8Array(4 * part.faces).fill(204);
 
 export class Painter {
-  constructor(canvas) {
-    this.canvas = canvas;
-    const gl = (this.gl = canvas.getContext("webgl2", { antialias: true, preserveDrawingBuffer: true }));
-    if (!gl) throw new Error("expected a browser with WebGL2, got none; switch on hardware acceleration or use another browser.");
-    this.whole = program(gl, WHOLE); this.local = program(gl, LOCALS); this.heat = program(gl, SCREEN, HEAT);
+  /** @param {WebGL2RenderingContext} gl */
+  constructor(gl) {
+    this.gl = gl;
+    this.whole = program(gl, WHOLE, PIXEL);
+    this.local = program(gl, LOCALS, PIXEL);
+    this.density = new Density(gl);
     this.empty = gl.createVertexArray();
     this.buffers = [gl.createBuffer(), gl.createBuffer()];
-    this.held = new WeakMap(); this.order = [];
-    gl.enable(gl.BLEND); gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    /** @type {Map<Part, any>} those used last at the end */
+    this.held = new Map();
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   }
 
+  /** @param {Part} part */
   hold(part) {
-    if (this.held.has(part)) return this.held.get(part);
-    const gl = this.gl, { x, y, corners, offsets, faces } = part, whole = corners.length - 2 * faces, { partOffsets, partCorners } = part;
-    const over = part.owner.length, triangles = whole + partCorners.length - 2 * over; // parts over faces come last, so they are seen
-    const places = texture(gl, gl.RGBA32F, gl.RGBA, gl.FLOAT, (size) => {
-      const data = new Float32Array(size), put = (v, a, b) => {
-        data[4 * v] = a; data[4 * v + 1] = b;
-        data[4 * v + 2] = a - data[4 * v]; data[4 * v + 3] = b - data[4 * v + 1];
-      };
-      for (let v = 0; v < part.vertices; v++) put(v, x[v], y[v]);
-      for (let v = 0; v < part.places; v++) put(part.vertices + v, part.addedX[v], part.addedY[v]);
-      return data;
-    }, 4, part.vertices + part.places);
-    const fans = texture(gl, gl.RGBA32UI, gl.RGBA_INTEGER, gl.UNSIGNED_INT, (size) => {
-      const data = new Uint32Array(size);
-      for (let f = 0, t = 0; f < faces; f++) {
-        for (let k = offsets[f] + 1; k + 1 < offsets[f + 1]; k++, t += 4) {
-          data[t] = corners[offsets[f]]; data[t + 1] = corners[k]; data[t + 2] = corners[k + 1]; data[t + 3] = f;
-        }
-      }
-      for (let n = 0, t = 4 * whole; n < over; n++) {
-        for (let k = partOffsets[n] + 1; k + 1 < partOffsets[n + 1]; k++, t += 4) {
-          data[t] = partCorners[partOffsets[n]]; data[t + 1] = partCorners[k]; data[t + 2] = partCorners[k + 1]; data[t + 3] = faces + n;
-        }
-      }
-      return data;
-    }, 4, triangles);
-    const layers = part.layers.length - 1, starts = new Uint32Array(layers + 1);
-    for (const l of part.layerOf) if (l >= 0) starts[l + 1]++;
-    for (let l = 0; l < layers; l++) starts[l + 1] += starts[l];
-    let length = 0;
-    const knots = texture(gl, gl.RGBA32UI, gl.RGBA_INTEGER, gl.UNSIGNED_INT, (size) => {
-      const data = new Uint32Array(size), at = starts.slice();
-      for (let e = 0; e < part.edgeCount; e++) {
-        const l = part.layerOf[e];
-        if (l < 0) continue;
-        const a = part.ends[2 * e], b = part.ends[2 * e + 1], i = 4 * at[l]++;
-        data[i] = a; data[i + 1] = b;
-        length += Math.hypot(x[a] - x[b], y[a] - y[b]);
-      }
-      return data;
-    }, 4, starts[layers]);
-    const held = { places, fans, knots, whole, triangles, starts, length, shades: null };
-    this.held.set(part, held); this.order.push(part);
-    while (this.order.length > 6 || (this.order.length > 1 && this.order.reduce((n, p) => n + p.faces, 0) > 1.5e6)) this.drop(this.order.shift());
+    const found = this.held.get(part);
+    if (found) {
+      this.held.delete(part);
+      this.held.set(part, found);
+      return found;
+    }
+    const own = part.corners.length - 2 * part.faces, // parts over faces come last, so they are seen
+      triangles = own + part.partCorners.length - 2 * part.owner.length,
+      { items, starts, length } = knotItems(part),
+      { gl } = this;
+    const whole = (/** @type {any} */ data, /** @type {number} */ count) =>
+      texture(gl, gl.RGBA32UI, gl.RGBA_INTEGER, gl.UNSIGNED_INT, (size) => padded(data, size), 4, count);
+    const held = {
+      places: texture(gl, gl.RGBA32F, gl.RGBA, gl.FLOAT, (size) => pairs(part, size), 4, part.vertices + part.places),
+      fans: whole(fans(part, triangles), triangles),
+      knots: whole(items, starts[starts.length - 1]),
+      own, triangles, starts, length, shades: null, shown: null,
+    }; // prettier-ignore
+    this.held.set(part, held);
+    for (const old of this.held.keys()) {
+      const faces = [...this.held.keys()].reduce((n, one) => n + one.faces, 0);
+      if (old === part || (this.held.size <= MOST && faces <= TEXTURED)) break;
+      this.drop(old);
+    }
     return held;
   }
 
+  /** Frees what a step takes. @param {Part} part */
   drop(part) {
     const held = this.held.get(part);
+    if (!held) return;
     for (const made of [held.places, held.fans, held.knots, held.shades]) this.gl.deleteTexture(made);
     this.held.delete(part);
   }
 
-  shade(part, colours) {
-    const held = this.hold(part), gl = this.gl;
-    if (held.shades) gl.deleteTexture(held.shades);
-    held.colours = colours;
-    held.shades = texture(gl, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, (size) => {
-      const data = new Uint8Array(size);
-      data.set(colours);
-      return data;
-    }, 4, colours.length / 4);
-    held.shown = colours.length > 4 * part.faces ? held.triangles : held.whole;
+  /** The step's textures with its present colours. @param {Part} part */
+  shaded(part) {
+    const held = this.hold(part),
+      gl = this.gl,
+      wanted = coloursOf(part);
+    if (held.shown === wanted) return held;
+    gl.deleteTexture(held.shades);
+    held.shown = wanted;
+    held.shades = texture(
+      gl,
+      gl.RGBA8,
+      gl.RGBA,
+      gl.UNSIGNED_BYTE,
+      (size) => padded(wanted, size),
+      4,
+      wanted.length / 4,
+    );
+    held.seen = wanted.length > 4 * part.faces ? held.triangles : held.own;
+    return held;
   }
 
-  // camera: {x, y, r} in the window's units, r is half the view's shorter side; look: knots, layers on, ink a layer
-  draw(part, camera, look) {
-    const gl = this.gl, held = this.hold(part), { width, height } = this.canvas, short = Math.min(width, height);
-    if (look.density) this.beginDensity();
-    else { gl.viewport(0, 0, width, height); gl.clearColor(1, 1, 1, 1); gl.clear(gl.COLOR_BUFFER_BIT); }
-    const rx = (camera.r * width) / short, ry = (camera.r * height) / short;
+  /**
+   * Paints a pane into the lower left corner of the context's canvas.
+   * @param {Pane} pane in device pixels
+   * @param {Inked} look
+   */
+  draw({ part, camera, width, height }, look) {
+    const gl = this.gl,
+      held = this.shaded(part),
+      short = Math.min(width, height);
+    if (look.density) this.density.begin(width, height);
+    else {
+      gl.viewport(0, 0, width, height);
+      gl.enable(gl.SCISSOR_TEST);
+      gl.scissor(0, 0, width, height);
+      gl.clearColor(look.ground[0], look.ground[1], look.ground[2], 1);
+      gl.clear(gl.COLOR_BUFFER_BIT);
+      gl.disable(gl.SCISSOR_TEST);
+    }
+    const rx = (camera.r * width) / short,
+      ry = (camera.r * height) / short;
     const share = Math.min(1, rx) * Math.min(1, ry);
-    const few = share * part.faces < LOCAL ? visible(part, camera.x, camera.y, rx, ry, camera.face || 0, 2 * LOCAL) : null;
-    if (few && few.length) { camera.face = few[0]; this.drawLocal(part, held, few, camera, rx, ry, look); }
-    else this.drawWhole(part, held, camera, rx, ry, look);
-    if (look.density) this.endDensity();
+    const near = share * part.faces < LOCAL;
+    const few = near ? visible(part, camera.x, camera.y, rx, ry, camera.face || 0, 2 * LOCAL) : null;
+    if (few?.length) {
+      camera.face = few[0];
+      this.drawLocal(part, few, camera, rx, ry, look, width, height);
+    } else this.drawWhole(held, camera, rx, ry, look, width);
+    if (look.density) this.density.end(this.empty, width, height);
     this.way = few ? "local" : "whole";
   }
 
-  beginDensity() {
-    const gl = this.gl, w = Math.ceil(this.canvas.width / CELL), h = Math.ceil(this.canvas.height / CELL);
-    if (!this.counts || this.countsSize !== w * 65536 + h) {
-      if (this.counts) { gl.deleteTexture(this.counts); gl.deleteFramebuffer(this.sheet); }
-      this.countsSize = w * 65536 + h; this.counts = gl.createTexture(); this.sheet = gl.createFramebuffer();
-      gl.bindTexture(gl.TEXTURE_2D, this.counts);
-      for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.LINEAR);
-      for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
-      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, w, h, 0, gl.RGBA, gl.UNSIGNED_BYTE, null);
-      gl.bindFramebuffer(gl.FRAMEBUFFER, this.sheet);
-      gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, this.counts, 0);
-    }
-    gl.bindFramebuffer(gl.FRAMEBUFFER, this.sheet);
-    gl.viewport(0, 0, w, h); gl.clearColor(0, 0, 0, 0); gl.clear(gl.COLOR_BUFFER_BIT);
-    gl.blendFunc(gl.ONE, gl.ONE);
+  /** The ink of a layer's knots; for the density one of 255 levels a knot.
+   * @param {Inked} look @param {number} l @param {number} alpha @returns {[number, number, number, number]} */
+  ink(look, l, alpha) {
+    const [red, green, blue] = look.ink[l];
+    return look.density ? [1 / 255, 0, 0, 1] : [red, green, blue, alpha];
   }
 
-  endDensity() {
-    const gl = this.gl, { made, at } = this.heat;
-    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
-    gl.viewport(0, 0, this.canvas.width, this.canvas.height);
-    gl.blendFunc(gl.ONE, gl.ZERO);
-    gl.useProgram(made); gl.bindVertexArray(this.empty);
-    gl.activeTexture(gl.TEXTURE0); gl.bindTexture(gl.TEXTURE_2D, this.counts); gl.uniform1i(at("counts"), 0);
-    gl.drawArrays(gl.TRIANGLES, 0, 3);
-    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-  }
-
-  // The ink of a layer's knots; for the density one of 255 levels a knot.
-  ink(look, l, alpha) { return look.density ? [1 / 255, 0, 0, 1] : [...look.ink[l], alpha]; }
-
-  // Knots fade where they would cover more than they leave free.
-  alpha(pixelsOfKnots, pixels) { return Math.min(0.9, Math.max(0.1, (0.34 * pixels) / Math.max(pixelsOfKnots, 1))); }
-
-  drawWhole(part, held, camera, rx, ry, look) {
-    const gl = this.gl, { made, at } = this.whole, { width, height } = this.canvas, f = Math.fround;
-    gl.useProgram(made); gl.bindVertexArray(this.empty);
-    const bind = (unit, name, what) => { gl.activeTexture(gl.TEXTURE0 + unit); gl.bindTexture(gl.TEXTURE_2D, what); gl.uniform1i(at(name), unit); };
-    bind(0, "places", held.places); bind(1, "items", held.fans); bind(2, "shades", held.shades);
+  /**
+   * @param {any} held
+   * @param {Camera} camera
+   * @param {number} rx
+   * @param {number} ry
+   * @param {Inked} look
+   * @param {number} width
+   */
+  drawWhole(held, camera, rx, ry, look, width) {
+    const gl = this.gl,
+      { made, at } = this.whole,
+      f = Math.fround;
+    gl.useProgram(made);
+    gl.bindVertexArray(this.empty);
+    [["places", held.places], ["items", held.fans], ["shades", held.shades]].forEach(([name, what], unit) => {
+      gl.activeTexture(gl.TEXTURE0 + unit);
+      gl.bindTexture(gl.TEXTURE_2D, what);
+      gl.uniform1i(at(name), unit);
+    }); // prettier-ignore
     gl.uniform4f(at("camera"), f(camera.x), f(camera.y), camera.x - f(camera.x), camera.y - f(camera.y));
     gl.uniform2f(at("zoom"), 1 / rx, 1 / ry);
-    gl.uniform1i(at("corners"), 3); gl.uniform1i(at("start"), 0); gl.uniform4f(at("ink"), 0, 0, 0, 0);
-    if (!look.density) gl.drawArrays(gl.TRIANGLES, 0, 3 * held.shown);
+    gl.uniform1i(at("corners"), 3);
+    gl.uniform1i(at("start"), 0);
+    gl.uniform4f(at("ink"), 0, 0, 0, 0);
+    if (!look.density) gl.drawArrays(gl.TRIANGLES, 0, 3 * held.seen);
     if (!look.knots && !look.density) return;
-    bind(1, "items", held.knots);
+    gl.activeTexture(gl.TEXTURE1);
+    gl.bindTexture(gl.TEXTURE_2D, held.knots);
     gl.uniform1i(at("corners"), 2);
-    const perUnit = width / (2 * rx), alpha = this.alpha(held.length * perUnit, 4 * perUnit * perUnit);
+    const perUnit = width / (2 * rx),
+      alpha = opacity(held.length * perUnit, 4 * perUnit * perUnit);
     look.layers.forEach((on, l) => {
       if (!on || held.starts[l + 1] === held.starts[l]) return;
-      gl.uniform1i(at("start"), held.starts[l]); gl.uniform4f(at("ink"), ...this.ink(look, l, alpha));
+      gl.uniform1i(at("start"), held.starts[l]);
+      gl.uniform4f(at("ink"), ...this.ink(look, l, alpha));
       gl.drawArrays(gl.LINES, 0, 2 * (held.starts[l + 1] - held.starts[l]));
     });
   }
 
-  drawLocal(part, held, faces, camera, rx, ry, look) {
-    const { corners, offsets, x, y, sides, layerOf, ends } = part, fills = [], lines = part.layers.slice(1).map(() => []);
-    const done = new Set(), tints = [];
-    const sx = 1 / rx, sy = 1 / ry, colours = held.colours;
-    let length = 0;
-    for (const f of faces) {
-      const points = [];
-      for (let k = offsets[f]; k < offsets[f + 1]; k++) {
-        const v = corners[k], e = sides[k], l = layerOf[e];
-        points.push((x[v] - camera.x) * sx, (y[v] - camera.y) * sy);
-        if (l < 0 || done.has(e)) continue;
-        done.add(e);
-        const a = ends[2 * e], b = ends[2 * e + 1];
-        let ax = (x[a] - camera.x) * sx, ay = (y[a] - camera.y) * sy, bx = (x[b] - camera.x) * sx, by = (y[b] - camera.y) * sy;
-        if (Math.max(Math.abs(ax), Math.abs(ay), Math.abs(bx), Math.abs(by)) > 4) {
-          const cut = clip([ax, ay, bx, by], 4);
-          if (cut.length < 4) continue;
-          [ax, ay, bx, by] = cut;
-        }
-        lines[l].push(ax, ay, bx, by);
-        length += Math.hypot((ax - bx) * this.canvas.width, (ay - by) * this.canvas.height) / 2;
-      }
-      const fill = (points, p) => {
-        const shape = points.every((value) => Math.abs(value) <= 4) ? points : clip(points, 4);
-        for (let i = 2; i + 3 < shape.length; i += 2) {
-          fills.push(shape[0], shape[1], shape[i], shape[i + 1], shape[i + 2], shape[i + 3]);
-          for (let n = 0; n < 3; n++) tints.push(colours[4 * p], colours[4 * p + 1], colours[4 * p + 2], 255);
-        }
-      };
-      fill(points, f);
-      if (colours.length === 4 * part.faces) continue;
-      for (let p = part.faces + part.partStart[f]; p < part.faces + part.partStart[f + 1]; p++) {
-        fill(partPlaces(part, p).map((value, i) => (i % 2 ? (value - camera.y) * sy : (value - camera.x) * sx)), p);
-      }
-    }
-    const gl = this.gl, { made, at } = this.local;
-    gl.useProgram(made); gl.bindVertexArray(null);
-    const place = gl.getAttribLocation(made, "place"), tint = gl.getAttribLocation(made, "tint");
-    const send = (points) => {
+  /** @param {Part} part @param {number[]} faces @param {Camera} camera @param {number} rx @param {number} ry
+   * @param {Inked} look @param {number} width @param {number} height */
+  drawLocal(part, faces, camera, rx, ry, look, width, height) {
+    const { fills, tints, lines } = gather(part, faces, camera, rx, ry, coloursOf(part));
+    const gl = this.gl,
+      { made, at } = this.local;
+    gl.useProgram(made);
+    gl.bindVertexArray(null);
+    const place = gl.getAttribLocation(made, "place"),
+      tint = gl.getAttribLocation(made, "tint");
+    const send = (/** @type {Float32Array} */ points) => {
       gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[0]);
-      gl.bufferData(gl.ARRAY_BUFFER, new Float32Array(points), gl.STREAM_DRAW);
-      gl.enableVertexAttribArray(place); gl.vertexAttribPointer(place, 2, gl.FLOAT, false, 0, 0);
+      gl.bufferData(gl.ARRAY_BUFFER, points, gl.STREAM_DRAW);
+      gl.enableVertexAttribArray(place);
+      gl.vertexAttribPointer(place, 2, gl.FLOAT, false, 0, 0);
     };
     send(fills);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[1]);
-    gl.bufferData(gl.ARRAY_BUFFER, new Uint8Array(tints), gl.STREAM_DRAW);
-    gl.enableVertexAttribArray(tint); gl.vertexAttribPointer(tint, 4, gl.UNSIGNED_BYTE, true, 0, 0);
+    gl.bufferData(gl.ARRAY_BUFFER, tints, gl.STREAM_DRAW);
+    gl.enableVertexAttribArray(tint);
+    gl.vertexAttribPointer(tint, 4, gl.UNSIGNED_BYTE, true, 0, 0);
     gl.uniform4f(at("ink"), 0, 0, 0, 0);
     if (!look.density) gl.drawArrays(gl.TRIANGLES, 0, fills.length / 2);
     gl.disableVertexAttribArray(tint);
     if (!look.knots && !look.density) return;
-    const alpha = this.alpha(length, this.canvas.width * this.canvas.height);
+    let length = 0;
+    for (const line of lines) {
+      for (let i = 0; i < line.length; i += 4) {
+        length += Math.hypot((line[i] - line[i + 2]) * width, (line[i + 1] - line[i + 3]) * height) / 2;
+      }
+    }
+    const alpha = opacity(length, width * height);
     look.layers.forEach((on, l) => {
       if (!on || !lines[l].length) return;
-      send(lines[l]); gl.uniform4f(at("ink"), ...this.ink(look, l, alpha));
+      send(new Float32Array(lines[l]));
+      gl.uniform4f(at("ink"), ...this.ink(look, l, alpha));
       gl.drawArrays(gl.LINES, 0, lines[l].length / 2);
     });
   }
+}
+
+/** Knots fade where they would cover more than they leave free. @param {number} pixelsOfKnots @param {number} pixels */
+export function opacity(pixelsOfKnots, pixels) {
+  return Math.min(0.9, Math.max(0.1, (0.34 * pixels) / Math.max(pixelsOfKnots, 1)));
+}
+
+/** @template {Uint8Array | Uint32Array} T @param {T} data @param {number} size @returns {T} */
+function padded(data, size) {
+  const whole = new /** @type {any} */ (data.constructor)(size);
+  whole.set(data);
+  return whole;
+}
+
+/** Every place as a float and what it leaves over. @param {Part} part @param {number} size */
+function pairs({ x, y, vertices, places, addedX, addedY }, size) {
+  const data = new Float32Array(size);
+  const put = (/** @type {number} */ v, /** @type {number} */ a, /** @type {number} */ b) => {
+    data[4 * v] = a;
+    data[4 * v + 1] = b;
+    data[4 * v + 2] = a - data[4 * v];
+    data[4 * v + 3] = b - data[4 * v + 1];
+  };
+  for (let v = 0; v < vertices; v++) put(v, x[v], y[v]);
+  for (let n = 0; n < places; n++) put(vertices + n, addedX[n], addedY[n]);
+  return data;
+}
+
+/** Three corners and the face, or the part over faces, of each triangle. @param {Part} part @param {number} triangles */
+function fans({ corners, offsets, faces, partCorners, partOffsets, owner }, triangles) {
+  const data = new Uint32Array(4 * triangles);
+  let t = 0;
+  const fan = (
+    /** @type {Numbers} */ ids,
+    /** @type {number} */ from,
+    /** @type {number} */ to,
+    /** @type {number} */ p,
+  ) => {
+    for (let k = from + 1; k + 1 < to; k++, t += 4) {
+      data[t] = ids[from];
+      data[t + 1] = ids[k];
+      data[t + 2] = ids[k + 1];
+      data[t + 3] = p;
+    }
+  };
+  for (let f = 0; f < faces; f++) fan(corners, offsets[f], offsets[f + 1], f);
+  for (let n = 0; n < owner.length; n++) fan(partCorners, partOffsets[n], partOffsets[n + 1], faces + n);
+  return data;
+}
+
+/** Knots layer after layer, where each layer begins, and their length in all. @param {Part} part */
+function knotItems({ layers, layerOf, ends, edgeCount, x, y }) {
+  const starts = new Uint32Array(layers.length);
+  for (const l of layerOf) if (l >= 0) starts[l + 1]++;
+  for (let l = 1; l < starts.length; l++) starts[l] += starts[l - 1];
+  const items = new Uint32Array(4 * starts[starts.length - 1]),
+    at = starts.slice();
+  let length = 0;
+  for (let e = 0; e < edgeCount; e++) {
+    if (layerOf[e] < 0) continue;
+    const a = ends[2 * e],
+      b = ends[2 * e + 1],
+      i = 4 * at[layerOf[e]]++;
+    items[i] = a;
+    items[i + 1] = b;
+    length += Math.hypot(x[a] - x[b], y[a] - y[b]);
+  }
+  return { items, starts, length };
 }

@@ -28,6 +28,8 @@ from splineviz.tracing.trace import trace
 from splineviz.training.runs import Run, open_run
 from splineviz.training.samples import Array
 
+QUICK = 5_000
+"""Regions that a slice has about, while an anchor is dragged: the middle of its window, so that the hand is followed."""
 MAX_REGIONS = 2_000_000
 """A slice with more is refused: who drags an anchor waits for it."""
 
@@ -38,6 +40,7 @@ class Slicer:
     def __init__(self, network: Callable[[int], Program], samples: Array | None, first: Partition):
         self._network = network
         self._programs: dict[int, Program] = {}
+        self._regions = first.num_regions  # of the last whole window
         self.samples = samples
         self.shape = first.plane.input_shape
         centre, half = bounding_square(first.window)
@@ -97,17 +100,27 @@ class Slicer:
         assert self.samples is not None
         return Plane.through(*(self.samples[i] for i in wanted))
 
-    def window(self, plane: Plane) -> FloatArray:
-        """The window of a plane, as large and as far from its anchors, relative to their extent, as it was at first."""
+    def window(self, plane: Plane, share: float = 1.0) -> FloatArray:
+        """The window of a plane, as large and as far from its anchors, relative to their extent, as it was at first.
+
+        share: of its sides, about its middle.
+        """
         centre, half = bounding_square(plane.window())
         shift = self._shift if len(plane.anchors_uv) else 0.0
-        return plane.window(centre + half * (shift + self._factor * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])))
+        return plane.window(centre + half * (shift + share * self._factor * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])))
 
-    def cut(self, step: int, plane: Plane) -> Partition:
-        """The partition of a step's network on a plane. Raises as `sv.partition` does, BudgetError above MAX_REGIONS."""
+    def cut(self, step: int, plane: Plane, *, quick: bool = False) -> Partition:
+        """The partition of a step's network on a plane. Raises as `sv.partition` does, BudgetError above MAX_REGIONS.
+
+        quick: only as much of the window, about its middle, as has QUICK regions if they lie evenly.
+        """
         if step not in self._programs:
             self._programs = {step: self._network(step)}  # the last one only: weights are large
-        return partition(self._programs[step], plane, window=self.window(plane), max_regions=MAX_REGIONS)
+        share = min(1.0, (QUICK / max(self._regions, 1)) ** 0.5) if quick else 1.0
+        found = partition(self._programs[step], plane, window=self.window(plane, share), max_regions=MAX_REGIONS)
+        if share == 1.0:
+            self._regions = found.num_regions
+        return found
 
 
 def moved(plane: Plane, anchors: Any) -> Plane:

@@ -15,6 +15,9 @@ A step's data crosses to the browser when it is first shown. This room alone kno
 
 from __future__ import annotations
 
+import base64
+import re
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +25,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from splineviz.drawing import export
+from splineviz.drawing import export, previews
 from splineviz.errors import DataError, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
@@ -43,6 +46,10 @@ class Explorer(anywidget.AnyWidget):
     camera = traitlets.List(traitlets.Float(), maxlen=3).tag(sync=True)
     fill = traitlets.Unicode("slope").tag(sync=True)
     selected_ids = traitlets.List(traitlets.Int()).tag(sync=True)
+    height = traitlets.Unicode("620px").tag(sync=True)
+    """Of the explorer in the notebook, as CSS writes lengths."""
+    name = traitlets.Unicode().tag(sync=True)
+    """By which the front end finds the static picture that stands in the notebook for it."""
     sliced = traitlets.Dict().tag(sync=True)
     """What the front end must know of another slice: its number, anchors, picture, and the samples it goes through."""
     anchors = traitlets.List(traitlets.List(traitlets.Float()))
@@ -52,20 +59,51 @@ class Explorer(anywidget.AnyWidget):
 
     @classmethod
     def on(
-        cls, source: page.Source, *, fill: str = "slope", outputs: bool | None = None, slicer: Slicer | None = None
+        cls,
+        source: page.Source,
+        *,
+        fill: str = "slope",
+        outputs: bool | None = None,
+        slicer: Slicer | None = None,
+        height: str = "620px",
     ) -> Explorer:
-        """A widget on a source; fill, outputs: as `splineviz.explore` takes them; slicer: cuts other slices, or None."""
+        """A widget on a source; fill, outputs, height: as `splineviz.explore` takes them; slicer: cuts other slices."""
         meta = page.describe(source, fill=fill)
         if slicer is not None:
             meta |= {"live": True, "samples": slicer.count}
-        view = cls(meta=meta, fill=fill, step=source.steps[-1])
+        view = cls(meta=meta, fill=fill, step=source.steps[-1], height=height, name=uuid.uuid4().hex[:12])
         view._source, view._slicer = source, slicer
         view._outputs = sum(meta["regions"]) <= page.OUTPUTS_BUDGET if outputs is None else outputs
-        view._slice, view._ours = 0, True
+        view._slice, view._ours, view._quick = 0, True, False
         view.anchors = meta["anchors"]
         view._ours = False
         view.on_msg(view._answer)
         return view
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """What the browser changed. The step first: the regions that are selected are those of the new one."""
+        if "step" in sync_data:
+            super().set_state({"step": sync_data["step"]})
+        super().set_state({name: value for name, value in sync_data.items() if name != "step"})
+
+    # ---- what a notebook keeps ----
+
+    def still(self) -> bytes:
+        """A PNG of the step that is shown: what stands for the explorer where no kernel runs."""
+        return previews.partition_png(self.partition, fill=self.fill, title=f"step {self.step:,}")
+
+    def _ipython_display_(self, **options: Any) -> None:
+        """The widget, and below it a picture that the widget hides as long as it lives: a saved notebook shows that one."""
+        from IPython.display import display
+
+        data, metadata = self._repr_mimebundle_(**options) or ({}, {})
+        display(data, metadata=metadata, raw=True)
+        picture = base64.b64encode(self.still()).decode()
+        html = f'<img alt="splineviz {self.name}" width="480" src="data:image/png;base64,{picture}">'
+        display({"text/html": html, "text/plain": repr(self)}, raw=True)
+
+    def __repr__(self) -> str:
+        return f"Explorer(step={self.step}, fill={self.fill!r}, {previews.counted(self.partition.num_regions)})"
 
     # ---- checked before they are taken ---------------------------------------------------------------
 
@@ -80,6 +118,19 @@ class Explorer(anywidget.AnyWidget):
     def _known_fill(self, proposal: Any) -> str:
         if proposal["value"] not in page.FILLS:
             raise DataError(f"fill: expected one of {', '.join(page.FILLS)}, got {proposal['value']!r}.")
+        return str(proposal["value"])
+
+    @traitlets.validate("selected_ids")
+    def _known_regions(self, proposal: Any) -> list[int]:
+        found = [int(region) for region in proposal["value"]]
+        if found and not (0 <= min(found) and max(found) < (most := self.partition.num_regions)):
+            raise DataError(f"selected_ids: expected regions from 0 to {most - 1}, got {min(found)} to {max(found)}.")
+        return found
+
+    @traitlets.validate("height")
+    def _known_height(self, proposal: Any) -> str:
+        if not re.fullmatch(r"\d+(\.\d+)?(px|em|rem|vh|%)", proposal["value"]):
+            raise DataError(f"height: expected a length such as 620px or 80vh, got {proposal['value']!r}.")
         return str(proposal["value"])
 
     @traitlets.validate("camera")
@@ -130,13 +181,13 @@ class Explorer(anywidget.AnyWidget):
     def _cut(self, plane: Plane, samples: list[int]) -> None:
         """Show all steps on another plane; the present step is cut at once, the others when they are asked for."""
         slicer, steps = self._live(), self._source.steps
-        here = steps.index(self.step)
+        here, quick = steps.index(self.step), self._quick
         old = self.partition.plane
-        held = {here: slicer.cut(self.step, plane)}
+        held = {here: slicer.cut(self.step, plane, quick=quick)}
 
         def read(index: int) -> Partition:
             if index not in held:
-                held[index] = slicer.cut(steps[index], plane)
+                held[index] = slicer.cut(steps[index], plane, quick=quick)
                 while len(held) > 1 and sum(part.num_regions for part in held.values()) > HELD_REGIONS:
                     held.pop(next(iter(held)))
             return held[index]
@@ -144,7 +195,7 @@ class Explorer(anywidget.AnyWidget):
         self._source = replace(self._source, read=read, table=())
         self._slice += 1
         self.selected_ids = []
-        said = {"slice": self._slice, "anchors": plane.anchors_uv.tolist(), "samples": list(samples)}
+        said = {"slice": self._slice, "anchors": plane.anchors_uv.tolist(), "samples": list(samples), "partial": quick}
         if not (np.array_equal(plane.origin, old.origin) and np.array_equal(plane.basis, old.basis)):
             # Else the inputs and the camera stay what they are.
             said["picture"] = page.picture(plane)
@@ -162,15 +213,20 @@ class Explorer(anywidget.AnyWidget):
         kind = message.get("kind") if isinstance(message, dict) else None
         try:
             if kind == "step":
-                self._send_step(message.get("index"), message.get("slice", 0))
+                self._send_step(message.get("index"), message.get("slice", 0), text=bool(message.get("base64")))
             elif kind == "anchors":
-                self.anchors = message.get("anchors")
+                self._quick = message.get("whole") is False  # the hand still moves: a part of the window will do
+                try:
+                    self.anchors = message.get("anchors")
+                finally:
+                    self._quick = False
             elif kind == "samples":
                 self.samples = message.get("samples")
         except (SplinevizError, traitlets.TraitError, OSError) as error:
             self.send({"kind": "refused", "error": str(error)})
 
-    def _send_step(self, index: Any, sliced: Any) -> None:
+    def _send_step(self, index: Any, sliced: Any, *, text: bool = False) -> None:
+        """A step's numbers as a buffer; text: as base64, for a notebook that loses buffers on the way."""
         if not isinstance(index, int) or not 0 <= index < len(self._source.steps) or sliced != self._slice:
             return
         said = {"kind": "step", "index": index, "slice": sliced}
@@ -179,4 +235,7 @@ class Explorer(anywidget.AnyWidget):
         except (SplinevizError, OSError) as error:
             self.send({**said, "error": str(error)})
         else:
-            self.send(said, [content])
+            if text:
+                self.send({**said, "base64": base64.b64encode(content).decode()})
+            else:
+                self.send(said, [content])

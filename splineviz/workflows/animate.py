@@ -14,6 +14,8 @@ This room knows no network. A run with one checkpoint makes a video of one pictu
 
 from __future__ import annotations
 
+import base64
+import html
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +38,9 @@ from splineviz.training import runs
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.workflows import interpolation
 
+INLINE = 40_000_000
+"""Bytes of a film above which a notebook does not hold it."""
+
 
 @dataclass(frozen=True)
 class Animation:
@@ -57,6 +62,22 @@ class Animation:
     unread: Mapping[int, str] = field(default_factory=dict)
     """Why checkpoints are not in the film, by step: they cannot be read, or their weights are not finite."""
 
+    def _repr_html_(self) -> str:
+        """The film itself, for a notebook: it plays where it stands, also in a saved one."""
+        words = f"{len(self.frames)} frames in {self.out}"
+        kinds = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif"}
+        films = {path.suffix: path for path in self.videos if path.suffix in kinds}
+        for suffix in kinds:
+            if suffix not in films or films[suffix].stat().st_size > INLINE:
+                continue
+            source = f"data:{kinds[suffix]};base64,{base64.b64encode(films[suffix].read_bytes()).decode()}"
+            if suffix == ".gif":
+                return f'<img alt="{html.escape(words)}" style="max-width: 100%" src="{source}">'
+            poster = f"data:image/png;base64,{base64.b64encode(self.poster.read_bytes()).decode()}"
+            look = 'controls loop muted style="max-width: 100%"'
+            return f'<video {look} aria-label="{html.escape(words)}" poster="{poster}" src="{source}"></video>'
+        return f"<p>{html.escape(words)}</p>"
+
 
 def animate(
     run: runs.Run | str | os.PathLike[str],
@@ -69,6 +90,7 @@ def animate(
     steps: Sequence[int] | None = None,
     tween: int = 0,
     lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
+    near: float | None = None,
     jobs: int | Executor = 1,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -82,7 +104,8 @@ def animate(
     fps: checkpoints a second.
     tween: frames between two checkpoints, each the exact partition of the network with interpolated weights
     (`interpolation`), marked as such on the frame; they are drawn here, one after the other.
-    steps: draw these checkpoints only. lc: settings of the local complexity, None leaves it out. jobs: processes, or an
+    steps: draw these checkpoints only. lc: settings of the local complexity, None leaves it out.
+    near: as in `sweep.measure_run`. jobs: processes, or an
     executor, that measure; threads: of each. progress: half of its total is measuring, half is drawing.
     strict: raise for a checkpoint that cannot be read, such as one of a training that diverged; by default the film is of
     the others, a warning names it, and the curves are marked at its step.
@@ -98,7 +121,7 @@ def animate(
     opened, chosen = opened.anchored(anchors)
     unread: dict[int, str] = {}
     results = sweep.measure_run(
-        opened, anchors=chosen, window=window, out=folder, lc=lc, jobs=jobs, threads=threads,
+        opened, anchors=chosen, window=window, out=folder, lc=lc, near=near, jobs=jobs, threads=threads,
         progress=film.first_half(progress), also=(*outputs.film(formats), "tweens", "summary.png"),
         unread=None if strict else unread,
     )  # fmt: skip
@@ -114,10 +137,13 @@ def animate(
         opened, a, b, share, plane=opened.plane(chosen), window=window)))  # fmt: skip
     summary = _summary(folder, table, shown, opened.note, {**settings, "missing": tuple(unread)})
     seen = appearance.seen(Partition.load(results[-1].partition_path))
+    # What the explorer says of the film's run and plane, wherever both folders are moved together.
+    origin = {"run": os.path.relpath(opened.path, folder), "anchors": chosen, "classes": list(opened.classes or ())}
+    origin |= {"window": window} if isinstance(window, int | float) else {}
     made = film.make(
         asked, shots, alternative=captions.alternative(table, fill=appearance.fill, note=opened.note, **seen),
         note=f"{tween} frames after each step show networks with interpolated weights." if tween else "",
-        said={**appearance.said, "look": shown}, progress=progress,
+        said={**appearance.said, "look": shown, **origin}, progress=progress,
     )  # fmt: skip
     frames = tuple(shot.path for shot in shots if shot.caption is not None)
     return Animation(

@@ -99,7 +99,8 @@ def go_to(page: Any, index: int) -> None:
 
 
 def settle(page: Any, index: int) -> None:
-    page.wait_for_function(f"explorer.index === {index} && !explorer.frame && !explorer.canvas.style.transform")
+    still = "!explorer.frame && !explorer.canvas.style.transform && explorer.painter"
+    page.wait_for_function(f"explorer.index === {index} && {still}")
 
 
 def place(page: Any, uv: Any) -> tuple[float, float]:

@@ -63,11 +63,12 @@ def test_a_region_shows_its_neighbours_its_units_knots_and_its_class_alone(page:
     assert set(page.evaluate("explorer.neighbours")) == set(touching[touching >= 0].tolist()) - {face}
     units = partition.edge_unit[(partition.edge_faces == face).any(axis=1)]
     layer, unit = units[units[:, 0] >= 0][0].tolist()
-    before = page.evaluate("explorer.over.toDataURL()")
-    button = page.get_by_role("button", name=f"{layer + 1}/{unit}", exact=True).first
+    before = page.evaluate("explorer.under.toDataURL()")
+    button = page.get_by_role("button", name=f"{layer}/{unit}", exact=True).first
     button.click()
+    settle(page, LAST)
     assert page.evaluate("explorer.unit") == partition.unit_offsets[layer] + unit
-    assert button.get_attribute("aria-pressed") == "true" and page.evaluate("explorer.over.toDataURL()") != before
+    assert button.get_attribute("aria-pressed") == "true" and page.evaluate("explorer.under.toDataURL()") != before
     active = " · ".join(map(str, partition.active_units[face])) + " of 24"
     assert f"active units\n{active}" in page.locator(".sv-info").inner_text()
     kind = page.evaluate("explorer.facts(...explorer.lastAsked).class")
@@ -86,10 +87,10 @@ def test_density_is_dark_where_knots_are(page: Any, folder: Path) -> None:
     page.keyboard.press("d")
     settle(page, LAST)
     picture = shot(page)
-    page.get_by_label("layer 2", exact=True).uncheck()
+    page.get_by_label("layer 1", exact=True).uncheck()
     settle(page, LAST)
     first_alone = shot(page)
-    page.get_by_label("layer 2", exact=True).check()
+    page.get_by_label("layer 1", exact=True).check()
     assert "knots (logarithmic)" in page.locator(".sv-legend").inner_text()
     page.keyboard.press("d")
     assert (picture == 255).all(axis=2).mean() > 0.02, "nothing outside the window"
@@ -116,7 +117,7 @@ def test_the_legend_says_what_the_colours_mean(page: Any) -> None:
         said[fill] = page.locator(".sv-legend").inner_text()
     low, high = page.evaluate("explorer.meta.limits.slope")
     assert "slope norm" in said["slope"] and f"{low:.4g}" in said["slope"] and f"{high:.4g}" in said["slope"]
-    assert "cat" in said["class"] and "dog" in said["margin"] and "layer 2" in said["layer"]
+    assert "cat" in said["class"] and "dog" in said["margin"] and "layer 1 · 3" in said["layer"]
     assert "area" in said["area"] and "a colour a pattern" in said["hash"]
 
 
@@ -124,14 +125,14 @@ def test_knots_take_the_colours_of_their_layers(page: Any) -> None:
     page.get_by_label("coloured", exact=True).check()
     settle(page, LAST)
     picture = shot(page)
-    assert "knots" in page.locator(".sv-legend").inner_text() and "layer 2" in page.locator(".sv-legend").inner_text()
+    assert "knots" in page.locator(".sv-legend").inner_text() and "layer 1" in page.locator(".sv-legend").inner_text()
     page.get_by_label("coloured", exact=True).uncheck()
     settle(page, LAST)
     black = shot(page)
-    assert "layer 2" not in page.locator(".sv-legend").inner_text()
+    assert "layer 1" not in page.locator(".sv-legend").inner_text()
     changed = np.abs(picture - black).max(axis=2) > 20
     assert changed.mean() > 0.01
-    shades = [[int(shade[i : i + 2], 16) for i in (1, 3, 5)] for shade in page.evaluate("explorer.meta.layer_colors")]
+    shades = [[int(shade[i : i + 2], 16) for i in (1, 3, 5)] for shade in page.evaluate("explorer.meta.knot_colors")]
     for shade in shades:
         near = np.abs(picture - shade).max(axis=2) < 70
         assert (near & changed).sum() > 50, "a line of the layer's colour, as far as one pixel and its opacity show it"
@@ -159,7 +160,7 @@ def test_everything_is_reached_by_tab_and_shows_its_focus(page: Any) -> None:
         bare += [name] if style == "none" or float(width.removesuffix("px")) < 2 else []
     assert bare == []
     found = " | ".join(seen)
-    for expected in ("fill", "pan", "lasso", "knots", "layer 1", "density", "Regions of the slice", "play", "training step"):
+    for expected in ("fill", "pan", "lasso", "knots", "layer 0", "density", "Regions of the slice", "play", "training step"):
         assert expected in found
 
 

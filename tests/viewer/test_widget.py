@@ -30,14 +30,17 @@ window.model = {
   send: (message) => {
     (window.asked ||= []).push(message);
     const { kind, index, slice } = message;
-    if (kind === "step") setTimeout(() => fire("msg:custom", { kind, index, slice }, [new DataView(
+    const bare = { kind, index, slice }, text = { ...bare, base64: steps[index] };
+    if (kind === "step" && window.lossy) setTimeout(() => fire("msg:custom", message.base64 ? text : bare, []));
+    else if (kind === "step") setTimeout(() => fire("msg:custom", { kind, index, slice }, [new DataView(
       Uint8Array.from(atob(steps[index]), (c) => c.charCodeAt(0)).buffer)]));
   },
   fire: fire,
   python: (name, value) => { values[name] = value; fire("change:" + name); },
 };
 const url = URL.createObjectURL(new Blob([%s], { type: "text/javascript" }));
-window.stop = (await import(url)).default.render({ model: window.model, el: document.getElementById("el") });
+window.widget = (await import(url)).default;
+window.stop = widget.render({ model: window.model, el: document.getElementById("el") });
 </script>
 """
 
@@ -206,15 +209,94 @@ def test_a_dragged_star_asks_for_a_slice_and_the_camera_stays(browser: Any, part
     page.mouse.up()
     slices = page.evaluate("asked.filter((one) => one.kind === 'anchors')")
     assert len(slices) == 1, "one at a time, however many moves there were"
-    page.evaluate("explorer.sliced({ slice: 1, anchors: explorer.meta.anchors, samples: [] })")
+    page.evaluate("explorer.slicing.sliced({ slice: 1, anchors: explorer.meta.anchors, samples: [] })")
     page.wait_for_function("asked.filter((one) => one.kind === 'anchors').length === 2")
     last = page.evaluate("asked.filter((one) => one.kind === 'anchors').at(-1).anchors")
     np.testing.assert_allclose(last, [target, *view.anchors[1:]], atol=2 / unit)
     np.testing.assert_allclose(page.evaluate("explorer.view()"), place, rtol=1e-9)
-    page.evaluate("explorer.refused('three on one line')")
+    page.evaluate("explorer.slicing.refused('three on one line')")
     assert page.locator(".sv-status").inner_text() == "three on one line"
     for box_, number in zip(page.locator(".sv-samples input").all(), "345", strict=True):
         box_.fill(number)
     page.keyboard.press("Enter")
     page.wait_for_function("asked.at(-1).kind === 'samples'")
     assert page.evaluate("asked.at(-1).samples") == [3, 4, 5]
+
+
+# ---- what a notebook may do to it ----------------------------------------------------------------------
+
+
+def test_while_an_anchor_is_dragged_a_part_of_the_window_is_cut(
+    partitions: dict[int, Partition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from splineviz.viewer import reslicing
+
+    monkeypatch.setattr(reslicing, "QUICK", 20)
+    models, view = live(partitions)
+    monkeypatch.setattr(view, "send", lambda content, buffers=None: None)
+    places = (1.1 * np.array(view.anchors)).tolist()
+    view._answer(view, {"kind": "anchors", "anchors": places, "whole": False}, [])
+    part = view.partition
+    assert view.sliced["partial"] and part.areas.sum() < 0.7 * partitions[100].areas.sum()
+    part.verify(models[100])
+    view._answer(view, {"kind": "anchors", "anchors": places, "whole": True}, [])
+    assert not view.sliced["partial"]
+    assert view.partition.areas.sum() == pytest.approx(1.21 * partitions[100].areas.sum())
+    low, high = (end(view.partition.window, axis=0) for end in (np.min, np.max))
+    assert (part.window >= low).all() and (part.window <= high).all(), "the middle of the whole one"
+
+
+def test_a_step_and_its_selection_arrive_together(partitions: dict[int, Partition]) -> None:
+    view = sv.explore(partitions)
+    view.set_state({"selected_ids": [3], "step": 10})
+    assert (view.step, view.selected_ids) == (10, [3]), "the new step's selection, not the old one's"
+    with pytest.raises(DataError, match="selected_ids: expected regions from 0 to"):
+        view.selected_ids = [10**6]
+
+
+def test_without_buffers_a_step_travels_as_text(partitions: dict[int, Partition], monkeypatch: pytest.MonkeyPatch) -> None:
+    view, sent = sv.explore(partitions, height=480), []
+    assert view.height == "480px"
+    monkeypatch.setattr(view, "send", lambda content, buffers=None: sent.append((content, buffers)))
+    view._answer(view, {"kind": "step", "index": 1, "slice": 0, "base64": True}, [])
+    ((content, buffers),) = sent
+    assert buffers is None and base64.b64decode(content["base64"]) == pages.pack_step(partitions[10], outputs=True)
+    with pytest.raises(DataError, match="height: expected a length such as 620px"):
+        view.height = "tall"
+
+
+def test_a_notebook_keeps_a_picture(partitions: dict[int, Partition], monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    display = pytest.importorskip("IPython.display", reason="IPython is not installed")
+    monkeypatch.setattr(display, "display", lambda data, **_: shown.append(data))
+    view = sv.explore(partitions)
+    view._ipython_display_()
+    assert "application/vnd.jupyter.widget-view+json" in shown[0]
+    assert f'alt="splineviz {view.name}"' in shown[1]["text/html"] and "data:image/png;base64," in shown[1]["text/html"]
+    assert repr(view).startswith("Explorer(step=100, fill='slope', ")
+
+
+def test_lost_buffers_second_views_and_selections_from_python(browser: Any, partitions: dict[int, Partition]) -> None:
+    """A notebook that drops buffers; then another view of the same widget; then re-run cells."""
+    view = sv.explore(partitions)
+    lossy = "<script>window.lossy = true</script>\n<script type=module>"
+    html = hosted(view, partitions).replace('<script type="module">', lossy)
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.set_content(html)
+    explorer = "document.querySelector('.sv-explorer')?.explorer"
+    page.wait_for_function(f"{explorer}?.index === 2", timeout=60_000)
+    page.evaluate("model.python('selected_ids', [0, 1, 2, 3])")
+    page.wait_for_function(f"{explorer}.selected.length === 4")
+    page.evaluate("model.python('selected_ids', [5])")
+    page.wait_for_function(f"{explorer}.pinned === 5")
+    page.evaluate("model.python('fill', 'area')")
+    page.evaluate("window.second = document.createElement('div'); document.body.append(second)")
+    page.evaluate("void (window.stop2 = widget.render({ model, el: second }))")
+    page.wait_for_function("second.querySelector('.sv-explorer')?.explorer?.index === 2")
+    assert page.evaluate("second.querySelector('.sv-explorer').explorer.fill") == "area", "as the first"
+    page.evaluate("stop2(); stop()")
+    assert page.evaluate("document.querySelectorAll('.sv-explorer canvas').length") == 0
+    assert wrong == []
+    page.close()

@@ -1,0 +1,185 @@
+// steps: the unpacked steps, one decoded at a time in a worker. What is shown goes first, and only the newest request
+// of it counts; then its neighbours; then what is pinned, at all steps.
+import { work } from "./worker.js";
+import { follow } from "./follow.js";
+
+/** Regions of all steps together that are kept unpacked. */
+const HELD = 1.5e6;
+
+/** Runs jobs of worker.js, in a worker or, where the page may have none, here. */
+class Decoder {
+  constructor() {
+    this.waiting = new Map();
+    this.count = 0;
+    try {
+      this.url = URL.createObjectURL(new Blob([DECODER], { type: "text/javascript" }));
+      this.worker = new Worker(this.url);
+      this.worker.onmessage = ({ data }) => this.answered(data);
+      this.worker.onerror = (event) => {
+        event.preventDefault();
+        this.stop();
+        for (const { job, resolve } of this.waiting.values()) resolve(work(job));
+        this.waiting.clear();
+      };
+    } catch {
+      this.worker = null; // refused by the page's policy: the same work is done here
+    }
+  }
+
+  /** @param {{id: number, answer?: any, error?: string}} said */
+  answered({ id, answer, error }) {
+    const { resolve, reject } = this.waiting.get(id) ?? {};
+    this.waiting.delete(id);
+    if (error === undefined) resolve?.(answer);
+    else reject?.(new Error(error));
+  }
+
+  /** @param {Parameters<typeof work>[0]} job @returns {Promise<any>} */
+  run(job) {
+    if (!this.worker) return work(job);
+    const id = this.count++;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(id, { job, resolve, reject });
+      this.worker?.postMessage({ ...job, id });
+    });
+  }
+
+  stop() {
+    this.worker?.terminate();
+    this.worker = null;
+    if (this.url) URL.revokeObjectURL(this.url);
+  }
+}
+
+/**
+ * @typedef {{kind: "show" | "near" | "follow", index: number, resolve: (part: any) => void,
+ *   reject: (error: Error) => void}} Job
+ */
+
+export class Steps {
+  /** @param {Meta} meta @param {(index: number, slice: number) => Promise<Uint8Array<ArrayBuffer>>} load */
+  constructor(meta, load) {
+    this.meta = meta;
+    this.load = load;
+    this.slice = 0;
+    this.decoder = new Decoder();
+    /** @type {Map<number, Part>} */
+    this.held = new Map();
+    /** @type {Job[]} */
+    this.jobs = [];
+    /** @type {{kind: string, index: number, done: Promise<void>} | null} */
+    this.running = null;
+    /** @type {{place: [number, number] | null, unit: number} | null} */
+    this.pins = null;
+    /** How many steps were decoded whole: what tests ask. */
+    this.decoded = 0;
+  }
+
+  /** Forgets everything: another slice has other steps. @param {number} slice */
+  reset(slice) {
+    this.slice = slice;
+    this.held.clear();
+    this.drop(() => true);
+  }
+
+  /** @param {(job: Job) => boolean} which */
+  drop(which) {
+    const gone = this.jobs.filter(which);
+    this.jobs = this.jobs.filter((job) => !which(job));
+    gone.forEach(({ resolve }) => resolve(null));
+  }
+
+  /**
+   * The step to show; null when another has been asked for since.
+   * @param {number} index
+   * @returns {Promise<Part | null>}
+   */
+  get(index) {
+    this.drop(({ kind }) => kind !== "follow");
+    const held = this.held.get(index);
+    if (held) {
+      this.held.delete(index); // and back again as the newest
+      this.held.set(index, held);
+      this.prefetch(index);
+      return Promise.resolve(held);
+    }
+    const got = this.ask("show", index);
+    got.then((part) => part && this.prefetch(index)).catch(() => {});
+    return got;
+  }
+
+  /** @param {number} index */
+  prefetch(index) {
+    for (const near of [index + 1, index - 1]) {
+      const known = this.meta.regions[near];
+      if (known === undefined || this.held.has(near) || this.slice) continue; // another slice is not cut unasked
+      if (known + this.meta.regions[index] <= HELD) this.ask("near", near).catch(() => {});
+    }
+  }
+
+  /**
+   * What place and unit are at a step, when there is time.
+   * @param {number} index
+   * @returns {Promise<Followed | null>}
+   */
+  followed(index) {
+    return this.ask("follow", index);
+  }
+
+  /** @param {Job["kind"]} kind @param {number} index @returns {Promise<any>} */
+  ask(kind, index) {
+    return new Promise((resolve, reject) => {
+      this.jobs.push({ kind, index, resolve, reject });
+      this.next();
+    });
+  }
+
+  next() {
+    if (this.running || !this.jobs.length) return;
+    const rank = { show: 0, near: 1, follow: 2 };
+    const job = this.jobs.reduce((best, one) => (rank[one.kind] < rank[best.kind] ? one : best));
+    this.jobs.splice(this.jobs.indexOf(job), 1);
+    const slice = this.slice;
+    const done = this.perform(job, slice).then(job.resolve, job.reject);
+    this.running = { kind: job.kind, index: job.index, done };
+    done.finally(() => {
+      this.running = null;
+      this.next();
+    });
+  }
+
+  /** @param {Job} job @param {number} slice */
+  async perform({ kind, index }, slice) {
+    const held = this.held.get(index),
+      pins = this.pins;
+    if (kind === "follow") {
+      if (!pins) return null;
+      if (held) return follow(held, pins.place, pins.unit);
+      const bytes = await this.load(index, slice);
+      return slice === this.slice ? this.decoder.run({ bytes, ...pins }) : null;
+    }
+    if (held) return held;
+    const bytes = await this.load(index, slice);
+    if (slice !== this.slice) return null;
+    this.decoded++;
+    const part = await this.decoder.run({ bytes });
+    if (slice !== this.slice) return null;
+    this.keep(index, part);
+    return part;
+  }
+
+  /** @param {number} index @param {Part} part */
+  keep(index, part) {
+    this.held.set(index, part);
+    let total = 0;
+    for (const i of [...this.held.keys()].reverse()) {
+      total += this.held.get(i)?.faces ?? 0;
+      if (i !== index && total > HELD) this.held.delete(i);
+    }
+  }
+
+  stop() {
+    this.reset(-1);
+    this.decoder.stop();
+  }
+}
