@@ -104,6 +104,12 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
         metavar="GLOB",
         help="which files: 'net_*.pt'; {step} or {epoch} in it is the number that counts: 'net_*_{step}.pt'",
     )
+    foreign.add_argument(
+        "--output", type=output, metavar="NAME", help="which result of forward is drawn, by name or place (default: logits)"
+    )
+    foreign.add_argument(
+        "--outputs", type=at_least(0), nargs="+", metavar="N", help="the numbers of the outputs to keep (default: all)"
+    )
     foreign.add_argument("--trust", action="store_true", help="unpickle files that need code, which RUNS THEIR CODE")
 
 
@@ -291,6 +297,11 @@ def thinning_flags(one: Any) -> None:
     """Which of many checkpoints, by their place."""
     one.add_argument("--every", type=at_least(1), metavar="N", help="every N-th checkpoint only, and the last one")
     one.add_argument("--last", type=at_least(1), metavar="N", help="the last N checkpoints only")
+
+
+def output(text: str) -> str | int:
+    """A name of an output, or its position."""
+    return int(text) if re.fullmatch(r"-?\d+", text) else text
 
 
 def swap(text: str) -> str:

@@ -16,8 +16,8 @@ def add(commands: Any) -> None:
 
 def run(options: Namespace) -> None:
     """Print what a run directory holds."""
+    from splineviz.tracing.call import SWAPS
     from splineviz.tracing.lowering import lower
-    from splineviz.tracing.refusals import SWAPS
     from splineviz.training.checkpoints import left_out
 
     run = resolve.open_run(options)

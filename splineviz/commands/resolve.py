@@ -21,11 +21,14 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
     from splineviz.errors import ScaleWarning
     from splineviz.training import runs
 
+    where = options.run if path is None else path
+    judged = options.command == "verify" and options.model not in (None, "mlp") and (where / "run.json").exists()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScaleWarning)
         run = runs.open_run(
-            options.run if path is None else path,
-            model=options.model,
+            where,
+            model=None if judged else options.model,
+            witness=options.model if judged else None,
             data=options.data,
             model_args=options.model_args,
             data_args=options.data_args,
@@ -33,6 +36,8 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
             swap=options.swap,
             trust=options.trust,
             files=options.files,
+            output=options.output,
+            outputs=options.outputs,
         )
     if run.data.remark:
         print(f"splineviz: note: {run.data.remark}", file=sys.stderr)

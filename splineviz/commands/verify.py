@@ -31,6 +31,7 @@ other slices or runs that lie there are named.
 
 examples:
   splineviz verify out/partitions/step-0000010000.npz ckpts/
+  splineviz verify out/partitions/step-0000010000.npz ckpts/ --model nets:make   # compare with your own module too
   splineviz verify out/""",
     )
     one.add_argument("what", type=Path, metavar="FILE", help="an .npz file that `partition` or `animate` wrote, or DIR")

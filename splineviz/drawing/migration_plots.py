@@ -102,7 +102,7 @@ def kymograph(found: Kymograph, steps: Sequence[Row]) -> Figure:
         bar = figure.colorbar(image, ax=axes[:2], fraction=0.035, pad=0.015)
         bar.set_label(f"density over the window's, {_planes(found.planes)}")
         ticks = np.arange(np.ceil(norm.vmin), np.floor(norm.vmax) + 1)
-        bar.set_ticks(ticks, labels=[f"{2.0**t:g}" if t >= 0 else f"1/{2.0**-t:g}" for t in ticks])
+        bar.set_ticks(ticks.tolist(), labels=[f"{2.0**t:g}" if t >= 0 else f"1/{2.0**-t:g}" for t in ticks])
         bar.ax.yaxis.set_minor_locator(NullLocator())
         _profile(axes[2, 0], found)
         _medians(axes[2, 1], found, steps)
@@ -177,7 +177,7 @@ def _profile(ax: Axes, found: Kymograph) -> None:
     ax.set_ylabel("knots over the window's")
     ax.set_title("e  knots at A and B" + (" ± standard error" if found.planes > 1 else ""), loc="left")
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=6.5)
+        ax.legend(loc="upper left", frameon=False, fontsize=6.5)
 
 
 def _medians(ax: Axes, found: Kymograph, steps: Sequence[Row]) -> None:
@@ -195,7 +195,7 @@ def _medians(ax: Axes, found: Kymograph, steps: Sequence[Row]) -> None:
     ax.set_xlabel("training step")
     ax.set_title("f  median distance of knots over area's", loc="left")
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=6.5)
+        ax.legend(loc="upper left", frameon=False, fontsize=6.5)
 
 
 def _planes(count: int) -> str:
@@ -212,7 +212,7 @@ def lineage(found: Trails, table: Sequence[Row], ledger: Sequence[Row], regions:
     """
     count = len(ledger) - 1
     with sheet(4.3) as figure:
-        left, right = figure.subfigures(1, 2, width_ratios=(1.12, 1.0))
+        left, right = np.ravel(np.asarray(figure.subfigures(1, 2, width_ratios=(1.12, 1.0)), dtype=object))
         _trails(left.subplots(), found)
         upper, lower = right.subplots(2, 1, height_ratios=(1.0, 1.15))
         tones = _tones(count)
@@ -263,7 +263,7 @@ def _distances(ax: Axes, found: Trails, table: Sequence[Row], tones: Sequence[An
     ax.set_ylabel("% of the side")
     ax.set_xlabel("training step")
     ax.set_title("b  units' mean distance from the boundary", loc="left")
-    ax.legend(frameon=False, fontsize=6.5, ncols=min(len(tones), 4), handlelength=1.2, columnspacing=0.8)
+    ax.legend(loc="upper right", frameon=False, fontsize=6.5, ncols=min(len(tones), 4), handlelength=1.2, columnspacing=0.8)
 
 
 def _bars(ax: Axes, found: Trails, ledger: Sequence[Row], tones: Sequence[Any]) -> None:
@@ -286,7 +286,7 @@ def _bars(ax: Axes, found: Trails, ledger: Sequence[Row], tones: Sequence[Any]) 
     ax.set_ylim(4 * len(ledger) - 1.2, -0.8)
     ax.set_yticks([4 * at + 1 for at in range(len(ledger))], labels=names)
     ax.grid(False)
-    ax.set_xlabel(f"change within {100 * found.near:g}% of the boundary, in window sides")
+    ax.set_xlabel(f"within {100 * found.near:g}% of the boundary, in window sides")
     first, second = found.between
     ax.set_title(f"c  steps {first:,} to {second:,}, {_planes(found.planes)}", loc="left")
 

@@ -31,6 +31,9 @@ ZEROS = 0.1
 QUESTION = 300
 """What one question about a crossing costs, in products of integers."""
 
+BORDER = 2.0**-48
+"""How far off a side of the window, relative to its size, a point on it may have been computed."""
+
 
 @dataclass(frozen=True)
 class EdgeCuts:
@@ -64,7 +67,10 @@ class Decisions:
         whole = [] if corners is None else corners.tolist()
         stands_for = {tuple(u - c for u, c in zip(point, self._centre.tolist(), strict=True)): point for point in whole}
         centre = [Fraction(c) for c in self._centre.tolist()]
-        points = [stands_for.get(tuple(p), [Fraction(x) + c for x, c in zip(p, centre, strict=True)]) for p in uv.tolist()]
+        points: list[Sequence[float | Fraction]] = []
+        for p in uv.tolist():
+            known = stands_for.get(tuple(p))
+            points.append(known or _on_border([Fraction(x) + c for x, c in zip(p, centre, strict=True)], whole, uv))
         with self._lock:
             return self._exact.corners(points)
 
@@ -205,6 +211,19 @@ class Decisions:
     def _note(self, reason: Undecided) -> None:
         if isinstance(reason, TooMuch):
             self.open = False
+
+
+def _on_border(point: list[Fraction], corners: Sequence[Sequence[float]], uv: FloatArray) -> list[Fraction]:
+    """A point that was computed on a side of a window (its corners; none: []), exactly on it; any other as it is."""
+    limit = BORDER * float(np.abs(uv).max())
+    for p, q in zip(corners, [*corners[1:], *corners[:1]], strict=True):
+        start, way = [Fraction(x) for x in p], [Fraction(b) - Fraction(a) for a, b in zip(p, q, strict=True)]
+        off = way[0] * (point[1] - start[1]) - way[1] * (point[0] - start[0])
+        if abs(float(off)) <= limit * float(np.hypot(float(way[0]), float(way[1]))):
+            kept = int(abs(way[1]) > abs(way[0]))
+            moved = start[1 - kept] + way[1 - kept] * (point[kept] - start[kept]) / way[kept]
+            return [point[0], moved] if kept == 0 else [moved, point[1]]
+    return point
 
 
 # ---- signs in one face ---------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def cut(places: list[float]):
 
 
 def test_knots_that_translate_and_units_that_are_switched_off_have_closed_forms() -> None:
-    """near = 0.1 of a side of 2. Four lines 2 long: one moves in, one vanishes from inside, one appears there, one is far."""
+    """near = 0.1 of a side of 2. Of four lines one moves in, one vanishes inside, one appears there, one is far."""
     before, after = cut([0.5, 0.1, 5.0, 0.8]), cut([0.15, 5.0, 0.05, 0.7])
     found = migrations.fates(before, after, 0.1)
     assert [found[name] for name in ("stay", "vanish", "appear")] == pytest.approx([1.0, -1.0, 1.0], abs=1e-9)
