@@ -31,9 +31,9 @@ from splineviz.geometry.partition import Partition
 
 MAPS = (
     ("knots_boundary", "a  knots, by distance from the boundary"),
-    ("knots_anchors", "b  knots, by distance from the nearest anchor"),
+    ("knots_anchors", "b  knots, by distance from the anchors"),
     ("jumps_boundary", "c  gradient jumps, from the boundary"),
-    ("jumps_anchors", "d  gradient jumps, from the nearest anchor"),
+    ("jumps_anchors", "d  gradient jumps, from the anchors"),
 )
 MARKS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 """Distances with a tick."""
@@ -177,7 +177,7 @@ def _profile(ax: Axes, found: Kymograph) -> None:
     ax.set_ylabel("knots over the window's")
     ax.set_title("e  knots at A and B" + (" ± standard error" if found.planes > 1 else ""), loc="left")
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="upper left", frameon=False, fontsize=6.5)
+        ax.legend(loc="upper right", frameon=False, fontsize=6.5)
 
 
 def _medians(ax: Axes, found: Kymograph, steps: Sequence[Row]) -> None:
@@ -295,6 +295,6 @@ def _said(regions: Row) -> str:
     """What became of the regions between the two steps, in words."""
 
     def one(name: str, word: str) -> str:
-        return f"{regions[f'regions_{name}']:,.0f} {word} ({100 * regions[f'area_{name}']:.0f}% of the window)"
+        return f"{regions[f'regions_{name}']:,.0f} {word} ({100 * regions[f'area_{name}']:.0f}%)"
 
-    return f"regions by pattern: {one('stayed', 'stayed')}, {one('died', 'died')}, {one('born', 'were born')}"
+    return f"regions: {one('stayed', 'stayed')}, {one('died', 'died')}, {one('born', 'born')}"

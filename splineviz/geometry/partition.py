@@ -39,7 +39,6 @@ from splineviz.geometry.invariants import ARRAYS, misshapen
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area
 from splineviz.storage import archives, files
-from splineviz.tracing.precision import at_home
 
 if TYPE_CHECKING:
     from splineviz.regions.certificate import CertificateReport
@@ -276,7 +275,6 @@ class Partition:
         """The dual graph as a networkx.Graph: a node a region, an edge wherever two share a side (`export.to_networkx`)."""
         return _door().export.to_networkx(self)
 
-    @at_home
     def verify(self, model: Any, **options: Any) -> CertificateReport:
         """Prove the partition against the model, independently of the enumerator; see `sv.verify`.
 
@@ -285,6 +283,15 @@ class Partition:
         from splineviz.regions import certificate  # a door upward: the certificate reads the model, this room knows no torch
 
         return certificate.verify(self, model, **options)
+
+    def certificate(self, path: str | os.PathLike[str], model: Any) -> None:
+        """Write the partition and its network as plain arrays that `docs/check_certificate.py` proves with numpy alone.
+
+        model: the network that it is of. Raises CertificateError for one that has no such form (maxima).
+        """
+        from splineviz.jobs import certificate_file  # the same door
+
+        certificate_file.write(path, self, model)
 
     # ---- notebooks -----------------------------------------------------------------------------------
 

@@ -271,13 +271,13 @@ def _numbers(job: Job, program: Program, result: Partition) -> dict[str, float]:
     """A row's numbers; the geometry's while torch counts, since neither needs the other, if the job has a second thread."""
     radius = None if job.lc is None else job.lc.radius
     if (job.threads or available()) == 1:
-        return _network_numbers(job, program) | partition_numbers(result, radius, job.near)
+        return network_numbers(job, program) | partition_numbers(result, radius, job.near)
     with ThreadPoolExecutor(1) as beside:
         numbers = beside.submit(partition_numbers, result, radius, job.near)
-        return _network_numbers(job, program) | numbers.result()
+        return network_numbers(job, program) | numbers.result()
 
 
-def _network_numbers(job: Job, program: Program) -> dict[str, float]:
+def network_numbers(job: Job, program: Program) -> dict[str, float]:
     """The columns of a row that follow from the network: accuracies, crossings, local complexity, live units."""
     row = {}
     samples, trained = _samples(job.samples, job.samples_digest), program.as_trained

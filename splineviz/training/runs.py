@@ -342,8 +342,7 @@ def open_run(
     else:
         made = _foreign_network(model, model_args, found[0])
         network = trace(made, samples.train_x.shape[1:], smooth=True, output=output, outputs=outputs)
-        tied = _tied(made)
-        if tied:
+        if tied := _tied(made):
             network = checkpoints.retied(network, tied, state_files.load_state(found[0].path, trust=trust, key=weights_key))
         if not isinstance(made, (Program, torch.export.ExportedProgram)):
             guard = Loaded(made, network, samples.train_x, Chosen(output, outputs))

@@ -139,7 +139,7 @@ def animate(
     seen = appearance.seen(Partition.load(results[-1].partition_path))
     # What the explorer says of the film's run and plane, wherever both folders are moved together.
     origin: dict[str, Any] = {"run": os.path.relpath(opened.path, folder), "anchors": chosen}
-    origin |= {"classes": list(opened.classes or ())}
+    origin["classes"] = list(opened.classes or ())
     origin |= {"window": window} if isinstance(window, int | float) else {}
     made = film.make(
         asked, shots, alternative=captions.alternative(table, fill=appearance.fill, note=opened.note, **seen),
