@@ -329,9 +329,8 @@ def open_run(
             f"{len(found)} checkpoint{'s' * (len(found) > 1)}; say what they are, for example --model mlp --data mnist "
             "(open_run(path, model='mlp', data='mnist'))."
         )
-    for name, given, arguments in (("model", model, model_args), ("data", data, data_args)):
-        if arguments is not None and not (isinstance(given, str) and ":" in given):
-            raise CheckpointError(f"{name}_args: expected {name} to be package.module:function for them, got {given!r}.")
+    _check_arguments("model", model, model_args)
+    _check_arguments("data", data, data_args)
     samples = sources.load(data, data_args) if isinstance(data, str) else data
     if samples.remark:
         warnings.warn(samples.remark, ScaleWarning, stacklevel=3)
@@ -343,8 +342,7 @@ def open_run(
     else:
         made = _foreign_network(model, model_args, found[0])
         network = trace(made, samples.train_x.shape[1:], smooth=True, output=output, outputs=outputs)
-        tied = _tied(made)
-        if tied:
+        if tied := _tied(made):
             network = checkpoints.retied(network, tied, state_files.load_state(found[0].path, trust=trust, key=weights_key))
         if not isinstance(made, (Program, torch.export.ExportedProgram)):
             guard = Loaded(made, network, samples.train_x, Chosen(output, outputs))
@@ -356,6 +354,11 @@ def open_run(
 
 
 # ---- opening ---------------------------------------------------------------------------------------------
+
+
+def _check_arguments(name: str, given: Any, arguments: str | None) -> None:
+    if arguments is not None and not (isinstance(given, str) and ":" in given):
+        raise CheckpointError(f"{name}_args: expected {name} to be package.module:function for them, got {given!r}.")
 
 
 def _own(root: Path, swap: Swap | None, witness: Any = None, model_args: str | None = None) -> Run:
