@@ -10,6 +10,7 @@ SOAK_NETWORKS ?= 10000
 SOAK_FAULTS ?= 50
 SOAK_INPUTS ?= 100000
 SOAK_ROUNDS ?= 20
+SOAK_MUTATED ?= 200
 
 .PHONY: help install test demo lint types imports front browser pytest docs soak bench test-min release-check clean
 
@@ -21,7 +22,8 @@ help:
 	@echo "make front   types, rules and unit tests of the explorer's JavaScript (needs node and npm; users need neither)"
 	@echo "make browser   Debian's chromium and firefox-esr, for the tests of the explorer (as root)"
 	@echo "make soak   $(SOAK_NETWORKS) random networks against the exact oracle; $(SOAK_FAULTS) kills and other faults;"
-	@echo "            $(SOAK_INPUTS) hostile files and command lines; $(SOAK_ROUNDS) rounds with all products rounded otherwise"
+	@echo "            $(SOAK_INPUTS) hostile files and command lines; $(SOAK_ROUNDS) rounds with all products rounded otherwise;"
+	@echo "            $(SOAK_MUTATED) networks whose partitions are damaged in every way, for verify to catch"
 	@echo "make bench  beside other programs, into benchmarks/results (five minutes)"
 	@echo "make test-min   the tests with the oldest releases that are allowed, in .venv-min"
 	@echo "make release-check   build wheel and sdist, install each into an empty environment, try it;"
@@ -91,8 +93,10 @@ demo: demo/trained
 	$(BIN)/splineviz animate demo/ckpts --anchors 0 1 2 --out demo/out
 
 soak: $(READY)
+	$(BIN)/python -m pytest -m slow
 	$(BIN)/python tests/soak/random_networks.py --networks $(SOAK_NETWORKS)
 	$(BIN)/python tests/soak/rounding_lane.py --rounds $(SOAK_ROUNDS)
+	$(BIN)/python tests/soak/mutations.py --networks $(SOAK_MUTATED)
 	$(BIN)/python tests/faults/harness.py --times $(SOAK_FAULTS)
 	$(BIN)/python tests/soak/hostile_files.py --inputs $(SOAK_INPUTS)
 

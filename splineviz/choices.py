@@ -38,7 +38,7 @@ STYLES = ("sans", "serif", "slides")
 WIDTHS = ("column", "double")
 """Named widths of a figure for print."""
 
-STUDIES = ("dynamics", "migration", "windows", "layers", "exact", "heat", "deformation")
+STUDIES = ("dynamics", "migration", "kymograph", "lineage", "windows", "layers", "exact", "heat", "deformation")
 """What the paper's figures show of a run (`workflows.study`)."""
 
 REPRODUCTIONS = (

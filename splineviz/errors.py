@@ -67,6 +67,10 @@ class SurroundingsError(SplinevizError, RuntimeError):
     """A package, a codec or a folder that splineviz needs is missing or too old."""
 
 
+class ScaleWarning(UserWarning):
+    """Samples are on a scale that a default of ours was not made for, or not all of them were taken."""
+
+
 def to_float_array(value: Any, name: str) -> FloatArray:
     """Cast an array, a sequence or a torch tensor (any device) to a C-contiguous finite float64 array.
 

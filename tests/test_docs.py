@@ -75,8 +75,14 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = sv.recipes.load_data("two-moons")
     recorder = sv.Recorder(folder / "ckpts", model, train=(data.train_x, data.train_y), test=(data.test_x, data.test_y))
     (folder / "foreign").mkdir()
+    x, y = torch.as_tensor(data.train_x, dtype=torch.float32), torch.as_tensor(data.train_y)
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.05)
+    for _ in range(30):  # a network that knows nothing is warned of
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimiser.step()
     for step in (0, 1000):
-        recorder.save(step, train_accuracy=0.5)
+        recorder.save(step, train_accuracy=float((model(x).argmax(1) == y).float().mean()))
         save_state(folder / "foreign" / f"step-{step}.pt", model.state_dict())
         small_runs.nudge(model)
     sv.animate(folder / "ckpts", out=folder / "out", size=(320, 180), formats=["gif"])

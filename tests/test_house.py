@@ -20,10 +20,8 @@ LONGEST_FILE, LONGEST_FUNCTION = 420, 80
 FUSED_LOOPS = {"cut_faces", "insert_unit"}
 """Kernels whose passes share so many local arrays that taking them apart would only move the length into signatures."""
 
-SUBJECTS = {
-    "firefox", "front", "hands", "life", "loved", "wrong",  # of the explorer, as a whole
-   "jupyter", "viewer", "max_certificate", "maxima", "memory", "networks", "operations", "merging",
-            "rounding", "colors"}
+SUBJECTS = {"jupyter", "viewer", "max_certificate", "maxima", "memory", "networks", "operations", "merging", "firefox",
+            "front", "hands", "rounding", "colors", "life", "loved", "wrong"}
 """Tests of what several modules do together."""
 
 every_file = pytest.mark.parametrize("path", FILES, ids=[str(p.relative_to(PACKAGE)) for p in FILES])

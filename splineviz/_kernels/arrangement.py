@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splineviz._kernels.bits import ONE
+from splineviz._kernels.bits import ONE, splitmix
 from splineviz._kernels.jit import njit
 
 TINY = 1e-300
@@ -83,17 +83,54 @@ def boundary_value(v, e, o, t, u, edges, plus, minus, z, cut_offsets, cut_unit, 
 
 
 @njit(nogil=True, cache=True)
-def interior_values(value, m, count, parent_p, parent_q, place, spread, limit):
-    """Values of one unit at interior vertices m..count-1, each between its two parents."""
+def question(face, unit, one, other):
+    """A number for the question on which side of a unit's knot two others cross in a face."""
+    low, high = min(one, other), max(one, other)
+    word = splitmix(splitmix(np.uint64(face)) + np.uint64(unit))
+    return splitmix(splitmix(word + np.uint64(low)) ^ np.uint64(high))
+
+
+@njit(nogil=True, cache=True)
+def answered(number, known, answers):
+    """The place of a question among the sorted ones that were answered, or -1."""
+    at = np.searchsorted(known, number)
+    return at if at < len(known) and known[at] == number else -1
+
+
+@njit(nogil=True, cache=True)
+def interior_values(
+    value, error, m, count, parent_p, parent_q, place, spread, limit, face, unit, crossing, chord, maker, known, answers,
+    questions, asked,
+):  # fmt: skip
+    """Values of one unit at interior vertices m..count-1, each between its two parents, and their errors.
+
+    Where the error may hide the sign it is taken from the answers; a question not answered there is written down (up to
+    the room in `questions`), and the value is 0. Returns how many are, and how many values were made 0 that are not.
+    """
+    made_zero = 0
     for v in range(m, count):
         vp, vq = value[parent_p[v]], value[parent_q[v]]
+        error[v] = limit
         if (vp < 0.0 and vq > 0.0) or (vp > 0.0 and vq < 0.0):
             x = vp + place[v] * (vq - vp)
-            if abs(x) <= max(limit, spread[v] * abs(vq - vp)):
-                x = 0.0
+            error[v] = max(limit, spread[v] * abs(vq - vp))
+            if abs(x) <= error[v]:
+                at = -1
+                if chord[v] >= 0:
+                    at = answered(question(face, unit, crossing[chord[v]], crossing[maker[v]]), known, answers)
+                if at >= 0:
+                    x = answers[at]
+                else:
+                    if chord[v] >= 0 and asked < len(questions):
+                        questions[asked, 0], questions[asked, 1] = face, unit
+                        questions[asked, 2], questions[asked, 3] = crossing[chord[v]], crossing[maker[v]]
+                        asked += 1
+                    made_zero += x != 0.0
+                    x = 0.0
             value[v] = x
         else:
             value[v] = _between(vp, vq, place[v])
+    return asked, made_zero
 
 
 @njit(nogil=True, cache=True)
@@ -130,7 +167,8 @@ def choose_cut(first, following, origin, value, zeros, count):
 
 @njit(nogil=True, cache=True)
 def insert_unit(
-    j, m, vertices, edges, faces, limit, hash_j, value, x, y, parent_p, parent_q, place, spread, chord, maker, chord_t,
+    j, m, vertices, edges, faces, limit, hash_j, value, error, x, y, blur, sharpness, parent_p, parent_q, place, spread,
+    chord, maker, chord_t,
     chord_p, chord_q, origin, following, preceding, edge_unit, face_first, face_hash, zeros,
 ):  # fmt: skip
     """Cut every sub-face that unit j crosses. Returns the new numbers of vertices, edges and faces, and of irregular cuts.
@@ -171,7 +209,10 @@ def insert_unit(
                 vertices += 1
                 edges += 1
                 x[v], y[v] = x[a] + t * (x[b] - x[a]), y[a] + t * (y[b] - y[a])
-                parent_p[v], parent_q[v], place[v], spread[v], maker[v], value[v] = a, b, t, limit / abs(vb - va), j, 0.0
+                parent_p[v], parent_q[v], place[v], maker[v], value[v], error[v] = a, b, t, j, 0.0, limit
+                spread[v] = max(error[a], error[b]) / abs(vb - va)
+                length = np.hypot(x[b] - x[a], y[b] - y[a])
+                blur[v] = max(blur[a], blur[b], spread[v] * length * sharpness)
                 i = edge_unit[h >> 1]
                 chord[v], edge_unit[k >> 1] = i, i
                 chord_t[v] = -1.0

@@ -5,7 +5,10 @@ numba turns a sum of uint64 and a signed integer into float64, so every constant
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from splineviz._kernels.jit import njit
 
@@ -58,10 +61,10 @@ def sign_bits(z, row_scale, unit_scale, unit_offset, tolerance, inverse_size, of
 
     norm (V,) receives the norm of each row times inverse_size (n,), or -1 where `off` says that negative units pass
     nothing on and all are negative: what follows is exact there. Returns how many values were read as 0 that are not
-    exactly 0. Without branches in the inner loops, so that the compiler can use vector instructions.
+    exactly 0, and how many in all. Without branches in the inner loops, so that the compiler can use vector instructions.
     """
     rows, units = z.shape
-    near = 0
+    near, zeros = 0, 0
     for v in range(rows):
         row = tolerance * row_scale[v]
         total, asleep = 0.0, off
@@ -80,6 +83,19 @@ def sign_bits(z, row_scale, unit_scale, unit_offset, tolerance, inverse_size, of
             minus[v, w] = m
             here = min(64, units - base)
             near += here - popcount(p | m | zero)
+            zeros += here - popcount(p | m)
             asleep &= popcount(m) == here
         norm[v] = -1.0 if asleep else np.sqrt(total)
-    return near
+    return near, zeros
+
+
+def packed(units: npt.NDArray[np.integer[Any]], words: int) -> npt.NDArray[np.uint64]:
+    """Packed bits (words,) of some unit numbers."""
+    flags = np.zeros(64 * words, np.uint8)
+    flags[units] = 1
+    return np.packbits(flags, bitorder="little").view(np.uint64)
+
+
+def units_of(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """The unit numbers whose bits are set, ascending."""
+    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))

@@ -105,14 +105,15 @@ def sort_by(keys, start, stop, ints):
 @njit(nogil=True, cache=True)
 def cut_faces(
     face_offsets, face_halves, face_hash, edges, plus, minus, z, row_scale, unit_scale, unit_offset, tolerance,
-    unit_hash, first_tag, cut_offsets, cut_unit, cut_order, vertex_offsets, uv, parent_a, parent_b, parent_t, maker,
-    all_edges, tag,
+    unit_hash, first_tag, cut_offsets, cut_unit, cut_order, vertex_offsets, uv, all_blur, parent_a, parent_b, parent_t,
+    maker, all_edges, tag, sharpness, known, answers, questions,
 ):  # fmt: skip
-    """Cut every face. `uv`, the parents, `all_edges` and `tag` hold the edges' cuts; the faces' own are appended.
+    """Cut every face. `uv`, the blur, the parents, `all_edges` and `tag` hold the edges' cuts; the faces' own are appended.
 
-    Returns the grown arrays, the numbers of vertices and edges, the new faces (offsets, half-edges, hashes), the chords
+    known, answers: questions that were decided exactly, sorted (see `arrangement.question`), and values; questions: (n, 4)
+    room for those that were not. Returns the grown arrays, the new faces (offsets, half-edges, hashes), the chords
     (start, end, flip offsets, flip t, unit, size, target offsets, t, vertex), ids of vertices that lie on no single
-    chord, and the number of irregular faces.
+    chord, the number of irregular faces, of questions asked, and of values made 0 that are not.
     """
     old_vertices, old_edges, units = len(z), len(edges), z.shape[1]
     fresh = vertex_offsets[-1]
@@ -126,6 +127,7 @@ def cut_faces(
     flip_t, flip_unit, flip_size = np.empty(256), np.empty(256, np.int32), np.empty(256)
     target_t, target_vertex = np.empty(256), np.empty(256, np.int32)
     lost, lost_count, chords, irregular = np.empty(16, np.int32), 0, 0, 0
+    asked, made_zero = 0, 0
     # --- scratch of one face: boundary, arrangement
     either, crossing = np.empty(2 * plus.shape[1], np.uint64), np.empty(units, np.int32)
     ids, on_edge, order, code = (
@@ -134,7 +136,7 @@ def cut_faces(
         np.empty(64, np.int32),
         np.empty(64, np.int32),
     )
-    place, spread, value = np.empty(64), np.empty(64), np.empty(64)
+    place, spread, value, error, blur = np.empty(64), np.empty(64), np.empty(64), np.empty(64), np.empty(64)
     x, y, chord_t = np.empty(64), np.empty(64), np.empty(64)
     parent_p, parent_q = np.empty(64, np.int32), np.empty(64, np.int32)
     chord, made_by, zeros = np.empty(64, np.int32), np.empty(64, np.int32), np.empty(64, np.int32)
@@ -161,22 +163,25 @@ def cut_faces(
         ids, on_edge, order, place = grown(ids, m), grown(on_edge, m), grown(order, m), grown(place, m)
         code = grown(code, m)
         lay_out(loop, edges, vertex_offsets, old_vertices, old_edges, parent_t, ids, on_edge, order, place, code)
-        x, y, origin, following, preceding = (
+        x, y, blur, origin, following, preceding = (
             grown(x, m),
             grown(y, m),
+            grown(blur, m),
             grown(origin, 2 * m),
             grown(following, 2 * m),
             grown(preceding, 2 * m),
         )
         edge_unit, edge_gid = grown(edge_unit, m), grown(edge_gid, m)
-        row = 0.0
+        row, dull = 0.0, 1.0
         for i in range(m):
-            x[i], y[i] = uv[ids[i], 0], uv[ids[i], 1]
+            x[i], y[i], blur[i] = uv[ids[i], 0], uv[ids[i], 1], all_blur[ids[i]]
             origin[2 * i], origin[2 * i + 1] = i, (i + 1) % m
             following[2 * i], preceding[2 * i] = 2 * ((i + 1) % m), 2 * ((i + m - 1) % m)
             edge_unit[i], edge_gid[i] = -1, code[i]
             if on_edge[i] < 0:
                 row = max(row, row_scale[ids[i]])
+            else:
+                dull = max(dull, blur[i])  # a corner's is in its row's scale
         boundary_values = np.empty((k, m))
         for j in range(k):
             for i in range(m):
@@ -200,11 +205,13 @@ def cut_faces(
         for j in range(k):
             u = crossing[j]
             room = n + e - m
-            ids, value, x, y, place, spread = (
+            ids, value, error, x, y, blur, place, spread = (
                 grown(ids, room),
                 grown(value, room),
+                grown(error, room),
                 grown(x, room),
                 grown(y, room),
+                grown(blur, room),
                 grown(place, room),
                 grown(spread, room),
             )
@@ -215,17 +222,22 @@ def cut_faces(
             edge_unit, edge_gid, zeros = grown(edge_unit, room), grown(edge_gid, room), grown(zeros, 2 * room)
             origin, following, preceding = grown(origin, 2 * room), grown(following, 2 * room), grown(preceding, 2 * room)
             first, sub_hash = grown(first, 2 * faces), grown(sub_hash, 2 * faces)
-            limit = tolerance * (row * unit_scale[u] + unit_offset[u])
-            value[:m] = boundary_values[j]
-            interior_values(value, m, n, parent_p, parent_q, place, spread, limit)
+            limit = tolerance * dull * (row * unit_scale[u] + unit_offset[u])
+            value[:m], error[:m] = boundary_values[j], limit
+            asked, zeroed = interior_values(
+                value, error, m, n, parent_p, parent_q, place, spread, limit, f, u, crossing, chord, made_by, known, answers,
+                questions, asked,
+            )  # fmt: skip
+            made_zero += zeroed
             n, e, faces, bad = insert_unit(
-                j, m, n, e, faces, limit, unit_hash[u], value, x, y, parent_p, parent_q, place, spread, chord, made_by,
+                j, m, n, e, faces, limit, unit_hash[u], value, error, x, y, blur, sharpness, parent_p, parent_q, place,
+                spread, chord, made_by,
                 chord_t, chord_p, chord_q, origin, following, preceding, edge_unit, first, sub_hash, zeros,
             )  # fmt: skip
             irregular += bad
         # --- write down vertices, edges, faces
         inner = n - m
-        uv = grown_rows(uv, vertices + inner)
+        uv, all_blur = grown_rows(uv, vertices + inner), grown(all_blur, vertices + inner)
         need = fresh + inner
         parent_a, parent_b, parent_t, maker = (
             grown(parent_a, need),
@@ -236,7 +248,7 @@ def cut_faces(
         for v in range(m, n):
             g, i = vertices + v - m, fresh + v - m
             ids[v] = g
-            uv[g, 0], uv[g, 1] = x[v], y[v]
+            uv[g, 0], uv[g, 1], all_blur[g] = x[v], y[v], blur[v]
             parent_a[i], parent_b[i], parent_t[i], maker[i] = (
                 ids[parent_p[v]],
                 ids[parent_q[v]],
@@ -299,11 +311,11 @@ def cut_faces(
             flip_offsets[chords], target_offsets[chords] = i, end
             begin = end
     return (
-        uv[:vertices], parent_a[:fresh], parent_b[:fresh], parent_t[:fresh], maker[:fresh],
+        uv[:vertices], all_blur[:vertices], parent_a[:fresh], parent_b[:fresh], parent_t[:fresh], maker[:fresh],
         all_edges[:total_edges], tag[:total_edges],
         offsets[: written + 1], halves[: offsets[written]], hashes[:written],
         (chord_start[:chords], chord_end[:chords], flip_offsets[: chords + 1], flip_t[: flip_offsets[chords]],
          flip_unit[: flip_offsets[chords]], flip_size[: flip_offsets[chords]], target_offsets[: chords + 1],
          target_t[: target_offsets[chords]], target_vertex[: target_offsets[chords]]),
-        lost[:lost_count], irregular,
+        lost[:lost_count], irregular, asked, made_zero,
     )  # fmt: skip

@@ -57,10 +57,11 @@ def share_vertices(start, stop, cut_t, cut_unit, cut_size, cut_order, spread):
         key[k] = 2 * rank[owner[k]] + (made[owner[k]] != k)
     order = np.argsort(key, kind="mergesort")
     old_t, old_unit, old_size = cut_t[start:stop].copy(), cut_unit[start:stop].copy(), cut_size[start:stop].copy()
+    old_spread = spread[start:stop].copy()
     for place, k in enumerate(order):
         i = start + place
         cut_t[i], cut_unit[i], cut_size[i] = old_t[made[owner[k]]], old_unit[k], old_size[k]
-        cut_order[i] = rank[owner[k]]
+        cut_order[i], spread[i] = rank[owner[k]], old_spread[k]
     return vertices
 
 
@@ -68,12 +69,14 @@ def share_vertices(start, stop, cut_t, cut_unit, cut_size, cut_order, spread):
 def cut_edges(edges, plus, minus, z, row_scale, unit_scale, unit_offset, tolerance, cut_offsets):
     """The cuts of every edge, ascending in t: unit, t, size |zb - za| of its jump, and order of its vertex on the edge.
 
-    Also (E + 1,) offsets of the new vertices.
+    Also (E + 1,) offsets of the new vertices, the spread of each cut's t, and the edges of which some cuts cannot be told
+    apart, so that they share vertices.
     """
     total = cut_offsets[-1]
     cut_unit, cut_order = np.empty(total, np.int32), np.empty(total, np.int32)
     cut_t, cut_size, spread = np.empty(total), np.empty(total), np.empty(total)
     vertex_offsets = np.zeros(len(edges) + 1, np.int64)
+    shared, shared_count = np.empty(16, np.int64), 0
     for e in range(len(edges)):
         start, stop = cut_offsets[e], cut_offsets[e + 1]
         vertex_offsets[e + 1] = vertex_offsets[e]
@@ -109,23 +112,31 @@ def cut_edges(edges, plus, minus, z, row_scale, unit_scale, unit_offset, toleran
         groups = stop - start
         if together:
             groups = share_vertices(start, stop, cut_t, cut_unit, cut_size, cut_order, spread)
+            if shared_count == len(shared):
+                shared = np.concatenate((shared, np.empty(len(shared), np.int64)))
+            shared[shared_count] = e
+            shared_count += 1
         vertex_offsets[e + 1] += groups
-    return cut_unit, cut_t, cut_size, cut_order, vertex_offsets
+    return cut_unit, cut_t, cut_size, cut_order, vertex_offsets, spread, shared[:shared_count]
 
 
 @njit(nogil=True, cache=True)
 def split_edges(
-    uv, edges, tag, key, layer, cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spare_vertices, spare_edges
-):
+    uv, blur, edges, tag, key, layer, cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spread, sharpness,
+    spare_vertices, spare_edges,
+):  # fmt: skip
     """New vertices and sub-edges of all cut edges, in arrays with room for more (the faces' own).
 
-    Returns uv, parents (a, b), t and unit of the new vertices, and edges, tag, key of all edges. A seam edge
-    (key != 0) hands each sub-edge a key that depends on its own key, the layer, its place and the units that cut it alone.
+    Returns uv and blur of all vertices, parents (a, b), t and unit of the new ones, and edges, tag, key of all edges. blur:
+    how far off a vertex may be, times sharpness. A seam edge (key != 0) hands each sub-edge a key that depends on its own
+    key, the layer, its place and the units that cut it alone.
     """
     old_vertices, old_edges = len(uv), len(edges)
     fresh = vertex_offsets[-1]
     all_uv = np.empty((old_vertices + fresh + spare_vertices, 2))
     all_uv[:old_vertices] = uv
+    all_blur = np.empty(len(all_uv))
+    all_blur[:old_vertices] = blur
     all_edges = np.empty((old_edges + fresh + spare_edges, 2), np.int32)
     all_edges[:old_edges] = edges
     all_tag = np.empty(len(all_edges), np.int32)
@@ -157,6 +168,8 @@ def split_edges(
             v = old_vertices + n
             for k in range(2):
                 all_uv[v, k] = uv[a, k] + t * (uv[b, k] - uv[a, k])
+            length = np.hypot(uv[b, 0] - uv[a, 0], uv[b, 1] - uv[a, 1])
+            all_blur[v] = max(blur[a], blur[b], spread[c] * length * sharpness)
             all_edges[old_edges + n, 0] = v
             all_edges[old_edges + n, 1] = v + 1 if previous + 1 < count else b
             all_tag[old_edges + n] = tag[e]
@@ -166,4 +179,4 @@ def split_edges(
                 sub = e if o == 0 else old_edges + first + o - 1
                 # A sum, not an XOR of hashes: that would be symmetric in the two, and two seams could meet.
                 all_key[sub] = splitmix(splitmix(chain) + np.uint64((layer << 32) + o + 1))
-    return all_uv, parent_a, parent_b, parent_t, maker, all_edges, all_tag, all_key
+    return all_uv, all_blur, parent_a, parent_b, parent_t, maker, all_edges, all_tag, all_key

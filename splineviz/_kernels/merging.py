@@ -6,8 +6,9 @@ r"""Merging cells across edges where the output's slope does not change.
     \ | /              An error eps in the outputs makes an error eps / d in the derivative.
      w_R
 
-An edge of no length, or a face of none, tells nothing. The length of the jump over the outputs is the Frobenius norm of
-the difference of the slopes.
+Where the output is constant, what is computed is noise: a slope within its error is 0 where a slope as the output has it
+elsewhere would be seen many times over. An edge of no length, or a face of none, tells nothing. The length of the jump
+over the outputs is the Frobenius norm of the difference of the slopes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from __future__ import annotations
 import numpy as np
 
 from splineviz._kernels.jit import njit
+
+FLAT = 2.0**-20
+"""A slope counts as 0 where it is below its error and the error below this share of the steepest slope of its output."""
 
 
 @njit(nogil=True, cache=True)
@@ -34,6 +38,23 @@ def _apex(uv, loop, a, b):
 
 
 @njit(nogil=True, cache=True)
+def _slopes(uv, a, b, left, right, outputs, k, rounding):
+    """Derivatives of output k from an edge into both faces, of each the apex (vertex, distance, foot); and their error."""
+    fa, fb = outputs[a, k], outputs[b, k]
+    wl, dl, sl = left
+    wr, dr, sr = right
+    into_left = (outputs[wl, k] - (fa + sl * (fb - fa))) / dl
+    into_right = (outputs[wr, k] - (fa + sr * (fb - fa))) / dr
+    return into_left, into_right, rounding * ((1.0 + abs(sl)) / dl + (1.0 + abs(sr)) / dr)
+
+
+@njit(nogil=True, cache=True)
+def _is_flat(into_left, into_right, error, steepest):
+    """Whether both slopes are 0 as far as they are known, and that is known well: one of the output's would be seen."""
+    return max(abs(into_left), abs(into_right)) <= error and error <= FLAT * steepest
+
+
+@njit(nogil=True, cache=True)
 def slope_jumps(uv, edges, edge_faces, face_offsets, face_vertices, outputs, rounding):
     """For each edge (E,): the norm over the outputs of the slope's jump across it, its error for outputs that are wrong
     by rounding (C,), and a verdict: 1 if the slope changes, 0 if not, 2 if the faces are too thin to tell, -1 on the border.
@@ -41,29 +62,47 @@ def slope_jumps(uv, edges, edge_faces, face_offsets, face_vertices, outputs, rou
     On the border norm and error are 0. A face without area has no slope: the norm is 0, the error inf.
     """
     norms, errors, verdict = np.zeros(len(edges)), np.zeros(len(edges)), np.full(len(edges), -1, np.int8)
+    steepest = np.zeros(outputs.shape[1])
     for e in range(len(edges)):
-        left, right = edge_faces[e, 0], edge_faces[e, 1]
-        if left < 0 or right < 0:
+        if edge_faces[e, 0] < 0 or edge_faces[e, 1] < 0:
             continue
         a, b = edges[e, 0], edges[e, 1]
-        wl, dl, sl = _apex(uv, face_vertices[face_offsets[left] : face_offsets[left + 1]], a, b)
-        wr, dr, sr = _apex(uv, face_vertices[face_offsets[right] : face_offsets[right + 1]], a, b)
-        if dl == 0.0 or dr == 0.0:
+        left, right = _apexes(uv, edges, edge_faces, face_offsets, face_vertices, e)
+        if left[1] == 0.0 or right[1] == 0.0:
             errors[e], verdict[e] = np.inf, 2
             continue
         changes, thin = False, False
         for k in range(outputs.shape[1]):
-            fa, fb = outputs[a, k], outputs[b, k]
-            into_left = (outputs[wl, k] - (fa + sl * (fb - fa))) / dl
-            into_right = (outputs[wr, k] - (fa + sr * (fb - fa))) / dr
-            jump, error = into_left + into_right, rounding[k] * ((1.0 + abs(sl)) / dl + (1.0 + abs(sr)) / dr)
+            into_left, into_right, error = _slopes(uv, a, b, left, right, outputs, k, rounding[k])
+            jump, local = into_left + into_right, abs(into_left) + abs(into_right)
             norms[e] += jump * jump
             errors[e] += error * error
             changes |= abs(jump) > error
-            thin |= error > 1e-3 * (abs(into_left) + abs(into_right)) and error > 0.0 and abs(into_left) > 1e-3 * error
+            thin |= error > 1e-3 * local and error > 0.0 and local > 0.0
+            steepest[k] = max(steepest[k], local - error)
         norms[e], errors[e] = np.sqrt(norms[e]), np.sqrt(errors[e])
         verdict[e] = 1 if changes else 2 if thin else 0
+    # What is small beside the error is thin, or a slope of 0: that is told by the slopes that the output has elsewhere.
+    for e in range(len(edges)):
+        if verdict[e] == 2 and errors[e] < np.inf:
+            a, b = edges[e, 0], edges[e, 1]
+            left, right = _apexes(uv, edges, edge_faces, face_offsets, face_vertices, e)
+            thin = False
+            for k in range(outputs.shape[1]):
+                into_left, into_right, error = _slopes(uv, a, b, left, right, outputs, k, rounding[k])
+                local = abs(into_left) + abs(into_right)
+                if error > 1e-3 * local and error > 0.0 and steepest[k] > 0.0:
+                    thin |= not _is_flat(into_left, into_right, error, steepest[k])
+            verdict[e] = 2 if thin else 0
     return norms, errors, verdict
+
+
+@njit(nogil=True, cache=True)
+def _apexes(uv, edges, edge_faces, face_offsets, face_vertices, e):
+    """`_apex` of the faces on the left and on the right of an inner edge."""
+    a, b, left, right = edges[e, 0], edges[e, 1], edge_faces[e, 0], edge_faces[e, 1]
+    one = _apex(uv, face_vertices[face_offsets[left] : face_offsets[left + 1]], a, b)
+    return one, _apex(uv, face_vertices[face_offsets[right] : face_offsets[right + 1]], a, b)
 
 
 @njit(nogil=True, cache=True)

@@ -44,6 +44,7 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
     )
     flags.panels_flag(flags.look_flags(one))
     flags.film_flags(one, formats=formats, fps=6.0, unit="checkpoints")
+    flags.near_flag(one.add_argument)
     flags.lc_flags(one)
     flags.engine_flags(one)
 
@@ -61,6 +62,7 @@ def film_options(options: Namespace) -> dict[str, Any]:
         **resolve.look(options),
         "tween": options.tween,
         "lc": LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
+        "near": options.near,
         "threads": options.threads,
     }
 
@@ -70,6 +72,7 @@ def run(options: Namespace) -> None:
     from splineviz.workflows.animate import animate as make
 
     run = resolve.open_run(options)
+    resolve.told_steps(run)
     with resolve.engine(options) as jobs, terminal.bar("animating") as tick:
         made = make(run, **film_options(options), steps=options.steps, jobs=jobs, progress=tick)
     for path in (*made.videos, made.summary, made.table):

@@ -81,7 +81,8 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
         "--model",
         type=model_name,
         metavar="M",
-        help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function that makes it",
+        help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function or file.py:function, "
+        "which makes it",
     )
     foreign.add_argument(
         "--model-args", metavar="JSON", help="keyword arguments of that function, such as '{\"width\": 200}'"
@@ -94,7 +95,20 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
     )
     foreign.add_argument("--data-args", metavar="JSON", help="keyword arguments of the function that --data names")
     foreign.add_argument(
-        "--weights-key", metavar="KEY", help="which of a file's weights: ema, ema.state_dict, ... (default: the network's)"
+        "--weights-key",
+        metavar="KEY",
+        help="which of a file's weights: ema, ema.state_dict, ...; . for all (default: the only ones)",
+    )
+    foreign.add_argument(
+        "--files",
+        metavar="GLOB",
+        help="which files: 'net_*.pt'; {step} or {epoch} in it is the number that counts: 'net_*_{step}.pt'",
+    )
+    foreign.add_argument(
+        "--output", type=output, metavar="NAME", help="which result of forward is drawn, by name or place (default: logits)"
+    )
+    foreign.add_argument(
+        "--outputs", type=at_least(0), nargs="+", metavar="N", help="the numbers of the outputs to keep (default: all)"
     )
     foreign.add_argument("--trust", action="store_true", help="unpickle files that need code, which RUNS THEIR CODE")
 
@@ -160,6 +174,12 @@ def lc_flags(one: argparse.ArgumentParser) -> None:
     points_flag(flag)
 
 
+def near_flag(flag: Callable[..., Any], default: str = "default: 0.025") -> None:
+    """What counts as near the anchors and the decision boundary."""
+    flag("--near", type=share, metavar="S",
+         help=f"what counts as near anchors and boundary, as a share of the window's side ({default})")  # fmt: skip
+
+
 def engine_flags(one: argparse.ArgumentParser) -> None:
     """Who does the jobs."""
     flag = one.add_argument_group("who works").add_argument
@@ -202,6 +222,14 @@ def positive(text: str) -> float:
         value = float("nan")
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    return value
+
+
+def share(text: str) -> float:
+    """A number above 0 and at most 1."""
+    value = positive(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"expected a share of the window's side, above 0 and at most 1, got {text!r}")
     return value
 
 
@@ -271,6 +299,11 @@ def thinning_flags(one: Any) -> None:
     one.add_argument("--last", type=at_least(1), metavar="N", help="the last N checkpoints only")
 
 
+def output(text: str) -> str | int:
+    """A name of an output, or its position."""
+    return int(text) if re.fullmatch(r"-?\d+", text) else text
+
+
 def swap(text: str) -> str:
     """A smooth function and what it is drawn as, such as gelu=relu."""
     if not re.fullmatch(r"\w+=\w+", text):
@@ -279,7 +312,7 @@ def swap(text: str) -> str:
 
 
 def model_name(text: str) -> str:
-    """mlp, or package.module:function."""
-    if text != "mlp" and not re.fullmatch(r"[\w.]+:[\w.]+", text):
-        raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}")
+    """mlp, package.module:function, or file.py:function."""
+    if text != "mlp" and not re.fullmatch(r"([\w.]+|.*\.py):[\w.]+", text):
+        raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}; or file.py:function")
     return text

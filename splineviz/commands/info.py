@@ -16,11 +16,14 @@ def add(commands: Any) -> None:
 
 def run(options: Namespace) -> None:
     """Print what a run directory holds."""
+    from splineviz.tracing.call import SWAPS
     from splineviz.tracing.lowering import lower
-    from splineviz.tracing.refusals import SWAPS
+    from splineviz.training.checkpoints import left_out
 
     run = resolve.open_run(options)
-    program = run.program(run.checkpoints[0])
+    first = run.checkpoints[0]
+    program = run.program(first)
+    beside = [] if run.own else left_out(program, run.state(first), first.path)
     terminal.table(
         ("run", str(run.path)),
         ("input", " x ".join(map(str, program.input_shape))),
@@ -36,6 +39,8 @@ def run(options: Namespace) -> None:
         ("domain", f"{run.domain[0]:g} to {run.domain[1]:g}"),
         ("loss", run.loss or "not named"),
         ("checkpoints", str(len(run.checkpoints))),
-        ("steps", " ".join(str(checkpoint.step) for checkpoint in run.checkpoints)),
+        (f"{run.unit}s", " ".join(str(checkpoint.step) for checkpoint in run.checkpoints)),
+        *(() if run.own else run.mapping),
+        *((("entries left out", ", ".join(beside)),) if beside else ()),
         *((f"passed over: {name}", why) for name, why in run.skipped.items()),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,23 +18,49 @@ if TYPE_CHECKING:
 
 def open_run(options: Namespace, path: Path | None = None) -> Run:
     """The run of the flags that `flags.run_flags` adds, or at another path; anchors become indices of training samples."""
+    from splineviz.errors import ScaleWarning
     from splineviz.training import runs
 
-    run = runs.open_run(
-        options.run if path is None else path,
-        model=options.model,
-        data=options.data,
-        model_args=options.model_args,
-        data_args=options.data_args,
-        weights_key=options.weights_key,
-        swap=options.swap,
-        trust=options.trust,
-    )
+    where = options.run if path is None else path
+    judged = options.command == "verify" and options.model not in (None, "mlp") and (where / "run.json").exists()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScaleWarning)
+        run = runs.open_run(
+            where,
+            model=None if judged else options.model,
+            witness=options.model if judged else None,
+            data=options.data,
+            model_args=options.model_args,
+            data_args=options.data_args,
+            weights_key=options.weights_key,
+            swap=options.swap,
+            trust=options.trust,
+            files=options.files,
+            output=options.output,
+            outputs=options.outputs,
+        )
+    if run.data.remark:
+        print(f"splineviz: note: {run.data.remark}", file=sys.stderr)
     if getattr(options, "every", None) or getattr(options, "last", None):
         run = run.thinned(options.every or 1, options.last)
     if path is None and hasattr(options, "anchors"):
         run, options.anchors = run.anchored(options.anchors)
     return run
+
+
+def told_steps(run: Run) -> None:
+    """Print which file of a foreign folder counts as which step; the first and last few of many."""
+    if run.own:
+        return
+    pairs = [f"{name} -> {step}" for name, step in run.mapping]
+    few = (
+        pairs
+        if len(pairs) <= MOST_TOLD
+        else [*pairs[: MOST_TOLD - 3], f"... {len(pairs) - MOST_TOLD + 1} more ...", *pairs[-2:]]
+    )
+    print("\n".join(few))
+    for name, why in list(run.skipped.items())[:MOST_TOLD]:
+        print(f"passed over {name}: {why}")
 
 
 def look(options: Namespace) -> dict[str, Any]:
@@ -67,6 +95,9 @@ def _check_look(options: Namespace) -> None:
             raise DataError(f"--limits: expected {least} < HIGH for {fill}, got {low:g} {high:g}.")
     if options.cmap is not None:
         fills.palette(options.cmap)  # a wrong name is said now, not after all has been measured
+
+
+MOST_TOLD = 12
 
 
 def may_replace(targets: Sequence[Path], default: Sequence[Path]) -> None:

@@ -21,6 +21,8 @@ def add(commands: Any) -> None:
 studies (default: all):
   dynamics    accuracy, accuracy under attack and local complexity over the steps; two slices (Fig. 2)
   migration   knots near the anchors and near the decision boundary, over those in the window
+  kymograph   knots and jumps of the gradient by distance from the boundary and the anchors, step by step
+  lineage     units followed through training: which moved to the boundary, which vanished, which appeared
   windows     regions in equal squares near the decision boundary and away from it (Fig. 26)
   layers      the knots of each layer by themselves (Fig. 24)
   exact       exact and sampled number of units in the same neighbourhoods (Fig. 25, 35)
@@ -31,7 +33,8 @@ DIR then holds a .png and a .csv each, and the partitions and measures.csv as `a
 
 examples:
   splineviz study ckpts/
-  splineviz study ckpts/ migration --anchors 5 17 40 --out figures/""",
+  splineviz study ckpts/ migration --anchors 5 17 40 --out figures/
+  splineviz study ckpts/ kymograph lineage --planes 10 --between 10000 25119""",
     )
     flags.run_flags(one)
     one.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(choices.STUDIES)}")
@@ -42,6 +45,12 @@ examples:
     flags.thinning_flags(one)
     flag("--lc-radius", type=flags.positive, default=0.05, metavar="R", help="of a neighbourhood (default: 0.05)")
     flag("--lc-points", type=flags.at_least(1), default=1000, metavar="N", help="most points a curve (default: 1000)")
+    flags.near_flag(flag, "default: 0.025; 0.05 for kymograph and lineage")
+    flag("--planes", type=flags.at_least(1), metavar="N",
+         help="of kymograph and lineage: the anchors' own and others, drawn, for errors (default: 4)")  # fmt: skip
+    flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="of that draw (default: 0)")
+    flag("--between", type=flags.at_least(0), nargs=2, metavar=("A", "B"),
+         help="steps that kymograph and lineage compare (default: end of the complexity's ascent, last)")  # fmt: skip
     flag("--attack-steps", type=flags.at_least(0), default=10, metavar="N", help="of the adversary (default: 10)")
 
 
@@ -60,6 +69,10 @@ def run(options: Namespace) -> None:
             steps=options.steps,
             lc=LCOptions(radius=options.lc_radius, points=options.lc_points),
             attack_steps=options.attack_steps,
+            near=options.near,
+            planes=options.planes,
+            seed=options.seed,
+            between=options.between,
             progress=tick,
         )
     for path in written:

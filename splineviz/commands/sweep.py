@@ -53,6 +53,7 @@ examples:
     flags.thinning_flags(one)
     flag("--rows-only", action="store_true", help="keep the rows, not the partitions (no churn, less to verify)")
     flag("--prove", action="store_true", help="make the certificate of every partition, and keep it with the row")
+    flags.near_flag(flag)
     flags.lc_flags(one)
     flags.engine_flags(one)
 
@@ -76,6 +77,7 @@ def run(options: Namespace) -> None:
             steps=options.steps,
             out=options.out,
             lc=LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
+            near=options.near,
             jobs=jobs,
             threads=options.threads,
             partitions=not options.rows_only,

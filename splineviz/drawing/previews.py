@@ -54,7 +54,7 @@ def partition_html(partition: Partition) -> str:
         ("window", f"{low[0]:.4g} .. {high[0]:.4g} by {low[1]:.4g} .. {high[1]:.4g}"),
         ("classes", ", ".join(named) + (f" and {left:,} more" if left > 0 else "")),
         ("median area", f"{np.median(partition.areas):.3g}"),
-        ("near zero, irregular", f"{report.near_zero:,}, {report.irregular_faces:,}"),
+        ("near zero, irregular, contradicted", f"{report.near_zero:,}, {report.irregular_faces:,}, {report.contradicted:,}"),
         ("seconds", f"{report.seconds:.2f}"),
     ]
     table = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)

@@ -143,9 +143,7 @@ def figure(
     each, limits = _fills(panels, fill, limits, layers)
     with matplotlib.rc_context(chosen):
         note = next((partition.note for partition in panels if partition.note), "")
-        said = [_counted(partition.num_regions, "region") for partition in panels]
-        if layers:
-            said = [_counted(len(np.unique(panels[0].edge_tag[mask])), "unit") for mask in masks]
+        said = _said(panels, masks, layers)
         layout = _layout(
             panels, views, wide, across, titles, said, _bar(panels[0], each[0], limits, fill_label, classes), note
         )
@@ -162,19 +160,35 @@ def figure(
             ax, image = _square(paper, layout, (*place, layout.side), partition, view, options, boundary)
             if titles:
                 ax.set_title(titles[index], pad=3.0, fontsize=layout.sizes["title"])
-            x, y = (place[0] + layout.side) / wide, (place[1] - (1.2 * layout.feet - 0.85) * layout.text) / layout.height
-            paper.text(x, y, said[index], ha="right", va="top", color="#444444", fontsize=layout.sizes["foot"])
+            _foot(paper, layout, place, said[index])
             if anchors:
-                star, size = min(4.5 * layout.side, 15.0), min(9.5 * layout.side, 36.0)
-                draw.anchors(
-                    partition.plane, ax=ax, thumbnails=thumbnails, labels=labels, star=star, size=size, avoid=around
-                )
+                _anchors(ax, partition, layout, {"thumbnails": thumbnails, "labels": labels, "avoid": around})
             _zooms(paper, layout, index, ax, views, partition, options, boundary)
         if note:
             paper.text(0.04 / wide, 0.06 / layout.height, note, color="#444444", fontsize=layout.small)
         if layout.bar:
             _color_bar(paper, layout, image)
     return paper
+
+
+def _said(panels: Sequence[Partition], masks: Sequence[Any], layers: bool) -> list[str]:
+    """What stands below each panel."""
+    if layers:
+        return [_counted(len(np.unique(panels[0].edge_tag[mask])), "unit") for mask in masks]
+    return [_counted(partition.num_regions, "region") for partition in panels]
+
+
+def _foot(paper: Paper, layout: Layout, place: tuple[float, float], said: str) -> None:
+    x, y = place[0] + layout.side, place[1] - (1.2 * layout.feet - 0.85) * layout.text
+    paper.text(
+        x / layout.width, y / layout.height, said, ha="right", va="top", color="#444444", fontsize=layout.sizes["foot"]
+    )
+
+
+def _anchors(ax: Axes, partition: Partition, layout: Layout, options: dict[str, Any]) -> None:
+    """Stars and samples, in sizes that fit the panel; options: of `draw.anchors`."""
+    star, size = min(4.5 * layout.side, 15.0), min(9.5 * layout.side, 36.0)
+    draw.anchors(partition.plane, ax=ax, star=star, size=size, **options)
 
 
 def _fills(panels: list[Partition], fill: Any, limits: Any, layers: bool) -> tuple[list[Any], Any]:

@@ -88,6 +88,8 @@ def decision_boundary(
     # A piece that begins and ends in rounding may have no length left.
     real = (segments[:, 0] != segments[:, 1]).any(axis=1)
     if np.ndim(outputs) == 1 or np.shape(outputs)[1] == 1:
+        down = classes[:, 0] > classes[:, 1]  # along an edge, which has a direction of its own
+        segments[down] = segments[down, ::-1]
         classes = np.full_like(classes, -1)
     return Boundary(segments[real], faces[real], classes[real])
 

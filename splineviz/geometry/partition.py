@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,14 +34,11 @@ import numpy.typing as npt
 from splineviz._kernels import bits, merging, patterns
 from splineviz._kernels import faces as _faces
 from splineviz.errors import FloatArray, IntArray, PartitionError
-from splineviz.geometry import boundary, faces
+from splineviz.geometry import boundary, doors, faces
 from splineviz.geometry.invariants import ARRAYS, misshapen
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area
 from splineviz.storage import archives, files
-
-if TYPE_CHECKING:
-    from splineviz.regions.certificate import CertificateReport
 
 FORMAT = 1
 ROUNDING = 2.0**-46
@@ -59,6 +56,8 @@ class Report:
     tolerance: relative to a unit's scale; seconds: wall time of the enumeration, 0 in a partition that was read from a file.
     seam_readings: values at seams between blocks that two blocks, rounding differently, would have read with different
     signs; the first block's was taken by both. Not 0 says that the machine's arithmetic depends on the batch.
+    contradicted: of 48 random points, those that the network reads otherwise than the regions they are in: the partition is
+    wrong there, as something could not be decided.
     """
 
     near_zero: int = 0
@@ -66,6 +65,7 @@ class Report:
     tolerance: float = 0.0
     seconds: float = field(default=0.0, compare=False)
     seam_readings: int = 0
+    contradicted: int = 0
 
     def lasting(self) -> dict[str, Any]:
         """What belongs into a file: all but the wall time, so that the same slice is the same file."""
@@ -165,8 +165,20 @@ class Partition:
 
     @cached_property
     def slope_norms(self) -> FloatArray:
-        """(F,) Frobenius norm of every region's slope on the slice."""
-        return np.sqrt(np.einsum("fck,fck->f", self.slopes, self.slopes))
+        """(F,) Frobenius norm of every region's slope on the slice; 0 where what was computed is noise alone.
+
+        That is: not above the error that rounding of the outputs makes in a region of this shape, where the error is far
+        below the largest slope. A region too thin to tell keeps what was computed.
+        """
+        norms = np.sqrt(np.einsum("fck,fck->f", self.slopes, self.slopes))
+        starts = self.face_offsets[:-1].astype(np.int64)
+        corners = self.local_vertices[self.face_vertices]
+        arms = corners - np.repeat(corners[starts], np.diff(self.face_offsets), axis=0)
+        span = 2.0 * np.sqrt(np.maximum.reduceat((arms**2).sum(axis=1), starts))
+        rounding = ROUNDING * float(np.linalg.norm(np.abs(self.outputs).max(axis=0)))
+        with np.errstate(divide="ignore"):
+            error = rounding * 2.0 * span / np.abs(self.areas)
+        return np.where((norms <= error) & (error <= merging.FLAT * norms.max()), 0.0, norms)
 
     def face(self, index: int) -> IntArray:
         """Vertex ids of one face, counter-clockwise."""
@@ -260,26 +272,27 @@ class Partition:
         """The dual graph as a networkx.Graph: a node a region, an edge wherever two share a side (`export.to_networkx`)."""
         return _door().export.to_networkx(self)
 
-    def verify(self, model: Any, **options: Any) -> CertificateReport:
+    def verify(self, model: Any, **options: Any) -> doors.CertificateReport:
         """Prove the partition against the model, independently of the enumerator; see `sv.verify`.
 
         Raises CertificateError naming the face and the check that failed.
         """
-        from splineviz.regions import certificate  # a door upward: the certificate reads the model, this room knows no torch
+        return doors.verify(self, model, **options)
 
-        return certificate.verify(self, model, **options)
+    def certificate(self, path: str | os.PathLike[str], model: Any) -> None:
+        """Write the partition and its network as plain arrays that `docs/check_certificate.py` proves with numpy alone.
+
+        model: the network that it is of. Raises CertificateError for one that has no such form (maxima).
+        """
+        doors.write_certificate(path, self, model)
 
     # ---- notebooks -----------------------------------------------------------------------------------
 
     def _repr_png_(self) -> bytes:
-        from splineviz.drawing import previews  # a door upward, like verify's: this room does not draw
-
-        return previews.partition_png(self)
+        return doors.partition_png(self)
 
     def _repr_html_(self) -> str:
-        from splineviz.drawing import previews  # the same door
-
-        return previews.partition_html(self)
+        return doors.partition_html(self)
 
     # ---- files -------------------------------------------------------------------------------------
 
@@ -371,6 +384,7 @@ def _report(data: Mapping[str, Any]) -> Report:
         tolerance=float(data["tolerance"]),
         seconds=float(data["seconds"]),
         seam_readings=int(data.get("seam_readings", 0)),
+        contradicted=int(data.get("contradicted", 0)),
     )
 
 

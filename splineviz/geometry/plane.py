@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from splineviz.errors import FloatArray, PlaneError, to_float_array, to_points
+from splineviz.geometry import doors
 from splineviz.geometry.polygons import polygon_area
 
 MARGIN = 0.3
@@ -137,14 +138,10 @@ class Plane:
         return convex_polygon(window)
 
     def _repr_html_(self) -> str:
-        from splineviz.drawing import previews  # a door upward for notebooks: this room does not draw
-
-        return previews.plane_html(self)
+        return doors.plane_html(self)
 
     def _repr_png_(self) -> bytes:
-        from splineviz.drawing import previews  # the same door
-
-        return previews.plane_png(self)
+        return doors.plane_png(self)
 
 
 def convex_polygon(window: Any) -> FloatArray:

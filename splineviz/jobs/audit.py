@@ -5,6 +5,8 @@ For every job that jobs.json lists and that is done:
     row        its seal, and its key, made again from what it says it was made of
     partition  its digest; its cheap identities; the numbers of the row, computed from it again
     proof      the certificate against the model with the checkpoint's weights, if the file still holds those weights
+    numbers    of a random part of the rows, or all: local complexity with its seed, accuracies, crossings and live units,
+               measured again
 
 and for the directory: every number of the table against its row, every file against the manifest, and every result there
 against the list: one of another slice or run is a finding, one that the last call did not ask for a note. Nothing is mended
@@ -25,14 +27,18 @@ import numpy as np
 from splineviz.errors import CertificateError, Progress, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import plan
-from splineviz.jobs.job import key_of, partition_numbers
+from splineviz.jobs.job import Job, key_of, network_numbers, partition_numbers
 from splineviz.metrics.columns import COLUMNS
+from splineviz.metrics.options import LCOptions
 from splineviz.regions import certificate
 from splineviz.storage import files, listings, provenance
+from splineviz.threads import one_torch_thread
 from splineviz.tracing.program import Program
 from splineviz.training import checkpoints, state_files
 
 TABLES = ("measures.csv", "sweep.csv")
+PART = 16
+"""Rows whose numbers are measured again unless somebody asks for another number, or all."""
 LATER = ("churn",)
 """Columns of a table that no single row knows."""
 
@@ -40,9 +46,9 @@ LATER = ("churn",)
 @dataclass
 class Audit:
     """What an audit found. jobs: that are done; proved: of them, against the model; rows: whose numbers were computed from
-    their partitions again; lines: of the table that are as their rows say; files: that the manifest lists and that are as it
-    says; findings: what is wrong, one line each; notes: what could not be told; against: what the partitions were proved
-    against.
+    their partitions again; measured: of them, whose other numbers were measured again; lines: of the table that are as
+    their rows say; files: that the manifest lists and that are as it says; findings: what is wrong, one line each; notes:
+    what could not be told; against: what the partitions were proved against.
     """
 
     out: Path
@@ -50,6 +56,7 @@ class Audit:
     proved: int = 0
     files: int = 0
     rows: int = 0
+    measured: int = 0
     lines: int = 0
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -70,6 +77,7 @@ class Audit:
                 (self.files, "file", "files", "against the digests in manifest.json"),
                 (self.lines, "line of the table", "lines of the table", "against the rows of their jobs"),
                 (self.rows, "row", "rows", "against its partition" if self.rows == 1 else "against their partitions"),
+                (self.measured, "row", "rows", "against its network and samples, measured again"),
                 (self.proved, "partition", "partitions", f"against {model}"),
             )
             if count
@@ -82,8 +90,14 @@ class Audit:
         return "\n".join([head, *(f"  {line}" for line in said)])
 
 
-def audit(out: Path, *, trust: bool = False, raise_on_failure: bool = True, progress: Progress | None = None) -> Audit:
+def audit(
+    out: Path, *, trust: bool = False, numbers: int | None = PART, seed: int | None = None, raise_on_failure: bool = True,
+    progress: Progress | None = None,
+) -> Audit:  # fmt: skip
     """Read and prove everything in a directory that `sweep` or `animate` wrote.
+
+    numbers: of how many rows, chosen at random (by seed, None: others each time), the local complexity, accuracies and
+    crossings are measured again; None: of all.
 
     trust: unpickle checkpoints that need code, which RUNS IT; without it they are noted as not proved.
     Raises CertificateError with all findings (unless raise_on_failure=False), JobError when it is no such directory.
@@ -94,11 +108,12 @@ def audit(out: Path, *, trust: bool = False, raise_on_failure: bool = True, prog
     waiting = 0
     listed = plan.entries(out, said)
     entries = {entry["name"]: entry for entry in listed if entry["name"]}
+    chosen = _chosen(out, list(entries), numbers, seed)
     for done, (name, entry) in enumerate(entries.items(), 1):
         path = out / "rows" / f"{name}.json"
         if path.exists():
             words = plan.words(entry["run"], entry["step"], entry["anchors"], entry["window"])
-            stored = _row(out, path, said, entry, words, found, trust)
+            stored = _row(out, path, said, entry, words, found, trust, name in chosen)
             rows |= {} if stored is None else {name: stored["row"]}
         else:
             waiting += 1
@@ -119,8 +134,9 @@ def audit(out: Path, *, trust: bool = False, raise_on_failure: bool = True, prog
 
 
 def _row(
-    out: Path, path: Path, said: Mapping[str, Any], entry: Mapping[str, Any], words: str, found: Audit, trust: bool
-) -> dict[str, Any] | None:
+    out: Path, path: Path, said: Mapping[str, Any], entry: Mapping[str, Any], words: str, found: Audit, trust: bool,
+    measure: bool,
+) -> dict[str, Any] | None:  # fmt: skip
     try:
         stored = files.read_sealed(path)
         made, row = stored["made"], stored["row"]
@@ -138,18 +154,20 @@ def _row(
         run = said["runs"][entry["run"]]
         key = key_of(
             entry["step"], plan.network(said, entry), said["lc"], entry["metrics"], made["samples"], made["weights"],
-            partition.plane, partition.window,
+            partition.plane, partition.window, said.get("near"),
         )  # fmt: skip
         if key != entry["key"]:
             found.findings.append(f"{words}: its key is not that of what it says it was made of")
         radius = None if said["lc"] is None else float(said["lc"]["radius"])
         if older := [name for name in COLUMNS if name not in row]:
             found.notes.append(f"{words}: of a version without {', '.join(older)}; the same command again measures them.")
-        for name, value in partition_numbers(partition, radius).items():
+        for name, value in partition_numbers(partition, radius, said.get("near")).items():
             if name in row and not _same(row[name], value):
                 found.findings.append(f"{words}: the row has {name} = {row[name]!r}, its partition {value!r}")
         found.rows += 1
-        _prove(partition, run | {"network": plan.network(said, entry)}, entry, made, words, found, trust)
+        program = _prove(partition, run | {"network": plan.network(said, entry)}, entry, made, words, found, trust)
+        if measure and program is not None:
+            _measured(_job(out, said, entry, made, partition), program, row, words, found)
         return stored
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         found.findings.append(f"{words}: {type(error).__name__}: {error}")
@@ -159,26 +177,75 @@ def _row(
 def _prove(
     partition: Partition, run: Mapping[str, Any], entry: Mapping[str, Any], made: Mapping[str, Any], words: str,
     found: Audit, trust: bool,
-) -> None:  # fmt: skip
+) -> Program | None:  # fmt: skip
+    """Prove a partition; the network with the checkpoint's weights, None where they are not to be had."""
     path = Path(entry["weights"])
     if not path.is_file():
         found.notes.append(f"{words}: not proved: {path.name}: expected the checkpoint's file, got none there")
-        return
+        return None
     try:
         state = state_files.load_state(path, raw=run["own"], trust=trust, key=run["weights_key"])
         program = checkpoints.fit(Program.from_data(run["network"]), state, path)
     except SplinevizError as error:
         found.notes.append(f"{words}: not proved: {error}")
-        return
+        return None
     if state_files.digest(state) != made["weights"]:
         found.notes.append(f"{words}: not proved: {path.name} holds other weights by now")
-        return
+        return None
     try:
         certificate.verify(partition, program)
         found.proved += 1
         found.against.add(str(run.get("judge", "the network as it was recorded")))
     except CertificateError as error:
         found.findings.append(f"{words}: {error}")
+    return program
+
+
+def _chosen(out: Path, names: list[str], numbers: int | None, seed: int | None) -> set[str]:
+    """The jobs whose numbers are measured again."""
+    there = [name for name in names if (out / "rows" / f"{name}.json").exists()]
+    if numbers is None or numbers >= len(there):
+        return set(there)
+    return {there[i] for i in np.random.default_rng(seed).choice(len(there), numbers, replace=False)}
+
+
+def _job(
+    out: Path, said: Mapping[str, Any], entry: Mapping[str, Any], made: Mapping[str, Any], partition: Partition
+) -> Job:
+    """The job of an entry, as far as its numbers ask."""
+    lc = None if said["lc"] is None else LCOptions(**{k: _option(v) for k, v in said["lc"].items()})
+    return Job(
+        name=entry["name"], step=entry["step"], weights=Path(entry["weights"]), weights_digest=made["weights"],
+        network=plan.network(said, entry), plane=partition.plane, window=partition.window,
+        samples=out / "samples" / f"{made['samples'][:16]}.npz", samples_digest=made["samples"], lc=lc,
+        metrics=entry["metrics"], out=out, threads=1,
+    )  # fmt: skip
+
+
+def _option(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _measured(job: Job, program: Program, row: Mapping[str, Any], words: str, found: Audit) -> None:
+    """The numbers of a row that follow from network and samples, measured again."""
+    if not job.samples.is_file():
+        found.notes.append(f"{words}: numbers not measured again: {job.samples.name} is not there")
+        return
+    try:
+        with one_torch_thread():
+            again = network_numbers(job, program)
+    except SplinevizError as error:
+        found.findings.append(f"{words}: {error}")
+        return
+    for name, value in again.items():
+        if not _agrees(row[name], value):
+            found.findings.append(f"{words}: the row has {name} = {row[name]!r}, measured again it is {value!r}")
+    found.measured += 1
+
+
+def _agrees(stored: float | None, value: float) -> bool:
+    """Whether a number is the same but for the order of a sum."""
+    return _same(stored, value) or (stored is not None and abs(float(stored) - value) <= 1e-12 * abs(value))
 
 
 def _table(path: Path, said: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], found: Audit) -> None:

@@ -97,6 +97,7 @@ Outcome = Result | Failure | Busy
 class Job:
     """One checkpoint on one slice. network: Program.to_data(); samples: the file of what `choose_samples` chose.
 
+    near: the distance that counts as near in `measures.migration`, as a share of the window's side; None: its default.
     name: of its files. weights_digest: of the weights it is about; a file that holds others by now is refused.
     keep: whether the partition is written, or the row alone. prove: whether its certificate is made as well. before, after:
     results of the neighbouring checkpoints on the same slice, for the churn; no part of the key.
@@ -118,6 +119,7 @@ class Job:
     trust: bool = False
     weights_key: str | None = None
     threads: int | None = None
+    near: float | None = None
     keep: bool = True
     prove: bool = False
     before: churn.Named | None = None
@@ -161,8 +163,9 @@ class Job:
     def key(self) -> str:
         """Digest of all that the result depends on."""
         return key_of(
-            self.step, self.network, self.lc, self.metrics, self.samples_digest, self.weights_digest, self.plane, self.window
-        )
+            self.step, self.network, self.lc, self.metrics, self.samples_digest, self.weights_digest, self.plane,
+            self.window, self.near,
+        )  # fmt: skip
 
     def finished(self) -> Result | None:
         """The result that lies on disk already, if it is this job's and whole: same key, and its partition."""
@@ -182,13 +185,16 @@ class Job:
 
 def key_of(
     step: int, network: Any, lc: Any, metrics: Mapping[str, Any], samples: str, state: str, plane: Plane, window: FloatArray,
+    near: float | None = None,
 ) -> str:  # fmt: skip
-    """Digest of all that a row and its partition depend on; samples and state (the weights) are digests themselves."""
+    """Digest of all that a row and its partition depend on; samples and state (the weights) are digests themselves.
+
+    near: as of a Job. Its default is no part of the digest, so that rows of versions without the option are still good.
+    """
     options = lc if lc is None or isinstance(lc, Mapping) else asdict(lc)
     told = {name: repr(float(value)) for name, value in sorted(metrics.items())}
-    return files.digest(
-        [FORMAT, step, network, options, told, samples, state], plane.origin, plane.basis, plane.anchors_uv, window
-    )
+    chosen = [FORMAT, step, network, options, told, samples, state] + ([] if near is None else [repr(float(near))])
+    return files.digest(chosen, plane.origin, plane.basis, plane.anchors_uv, window)
 
 
 def attempt(job: Job) -> Outcome:
@@ -265,13 +271,13 @@ def _numbers(job: Job, program: Program, result: Partition) -> dict[str, float]:
     """A row's numbers; the geometry's while torch counts, since neither needs the other, if the job has a second thread."""
     radius = None if job.lc is None else job.lc.radius
     if (job.threads or available()) == 1:
-        return _network_numbers(job, program) | partition_numbers(result, radius)
+        return network_numbers(job, program) | partition_numbers(result, radius, job.near)
     with ThreadPoolExecutor(1) as beside:
-        numbers = beside.submit(partition_numbers, result, radius)
-        return _network_numbers(job, program) | numbers.result()
+        numbers = beside.submit(partition_numbers, result, radius, job.near)
+        return network_numbers(job, program) | numbers.result()
 
 
-def _network_numbers(job: Job, program: Program) -> dict[str, float]:
+def network_numbers(job: Job, program: Program) -> dict[str, float]:
     """The columns of a row that follow from the network: accuracies, crossings, local complexity, live units."""
     row = {}
     samples, trained = _samples(job.samples, job.samples_digest), program.as_trained
@@ -327,9 +333,14 @@ def accuracy(program: Program, samples: Mapping[str, Array], name: str) -> float
     return right / len(x)
 
 
-def partition_numbers(result: Partition, radius: float | None) -> dict[str, float]:
-    """The columns of a row that follow from the partition; radius: of the local complexity, None leaves it out."""
-    return {**columns.computed(result), **slice_complexity.exact(result, radius), **measures.summary(result)}
+def partition_numbers(result: Partition, radius: float | None, near: float | None = None) -> dict[str, float]:
+    """The columns of a row that follow from the partition; radius: of the local complexity, None leaves it out.
+
+    near: as of a Job.
+    """
+    distance = None if near is None else near * measures.side(result)
+    summary = measures.summary(result, near=distance)
+    return {**columns.computed(result), **slice_complexity.exact(result, radius), **summary}
 
 
 def _crossings(program: Program, plane: Plane) -> float:

@@ -248,7 +248,8 @@ def _is_disjoint(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether two lists are about other steps of the same slices of the same network, as far as they say."""
     steps, slices = ([{pick(e) for e in _entries(files.plain(one))} for one in (old, new)] for pick in (
         lambda e: e.get("step"), lambda e: (e.get("run"), str(e.get("anchors")), e.get("window"))))  # fmt: skip
-    settings = [files.digest([one.get("lc"), one.get("runs")]) for one in (files.plain(old), files.plain(new))]
+    both = files.plain(old), files.plain(new)
+    settings = [files.digest([one.get("lc"), one.get("near"), one.get("runs")]) for one in both]
     return not steps[0] & steps[1] and slices[0] == slices[1] and settings[0] == settings[1]
 
 

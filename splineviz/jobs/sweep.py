@@ -30,6 +30,7 @@ from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn, executors, plan
 from splineviz.jobs.job import Failure, Job, Result, choose_samples, samples_digest
 from splineviz.jobs.plan import Entry
+from splineviz.metrics import measures
 from splineviz.metrics.columns import COLUMNS
 from splineviz.metrics.options import LCOptions
 from splineviz.storage import archives, files, outputs, provenance
@@ -66,6 +67,7 @@ def sweep(
     steps: Sequence[int] | None = None,
     out: str | os.PathLike[str],
     lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
+    near: float | None = None,
     jobs: int | Executor = 1,
     threads: int | None = None,
     partitions: bool = True,
@@ -77,6 +79,7 @@ def sweep(
 
     planes: three training samples each, as `Run.chosen` takes them. windows: each as in Plane.window.
     steps: only the checkpoints of these steps. lc: None leaves the local complexity out.
+    near: what counts as near the anchors and the boundary, as a share of the window's side; None: `measures.NEAR`.
     jobs, threads: as `engines.run` takes engine and threads.
     partitions: whether they are written, or the rows alone. prove: make every partition's certificate, too.
     store: a URL (s3://bucket/sweep) where results are kept as well as they are made; what it has is brought, not made again.
@@ -94,10 +97,10 @@ def sweep(
     entries: list[Entry] = []
     samples: dict[Path, dict[str, Array]] = {}
     for run in chosen:
-        found, kept = _entries(run, planes, windows, target, lc, keep=partitions, prove=prove, by_step=False)
+        found, kept = _entries(run, planes, windows, target, lc, near, keep=partitions, prove=prove, by_step=False)
         entries += found
         samples |= kept
-    asked = plan.plan(chosen, entries, _options(lc), named="key")
+    asked = plan.plan(chosen, entries, _options(lc, near), named="key")
     outputs.enter(target, "sweep", _paths(chosen), outputs.SWEEP, same=plan.covers(target, asked))
     with plan.joined(target, asked):
         for path, arrays in samples.items():
@@ -107,7 +110,7 @@ def sweep(
         table = target / SWEEP_TABLE
         done = [(entry, results[entry.job.name]) for entry in entries if entry.job and entry.job.name in results]
         _write_table(table, _with_churns(done, target) if partitions else done)
-        provenance.write_manifest(target, "measures", _options(lc))
+        provenance.write_manifest(target, "measures", _options(lc, near))
         if keeper is not None:
             keeper.finish(results)
     reasons = [(entry.words, str(entry.error)) for entry in entries if entry.error is not None]
@@ -123,6 +126,7 @@ def measure_run(
     steps: Sequence[int] | None = None,
     out: str | os.PathLike[str],
     lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
+    near: float | None = None,
     jobs: int | Executor = 1,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -132,6 +136,7 @@ def measure_run(
     """Partition and measure every checkpoint of a run on the plane through three of its training samples.
 
     anchors: indices of the samples; window: as in Plane.window; lc: None leaves the local complexity out.
+    near: what counts as near the anchors and the boundary, as a share of the window's side; None: `measures.NEAR`.
     steps: only the checkpoints of these steps; None: all. jobs, threads: as `engines.run` takes engine and threads.
 
     Writes out/partitions, out/rows (see `jobs`) and out/measures.csv. What a former call with the same weights, plane
@@ -145,13 +150,13 @@ def measure_run(
     """
     target = Path(out).resolve()
     chosen = run if steps is None else run.only(steps)
-    entries, samples = _entries(chosen, [anchors], [window], target, lc, keep=True, prove=False, by_step=True)
+    entries, samples = _entries(chosen, [anchors], [window], target, lc, near, keep=True, prove=False, by_step=True)
     bad = {entry.step: entry.error for entry in entries if entry.error is not None}
     if bad and (unread is None or len(bad) == len(entries)):
         raise next(iter(bad.values()))
     if unread is not None:
         unread |= {step: str(error) for step, error in bad.items()}
-    asked = plan.plan([chosen], entries, _options(lc), named="step")
+    asked = plan.plan([chosen], entries, _options(lc, near), named="step")
     outputs.enter(target, "run", _paths([run]), (*outputs.MEASURES, *also), same=plan.is_of_same_results(target, asked))
     with plan.joined(target, asked):
         for path, arrays in samples.items():
@@ -165,7 +170,7 @@ def measure_run(
             raise first.error
         ordered = _with_churn([results[job.name] for job in todo], target)
         _write_table(target / TABLE, [(None, result) for result in ordered])
-        provenance.write_manifest(target, "measures", _options(lc))
+        provenance.write_manifest(target, "measures", _options(lc, near))
     return ordered
 
 
@@ -194,10 +199,11 @@ def random_planes(run: Run, count: int, seed: int = 0) -> list[list[int]]:
 
 
 def _entries(
-    run: Run, planes: Sequence[Sequence[int | str]], windows: Sequence[Any], out: Path, lc: LCOptions | None, *,
-    keep: bool, prove: bool, by_step: bool,
+    run: Run, planes: Sequence[Sequence[int | str]], windows: Sequence[Any], out: Path, lc: LCOptions | None,
+    near: float | None, *, keep: bool, prove: bool, by_step: bool,
 ) -> tuple[list[Entry], dict[Path, dict[str, Array]]]:  # fmt: skip
     """The slices of one run, and the samples that their jobs read, by file."""
+    measures.checked_near(near)
     piecewise(Program.from_data(run.network))  # refused before hours of work, not after
     slices = []
     for names in planes:
@@ -230,7 +236,7 @@ def _entries(
             job = Job(
                 f"step-{step:010d}", step, checkpoint.path.resolve(), held, network, plane, window, path,
                 digest, lc, dict(checkpoint.metrics), out, own=run.own, trust=run.trust, keep=keep,
-                prove=prove, weights_key=run.weights_key,
+                near=near, prove=prove, weights_key=run.weights_key,
             )  # fmt: skip
             entries.append(Entry(label, step, anchors, said, job if by_step else replace(job, name=job.key[:32])))
     if entries and entries[-1].error is None:
@@ -254,8 +260,8 @@ def _paths(runs: Sequence[Run]) -> list[str]:
     return [str(run.path.resolve()) for run in runs]
 
 
-def _options(lc: LCOptions | None) -> dict[str, Any]:
-    return {"lc": None if lc is None else asdict(lc)}
+def _options(lc: LCOptions | None, near: float | None) -> dict[str, Any]:
+    return {"lc": None if lc is None else asdict(lc)} | ({} if near is None else {"near": float(near)})
 
 
 def _said(window: Any) -> str:

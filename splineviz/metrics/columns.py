@@ -58,6 +58,13 @@ def _length(segments: FloatArray) -> float:
     return float(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum())
 
 
+def _distance_ratio(partition: Partition) -> float:
+    from splineviz.metrics.distance_profile import median_distances  # which knows this file
+
+    of_knots, of_area = median_distances(partition)
+    return of_knots / of_area
+
+
 TABLE = (
     Column("step", "", "", "", "which checkpoint a row is about", ""),
     Column(
@@ -137,6 +144,12 @@ TABLE = (
         "knot_ratio_boundary", "boundary", "knot_ratio", "",
         "`knot_density_boundary` / `knot_density`",
         "the same", made=SUMMARY,
+    ),
+    Column(
+        "boundary_distance_ratio", "boundary", "distance_ratio", "",
+        "the distance from the decision boundary within which half the length of knots lies, over that within which half "
+        "the window's area does: below 1 knots gather at the boundary, without a distance to choose",
+        "`distance_profile.median_distances`", compute=_distance_ratio,
     ),
     Column(
         "variation_density", "window", "variation_density", PER_AREA,

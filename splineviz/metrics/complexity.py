@@ -37,6 +37,7 @@ from splineviz.metrics.directions import Directions, Given, kept_directions
 from splineviz.metrics.neighbourhoods import Held, Pairs, Parts, Vertices, evaluator
 from splineviz.metrics.preactivations import Watched
 from splineviz.threads import Stack, available
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 
@@ -154,6 +155,7 @@ class Sampling:
         return kept_directions(dimension, min(self.num_vectors, dimension), self.seed, self.shared_frame)
 
 
+@at_home
 def local_complexity(model: Any, x: Any, *, radius: float = 0.005, **options: Any) -> LocalComplexity:
     """Sampled local complexity at points x (n, *input_shape).
 
@@ -166,6 +168,7 @@ def local_complexity(model: Any, x: Any, *, radius: float = 0.005, **options: An
     return local_complexities(model, {"x": x}, radius=radius, **options)["x"]
 
 
+@at_home
 def local_complexities(
     model: Any, places: Mapping[str, Any], *, radius: float = 0.005, **options: Any
 ) -> dict[str, LocalComplexity]:

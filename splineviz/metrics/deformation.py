@@ -28,6 +28,7 @@ import torch
 
 from splineviz.errors import DataError, FloatArray
 from splineviz.metrics.complexity import BLOCK_FLOATS, CHUNK, Sampling, as_points, check_radii, network_of
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 
 
@@ -54,6 +55,7 @@ class Deformation:
 
 
 @torch.no_grad()
+@at_home
 def deformation(model: Any, x: Any, *, radii: Sequence[float], **options: Any) -> Deformation:
     """Average eccentricity and diameter of the embedded neighbourhoods of points x (n, *input_shape), per layer and radius.
 

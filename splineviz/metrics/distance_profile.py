@@ -62,10 +62,15 @@ class Profile:
         return density * self.whole[0] / total if total > 0 else np.full(len(areas), math.nan)
 
 
+def shares(count: int = BINS) -> FloatArray:
+    """(count + 1,) the distances of `bins`, as shares of the window's side."""
+    return np.geomspace(*RANGE, count + 1)
+
+
 def bins(window: FloatArray, count: int = BINS) -> FloatArray:
     """(count + 1,) distances for a profile of a window (m, 2): evenly spaced in the logarithm over RANGE of its side."""
     side = math.sqrt(polygon_area(window - window.mean(axis=0)))
-    return side * np.geomspace(*RANGE, count + 1)
+    return side * shares(count)
 
 
 def profile(

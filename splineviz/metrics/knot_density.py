@@ -41,6 +41,7 @@ from splineviz.errors import DataError, FloatArray
 from splineviz.metrics.complexity import as_points, band
 from splineviz.metrics.directions import Given
 from splineviz.tracing.lowering import lower
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 
@@ -80,6 +81,7 @@ class KnotDensity:
         return band(self.total)
 
 
+@at_home
 def gradient_complexity(
     model: Any, x: Any, *, scale: float, good: bool = True, draws: int = 0, seed: int = 0, directions: Any = None
 ) -> KnotDensity:
@@ -93,6 +95,7 @@ def gradient_complexity(
     )  # fmt: skip
 
 
+@at_home
 def boundary_density(
     model: Any,
     x: Any,

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 
 from splineviz.errors import DataError
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 
@@ -37,6 +38,7 @@ class Liveness:
 
 
 @torch.no_grad()
+@at_home
 def liveness(model: Any, x: Any) -> Liveness:
     """Count live, linear and dead units over points x (n, *input_shape).
 

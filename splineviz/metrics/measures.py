@@ -29,7 +29,7 @@ from splineviz._kernels import cells as _cells
 from splineviz._kernels import segments as _segments
 from splineviz._kernels import shapes as _shapes
 from splineviz._kernels import tubes as _tubes
-from splineviz.errors import FloatArray, PartitionError
+from splineviz.errors import DataError, FloatArray, PartitionError
 from splineviz.geometry import boundary
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import polygon_area
@@ -37,6 +37,18 @@ from splineviz.metrics.columns import SUMMARY, made_by
 
 NEAR = 0.025
 """Default of `near`, as a share of the square root of the window's area."""
+
+
+def side(partition: Partition) -> float:
+    """The window's side: the square root of its area, in input-space length."""
+    return math.sqrt(polygon_area(partition.window - partition.centre))
+
+
+def checked_near(near: float | None) -> float | None:
+    """A share of the window's side that is to count as near, or None for the default. Raises DataError outside (0, 1]."""
+    if near is not None and not 0 < near <= 1:
+        raise DataError(f"near: expected a share of the window's side, above 0 and at most 1, got {near}; such as {NEAR}.")
+    return near
 
 
 # ---- edges -----------------------------------------------------------------------------------------------------

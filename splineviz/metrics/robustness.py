@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from splineviz.errors import DataError
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 
 EPS = (0.03, 0.06, 0.10, 0.13, 0.16, 0.20)
@@ -36,6 +37,7 @@ def classes(outputs: Tensor) -> Tensor:
     return outputs.argmax(dim=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).long()
 
 
+@at_home
 def pgd(
     model: nn.Module | Program,
     x: Tensor,
@@ -78,6 +80,7 @@ def pgd(
     return moved.detach()
 
 
+@at_home
 def robust_accuracy(
     model: nn.Module | Program,
     x: Any,

@@ -32,6 +32,7 @@ class Block:
     turn: how many of the layer's turns are done (a layer's units may be cut in several, see `Engine.take_turns`).
     winners: (F, entrants, groups) in the middle of a tournament, see `_kernels.winners`.
     lower: fewest regions that there are for it, see `whole_faces`; kept where a network has maxima.
+    birth, blur: (V,) how a vertex came to be (see `exact`), and how far off its place may be, in units of the tolerance.
     """
 
     place: tuple[int, ...]
@@ -50,6 +51,8 @@ class Block:
     turn: int = 0
     winners: IntArray | None = None
     lower: int = 1
+    birth: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    blur: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def of_window(cls, corners: FloatArray) -> Block:
@@ -113,6 +116,7 @@ class Block:
         for name in ("uv", "edges", "tag", "key", "face_offsets", "face_halves", "face_hash"):
             setattr(self, name, getattr(self, name).copy())
         self.row_scale, self.live = np.zeros(0), {}
+        self.birth, self.blur = np.zeros(0, np.int64), np.zeros(0)
 
     def split(self, parts: int, serial: int) -> list[Block]:
         """Take apart into contiguous runs of faces of about equal size; `serial` must differ at each call of a run."""
@@ -149,6 +153,8 @@ class Block:
                     share=self.share * (stop - start) / self.faces,
                     turn=self.turn,
                     winners=None if self.winners is None else self.winners[start:stop],
+                    birth=self.birth[old_vertex],
+                    blur=self.blur[old_vertex],
                 )
             )
         return blocks

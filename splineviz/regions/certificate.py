@@ -10,6 +10,9 @@ The model   re-evaluated at every corner and at one point inside every face:
            \     * q     /       outputs at corners and at p are the model's -> the face's affine map is the model's
             +-----------+
 
+Then what a partition says beside that: names, seed and anchors, and the linear regions (`statements.py`), the decision
+boundary (`divides.py`).
+
 What the model says, and when rounding leaves it undecided, is read by `witness.py`. Degenerate cases: a unit within its
 tolerance all over a face that is not thin counts as 0, so not positive. Where a unit at the point inside is within its
 tolerance and may be of either sign (a face too thin for double precision), the face is counted as `undecided`, and any
@@ -27,7 +30,10 @@ import numpy as np
 from splineviz.errors import CertificateError, FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import polygon_area
+from splineviz.regions import divides, statements
+from splineviz.regions.coincidences import apart
 from splineviz.regions.witness import Corners, Testimony, Witness
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.trace import trace
 
 SLACK = 64.0
@@ -50,6 +56,8 @@ class CertificateReport:
     the unit (1 is the last that rounding explains at once; failed above SLACK). output_error, interior_error: of the
     stored outputs at vertices and of the face's affine map at its inside point, relative to the largest output.
     failures: one line each, naming face and check; empty when the partition is proved. seconds: wall time.
+    linear_regions, boundary_segments: how many of them were held against the model, 0 where the complex failed before.
+    unjudged: what nothing was at hand to judge by, with the remedy.
     """
 
     regions: int
@@ -67,6 +75,9 @@ class CertificateReport:
     interior_error: float
     failures: tuple[str, ...]
     seconds: float
+    linear_regions: int = 0
+    boundary_segments: int = 0
+    unjudged: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -83,15 +94,21 @@ class CertificateReport:
             f"    knots {self.knot_error:.2g} and signs {self.sign_error:.2g} tolerances, outputs {self.output_error:.2g}"
             f" at vertices and {self.interior_error:.2g} inside, relative",
         ]
+        if self.ok:
+            counts = f"{self.linear_regions} linear regions and {self.boundary_segments} segments of the decision boundary"
+            lines.append(f"  {counts} are the model's")
+        lines += [f"  not judged: {line}" for line in self.unjudged]
         return "\n".join([*lines, *(f"  {failure}" for failure in self.failures)])
 
 
+@at_home
 def verify(
-    partition: Partition, model: Any, *, chunk: int | None = None, raise_on_failure: bool = True
+    partition: Partition, model: Any, *, anchors: Any = None, chunk: int | None = None, raise_on_failure: bool = True
 ) -> CertificateReport:
     """Prove a partition against the model (a torch module or a Program), re-reading everything from it in float64.
 
     What the partition was drawn with in the place of smooth functions stands in their place here, too.
+    anchors: (k, *input_shape), the samples that the plane's anchors are said to be; without them those are not judged.
     chunk: faces evaluated at a time; None chooses about 32 MB of values. The model is not changed.
     Raises CertificateError naming face and check when something fails (unless raise_on_failure=False), and when the
     partition does not belong to a network of this shape; TraceError for a network that cannot be traced.
@@ -103,10 +120,18 @@ def verify(
     corners = _topology(partition, findings)
     area = convexity = border = float("nan")
     said = None
+    linear = segments = 0
+    for check, line in statements.fields(partition, witness, GEOMETRY, anchors):
+        findings.add(check, line)
     if corners is not None:
         area, convexity, border, width = _geometry(partition, corners, findings)
         said = witness.testify(corners, width, chunk, SLACK)
         _conclude(partition, said, findings)
+        # What coincides is asked of a partition that holds otherwise.
+        for face, line in () if findings.by_check else apart(partition, program):
+            findings.add("coincidences", f"face {face}: {line}")
+        if not findings.by_check:  # what follows is read from arrays that hold otherwise
+            linear, segments = _beside(partition, witness, corners, said, findings)
     report = CertificateReport(
         regions=partition.num_regions,
         vertices=len(partition.vertices),
@@ -123,10 +148,28 @@ def verify(
         interior_error=float("nan") if said is None else float(said.relative[:, 1].max()),
         failures=findings.lines(),
         seconds=time.perf_counter() - began,
+        linear_regions=linear,
+        boundary_segments=segments,
+        unjudged=("anchors_uv: pass the samples, anchors=(x0, x1, x2)",)
+        if anchors is None and len(partition.plane.anchors_uv)
+        else (),
     )
     if report.failures and raise_on_failure:
         raise CertificateError(f"certificate: expected a partition that the model proves, got\n{report}")
     return report
+
+
+def _beside(
+    partition: Partition, witness: Witness, corners: Corners, said: Testimony, findings: Findings
+) -> tuple[int, int]:
+    """Hold linear regions and decision boundary against the model; how many of each."""
+    asked = statements.Asked(SLACK, GEOMETRY, said.undecided)
+    linear, boundary = partition.linear_regions, partition.boundary_at()
+    for check, line in statements.linear(partition, linear, witness, asked):
+        findings.add(check, line)
+    for check, line in divides.boundary(partition, boundary, witness, corners, asked):
+        findings.add(check, line)
+    return linear.count, len(boundary.segments)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from splineviz.errors import DataError, FloatArray, IntArray, to_float_array
 from splineviz.regions.blocks import Block
 from splineviz.regions.engine import ENTRIES, TOLERANCE, Engine
 from splineviz.tracing.lowering import Layer
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 
@@ -47,6 +48,7 @@ class Crossings:
         return len(np.unique(self.position)) + 1
 
 
+@at_home
 def crossings(model: Any, *points: Any, tolerance: float = TOLERANCE) -> Crossings:
     """All breakpoints of a network along the polyline through inputs x0, x1, ... of shape (*input_shape).
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,40 +25,16 @@ from splineviz._kernels import edges as edge_kernels
 from splineviz._kernels import winners as winner_kernels
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import Block, dissolve
+from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, place, refine
+from splineviz.regions.decisions import Decisions
 from splineviz.regions.stages import Stage, on_slice, stages
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
 
 TOLERANCE = 2.0**-46
 """Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
-
-
 ENTRIES = 1 << 21
 """About how many values are looked at at a time where a knot's unit is asked for."""
-FIRST_TURN = 48
-"""Units that cut the window before it is shared out, where more than twice as many cross it."""
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs.
-
-    near_zero, irregular: what was met on the way, counted when the block advances.
-    """
-
-    old: int
-    norm: FloatArray
-    uv: FloatArray
-    parents: tuple[IntArray, IntArray, FloatArray, IntArray]
-    edges: IntArray
-    tag: IntArray
-    key: npt.NDArray[np.uint64]
-    faces: tuple[IntArray, IntArray, npt.NDArray[np.uint64]]
-    edge_lines: tuple[Any, ...]
-    chord_lines: tuple[Any, ...]
-    lost: IntArray
-    near_zero: int
-    irregular: int
 
 
 class Engine:
@@ -78,9 +54,10 @@ class Engine:
         ]
         self.near_zero = 0
         self.irregular = 0
-        self._turns: list[npt.NDArray[np.uint64]] = []
+        self._turns = Turns()
         self._scales: list[tuple[FloatArray, FloatArray]] = [(s.unit_scale, s.unit_offset) for s in self.stages]
         self._lock = threading.Lock()
+        self._decisions: Decisions | None = None
 
     @property
     def layers(self) -> int:
@@ -92,12 +69,22 @@ class Engine:
         shapes = self.stages[layer + 1].shapes.values()
         return 8 * (self.stages[layer].width + self.stages[layer + 1].width + sum(int(np.prod(shape)) for shape in shapes))
 
-    def place(self, block: Block, origin: FloatArray, directions: FloatArray, centre: FloatArray) -> None:
+    def place(
+        self, block: Block, origin: FloatArray, directions: FloatArray, centre: FloatArray, corners: FloatArray | None = None
+    ) -> None:
         """Give a block the values of stage 0 at its vertices, whose uv (V, 2) are relative to `centre` (d,) on the slice.
 
-        origin and directions: see `stages.on_slice`; on a line (d = 1) only u counts.
+        origin and directions: see `stages.on_slice`; on a line (d = 1) only u counts. corners: (m, 2) points whose
+        differences from the centre are rounded: a vertex at such a difference stands for the point itself.
         """
         self._slice = origin, directions, centre
+        if self._decisions is None:
+            self._decisions = Decisions(self.program, origin, directions, centre)
+            # Ties of a pool hold on the sample, not on the plane that is rounded through it: there the tolerance decides.
+            self._decisions.open &= not any(self.lowered.rounds)
+            radius = float(np.linalg.norm(block.uv, axis=1).max())
+            self._sharpness = 1.0 / (SAFETY * self.tolerance * radius) if self._decisions.open and radius > 0.0 else 0.0
+        block.birth, block.blur = self._decisions.corners(block.uv, corners), np.zeros(len(block.uv))
         stage = self.stages[0]
         maps, error = on_slice(stage, origin, directions, centre)
         uv = block.uv[:, : len(directions)]
@@ -148,25 +135,12 @@ class Engine:
         if not self.layers:
             return
         plus, minus, *_ = self._signs(block)
-        crossing = np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0)
-        units = np.flatnonzero(np.unpackbits(crossing.view(np.uint8), bitorder="little"))
-        count, rest = FIRST_TURN, units
-        self._turns = []
-        while len(rest) > 2 * count:
-            chosen = rest[:: -(-len(rest) // count)]
-            self._turns.append(_mask(chosen, len(crossing)))
-            rest = np.setdiff1d(rest, chosen)
-            count *= 4
-        if self._turns:
-            self._turns.append(~np.bitwise_or.reduce(self._turns, axis=0))
+        self._turns = Turns.among(np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0))
 
     @property
     def rank(self) -> npt.NDArray[np.int64]:
         """(units,) the order in which the units of `lowered.layers` cut: by layer, in the first by turn, then by number."""
-        rank = np.arange(self.unit_offsets[-1])
-        for turn, mask in enumerate(self._turns):
-            units = np.flatnonzero(np.unpackbits(mask.view(np.uint8), bitorder="little"))
-            rank[units[units < self.unit_offsets[1]]] += (turn - len(self._turns)) * self.unit_offsets[1]
+        rank = self._turns.rank(int(self.unit_offsets[:2][-1]), int(self.unit_offsets[-1]))
         own = np.full(self.lowered.unit_offsets[-1], np.iinfo(np.int64).max)
         np.minimum.at(own, self.lowered.own_units, rank)
         return own
@@ -179,7 +153,7 @@ class Engine:
         with self._lock:
             self.near_zero += cut.near_zero
             self.irregular += cut.irregular
-        last_turn = block.layer > 0 or block.turn + 1 >= len(self._turns)
+        last_turn = self._turns.is_last(block.layer, block.turn)
         round_, winners, keep = self.lowered.rounds[block.layer], None, None
         after = cut
         if round_ is not None:
@@ -191,6 +165,7 @@ class Engine:
             values, row_scale, live = self._next_values(block, cut, self.stages[block.layer + 1], keep)
         else:
             values, row_scale, live = self._same_values(block, cut)
+        refine(self.decisions, block.layer + last_turn, cut, keep, values, live)
         offsets, halves, face_hash = after.faces
         return Block(
             place=block.place,
@@ -208,6 +183,8 @@ class Engine:
             share=block.share,
             turn=0 if last_turn else block.turn + 1,
             winners=winners,
+            birth=cut.birth if keep is None else cut.birth[keep],
+            blur=cut.blur if keep is None else cut.blur[keep],
         )
 
     def cut(self, block: Block) -> Cut:
@@ -218,42 +195,54 @@ class Engine:
         is_round = self.lowered.rounds[layer] is not None
         if is_round:
             winner_kernels.clear_zeros(z, plus, minus)
-        if layer == 0 and self._turns:
-            plus &= self._turns[block.turn]
-            minus &= self._turns[block.turn]
-        cut_offsets = edge_kernels.count_cuts(block.edges, plus, minus)
-        cut_unit, cut_t, cut_size, cut_order, vertex_offsets = edge_kernels.cut_edges(
-            block.edges, plus, minus, z, *scales, cut_offsets
-        )
+        turn = self._turns.mask(layer, block.turn, plus.shape[1])
+        plus, minus = plus & turn, minus & turn
+        cuts, undecided = cut_edges(block, plus, minus, scales, self.decisions, self._sharpness)
         spare = len(block.edges) // 2
-        uv, *parents, edges, tag, key = edge_kernels.split_edges(
-            block.uv, block.edges, block.tag, block.key, layer,
-            cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spare, spare,
+        uv, blur, *parents, edges, tag, key = edge_kernels.split_edges(
+            block.uv, block.blur, block.edges, block.tag, block.key, layer, cuts.offsets, cuts.unit, cuts.t, cuts.order,
+            cuts.vertex_offsets, cuts.spread, self._sharpness, spare, spare,
         )  # fmt: skip
         # With hashes of units that are all 0, a face of a round hands on whose part it is.
         face_hash = np.arange(block.faces, dtype=np.uint64) if is_round else block.face_hash
-        uv, a, b, t, maker, edges, tag, offsets, halves, hashes, chords, lost, irregular = cutting.cut_faces(
-            block.face_offsets, block.face_halves, face_hash, block.edges, plus, minus, z, *scales,
-            self.unit_hashes[layer], int(self.unit_offsets[layer]), cut_offsets, cut_unit, cut_order, vertex_offsets,
-            uv, *parents, edges, tag,
-        )  # fmt: skip
-        whole_key = np.zeros(len(edges), np.uint64)
-        known = min(len(key), len(edges))
-        whole_key[:known] = key[:known]
-        fresh = int(vertex_offsets[-1])
+
+        def cut_faces(*decided: Any) -> tuple[Any, ...]:
+            found: tuple[Any, ...] = cutting.cut_faces(
+                block.face_offsets, block.face_halves, face_hash, block.edges, plus, minus, z, *scales,
+                self.unit_hashes[layer], int(self.unit_offsets[layer]), cuts.offsets, cuts.unit, cuts.order,
+                cuts.vertex_offsets, uv, blur, *parents, edges, tag, self._sharpness, *decided,
+            )  # fmt: skip
+            return found
+
+        found = decided_faces(block, self.decisions, cut_faces)
+        whole_uv, whole_blur, a, b, t, maker, all_edges, tags, *faces, chords, lost, irregular, _, made_zero = found
+        birth = self.decisions.born(layer, a, b, maker, block.birth)
+        placed, left = place(self.decisions, birth, whole_blur, whole_uv, len(z))
+        whole_key = np.zeros(len(all_edges), np.uint64)
+        known_keys = min(len(key), len(all_edges))
+        whole_key[:known_keys] = key[:known_keys]
+        fresh = int(cuts.vertex_offsets[-1])
         targets = np.arange(len(z), len(z) + fresh, dtype=np.int32)
         starts, ends = np.ascontiguousarray(block.edges[:, 0]), np.ascontiguousarray(block.edges[:, 1])
-        edge_lines = (starts, ends, cut_offsets, cut_t, cut_unit, cut_size, vertex_offsets, t[:fresh], targets)
-        parents, faces = (a, b, t, maker), (offsets, halves, hashes)
-        return Cut(len(z), norm, uv, parents, edges, tag, whole_key, faces, edge_lines, chords, lost, near_zero, irregular)
+        edge_lines = (starts, ends, cuts.offsets, cuts.t, cuts.unit, cuts.size, cuts.vertex_offsets, t[:fresh], targets)
+        return Cut(
+            len(z), norm, whole_uv, (a, b, t, maker), all_edges, tags, whole_key, tuple(faces), edge_lines, chords, lost,
+            birth, whole_blur, placed, near_zero + undecided + made_zero + left, irregular,
+        )  # fmt: skip
+
+    @property
+    def decisions(self) -> Decisions:
+        """What decides where double precision cannot; there is one as soon as a block was placed."""
+        assert self._decisions is not None
+        return self._decisions
 
     def scales_at(self, block: Block) -> tuple[FloatArray, FloatArray, FloatArray, float]:
         """What is read as 0 in a block: the scales of its rows (V,), of its units (units,), their offsets, the tolerance."""
         return (block.row_scale, *self._scales[block.layer], self.tolerance)
 
-    def _signs(self, block: Block) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], FloatArray, int]:
+    def _signs(self, block: Block) -> tuple[Words, Words, FloatArray, int]:
         """Packed signs of the block's values, the norm of each row in units of the typical sizes, and the number of values
-        that were read as 0 and are not, counted in the first of several turns.
+        of the units that are cut in this turn which were read as 0 and could not be decided.
         """
         z, layer = block.values, block.layer
         words = (z.shape[1] + 63) // 64
@@ -262,9 +251,12 @@ class Engine:
         following = self.stages[layer + 1]
         off = self.program.layers[layer].kinks.slopes[0] == 0.0
         inverse_size = following.inverse_size[following.source]
-        near_zero = bits.sign_bits(z, *self.scales_at(block), inverse_size, off, plus, minus, norm)
-        first = layer > 0 or not self._turns or block.turn == 0
-        return plus, minus, norm, near_zero if first else 0
+        _, zeros = bits.sign_bits(z, *self.scales_at(block), inverse_size, off, plus, minus, norm)
+        if not zeros:
+            return plus, minus, norm, 0
+        turn = self._turns.mask(layer, block.turn, words)
+        limit = self.tolerance * (block.row_scale.max() * self._scales[layer][0] + self._scales[layer][1])
+        return plus, minus, norm, self.decisions.signs(block.birth, layer, z, limit, plus, minus, turn)
 
     # ---- rounds of a tournament ----------------------------------------------------------------------
 
@@ -334,13 +326,14 @@ class Engine:
                 lines.propagate(*line, high - low, stage.columns, values)
             if len(cut.lost):
                 values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
-            return values, scale, {}
+            return values, self._blurred(scale, cut), {}
         live = {register: _widened(tensor, cut) for register, tensor in self._live(block, stage).items()}
         kink_input = self._kink_input(stage)
         live[kink_input].reshape(len(values), -1)[np.arange(cut.old, len(values)), maker] = 0.0
         for register, size in stage.inverse_size.items():
             if register != stage.source:
                 scale += np.linalg.norm(live[register].reshape(len(values), -1) * size, axis=1)
+        scale = self._blurred(scale, cut)
         if keep is not None:
             live, scale, values = {r: tensor[keep] for r, tensor in live.items()}, scale[keep], values[: len(keep)]
         return values, scale, stage.run(live, values)
@@ -350,7 +343,12 @@ class Engine:
         scale = np.empty(len(cut.uv))
         scale[: cut.old] = block.row_scale
         lines.larger_scale(scale, cut.old, *cut.parents[:2])
+        scale = self._blurred(scale, cut)
         return _widened(block.values, cut), scale, {r: _widened(tensor, cut) for r, tensor in block.live.items()}
+
+    def _blurred(self, scale: FloatArray, cut: Cut) -> FloatArray:
+        """The scale of rounding at the vertices, larger where their places may be off, so that such values are decided."""
+        return scale * np.maximum(cut.blur, 1.0) if self.decisions.open else scale
 
     def _kink_input(self, stage: Stage) -> int:
         assert stage.before is not None
@@ -380,10 +378,3 @@ def _widened(tensor: FloatArray, cut: Cut) -> FloatArray:
     flat[: cut.old] = tensor.reshape(cut.old, -1)
     lines.interpolate(flat, cut.old, *cut.parents[:3])
     return flat.reshape(len(flat), *tensor.shape[1:])
-
-
-def _mask(units: npt.NDArray[np.integer[Any]], words: int) -> npt.NDArray[np.uint64]:
-    """Packed bits (words,) of some unit numbers."""
-    flags = np.zeros(64 * words, np.uint8)
-    flags[units] = 1
-    return np.packbits(flags, bitorder="little").view(np.uint64)

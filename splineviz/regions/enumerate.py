@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
@@ -32,8 +32,10 @@ from splineviz.regions.blocks import Block, Complex, sew
 from splineviz.regions.budget import Budget, Exceeded, Spent
 from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.regions.estimates import shrink_to_fit
+from splineviz.regions.samples import checked
 from splineviz.regions.seam_values import SeamValues
 from splineviz.threads import Stack, available
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace
@@ -53,6 +55,7 @@ Progress = Callable[[float, int], None]
 """Called with the share of the window that is done, in [0, 1], and the number of regions found so far."""
 
 
+@at_home
 def partition(
     model: Any,
     plane: Plane,
@@ -67,6 +70,8 @@ def partition(
     progress: Progress | None = None,
     device: torch.device | str | None = None,
     swap: Swap | None = None,
+    output: str | int | None = None,
+    outputs: Sequence[int] | None = None,
     tiles: tuple[int, int] | None = None,
     executor: Executor | None = None,
 ) -> Partition:
@@ -83,13 +88,18 @@ def partition(
     device: where the network's own calls run (the geometry stays on the CPU); equal results up to rounding.
     swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}: the partition is then that of another
     network, and says so in all pictures.
+    output: which of several results of forward are the outputs, by name or position (by default those named logits).
+    outputs: numbers of the outputs to keep, of a model with thousands; classes are then counted among these.
     tiles: (rows, columns) of tiles that are enumerated apart, on `executor` (any concurrent.futures.Executor; None: one
     after the other, here), and sewn together (`seams`): the same regions, in another order, positions equal to rounding.
 
-    Returns a Partition whose V - E + F = 1 and area sum were checked; `Partition.verify` proves the rest.
-    Raises TraceError for a network that is not piecewise affine, PlaneError for a bad window, BudgetError,
+    Returns a Partition whose V - E + F = 1, area sum and a few random points were checked; `Partition.verify` proves it all.
+    Raises PartitionError if these contradict it, TraceError for a network that is not piecewise affine, PlaneError for a bad
+    window, BudgetError,
     SeamError when tiles do not fit together.
     """
+    if output is not None or outputs is not None:
+        model, swap = trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs), None
     if tiles is not None:
         from splineviz.regions import sewing  # a door upward: tiles are cut by this room and sewn by that one
 
@@ -100,7 +110,8 @@ def partition(
         )  # fmt: skip
     budget = Budget(max_regions, max_bytes, max_seconds)
     job = Slice(trace(model, plane.input_shape, swap=swap).to(device=device), plane, plane.window(window), tolerance)
-    return job.partition(job.enumerate(job.whole, threads, block_bytes, budget, progress))
+    found = job.partition(job.enumerate(job.whole, threads, block_bytes, budget, progress))
+    return checked(found, job.program)
 
 
 class Slice:
@@ -121,7 +132,7 @@ class Slice:
 
     def place(self, block: Block) -> Block:
         """The block, with values at its vertices."""
-        self.engine.place(block, self.plane.origin, self.plane.basis, self.centre)
+        self.engine.place(block, self.plane.origin, self.plane.basis, self.centre, self.corners)
         return block
 
     def enumerate(

@@ -26,6 +26,7 @@ from splineviz.geometry.polygons import polygon_area
 from splineviz.regions.crossings import Knots, cut_lines
 from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.tracing.lowering import lower
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 
@@ -92,6 +93,7 @@ def _without_far_too_many(program: Program, plane: Plane, corners: FloatArray, r
     return factor
 
 
+@at_home
 def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tuple[FloatArray, Estimate]:
     """The window (m, 2), scaled about its centre, that should hold about so many regions, and what it is expected to hold.
 
@@ -140,6 +142,7 @@ def _seen_crossings(program: Program, plane: Plane, centre: FloatArray, offsets:
     return total / len(points)
 
 
+@at_home
 def estimate(
     model: Any, plane: Plane, window: Any = None, *, chords: int | None = None, seed: int = 0, most: int | None = None
 ) -> Estimate:

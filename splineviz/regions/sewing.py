@@ -24,6 +24,7 @@ from splineviz.geometry.partition import Partition, Report
 from splineviz.geometry.plane import Plane
 from splineviz.regions.enumerate import Progress
 from splineviz.regions.parts import Part, part
+from splineviz.regions.samples import checked
 from splineviz.regions.seam_faces import Collar, Settled
 from splineviz.regions.tiles import Tile, tiles
 from splineviz.tracing.swaps import Swap
@@ -69,7 +70,7 @@ def tiled(
             f"window: expected at most {max_regions} regions (max_regions), got {result.num_regions} in "
             f"{len(todo)} tiles; choose a larger max_regions or a smaller window."
         )
-    return result
+    return checked(result, program)
 
 
 def _share(progress: Progress | None, index: int, count: int) -> Progress | None:

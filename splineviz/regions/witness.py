@@ -259,7 +259,7 @@ class Witness:
             doubt = np.abs(inside[i, kinks]) <= slack * tolerance
             doubt &= (inside[i, kinks] != 0) | (around != 0).any(axis=0)
             gap = int(pattern[i] ^ part.pattern_hash[faces[i]])
-            said.explained[faces[i]] = _spans([int(h) for h in self.unit_hash[doubt]] + words[i], gap)
+            said.explained[faces[i]] = spans([int(h) for h in self.unit_hash[doubt]] + words[i], gap)
             said.undecided[faces[i]] |= said.explained[faces[i]]
         said.knot[faces] = np.maximum.reduceat(knot, starts[:-1])
         inner = np.flatnonzero(tag >= 0)
@@ -325,7 +325,7 @@ def _ratio(error: FloatArray, tolerance: FloatArray) -> FloatArray:
         return np.where(error == 0.0, 0.0, error / tolerance)
 
 
-def _spans(words: list[int], target: int) -> bool:
+def spans(words: list[int], target: int) -> bool:
     """Whether the XOR of some of the words is `target` (Gaussian elimination over GF(2))."""
     if len(words) > DOUBTFUL:
         return True

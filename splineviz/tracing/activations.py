@@ -38,9 +38,14 @@ def smooth(op: str) -> Emitter:
 
 
 def clamped(call: Call, low: Any, high: Any) -> Live:
-    """Clamp to numbers, either of which may be None."""
+    """Clamp to numbers or tensors, either of which may be None."""
     if any(isinstance(bound, (Tensor, Live)) for bound in (low, high)):
-        raise call.refused("has bounds that are tensors; use torch.maximum and torch.minimum")
+        z: Any = call.get("input", 0)
+        if isinstance(low, Live) and isinstance(high, Live):
+            raise call.refused("has two bounds that depend on the input; use torch.maximum and torch.minimum")
+        for bound, sign in ((low, 1), (high, -1)):
+            z = z if bound is None else _bounded(call, z, bound, sign)
+        return z
     if low is None and high == 0.0:  # min(z, 0) = -relu(-z), without a detour
         return call.tape.scaled(call.tape.emit("relu", call.tape.scaled(call.live, -1.0)), -1.0)
     if high is None and low == 0.0:
@@ -70,20 +75,27 @@ def thresholded(call: Call, threshold: float, value: float) -> Live:
     return clamped(call, threshold, None)
 
 
+def _bounded(call: Call, a: Any, b: Any, sign: int) -> Live:
+    """The larger (sign 1) or smaller (-1) of a live tensor and a live one, a constant or a number."""
+    if isinstance(a, Live) and isinstance(b, Live):
+        return call.tape.larger(a, b) if sign > 0 else call.tape.smaller(a, b)
+    x, constant = (a, b) if isinstance(a, Live) else (b, a)
+    constant = alone(call, constant)
+    if not isinstance(constant, Tensor):
+        bound = float(constant)
+        return call.tape.kink("clamp", x, min=bound if sign > 0 else None, max=bound if sign < 0 else None)
+    z = call.tape.emit("shift", x, params={"value": constant}, alpha=-1)
+    z = call.tape.scaled(call.tape.emit("relu", call.tape.scaled(z, float(sign))), float(sign))
+    return call.tape.emit("shift", z, params={"value": constant}, alpha=1)
+
+
 def extreme(sign: int) -> Emitter:
     """Maximum and minimum of two tensors (x.max(y)), or the largest over a dimension (x.amax(1), x.max(1).values)."""
 
     def emit(call: Call) -> Result:
         a, b = call.args[0], call.get("other", 1)
-        if isinstance(a, Live) and isinstance(b, Live):
-            return call.tape.larger(a, b) if sign > 0 else call.tape.smaller(a, b)
         if isinstance(b, (Live, Tensor)):
-            x: Any
-            x, constant = (a, b) if isinstance(a, Live) else (b, a)
-            constant = alone(call, constant)
-            z = call.tape.emit("shift", x, params={"value": constant}, alpha=-1)
-            z = call.tape.scaled(call.tape.emit("relu", call.tape.scaled(z, float(sign))), float(sign))
-            return call.tape.emit("shift", z, params={"value": constant}, alpha=1)
+            return _bounded(call, a, b, sign)
         dim = call.get("dim", 1, ())
         dims = list(dim) if isinstance(dim, (list, tuple)) else [dim]
         if not dims or any(d % a.value.dim() == 0 for d in dims):

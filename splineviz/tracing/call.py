@@ -1,4 +1,7 @@
-"""One recorded call: what was called, with which arguments, and what it gave. This room knows no table of calls."""
+"""One recorded call: what was called, with which arguments, what it gave, and the words in which it is refused.
+
+This room knows no table of calls.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,30 @@ from torch import Tensor
 
 from splineviz.errors import TraceError
 from splineviz.tracing.program import operations
-from splineviz.tracing.refusals import refusal
 from splineviz.tracing.tape import Live, Tape
+
+SWAPS = {
+    "gelu": "relu", "silu": "relu", "mish": "relu", "hardswish": "relu", "softplus": "relu", "elu": "relu", "celu": "relu",
+    "selu": "relu", "tanh": "hardtanh", "softsign": "hardtanh", "erf": "hardtanh", "sigmoid": "hardsigmoid",
+    "logsigmoid": "clamp", "tanhshrink": "softshrink", "softmax": "identity", "log_softmax": "identity",
+}  # fmt: skip
+"""Smooth functions, and what each may be drawn as."""
+SAME = {"swish": "silu", "logsoftmax": "log_softmax", "log_sigmoid": "logsigmoid", "special_expit": "sigmoid"}
+"""Other names of theirs, as classes, functions and people have them."""
+SMOOTH = {
+    "softmax2d", "softmin", "glu", "exp", "log", "sqrt", "rsqrt", "pow", "square", "sin", "cos", "reciprocal", "logsumexp",
+    "norm", "normalize", "lppool1d", "lppool2d", "var", "std", "multiheadattention", "scaled_dot_product_attention",
+    "cosinesimilarity", "local_response_norm", "localresponsenorm",
+}  # fmt: skip
+"""Further smooth operations, which nothing stands for."""
+JUMPS = {
+    "hardshrink", "threshold", "sign", "heaviside", "round", "floor", "ceil", "trunc", "argmax", "argmin", "gt", "lt", "ge",
+    "le", "eq", "ne", "where", "masked_fill", "topk", "sort", "floordiv", "floor_divide", "fmod", "remainder", "mod",
+}  # fmt: skip
+KINKED = {"selu", "hardswish"}
+"""Functions of SWAPS that have kinks, and are not linear between them."""
+OWN_STATISTICS = {"layernorm", "layer_norm", "groupnorm", "group_norm", "rmsnorm", "rms_norm"}
+RANDOM = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"}
 
 Result = Live | tuple[Live, ...]
 
@@ -67,6 +92,40 @@ def alone(call: Call, constant: Any) -> Any:
     lives = [a for a in call.args if isinstance(a, Live)]
     if isinstance(constant, Tensor) and lives and constant.dim() == lives[0].value.dim() and len(constant) > 1:
         if bool((constant == constant[:1]).all()):
-            return constant[:1]
+            return call.tape.derived(constant[:1], constant)
         raise call.refused("gives every row of the batch a constant of its own")
     return constant
+
+
+def _curved(plain: str) -> str:
+    return "curved between its kinks" if plain in KINKED else "smooth"
+
+
+def refusal(path: str, name: str, operations: list[str], why: str = "") -> str:
+    """The whole message about an operation `name` at a module path; why: what is wrong with this very call."""
+    plain = name.lower().rstrip("_").removeprefix("inplace")
+    plain = SAME.get(plain, plain)
+    if why:
+        return f"{path}: {name} {why}."
+    if plain in SWAPS:
+        return (
+            f"{path}: {plain} is {_curved(plain)}, so the network has no linear regions; draw it with another function "
+            f"in its place (--swap {plain}={SWAPS[plain]}, swap={{{plain!r}: {SWAPS[plain]!r}}}), which every picture then "
+            "says, or measure its sampled local complexity, which needs no regions."
+        )
+    if plain in SMOOTH:
+        return (
+            f"{path}: {plain} is {_curved(plain)}, so the network has no linear regions; replace it, or measure the "
+            "network's sampled local complexity, which needs no regions."
+        )
+    if plain in JUMPS:
+        return (
+            f"{path}: {name} jumps, so the network is not continuous; replace it by a continuous piecewise-linear function."
+        )
+    if plain in OWN_STATISTICS:
+        return (
+            f"{path}: {name} divides by the spread of its own input, in evaluation mode too, so the network is not "
+            "piecewise affine; replace it by BatchNorm or leave it out."
+        )
+    known = ", ".join(operations)
+    return f"{path}: expected one of {known} or an identity in evaluation mode, got {name}; rewrite it in those."

@@ -8,13 +8,15 @@ Modules have a room of their own (`modules`), which uses the same emitters where
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from splineviz.tracing.activations import adaptive_max_pool, clamped, extreme, kink, max_pool, prelu, smooth, thresholded
 from splineviz.tracing.affine import PLAIN
-from splineviz.tracing.arithmetic import added, addmm, einsum, multiplied, product
-from splineviz.tracing.call import Call, Emitter
-from splineviz.tracing.refusals import SAME
+from splineviz.tracing.arithmetic import added, addmm, einsum, multiplied, product, shifted_by
+from splineviz.tracing.call import SAME, Call, Emitter, alone
 from splineviz.tracing.reshaping import (
     expanded,
     getitem,
@@ -115,7 +117,43 @@ def _attribute(call: Call) -> Live:
     raise call.refused(f"reads the attribute {call.args[1]!r} of a tensor that depends on the input")
 
 
+def _where(call: Call) -> Live:
+    """Entries of two tensors, chosen by a constant mask: yes * mask + no * (1 - mask)."""
+    condition, yes, no = (call.get(word, i) for i, word in enumerate(("condition", "input", "other")))
+    if not isinstance(condition, Tensor):  # x.where(condition, other)
+        condition, yes = yes, condition
+    return _chosen(call, condition, yes, no)
+
+
+def _masked_fill(call: Call) -> Live:
+    return _chosen(call, call.get("mask", 1), call.get("value", 2), call.args[0])
+
+
+def _chosen(call: Call, mask: Any, yes: Any, no: Any) -> Live:
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        raise call.refused()
+    parts: list[Live | Tensor] = []
+    for part, share in ((yes, mask.double()), (no, (~mask).double())):
+        call.tape.derived(share, mask)
+        if isinstance(part, Live):
+            share = alone(call, share)
+            parts.append(call.tape.emit("scale", part, params={"factor": share}))
+            continue
+        value = part if isinstance(part, Tensor) else torch.tensor(float(part), dtype=torch.float64)
+        if not bool(torch.isfinite(value).all()):
+            raise call.refused("fills with infinity, so the network is not piecewise affine; fill with a number")
+        both = torch.where(share > 0, value.double(), torch.zeros((), dtype=torch.float64))
+        parts.append(call.tape.derived(both, mask, value))
+    one = next(p for p in parts if isinstance(p, Live))
+    other = next(p for p in parts if p is not one)
+    if isinstance(other, Live):
+        return call.tape.emit("add", one, other, alpha=1)
+    return shifted_by(call, one, other, 1)
+
+
 CALLS: dict[str, Emitter] = {
+    "where": _where,
+    "masked_fill": _masked_fill,
     **dict.fromkeys(("flatten", "view", "reshape", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as"), reshaped),
     **dict.fromkeys(PLAIN, plain_call),
     "permute": over_dims("permute", "dims"),

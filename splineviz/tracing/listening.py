@@ -25,13 +25,13 @@ from torch.overrides import TorchFunctionMode
 from splineviz.errors import TraceError
 from splineviz.tracing import masks, twins
 from splineviz.tracing.aten import ATEN
-from splineviz.tracing.call import Call
+from splineviz.tracing.call import Call, refusal
+from splineviz.tracing.displaced import APART, Displaced, placed
 from splineviz.tracing.functions import CALLS
 from splineviz.tracing.masks import Mask
 from splineviz.tracing.modules import emitter
 from splineviz.tracing.precision import double, doubled, is_random
 from splineviz.tracing.program import operations
-from splineviz.tracing.refusals import refusal
 from splineviz.tracing.reshaping import overlaid, written_into
 from splineviz.tracing.tape import Live, Tape
 
@@ -52,6 +52,9 @@ SAME = {"floordiv": "floor_divide", "rpow": "pow", "and": "bitwise_and", "or": "
 MINE = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
 """Where frames are not the user's."""
 
+Known = Live | Displaced | Mask | TraceError
+"""What is known of a tensor that depends on the input."""
+
 
 class Listener(TorchFunctionMode):
     """Writes what a module's twin does on a tape. names: paths of its modules; prefix: stands in front of them."""
@@ -67,8 +70,9 @@ class Listener(TorchFunctionMode):
         self.path = ""  # of an exported program's node, which has no modules
         self.quiet = 0
         self.random = ""
+        self.wrote = ""  # a weight into which forward writes
         self.tainted: set[int] = set()
-        self._known: dict[int, tuple[Tensor, Live | Mask | TraceError]] = {}
+        self._known: dict[int, tuple[Tensor, Known]] = {}
 
     def __enter__(self) -> Any:
         """Hear the calls of the twin's modules too: bound on them, not on their classes."""
@@ -82,12 +86,12 @@ class Listener(TorchFunctionMode):
             m._compiled_call_impl = functools.partial(twins.call, m)
         super().__exit__(*error)
 
-    def live(self, tensor: Tensor) -> Live | Mask | TraceError | None:
+    def live(self, tensor: Tensor) -> Known | None:
         """What is known of a tensor that depends on the input; None if it does not."""
         found = self._known.get(id(tensor))
         return None if found is None else found[1]
 
-    def know(self, tensor: Tensor, found: Live | Mask | TraceError) -> None:
+    def know(self, tensor: Tensor, found: Known) -> None:
         """Remember a tensor that depends on the input."""
         self._known[id(tensor)] = (tensor, found)  # an identity is a name only as long as its owner lives
 
@@ -105,6 +109,8 @@ class Listener(TorchFunctionMode):
         lives = list(self._lives((args, kwargs)))
         if self.quiet or not lives or not _is_leaf(module):
             return module.forward(*args, **kwargs)
+        if any(isinstance(found, Displaced) for _, found in lives) and _as_calls(module):
+            return module.forward(*args, **kwargs)  # one call of torch, which is heard
         broken = next((f if isinstance(f, TraceError) else f.refused for _, f in lives if not isinstance(f, Live)), None)
         emit = None if broken is not None else emitter(module)
         with self._silently():
@@ -116,6 +122,8 @@ class Listener(TorchFunctionMode):
                 found = None if emit is None else emit(module, call)
             except TraceError as caught:
                 found, error = None, caught
+            except (RuntimeError, TypeError, IndexError, KeyError, AssertionError, StopIteration):
+                found = None
             error = broken or error
         inplace = bool(getattr(module, "inplace", False))
         with torch._C.DisableTorchFunction():
@@ -169,6 +177,8 @@ class Listener(TorchFunctionMode):
             found = self._emitted(func, call, lives)
         except TraceError as caught:
             error = caught
+        except (RuntimeError, TypeError, IndexError, KeyError, AssertionError, StopIteration):  # arguments of no known kind
+            error = None
         self._written(call, found, args[0] if name == "setitem" else value, error or call.refused(), changes)
         return value
 
@@ -180,14 +190,18 @@ class Listener(TorchFunctionMode):
             if found is None:
                 raise next(m.refused for _, m in lives if isinstance(m, Mask))
             return found
-        if call.name == "setitem":
+        if call.name == "setitem" and not any(isinstance(found, Displaced) for _, found in lives):
             return written_into(call, self.batch)
+        if (away := placed(call, CALLS)) is not None:
+            return away
         exported = isinstance(func, (torch._ops.OpOverload, torch._ops.OpOverloadPacket))
         table = ATEN if call.name in ATEN and (exported or call.name not in CALLS) else CALLS
         return table[call.name](call) if call.name in table else None
 
     def _constant(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """A call that reads no live tensor: from which weights its result was computed."""
+        for changed in _changes(func, args):
+            self.wrote = self.wrote or self.tape.keys.get(id(changed), "")
         value = double(func, args, kwargs)
         results = [one for one in _flat(value) if isinstance(one, Tensor)]
         reads = not results and getattr(func, "__name__", "") in (*READING, "data_ptr", "untyped_storage", "storage")
@@ -253,9 +267,10 @@ class Listener(TorchFunctionMode):
     def _check(self, pairs: Sequence[tuple[Any, Any]], path: str) -> None:
         """What was written gives what the module gives, in shape and number."""
         for theirs, ours in pairs:
-            if not isinstance(ours, Live):
+            if not isinstance(ours, (Live, Displaced)):
                 continue
-            if ours.value.shape != theirs.shape or ours.value.shape[:1] != (self.batch,):
+            batch = ours.at if isinstance(ours, Displaced) else 0
+            if ours.value.shape != theirs.shape or ours.value.shape[batch : batch + 1] != (self.batch,):
                 raise TraceError(
                     f"{path}: expected a batch of {self.batch} to stay one, got shape {tuple(theirs.shape)}: this mixes the "
                     "batch dimension with others; keep the batch in front."
@@ -269,7 +284,7 @@ class Listener(TorchFunctionMode):
 
     # ---- words -----------------------------------------------------------------------------------------
 
-    def _lives(self, values: Any) -> Iterator[tuple[Tensor, Live | Mask | TraceError]]:
+    def _lives(self, values: Any) -> Iterator[tuple[Tensor, Known]]:
         for value in _flat(values):
             if isinstance(value, Tensor) and (found := self.live(value)) is not None:
                 yield value, found
@@ -332,6 +347,11 @@ def _flat(values: Any) -> Iterator[Any]:
         yield from (values.start, values.stop, values.step)
     else:
         yield values
+
+
+def _as_calls(module: nn.Module) -> bool:
+    """Whether a module of torch's is one call, which is known where the batch is not in front."""
+    return type(module).__name__.lower() in APART and "forward" not in module.__dict__
 
 
 def _is_leaf(module: nn.Module) -> bool:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,22 @@ from torch.overrides import TorchFunctionMode
 CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double)
 TO = (Tensor.to, Tensor.type)
 RANDOM = ("rand", "normal", "bernoulli", "dropout", "uniform", "exponential", "multinomial", "poisson", "rrelu", "gumbel")
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def at_home(function: F) -> F:
+    """A function that makes its tensors on the CPU, whatever torch.set_default_device says; in this thread alone."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if torch.empty(0).device.type == "cpu":
+            return function(*args, **kwargs)
+        with torch.device("cpu"):
+            return function(*args, **kwargs)
+
+    return cast(F, called)
 
 
 class Double(TorchFunctionMode):
@@ -51,8 +67,12 @@ def _shown(value: Any) -> Any:
         return tuple(map(_shown, value))
     if isinstance(value, dict):
         return tuple((key, _shown(v)) for key, v in value.items())
-    if isinstance(value, float):
+    if isinstance(value, (float, complex)):
         return repr(value)  # a NaN is itself
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    if isinstance(value, np.ndarray):
+        return value.shape, str(value.dtype), value.tobytes() if value.dtype != object else None
     return value if isinstance(value, (bool, int, str, type(None), torch.dtype)) else repr(type(value))
 
 

@@ -150,7 +150,7 @@ class Program:
             elif step.op in SMOOTH:
                 registers[step.output] = SMOOTH[step.op].call(x, step.attrs)
             else:
-                registers[step.output] = AFFINE[step.op](x, self._params(step), step.attrs, homogeneous)
+                registers[step.output] = AFFINE[step.op](x, self.params_of(step), step.attrs, homogeneous)
             for register in step.inputs:
                 if self._last_use[register] <= i:
                     registers.pop(register, None)
@@ -183,12 +183,13 @@ class Program:
                 if written > MOST_WRITTEN:
                     raise TraceError(f"{name}: expected at most {MOST_WRITTEN} entries written for one input, got more.")
 
-    def _params(self, step: Step) -> dict[str, Tensor]:
+    def params_of(self, step: Step) -> dict[str, Tensor]:
+        """The weights and constants that a step reads, by role."""
         return {role: self.weights[key] if key in self.weights else self.constants[key] for role, key in step.params.items()}
 
     def read(self, step: Step) -> dict[str, Tensor]:
         """The tensors of a step by role, as it reads them: weights or constants, reshaped or transposed where it says so."""
-        params = self._params(step)
+        params = self.params_of(step)
         return {role: viewed(params, step.attrs, role) for role in params}
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -205,6 +206,21 @@ class Program:
         return values, self.run(live, at, len(self.steps))[self.output].reshape(len(x), -1)
 
     # ---- shape -------------------------------------------------------------------------------------
+
+    def last_use(self, register: int) -> int:
+        """The last step that reads a register; the number of steps for the output."""
+        return self._last_use.get(register, -1)
+
+    def shapes(self) -> dict[int, tuple[int, ...]]:
+        """Shape of every register, without the batch."""
+        live: dict[int, Tensor] = {0: torch.zeros(1, *self.input_shape, dtype=self.dtype, device=self.device)}
+        found = {0: tuple(self.input_shape)}
+        with torch.no_grad():
+            for at, step in enumerate(self.steps):
+                live = self.run(live, at, at + 1)
+                if step.output in live:
+                    found[step.output] = tuple(live[step.output].shape[1:])
+        return found
 
     @property
     def layers(self) -> tuple[KinkLayer, ...]:

@@ -92,6 +92,7 @@ def _entry(call: Call, entry: Any) -> Any:
     if isinstance(entry, slice):
         return [entry.start, entry.stop, entry.step]
     if isinstance(entry, Tensor) and entry.dtype == torch.int64 and entry.dim() == 1:
+        call.tape.bound_to(call.tape.sources.get(id(entry), set()))
         entry = entry.tolist()
     if entry is Ellipsis:
         return "..."
@@ -136,7 +137,7 @@ def joined(op: str) -> Emitter:
 
 def _constant_part(call: Call, some: Live, part: Tensor, batch: int) -> Live:
     if part.shape[0] == batch and bool((part == part[:1]).all()):
-        part = part[:1]
+        part = call.tape.derived(part[:1], part)
     elif part.shape[0] != batch:
         raise call.refused("joins a constant of another batch")
     zero = call.tape.emit("scale", call.tape.emit("getitem", some, key=[0] * (some.value.dim() - 1)), factor=0.0)
@@ -206,7 +207,7 @@ def _row(call: Call, some: Live, part: Any, shape: tuple[int, ...], batch: int) 
         if len(constant) > 1 and not bool((constant == constant[:1]).all()):
             raise call.refused("gives every row of the batch a constant of its own")
         constant = constant[0]
-    constant = constant.expand(shape).reshape(1, -1)
+    constant = tape.derived(constant.expand(shape).reshape(1, -1), part)
     flat = tape.emit("reshape", some, shape=[math.prod(some.value.shape[1:])])
     zero = tape.emit("scale", tape.emit("getitem", flat, key=[[0, 1, None]]), factor=0.0)
     return tape.emit("shift", zero, params={"value": constant}, alpha=1)

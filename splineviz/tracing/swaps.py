@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from splineviz.errors import TraceError
+from splineviz.tracing.call import SAME, refusal
 from splineviz.tracing.program import Program
-from splineviz.tracing.refusals import SAME, refusal
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.tape import Live, Tape
 

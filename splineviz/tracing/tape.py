@@ -63,6 +63,11 @@ class Tape:
         self._kept.append(tensor)  # an identity is a name only as long as its owner lives
         self.sources[id(tensor)] = self.sources.get(id(tensor), set()) | sources
 
+    def derived(self, tensor: Tensor, *origins: Any) -> Tensor:
+        """A tensor that was made of others: it was computed from the weights that these were computed from."""
+        self.computed(tensor, set().union(*(self.sources.get(id(one), set()) for one in origins)))
+        return tensor
+
     def named(self, tensor: Tensor) -> tuple[str, dict[str, Any] | None]:
         """The name under which a Program finds a tensor, and the view to take of it (see `affine`)."""
         key = self.keys.get(id(tensor))

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from splineviz.errors import TraceError
 from splineviz.tracing import doors, twins
 from splineviz.tracing.listening import MINE, Listener
-from splineviz.tracing.precision import Double, undisturbed
+from splineviz.tracing.precision import Double, at_home, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import Swap, piecewise, swapped
@@ -37,6 +37,7 @@ SAMPLES = 2
 """Rows of the batch that the module is run on, unless an exported program has a batch of its own."""
 
 
+@at_home
 def trace(
     model: Any, input_shape: Sequence[int], *, smooth: bool = False, swap: Swap | None = None,
     output: str | int | None = None, outputs: Sequence[int] | None = None,
@@ -55,7 +56,7 @@ def trace(
     """
     program = _traced(model, input_shape, output)  # smooth functions too: one at the end may be left out
     program = swapped(program, swap) if swap else program
-    program = program if outputs is None else _kept(program, outputs)
+    program = program if outputs is None else kept(program, outputs)
     return program if smooth else piecewise(program)
 
 
@@ -96,19 +97,33 @@ def written(
     shape = tuple(int(n) for n in input_shape)
     batch = _rows(module)
     with undisturbed():
-        program, random_ = _listened(module, shape, prefix, batch, smooth, output)
+        program, listener = _listened(module, shape, prefix, batch, smooth, output)
         if not proved:
             _prove(program)
         try:
             compare(program, module, probes(shape, batch), output=output)
         except TraceError as error:
-            if not random_:
-                raise
-            raise TraceError(
-                f"{random_}: expected the same output for the same input, got random numbers in evaluation mode; "
-                "draw them only while self.training."
-            ) from error
+            if listener.random:
+                raise _unsteady(listener.random) from error
+            if listener.wrote and "differs" in str(error):
+                raise TraceError(
+                    f"{listener.wrote}: expected weights that forward leaves alone, got one into which it writes; change it "
+                    "only while self.training, or in the training loop."
+                ) from error
+            raise
     return program
+
+
+def _unsteady(place: str) -> TraceError:
+    return TraceError(
+        f"{place}: expected the same output for the same input, got random numbers in evaluation mode; "
+        "draw them only while self.training."
+    )
+
+
+def _randomly(place: str, error: TraceError) -> TraceError:
+    """An error about rows that differ, where random numbers were drawn: it says so."""
+    return _unsteady(place) if place and "a constant of its own" in str(error) else error
 
 
 class _Bound(nn.Module):
@@ -156,8 +171,8 @@ def _second_input(name: str) -> TraceError:
 
 def _listened(
     module: nn.Module, shape: tuple[int, ...], prefix: str, batch: int, smooth: bool, output: str | int | None
-) -> tuple[Program, str]:
-    """The Program that a module's calls make, and where it draws random numbers, if it does."""
+) -> tuple[Program, Listener]:
+    """The Program that a module's calls make, and who heard them."""
     tensors = {key.removeprefix(prefix): t for key, t in doors.named_tensors(module, persistent=True)}
     tape = Tape(shape, tensors, smooth=smooth)
     listener = Listener(tape, batch, module, prefix)
@@ -173,8 +188,8 @@ def _listened(
         try:
             with listener:
                 result = _Nodes(module, listener).run(x) if _exported(module) else module(x)
-        except TraceError:
-            raise
+        except TraceError as error:
+            raise _randomly(listener.random, error) from error
         except Exception as error:  # the user's own code, of which any may come
             raise TraceError(
                 f"network: expected to run on inputs of shape (n, {', '.join(map(str, shape))}), "
@@ -183,10 +198,10 @@ def _listened(
     one = result_of(result, output)
     found = listener.live(one)
     if isinstance(found, TraceError):
-        raise found
+        raise _randomly(listener.random, found)
     if not isinstance(found, Live):
         raise TraceError("forward: expected one tensor that depends on the input as output; return the logits alone.")
-    return tape.program(found.register), listener.random
+    return tape.program(found.register), listener
 
 
 def _further(module: nn.Module) -> list[inspect.Parameter]:
@@ -243,13 +258,15 @@ def _has(result: Any) -> str:
     return type(result).__name__
 
 
-def _kept(program: Program, outputs: Sequence[int]) -> Program:
-    """The Program with some of its outputs alone."""
+def kept(program: Program, outputs: Sequence[int] | None) -> Program:
+    """The Program with some of its outputs alone; None: with all. Raises TraceError for one that it does not have."""
+    if outputs is None:
+        return program
     wanted = [int(i) for i in outputs]
     with torch.no_grad():
         count = program(torch.zeros(1, *program.input_shape, dtype=torch.float64)).shape[1]
-    if not wanted or any(not 0 <= i < count for i in wanted):
-        raise TraceError(f"outputs: expected numbers from 0 to {count - 1}, got {wanted}.")
+    if not wanted or len(set(wanted)) != len(wanted) or any(not 0 <= i < count for i in wanted):
+        raise TraceError(f"outputs: expected distinct numbers from 0 to {count - 1}, got {wanted}.")
     return program.picking(wanted)
 
 
@@ -301,7 +318,7 @@ def _prove(program: Program) -> None:
                 return  # the comparison with the module says so, in words about weights
             scale = 1e-9 * float(fa.abs().max().clamp_min(1e-300)) * 4.0
             apart = torch.cat([run({r: t[k : k + 1] for r, t in a.items()}) for k in range(3)])
-            if not float((apart - fa).abs().max()) <= scale:
+            if apart.shape != fa.shape or not float((apart - fa).abs().max()) <= scale:
                 raise TraceError(f"{step.path}: {step.op} mixes the rows of a batch; keep the batch in front.")
             if step.is_kink or step.is_max or step.op in SMOOTH:
                 continue

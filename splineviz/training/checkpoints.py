@@ -1,13 +1,8 @@
 """Checkpoints: the files of a run in order of steps, and the network that their weights fit.
 
-A checkpoint is a file of named tensors (see `weights`). Its step is read from its name:
-
-    checkpoint-w:200-d:4-s:2668.pt -> 2668      a number that follows step, s, iter, it, epoch or ep
-    net_000120.pth                 -> 120       else the last number
-
-A folder that holds the weights of a whole model, as transformers and accelerate write them (checkpoint-N/ with
-model.safetensors, pytorch_model.bin, or an index of several of these), counts as one checkpoint. This room knows no
-geometry.
+A checkpoint is a file of named tensors (see `state_files`); its step stands in it, or in its name (see `listings`). A folder
+that holds the weights of a whole model, as transformers and accelerate write them (checkpoint-N/ with model.safetensors,
+pytorch_model.bin, or an index of several of these), counts as one checkpoint. This room knows no geometry.
 """
 
 from __future__ import annotations
@@ -15,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -23,87 +17,37 @@ from torch import Tensor
 
 from splineviz.errors import CheckpointError, TraceError
 from splineviz.tracing.program import Program, Step
-from splineviz.training.state_files import INDEX
+from splineviz.training import step_names
+from splineviz.training.listings import Checkpoint, Listing, alone, listing
+from splineviz.training.places import bare
 
-TORCH_FILES = (".pt", ".pth", ".ckpt", ".bin")
+__all__ = ["Checkpoint", "Listing", "alone", "fit", "left_out", "list_checkpoints", "listing", "mlp", "retied", "step_of"]
+
 OWNERS = ("model.", "net.", "network.", "backbone.", "module.")
 """Names under which a training module (Lightning's, say) mostly holds the network; they win over copies of it."""
-SUFFIXES = (*TORCH_FILES, ".safetensors", ".pt2")
-FOLDER_FILES = ("model.safetensors", f"model.safetensors{INDEX}", "pytorch_model.bin", f"pytorch_model.bin{INDEX}")
-"""What the folder of one checkpoint may hold its weights in; the first one that is there counts."""
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """One checkpoint: its step, its file, and the numbers that were recorded beside it (accuracies, losses).
-
-    network: digest of the traced network that its weights belong to, where it is another than the run's first.
-    """
-
-    step: int
-    path: Path
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    network: str | None = None
+COPIES = re.compile(r"(.*[._])?(ema|swa|avg|averaged|teacher|target|momentum|shadow|best|old|polyak)(_\w+)?")
+"""Names of copies of a network beside it; a copy has all the network's weights."""
+BESIDE = re.compile(
+    r"(.*_)?(loss|losses|loss_fn|lossfn|criterion|criteria|metrics?|accuracy|auroc|acc|optimi[sz]er|scheduler)(_\w+)?"
+)
+"""Names of parts of a training module that its network's output cannot come from: losses and metrics."""
 
 
 # ---- the files of a folder -------------------------------------------------------------------------------
 
 
-def list_checkpoints(folder: str | Path) -> tuple[list[Checkpoint], dict[str, str]]:
+def list_checkpoints(folder: str | Path, files: str | None = None) -> tuple[list[Checkpoint], dict[str, str]]:
     """The checkpoints of a folder in order of their steps, and the files that were passed over, each with its reason.
 
-    Raises CheckpointError when the folder is missing, holds none, or two files have one step.
+    files: a pattern of names, see `listings`. Raises CheckpointError as `listing` does.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder}: expected a folder of checkpoints, got {_what(folder)}.")
-    found: dict[int, Path] = {}
-    skipped: dict[str, str] = {}
-    for path in sorted(folder.iterdir()):
-        name = path.name
-        if path.is_dir():
-            inside = next((path / inner for inner in FOLDER_FILES if (path / inner).is_file()), None)
-            if inside is None and name.startswith("checkpoint-"):
-                skipped[name] = f"none of {', '.join(FOLDER_FILES)} in it"
-            if inside is None:
-                continue
-            path = inside
-        elif path.suffix not in SUFFIXES or name.startswith("."):
-            continue
-        step = step_of(name)
-        if step is None or step < 0:
-            skipped[name] = "no step in its name" if step is None else f"step {step} lies before the training"
-        elif step in found:
-            other = found[step].relative_to(folder).parts[0]
-            raise CheckpointError(
-                f"{folder}: expected one file a step, got {other} and {name} both for step {step}; "
-                "move the files of other runs to folders of their own."
-            )
-        else:
-            found[step] = path
-    if not found:
-        said = f"; passed over {', '.join(f'{name} ({why})' for name, why in skipped.items())}" if skipped else ""
-        below = [p for p in sorted(folder.rglob("*")) if p.suffix in SUFFIXES and step_of(p.name) is not None]
-        said += f"; look in {below[0].parent}" if below else ""
-        raise CheckpointError(f"{folder}: expected files {', '.join(SUFFIXES)} with a step in their names, got none{said}.")
-    return [Checkpoint(step, found[step]) for step in sorted(found)], skipped
-
-
-def single(path: Path) -> Checkpoint:
-    """One file as a checkpoint; without a step in its name it is that of step 0."""
-    return Checkpoint(max(step_of(path.name) or 0, 0), path)
+    found = listing(folder, files)
+    return list(found.checkpoints), dict(found.skipped)
 
 
 def step_of(name: str) -> int | None:
-    """The step in a file's name, None if there is none. See the module's docstring."""
-    stem = Path(name).stem
-    for word in ("step|steps|s", "iteration|iter|it", "epoch|ep"):
-        # A minus counts only after : or =, for in step-12 it is a dash.
-        named = re.findall(rf"(?:^|[^a-z])(?:{word})(?:[:=](-?\d+)|[-_ ]?(\d+))", stem.lower())
-        if named:
-            return int(named[-1][0] or named[-1][1])
-    numbers = re.findall(r"\d+", stem)
-    return int(numbers[-1]) if numbers else None
+    """The step in a file's name, None if there is none. See `step_names`."""
+    return step_names.read(bare(name)).best
 
 
 # ---- weights and networks --------------------------------------------------------------------------------
@@ -152,20 +96,90 @@ def owned(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Ma
     some = next(iter(wanted))
     fronts = [key.removesuffix(some) for key in state if key.endswith(f".{some}")]
     fronts = [front for front in fronts if all(front + key in state for key in wanted)]
-    fronts = fronts[:1] if len(fronts) == 1 else [front for front in OWNERS if front in fronts][:1] or fronts
-    if len(fronts) > 1:
+    fitting = [
+        front for front in fronts if all(state[front + key].shape == own.shape for key, own in program.weights.items())
+    ]
+    fronts = fitting or fronts
+    owner = next((front for front in OWNERS if front in fronts and _are_copies(fronts, front)), None)
+    if len(fronts) > 1 and owner is None:
         raise CheckpointError(
             f"{name}: expected one network of this structure, got several: {', '.join(f.rstrip('.') for f in fronts)}; "
             f"choose one (--weights-key {fronts[0].rstrip('.')}, weights_key={fronts[0].rstrip('.')!r})."
         )
     if fronts:
-        return {key.removeprefix(fronts[0]): tensor for key, tensor in state.items() if key.startswith(fronts[0])}
+        front = owner or fronts[0]
+        _refuse_others(state, front, fronts, name)
+        return {key.removeprefix(front): tensor for key, tensor in state.items() if key.startswith(front)}
     parts = some.split(".")
     for depth in range(1, len(parts)):
         front = ".".join(parts[:depth]) + "."
         if all(key.startswith(front) and key.removeprefix(front) in state for key in wanted):
             return {front + key: tensor for key, tensor in state.items()}
     return state
+
+
+def left_out(program: Program, state: Mapping[str, Tensor], name: str | Path) -> list[str]:
+    """Names of entries of a checkpoint that the network has no part in: copies of it, losses, metrics, counters.
+
+    Raises CheckpointError where that is not certain, as `fit` does.
+    """
+    own = {id(tensor) for tensor in owned(program, state, name).values()}
+    return [key for key, tensor in state.items() if id(tensor) not in own]
+
+
+def retied(program: Program, tied: Iterable[Sequence[str]], state: Mapping[str, Tensor]) -> Program:
+    """The Program with tied weights under that of their names which a checkpoint has.
+
+    tied: names of one and the same tensor. safetensors stores such a tensor once, and not always under the name that the
+    network was traced with.
+    """
+
+    def stored(name: str) -> bool:
+        return name in state or any(key.endswith(f".{name}") for key in state)
+
+    names: dict[str, str] = {}
+    for group in tied:
+        there = [name for name in group if stored(name)]
+        names |= {name: there[0] for name in group if name in program.weights and there and name not in there}
+    if not names:
+        return program
+    data = program.to_data()
+    for step in [*data["steps"], *data.get("trained", {}).get("steps", [])]:
+        step["params"] = {role: names.get(key, key) for role, key in step["params"].items()}
+    data["weights"] = {names.get(key, key): shape for key, shape in data["weights"].items()}
+    data["spare"] = sorted({*data.get("spare", []), *names} - data["weights"].keys())
+    return Program.from_data(data).with_weights({names.get(key, key): tensor for key, tensor in program.weights.items()})
+
+
+def _are_copies(fronts: Sequence[str], front: str) -> bool:
+    """Whether all other places of a network are copies of the one at `front`, by their names."""
+    return all(other == front or COPIES.fullmatch(other.rstrip(".")) for other in fronts)
+
+
+def _refuse_others(state: Mapping[str, Tensor], front: str, fronts: Sequence[str], name: str | Path) -> None:
+    """Entries outside the network may be a part of what was trained, as a normalisation before it or a layer behind it.
+
+    Only those of losses, metrics, optimisers and copies of the network are passed over; others raise CheckpointError.
+    """
+    copies = tuple(other for other in fronts if other != front)
+    roots = {other.split(".")[0] for other in copies if COPIES.fullmatch(other.split(".")[0])}
+    outside = []
+    for key in state:
+        if key.startswith((front, *copies)) or key.split(".")[0] in roots:
+            continue
+        own = key.split(".")
+        shared = next((i for i, (a, b) in enumerate(zip(own, front.split("."), strict=False)) if a != b), 0)
+        if not BESIDE.fullmatch(own[shared]):
+            outside.append(key)
+    if outside:
+        named = ", ".join(f"{key} {tuple(state[key].shape)}" for key in outside[:12])
+        more = f" and {len(outside) - 12} more" if len(outside) > 12 else ""
+        inside = front.rstrip(".")
+        raise CheckpointError(
+            f"{name}: expected the weights of the network alone, got it as the part {inside!r} of something larger, with "
+            f"{named}{more} outside, which may change what it computes. Pass the whole module as the model, or say that the "
+            f"part {inside!r} is the network: --weights-key {inside} (weights_key={inside!r})."
+        )
 
 
 def mlp(state: Mapping[str, Tensor], input_shape: Sequence[int], name: str | Path = "checkpoint") -> Program:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from splineviz.errors import DataError
+from splineviz.tracing.precision import at_home
 from splineviz.training.samples import Array, Data
 
 SPLIT_SEED = 20240223
@@ -29,6 +30,7 @@ SPLIT_SEED = 20240223
 DIGITS = tuple(str(i) for i in range(10))
 
 
+@at_home
 def load_data(name: str) -> Data:
     """The embedded data set of that name, see the module's docstring.
 

@@ -12,7 +12,7 @@ This room knows no files and draws nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -49,12 +49,33 @@ class Seen:
     calls: list[Any]
 
 
-def _run(module: nn.Module, x: Tensor) -> tuple[Tensor, list[Any]]:
+@dataclass(frozen=True)
+class Chosen:
+    """Which result of forward, and which of its entries, are the network's outputs; None: as `trace` finds them, all."""
+
+    output: str | int | None = None
+    outputs: Sequence[int] | None = None
+
+    def written(self, module: nn.Module, shape: Sequence[int], prefix: str) -> Program:
+        """The Program of a twin."""
+        program = trace.written(module, shape, smooth=True, output=self.output, prefix=prefix)
+        return trace.kept(program, self.outputs)
+
+    def of(self, result: Any, count: int) -> Tensor:
+        """The outputs (count, C) among what forward gave."""
+        y = trace.result_of(result, self.output).reshape(count, -1)
+        return y if self.outputs is None else y[:, list(self.outputs)]
+
+
+ALL = Chosen()
+
+
+def _run(module: nn.Module, x: Tensor, chosen: Chosen = ALL) -> tuple[Tensor, list[Any]]:
     """The outputs (n, C) of a twin, and its calls of torch."""
     theirs = any(not type(m).__module__.startswith("torch.nn.") for m in module.modules())
     with undisturbed() if theirs else nullcontext(), torch.no_grad(), Logged() as log:
-        value = trace.result_of(module(x.clone()), None)
-    return value.reshape(len(x), -1), log.calls
+        value = module(x.clone())
+    return chosen.of(value, len(x)), log.calls
 
 
 def _agrees(program: Program, y: Tensor, x: Tensor) -> bool:
@@ -70,8 +91,10 @@ def _agrees(program: Program, y: Tensor, x: Tensor) -> bool:
 class Live:
     """Holds Programs against the module of a training loop. samples: training inputs (n, *input_shape)."""
 
-    def __init__(self, model: Any, samples: Any):
-        self.model = model
+    def __init__(
+        self, model: Any, samples: Any, *, output: str | int | None = None, outputs: Sequence[int] | None = None
+    ):
+        self.model, self.chosen = model, Chosen(output, outputs)
         self.shape = tuple(samples.shape[1:])
         self.x = points(samples)
         self._kept: tuple[Any, nn.Module, Any] | None = None
@@ -96,7 +119,7 @@ class Live:
         computed = program.weights.keys() - tensors.keys()  # constants; or weights that are gone
         if not computed and all(tensors[key].shape == own.shape for key, own in program.weights.items()):
             bound = program.bind(tensors)
-            y, calls = _run(module, self.x)
+            y, calls = _run(module, self.x, self.chosen)
             # A training that diverged is recorded as it is: the network is the same, its numbers are none.
             broken = not bool(torch.isfinite(y).all())
             if calls == self.seen.calls and (broken or _agrees(bound, y, self.x)):
@@ -125,9 +148,9 @@ class Live:
         return module, prefix
 
     def _traced(self, module: nn.Module, prefix: str) -> Seen:
-        program = trace.written(module, self.shape, smooth=True, prefix=prefix).as_weights()
+        program = self.chosen.written(module, self.shape, prefix).as_weights()
         again, _ = trace.twin(self.model)
-        y, calls = _run(again, self.x)
+        y, calls = _run(again, self.x, self.chosen)
         if ON and not _agrees(program, y, self.x):
             raise TraceError(
                 "network: expected the same outputs for the same inputs, got others when it was run a second time; does "
@@ -158,11 +181,12 @@ class Loaded:
     model: the module. program: as it was traced, without swaps. samples: training inputs.
     """
 
-    def __init__(self, model: Any, program: Program, samples: Any):
+    def __init__(self, model: Any, program: Program, samples: Any, chosen: Chosen = ALL):
         self.module, self.prefix = trace.twin(model)
+        self.chosen = chosen
         self.program = program
         self.x = points(samples)
-        self.calls = _run(self._fresh(), self.x)[1]
+        self.calls = _run(self._fresh(), self.x, chosen)[1]
         self._spare: frozenset[str] = frozenset()
 
     def bound(self, state: Mapping[str, Tensor], name: Any) -> Program:
@@ -175,7 +199,7 @@ class Loaded:
         try:
             if not self.program.depends:
                 program = checkpoints.fit(self.program, state, name)
-                y, calls = _run(module, self.x)
+                y, calls = _run(module, self.x, self.chosen)
                 if calls == self.calls and _agrees(program, y, self.x):
                     self._prove_spare(program, held, missing, name)
                     return program
@@ -183,7 +207,7 @@ class Loaded:
                 self._load(module, checkpoints.owned(self.program, state, name), name)
             else:
                 checkpoints.check(self.program, state, name)
-            program = trace.written(module, self.program.input_shape, smooth=True, prefix=self.prefix)
+            program = self.chosen.written(module, self.program.input_shape, self.prefix)
         except TraceError as error:
             raise CheckpointError(f"{name}: with its weights the network cannot be drawn: {error}") from error
         needed = sorted(missing & (program.weights.keys() | program.depends.keys()))
@@ -192,12 +216,23 @@ class Loaded:
         self._prove_spare(program, held, missing, name)
         return program
 
-    def outputs(self, state: Mapping[str, Tensor], x: Any, name: Any) -> Tensor:
-        """The module's outputs (n, C) with a file's weights, at inputs x (n, *input_shape)."""
+    def outputs(self, state: Mapping[str, Tensor], x: Any, name: Any, *, whole: bool = False) -> Tensor:
+        """The module's outputs (n, C) with a file's weights, at inputs x (n, *input_shape).
+
+        whole: raise CheckpointError where a weight that the outputs depend on is not in the file.
+        """
         module = self._fresh()
-        self._load(module, checkpoints.owned(self.program, state, name), name)
+        missing = self._load(module, checkpoints.owned(self.program, state, name), name)
+        needed = sorted(missing & (self.program.weights.keys() | self.program.depends.keys()))
+        if whole and needed:
+            raise CheckpointError(
+                f"{name}: expected all weights of your module, got none named {', '.join(needed)}: a run holds what the "
+                "network computes from them instead; pass a folder of state dicts with --model to compare with the module."
+            )
         with undisturbed():
-            return trace.outputs_of(module, torch.from_numpy(np.asarray(x, dtype=np.float64)))
+            values = torch.from_numpy(np.asarray(x, dtype=np.float64))
+            y = trace.outputs_of(module, values, output=self.chosen.output)
+        return y if self.chosen.outputs is None else y[:, list(self.chosen.outputs)]
 
     def is_plain(self, program: Program) -> bool:
         """Whether a Program is the first one with other weights."""
@@ -222,17 +257,25 @@ class Loaded:
     def _prove_spare(self, program: Program, held: Mapping[str, Tensor], missing: set[str], name: Any) -> None:
         """No output depends on what the Program does not read: each such entry is changed, and the module run."""
         spare = frozenset(held) - program.weights.keys() - program.depends.keys()
-        unread = {key for key in spare - self._spare if held[key].numel()}
+        read = {held[key].data_ptr() for key in held.keys() - spare}  # tied weights are read under another name
+        unread = {key for key in spare - self._spare if held[key].numel() and held[key].data_ptr() not in read}
         if not unread:
             return
-        y = _run(self._with(held, set()), self.x)[0]
-        if not torch.equal(y, _run(self._with(held, unread), self.x)[0]):
-            read = [key for key in sorted(unread) if not torch.equal(y, _run(self._with(held, {key}), self.x)[0])]
+        y = _run(self._with(held, set()), self.x, self.chosen)[0]
+        if not self._gives(y, held, unread):
+            used = [key for key in sorted(unread) if not self._gives(y, held, {key})]
             raise CheckpointError(
                 f"{name}: expected to know how the network computes with all of its weights, got some that are used in ways "
-                f"that could not be traced: {', '.join(read) or ', '.join(sorted(unread))}; compute with tensors alone."
+                f"that could not be traced: {', '.join(used) or ', '.join(sorted(unread))}; compute with tensors alone."
             )
         self._spare |= unread
+
+    def _gives(self, y: Tensor, held: Mapping[str, Tensor], changed: set[str]) -> bool:
+        """Whether the module gives the same outputs with some of these weights changed."""
+        try:
+            return torch.equal(y, _run(self._with(held, changed), self.x, self.chosen)[0])
+        except Exception:  # of the user's own code: it reads them, then
+            return False
 
     def _with(self, held: Mapping[str, Tensor], changed: set[str]) -> nn.Module:
         """The module with these weights, some of them changed."""

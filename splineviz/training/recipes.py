@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from splineviz.errors import DataError, Progress
+from splineviz.tracing.precision import at_home
 from splineviz.training.architectures import convnet, mlp
 from splineviz.training.datasets import data_names, load_data
 from splineviz.training.recorder import Recorder, schedule
@@ -95,6 +96,7 @@ def recipe_names() -> list[str]:
     return list(RECIPES)
 
 
+@at_home
 def train(
     recipe: str | Recipe,
     *,
@@ -131,6 +133,7 @@ def train(
     return recorder.path
 
 
+@at_home
 def follow(
     recipe: str | Recipe,
     visit: Callable[[int, nn.Module, dict[str, float]], Any],
@@ -183,7 +186,12 @@ def _steps(recipe: Recipe, steps: int | None) -> int:
 def _fresh(recipe: Recipe, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
         torch.manual_seed(seed)
-        return recipe.network()
+        usual = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)  # the same network, whatever the caller's precision is
+        try:
+            return recipe.network()
+        finally:
+            torch.set_default_dtype(usual)
 
 
 def _loop(

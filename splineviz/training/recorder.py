@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from splineviz.errors import CheckpointError, DataError, TraceError
+from splineviz.errors import CheckpointError, DataError, ScaleWarning, TraceError
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.training import guards, run_json, state_files
 from splineviz.training.checkpoints import Checkpoint
@@ -46,25 +47,29 @@ class Recorder:
     path: the directory, made if needed.
     model: the module that is trained, also in torch's own wrappers. It is traced at once, and what is saved is held
     against it at every `save` (see `guards`), so it may change: a step at which it is another network is recorded as that.
-    train, test: (x, y) with x (n, *input_shape) and y integer classes (n,), float targets (n, C), or None.
+    train, test: (x, y) with x (n, *input_shape) and y integer classes (n,), float targets (n, C), or None; or a Dataset or
+    DataLoader of such pairs, of which the first 10,000 are taken.
     classes: names of the classes. domain: (low, high) of the inputs' coordinates, by default those of the training inputs.
     loss: what is minimised, for captions. steps: the last step of the run, which is always due; None if it is not known.
     per_decade: checkpoints for each tenfold of steps.
     if_exists: what to do with a run that is already there: "error", "overwrite" (its files are deleted first), or
     "resume" (its checkpoints stay, one that is saved again gives way; network and samples must be the same).
     monitor: told of every checkpoint once it is saved; a `Monitor` measures it while the training waits.
+    output, outputs: which result of forward, and which of its entries, are the network's outputs, as `trace` takes them.
+    Under torchrun, where several processes train the same weights, the process of RANK 0 records; the others write nothing.
 
     Raises TraceError for a model that is not piecewise affine, DataError for samples that do not fit, CheckpointError
     for a directory that already holds a run, or samples and checkpoints of somebody else under the names of ours.
     """
 
+    @at_home
     def __init__(
         self,
         path: str | os.PathLike[str],
         model: nn.Module,
         *,
-        train: tuple[Any, Any],
-        test: tuple[Any, Any] | None = None,
+        train: Any,
+        test: Any = None,
         classes: Sequence[Any] | None = None,
         domain: Sequence[float] | None = None,
         loss: str | None = None,
@@ -72,6 +77,8 @@ class Recorder:
         per_decade: int = 10,
         if_exists: Literal["error", "overwrite", "resume"] = "error",
         monitor: Observer | None = None,
+        output: str | int | None = None,
+        outputs: Sequence[int] | None = None,
     ):
         if if_exists not in ("error", "overwrite", "resume"):
             raise CheckpointError(f"if_exists: expected error, overwrite or resume, got {if_exists!r}.")
@@ -81,16 +88,23 @@ class Recorder:
         schedule(1, per_decade=self.per_decade)  # refuses a bad number now, not at the first checkpoint
         self._monitor = monitor
         data = Data.of(train, test, domain=domain, classes=classes)
-        self._guard = guards.Live(model, data.train_x)
+        if data.remark:
+            warnings.warn(data.remark, ScaleWarning, stacklevel=3)
+        self._guard = guards.Live(model, data.train_x, output=output, outputs=outputs)
         self._manifest = Manifest(self._guard.program.to_data(), data.domain, data.classes, loss, self.steps, held=True)
         self._present: tuple[Program, str | None] = (self._guard.program, None)
         self._last: tuple[int, dict[str, Tensor], dict[str, float]] | None = None
-        self._begin(data, if_exists)
+        self._aside = _aside()
+        if self._aside:
+            warnings.warn(f"{self._aside}: {self.path} is recorded by rank 0, this process writes nothing.", stacklevel=3)
+        else:
+            self._begin(data, if_exists)
 
     def due(self, step: int) -> bool:
         """Whether the schedule asks for a checkpoint at this step."""
         return step == self.steps or _due(step, self.per_decade)
 
+    @at_home
     def save(self, step: int, **metrics: Any) -> Path:
         """Write the model's present weights as the checkpoint of `step`, and numbers that belong to it.
 
@@ -101,6 +115,8 @@ class Recorder:
         if int(step) != step or step < 0:
             raise DataError(f"step: expected a whole number from 0 up, got {step!r}.")
         numbers = _numbers(metrics)
+        if self._aside:
+            return run_json.checkpoint_path(self.path, int(step))
         try:
             program, state = self._guard.state()
         except TraceError as error:
@@ -138,7 +154,7 @@ class Recorder:
             warnings.warn(
                 f"step {step}: the model has the weights that it had at step {last[0]}, but {names}; does the loop train "
                 "other tensors (functional_call, a copy)? Load them into the model before save.",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _begin(self, data: Data, if_exists: str) -> None:
@@ -177,6 +193,14 @@ class Recorder:
         for checkpoint in old.checkpoints:
             self._manifest = self._manifest.adding(checkpoint)
         self._manifest.save(self.path)
+
+
+def _aside() -> str:
+    """Which process of a distributed training this is, if another one records; empty if this one does."""
+    rank, world = (os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE"))
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        rank, world = str(torch.distributed.get_rank()), str(torch.distributed.get_world_size())
+    return f"rank {rank} of {world}" if rank.isdecimal() and world.isdecimal() and int(rank) and int(world) > 1 else ""
 
 
 def schedule(last: int, *, per_decade: int = 10) -> list[int]:

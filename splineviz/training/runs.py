@@ -9,6 +9,7 @@ This room draws and measures nothing. Rooms below it: `manifest` (what run.json 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,16 +19,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from splineviz.errors import CheckpointError, DataError, to_float_array
+from splineviz.errors import CheckpointError, DataError, ScaleWarning, to_float_array
 from splineviz.geometry.partition import drawn_as
 from splineviz.geometry.plane import Plane
 from splineviz.storage import files, provenance
+from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap, swapped
 from splineviz.tracing.trace import trace
-from splineviz.training import checkpoints, run_json, sources, state_files, user_code
+from splineviz.training import checkpoints, formats, onnx_networks, run_json, sources, state_files, user_code
 from splineviz.training.checkpoints import Checkpoint
-from splineviz.training.guards import Loaded
+from splineviz.training.guards import Chosen, Loaded
 from splineviz.training.run_json import Manifest
 from splineviz.training.samples import Array, Data
 
@@ -40,9 +42,10 @@ class Run:
     its reason.
     own: written by the Recorder. trust: its pickles may run code. weights_key: which weights of a file, see `weights`.
     extra: samples from elsewhere that may be anchors, numbered after the training samples.
-    last: the step at which the training ends, where it is known. swap: functions drawn in the place of smooth ones.
+    last: the step at which the training ends, where it is known. unit: what steps count, "step", "epoch" or "checkpoint".
+    swap: functions drawn in the place of smooth ones.
     held: whether what was recorded was held against the module. guard: the user's module, which Programs are held against,
-    of a foreign folder that was opened with one.
+    of a foreign folder that was opened with one. witness: the user's module, which proofs of a recorded run compare with.
     """
 
     path: Path
@@ -56,15 +59,23 @@ class Run:
     weights_key: str | None = None
     extra: tuple[Array, ...] = ()
     last: int | None = None
+    unit: str = "step"
     swap: Swap | None = None
     guard: Loaded | None = None
     held: bool = False
+    witness: Loaded | None = None
     found: dict[Any, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def mapping(self) -> tuple[tuple[str, str], ...]:
+        """The file of each checkpoint, as it lies in the folder, and what it counts as: ("net_10.pt", "step 10")."""
+        inside = self.path if self.path.is_dir() else self.path.parent
+        return tuple((c.path.relative_to(inside).as_posix(), f"{self.unit} {c.step}") for c in self.checkpoints)
 
     @property
     def judge(self) -> str:
         """What the networks of the run were held against, for those who prove its pictures."""
-        if self.guard is not None:
+        if self.guard is not None or self.witness is not None:
             return "your module, with the weights of each file loaded"
         if self.own and self.held:
             return "the network as it was recorded; the Recorder held it against your module at every step"
@@ -72,8 +83,11 @@ class Run:
             return "the network as it was recorded, before splineviz 0.2: it was not held against your module"
         return "the network as it was given or rebuilt from the shapes of its weights; your module was not seen"
 
+    @at_home
     def outputs(self, checkpoint: Checkpoint, x: Any) -> Any:
         """The outputs (n, C) of the user's module with a checkpoint's weights at x (n, *input_shape), where there is one."""
+        if self.witness is not None:
+            return self.witness.outputs(self.state(checkpoint), x, checkpoint.path, whole=True)
         return None if self.guard is None else self.guard.outputs(self.state(checkpoint), x, checkpoint.path)
 
     def __repr__(self) -> str:
@@ -117,6 +131,7 @@ class Run:
         """Names of the classes, or None."""
         return self.data.classes
 
+    @at_home
     def program(self, checkpoint: Checkpoint) -> Program:
         """The network with a checkpoint's weights, in float64, as it is drawn; `as_trained` it may have smooth functions.
 
@@ -126,6 +141,7 @@ class Run:
         network = Program.from_data(self.network_of(checkpoint, state), rehearsed=True)
         return checkpoints.fit(network, state, checkpoint.path)
 
+    @at_home
     def network_of(self, checkpoint: Checkpoint, state: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """The traced network that a checkpoint's weights belong to, as data; state: its weights, if they were read.
 
@@ -254,6 +270,7 @@ class Run:
         return Plane.through(*self.anchors(anchors))
 
 
+@at_home
 def open_run(
     path: str | os.PathLike[str],
     *,
@@ -264,75 +281,117 @@ def open_run(
     weights_key: str | None = None,
     swap: Swap | None = None,
     trust: bool = False,
+    output: str | int | None = None,
+    outputs: Sequence[int] | None = None,
+    witness: str | nn.Module | None = None,
+    files: str | None = None,
 ) -> Run:
     """Open a run directory that the Recorder wrote, a foreign folder of checkpoints, or one checkpoint file.
 
     model, data: for a foreign folder only. model: "mlp" (a plain ReLU MLP, rebuilt from the shapes of its weights),
-    "package.module:function" (imported and called with model_args, a JSON object of keyword arguments), a module or a
-    Program; None where trusted files hold it themselves. data: what `sources` knows, by name, or Data; data_args: as
-    model_args, of a function. weights_key: which of a file's weights, such as "ema", see `weights`.
+    "package.module:function" or "file.py:function" (imported and called with model_args, a JSON object of keyword
+    arguments), a module or a Program; None where files hold it themselves: .onnx, and whole modules in trusted files.
+    data: what `sources` knows, by name, or Data; data_args: as model_args, of a function. weights_key: which of a file's
+    weights, such as "ema", see `state_files`.
     swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}, see `swaps`.
-    trust: unpickle foreign files that need code, which RUNS IT.
+    trust: unpickle foreign files that need code, which RUNS IT. files: which files of a foreign folder, a pattern such as
+    "net_*.pt", in which {step} or {epoch} may stand for the number that counts, see `listings`.
+    output, outputs: of a foreign network, which result of forward and which of its entries are drawn, as `trace` takes them.
+    witness: of a run that describes itself, the user's module, or "package.module:function" with model_args: `verify` then
+    compares with it, with the weights of each checkpoint loaded.
 
     A network with smooth functions can be opened and measured as it is; it is refused where its regions are asked for.
     Raises CheckpointError when the folder is missing, empty or broken, does not say what it holds, or does not fit the
     network; DataError for unknown data; TraceError for a module that cannot be traced, or when there is nothing to swap.
     """
     root = Path(path)
-    single = root.is_file() and root.suffix in checkpoints.SUFFIXES
+    single = root.is_file() and formats.format_of(root) is not None
     if not (root.is_dir() or single):
         raise CheckpointError(f"{root}: expected a run directory or a folder of checkpoints, got {_what(root)}.")
     if (root / run_json.NAME).exists():
-        if any(said is not None for said in (model, data, model_args, data_args, weights_key)):
+        arguments = None if witness is not None else model_args
+        if any(said is not None for said in (model, data, arguments, data_args, weights_key, output, outputs, files)):
             raise CheckpointError(
-                f"{root}: expected a bare call for a run that describes itself, got a model, data or key; leave them out."
+                f"{root}: expected a bare call for a run that describes itself, got a model, data, key or outputs; leave "
+                "them out (outputs are chosen when it is recorded)."
             )
-        return _own(root, swap)
-    found, skipped = ([checkpoints.single(root)], {}) if single else checkpoints.list_checkpoints(root)
-    if (model is None and not trust) or data is None:
+        return _own(root, swap, witness, model_args)
+    if witness is not None:
+        raise CheckpointError(f"{root}: expected a run that describes itself for a witness; pass the module as model.")
+    if single and files is not None:
+        raise CheckpointError(f"{root}: expected a folder for files={files!r}, got one file; leave files out.")
+    listed = checkpoints.alone(root) if single else checkpoints.listing(root, files)
+    found = listed.checkpoints
+    holds_network = trust or all(checkpoint.path.suffix == ".onnx" for checkpoint in found)
+    if (model is None and not holds_network) or data is None:
         raise CheckpointError(
             f"{root}: expected a run that describes itself ({run_json.NAME}, written by sv.Recorder), got "
             f"{len(found)} checkpoint{'s' * (len(found) > 1)}; say what they are, for example --model mlp --data mnist "
             "(open_run(path, model='mlp', data='mnist'))."
         )
-    for name, given, arguments in (("model", model, model_args), ("data", data, data_args)):
-        if arguments is not None and not (isinstance(given, str) and ":" in given):
-            raise CheckpointError(f"{name}_args: expected {name} to be package.module:function for them, got {given!r}.")
+    _check_arguments("model", model, model_args)
+    _check_arguments("data", data, data_args)
     samples = sources.load(data, data_args) if isinstance(data, str) else data
+    if samples.remark:
+        warnings.warn(samples.remark, ScaleWarning, stacklevel=3)
     guard: Loaded | None = None
     if isinstance(model, str) and model == "mlp":
         state = state_files.load_state(found[0].path, trust=trust, key=weights_key)
-        network = checkpoints.mlp(state, samples.train_x.shape[1:], found[0].path)
+        network = trace(checkpoints.mlp(state, samples.train_x.shape[1:], found[0].path), samples.train_x.shape[1:],
+                        outputs=outputs)  # fmt: skip
     else:
         made = _foreign_network(model, model_args, found[0])
-        network = trace(made, samples.train_x.shape[1:], smooth=True)
-        guard = None if isinstance(made, (Program, torch.export.ExportedProgram)) else Loaded(made, network, samples.train_x)
+        network = trace(made, samples.train_x.shape[1:], smooth=True, output=output, outputs=outputs)
+        if tied := _tied(made):
+            network = checkpoints.retied(network, tied, state_files.load_state(found[0].path, trust=trust, key=weights_key))
+        if not isinstance(made, (Program, torch.export.ExportedProgram)):
+            guard = Loaded(made, network, samples.train_x, Chosen(output, outputs))
     network = network if swap is None else swapped(network, swap)
     return Run(
-        root, tuple(found), samples, network.to_data(), skipped=skipped, own=False, trust=trust, weights_key=weights_key,
-        swap=swap, guard=guard,
+        root, found, samples, network.to_data(), skipped=listed.skipped, own=False, trust=trust, weights_key=weights_key,
+        unit=listed.unit, swap=swap, guard=guard,
     )  # fmt: skip
 
 
 # ---- opening ---------------------------------------------------------------------------------------------
 
 
-def _own(root: Path, swap: Swap | None) -> Run:
+def _check_arguments(name: str, given: Any, arguments: str | None) -> None:
+    if arguments is not None and not (isinstance(given, str) and ":" in given):
+        raise CheckpointError(f"{name}_args: expected {name} to be package.module:function for them, got {given!r}.")
+
+
+def _own(root: Path, swap: Swap | None, witness: Any = None, model_args: str | None = None) -> Run:
     said = Manifest.load(root)
     if not said.checkpoints:
         raise CheckpointError(f"{root}: expected a run with checkpoints, got none so far; does the loop call recorder.save?")
     network = said.network if swap is None else swapped(Program.from_data(said.network), swap).to_data()
-    return Run(root, said.checkpoints, said.data(root), network, said.loss, last=said.last, swap=swap, held=said.held)
+    run = Run(root, said.checkpoints, said.data(root), network, said.loss, last=said.last, swap=swap, held=said.held)
+    if witness is None:
+        return run
+    made = _foreign_network(witness, model_args, said.checkpoints[0])
+    if not isinstance(made, nn.Module):
+        raise CheckpointError(f"{root}: expected a module, or module:function that makes it, got {type(made).__name__}.")
+    return replace(run, witness=Loaded(made, trace(made, run.train_x.shape[1:], smooth=True), run.train_x))
 
 
 def _foreign_network(model: Any, model_args: str | None, first: Checkpoint) -> Any:
     if model is None:
-        model = state_files.load_network(first.path)
+        is_onnx = first.path.suffix == ".onnx"
+        return onnx_networks.network(first.path) if is_onnx else state_files.load_network(first.path)
     if isinstance(model, str):
         if ":" not in model:
             raise CheckpointError(f"model: expected 'mlp', module:function, a module or a Program, got {model!r}.")
         model = user_code.make(model, model_args, error=CheckpointError)
     return model
+
+
+def _tied(model: Any) -> list[list[str]]:
+    """Names of one and the same parameter, where a module has several for it."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False) if isinstance(model, nn.Module) else ():
+        names.setdefault(id(parameter), []).append(name)
+    return [group for group in names.values() if len(group) > 1]
 
 
 def _what(path: Path) -> str:

@@ -19,13 +19,17 @@ import numpy.typing as npt
 
 from splineviz.errors import DataError
 from splineviz.storage import archives, files
+from splineviz.training import rows
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Samples as drawn in the module's docstring; `classes` are the names of the classes, in order of their number."""
+    """Samples as drawn in the module's docstring; `classes` are the names of the classes, in order of their number.
+
+    left: how many samples a Dataset has beyond those that were taken.
+    """
 
     train_x: Array
     train_y: Array | None = None
@@ -33,18 +37,35 @@ class Data:
     test_y: Array | None = None
     domain: tuple[float, float] = (0.0, 1.0)
     classes: tuple[str, ...] | None = None
+    left: int = 0
+
+    @property
+    def remark(self) -> str:
+        """What a person should know of the samples, in one line; mostly nothing."""
+        told = []
+        low, high = float(self.train_x.min()), float(self.train_x.max())
+        if high - low >= WIDE:
+            told.append(
+                f"the samples reach from {low:g} to {high:g}, as pixels from 0 to 255 do: scale them as for the training "
+                "(x / 255, say); a radius of 0.005 for the local complexity is next to nothing on this scale"
+            )
+        if self.left:
+            told.append(f"only the first {len(self.train_x):,} of {len(self.train_x) + self.left:,} samples were taken")
+        return "; ".join(told)
 
     @classmethod
     def of(
         cls, train: Any, test: Any = None, *, domain: Sequence[float] | None = None, classes: Sequence[Any] | None = None
     ) -> Data:
-        """Cast and check samples: `train` and `test` are (x, y) pairs, arrays or tensors; y may be None.
+        """Cast and check samples: `train` and `test` are (x, y) pairs of arrays or tensors, or a Dataset or DataLoader.
 
+        y may be None.
         domain: (low, high), by default the smallest and largest coordinate of the training inputs.
         Raises DataError when lengths, shapes or labels do not fit, or a number is not finite.
         """
+        train, left = _from_dataset(train, "train")
         train_x, train_y = _pair(train, "train")
-        test_x, test_y = (None, None) if test is None else _pair(test, "test")
+        test_x, test_y = (None, None) if test is None else _pair(_from_dataset(test, "test")[0], "test")
         if test_x is not None and test_x.shape[1:] != train_x.shape[1:]:
             raise DataError(f"test: expected inputs of shape {train_x.shape[1:]}, as in train, got {test_x.shape[1:]}.")
         names = None if classes is None else tuple(str(c) for c in classes)
@@ -61,7 +82,7 @@ class Data:
             raise DataError(
                 f"domain: expected bounds that {train_x.dtype} holds, and their distance, got {box}; scale the data."
             )
-        return cls(train_x, train_y, test_x, test_y, (box[0], box[1]), names)
+        return cls(train_x, train_y, test_x, test_y, (box[0], box[1]), names, left)
 
     def save(self, path: Path) -> None:
         """Write the arrays as a compressed .npz; domain and classes are not in it."""
@@ -87,6 +108,16 @@ class Data:
 
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
 """The arrays of Data, by field name, as they stand in a file."""
+WIDE = 100.0
+"""Samples that reach further than this are remarked upon."""
+
+
+def _from_dataset(given: Any, name: str) -> tuple[Any, int]:
+    """A pair of what a Dataset or DataLoader holds, and how many samples it has beyond; anything else as it is."""
+    if not rows.is_dataset(given):
+        return given, 0
+    x, y, left = rows.pair_of(name, given)
+    return (x, y), left
 
 
 def _pair(pair: Any, name: str) -> tuple[Array, Array | None]:

@@ -1,12 +1,13 @@
 """Sources: samples from where the user has them.
 
     mnist                    the name of an embedded data set (see `datasets`)
-    samples.npz              arrays train_x, train_y, test_x, test_y, or x and y
+    samples.npz              arrays train_x, train_y, test_x, test_y, or x and y, or images and labels, ... (see `rows`)
     pictures.npy, x.pt       inputs alone; x.pt may hold a dict of tensors by the same names, read with weights_only
     photographs/             an image folder: a sub-folder a class, or pictures without labels
     package.module:function  a torch Dataset, a pair (x, y), or Data
 
-Pictures become (channels, height, width) in [0, 1], as torchvision's ToTensor has them. This room knows no network.
+Pictures become (channels, height, width) in [0, 1], as torchvision's ToTensor has them, turned as their EXIF data say. This
+room knows no network.
 """
 
 from __future__ import annotations
@@ -21,12 +22,10 @@ import torch
 
 from splineviz.errors import DataError
 from splineviz.storage import archives
-from splineviz.training import datasets, state_files, user_code
+from splineviz.training import datasets, formats, rows, user_code
 from splineviz.training.samples import ARRAYS, Array, Data
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm")
-MOST = 10_000
-"""Most samples that are taken from a torch Dataset."""
 
 
 def load(source: str, arguments: str | None = None) -> Data:
@@ -74,15 +73,33 @@ def sample(path: str | Path, shape: Sequence[int], domain: tuple[float, float]) 
 
 def _pixels(path: Path, grey: bool | None = None) -> Array:
     """A picture as (channels, height, width) in [0, 1]; grey: None keeps what it is."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as picture:
-            grey = picture.mode in ("1", "L") if grey is None else grey
-            pixels = np.asarray(picture.convert("L" if grey else "RGB"), dtype=np.float32) / np.float32(255)
+        with Image.open(path) as opened:
+            frames = int(getattr(opened, "n_frames", 1))
+            if frames > 1:
+                raise DataError(f"{path}: expected one picture, got {frames} frames; save the one that is meant.")
+            _check_depth(path)
+            picture = ImageOps.exif_transpose(opened)
+            deep = picture.mode.startswith("I")  # 16 bits, which PIL would clip to 8
+            grey = deep or picture.mode in ("1", "L") if grey is None else grey
+            if deep:
+                pixels = np.asarray(picture, dtype=np.float32) / np.float32(65535)
+                pixels = pixels if grey else np.repeat(pixels[:, :, None], 3, axis=2)
+            else:
+                pixels = np.asarray(picture.convert("L" if grey else "RGB"), dtype=np.float32) / np.float32(255)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: expected a picture, got {type(error).__name__}: {error}.") from error
     return pixels[None] if grey else np.moveaxis(pixels, 2, 0)
+
+
+def _check_depth(path: Path) -> None:
+    """Refuse a PNG of 16 bits a colour, of which PIL keeps 8 without a word."""
+    with open(path, "rb") as stream:
+        head = stream.read(26)
+    if head.startswith(b"\x89PNG") and head[24:25] == b"\x10" and head[25:26] in (b"\x02", b"\x04", b"\x06"):
+        raise DataError(f"{path}: expected 8 bits a colour or 16 bits of grey, got 16 bits a colour; save it as .npy.")
 
 
 def _file(path: Path) -> Mapping[str, Any]:
@@ -91,7 +108,7 @@ def _file(path: Path) -> Mapping[str, Any]:
             return archives.read_npz(path)
         if path.suffix == ".npy":
             return {"x": archives.read_npy(path)}
-        state_files.check_archive(path)
+        formats.check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's unpickler raises many kinds; it has run nothing
         raise _no_samples(path, error) from error
@@ -105,18 +122,23 @@ def _file(path: Path) -> Mapping[str, Any]:
 
 
 def _no_samples(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: expected samples without code, got {type(error).__name__}: {state_files.first_line(error)}.")
+    return DataError(f"{path}: expected samples without code, got {type(error).__name__}: {formats.first_line(error)}.")
 
 
 def _named(arrays: Mapping[str, Any], path: Path) -> Data:
-    if "x" in arrays:
-        return Data.of((arrays["x"], arrays.get("y")))
-    if "train_x" not in arrays:
+    arrays = {str(name): value for name, value in arrays.items()}
+    train = rows.named(arrays, rows.TRAIN) or rows.named(arrays)
+    if train is None:
         raise DataError(
-            f"{path}: expected arrays {', '.join(ARRAYS)}, or x and y, got {', '.join(map(str, arrays)) or 'none'}."
+            f"{path}: expected arrays {', '.join(ARRAYS)}, or x and y (images and labels, ...), got "
+            f"{', '.join(arrays) or 'none'}."
         )
-    test = (arrays["test_x"], arrays.get("test_y")) if "test_x" in arrays else None
-    return Data.of((arrays["train_x"], arrays.get("train_y")), test)
+    test = rows.named(arrays, rows.TEST)
+    return Data.of(_taken(arrays, train), None if test is None else _taken(arrays, test))
+
+
+def _taken(arrays: Mapping[str, Any], names: tuple[str, str | None]) -> tuple[Any, Any]:
+    return arrays[names[0]], None if names[1] is None else arrays[names[1]]
 
 
 def _image_folder(folder: Path) -> Data:
@@ -146,13 +168,6 @@ def _made(name: str, made: Any) -> Data:
         return _named(made, Path(name))
     if isinstance(made, (tuple, list)) and len(made) == 2:
         return Data.of((made[0], made[1]))
-    if not (hasattr(made, "__getitem__") and hasattr(made, "__len__")):
+    if not (rows.is_dataset(made) and (hasattr(made, "__len__") or hasattr(made, "__iter__"))):
         raise DataError(f"{name}: expected a torch Dataset, a pair (x, y) or Data, got {type(made).__name__}.")
-    rows = [made[i] for i in range(min(len(made), MOST))]
-    pairs = [row if isinstance(row, (tuple, list)) else (row, None) for row in rows]
-    try:
-        x = np.stack([np.asarray(pair[0]) for pair in pairs])
-        y = None if pairs[0][1] is None else np.stack([np.asarray(pair[1]) for pair in pairs])
-    except (ValueError, TypeError, IndexError) as error:
-        raise DataError(f"{name}: expected samples of one shape, got {error}; add a transform to the Dataset.") from error
-    return Data.of((x, y))
+    return Data.of(made)

@@ -90,6 +90,7 @@ def animate(
     steps: Sequence[int] | None = None,
     tween: int = 0,
     lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
+    near: float | None = None,
     jobs: int | Executor = 1,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -103,7 +104,8 @@ def animate(
     fps: checkpoints a second.
     tween: frames between two checkpoints, each the exact partition of the network with interpolated weights
     (`interpolation`), marked as such on the frame; they are drawn here, one after the other.
-    steps: draw these checkpoints only. lc: settings of the local complexity, None leaves it out. jobs: processes, or an
+    steps: draw these checkpoints only. lc: settings of the local complexity, None leaves it out.
+    near: as in `sweep.measure_run`. jobs: processes, or an
     executor, that measure; threads: of each. progress: half of its total is measuring, half is drawing.
     strict: raise for a checkpoint that cannot be read, such as one of a training that diverged; by default the film is of
     the others, a warning names it, and the curves are marked at its step.
@@ -119,7 +121,7 @@ def animate(
     opened, chosen = opened.anchored(anchors)
     unread: dict[int, str] = {}
     results = sweep.measure_run(
-        opened, anchors=chosen, window=window, out=folder, lc=lc, jobs=jobs, threads=threads,
+        opened, anchors=chosen, window=window, out=folder, lc=lc, near=near, jobs=jobs, threads=threads,
         progress=film.first_half(progress), also=(*outputs.film(formats), "tweens", "summary.png"),
         unread=None if strict else unread,
     )  # fmt: skip
@@ -137,7 +139,8 @@ def animate(
     seen = appearance.seen(Partition.load(results[-1].partition_path))
     # What the explorer says of the film's run and plane, wherever both folders are moved together.
     origin: dict[str, Any] = {"run": os.path.relpath(opened.path, folder), "anchors": chosen}
-    origin |= {"classes": list(opened.classes or ()), **({"window": window} if isinstance(window, int | float) else {})}
+    origin["classes"] = list(opened.classes or ())
+    origin |= {"window": window} if isinstance(window, int | float) else {}
     made = film.make(
         asked, shots, alternative=captions.alternative(table, fill=appearance.fill, note=opened.note, **seen),
         note=f"{tween} frames after each step show networks with interpolated weights." if tween else "",

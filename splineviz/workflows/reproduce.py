@@ -34,6 +34,7 @@ from splineviz.training.recorder import schedule
 from splineviz.training.runs import Run, open_run
 from splineviz.workflows import run_curves
 from splineviz.workflows import study as studies
+from splineviz.workflows.phases import phases
 
 Table = list[dict[str, float]]
 
@@ -239,7 +240,7 @@ def _trained(recipe: Recipe, path: Path, steps: int, seed: int, progress: Progre
 
 def _phases(rows: Sequence[Mapping[str, float]]) -> Table:
     """The phases of the local complexity at training points, beside the paper's; NaN where there are none."""
-    found = studies.phases(rows)
+    found = phases(rows)
     at = [0, *(found or (-1, -1)), len(rows) - 1]
     nan = float("nan")
     return [

@@ -3,6 +3,8 @@ r"""Studies: what the paper's figures show of a run (arXiv 2402.15555), measured
     dynamics    Fig. 2, 7: accuracy, accuracy under attack and local complexity over the steps, two slices beneath
     migration   knots and gradient variation near the anchors and near the decision boundary, over those in the window
     windows     Fig. 26: regions in equal squares near the decision boundary and away from it
+    kymograph   knots and jumps of the gradient by distance from the boundary and the anchors, step by step, over planes
+    lineage     units followed through training: which moved to the boundary, which vanished, which appeared
     layers      Fig. 24: the knots of each layer by themselves
     exact       Fig. 25, 35: exact and sampled number of units in the same neighbourhoods, over the steps and the radius
     heat        both counts and the exact density of knots over the slice of one checkpoint, beside its knots
@@ -19,8 +21,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ import numpy as np
 import torch
 
 from splineviz import choices
-from splineviz.drawing import curves, study_plots
+from splineviz.drawing import study_plots
 from splineviz.drawing.curves import Row
 from splineviz.errors import DataError, FloatArray, Progress
 from splineviz.geometry import boundary
@@ -43,7 +44,10 @@ from splineviz.metrics.robustness import EPS, robust_accuracy
 from splineviz.regions.enumerate import partition as enumerated
 from splineviz.storage import files, provenance
 from splineviz.storage.cache import Ledger
-from splineviz.training import runs, state_files
+from splineviz.training import runs
+from splineviz.workflows import migrations
+from splineviz.workflows.measured import Measured
+from splineviz.workflows.phases import moments, peak, phases
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,7 +58,12 @@ RADII = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 SQUARE = 0.05
 """Side of the squares of the study `windows`, as a share of the square root of the window's area."""
 
-Outcome = tuple[list[dict[str, float]], "Figure"]
+Table = list[dict[str, float]]
+Outcome = tuple[Table, "Figure"] | tuple[Table, "Figure", dict[str, Table]]
+"""A study's table and figure, and further tables by what their names end in."""
+
+FURTHER = {"kymograph": ("steps",), "lineage": ("ledger", "units", "regions")}
+"""Further tables of studies."""
 
 
 def study(
@@ -72,6 +81,7 @@ def study(
     if unknown := [name for name in chosen if name not in STUDIES]:
         raise DataError(f"studies: expected some of {', '.join(STUDIES)}, got {', '.join(unknown)}.")
     named = [f"{name}{kind}" for name in chosen for kind in (".png", ".csv")]
+    named += [f"{name}-{more}.csv" for name in chosen for more in FURTHER.get(name, ())]
     measured = measure(run, out=out, **settings, also=named)
     written = [path for name in chosen for path in write(measured, name, Path(out) / name)]
     provenance.write_manifest(Path(out), "studies", {"names": chosen, **measured.asked})
@@ -88,6 +98,10 @@ def measure(
     attack_steps: int = 10,
     points: int = 400,
     squares: int = 24,
+    near: float | None = None,
+    planes: int | None = None,
+    seed: int = 0,
+    between: tuple[int, int] | None = None,
     steps: Sequence[int] | None = None,
     progress: Progress | None = None,
     also: Sequence[str] = (),
@@ -97,95 +111,28 @@ def measure(
     anchors, window, steps, lc: as `sweeps.measure_run` takes them; the paper's values of the local complexity fit r = 0.05.
     attack_steps: of the attack on at most 1,000 test samples (the paper: 10, for MNIST 100).
     points: on the slice, for exact counts. squares: near the decision boundary, and away from it. also: as there.
+    near: what is near, as a share of the window's side; None: `measures.NEAR` in measures.csv, `migrations.NEAR` in the
+    studies of migration. planes: of those studies, the run's own and others through samples drawn by `seed`; None:
+    `measured.PLANES`, or as many as there are. between: steps of the two checkpoints that they compare; None: the end of
+    the ascent of the local complexity, and the last.
     """
-    only = run if steps is None else run.only(steps)
-    results = sweep.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, progress=progress,
+    only, anchors = (run if steps is None else run.only(steps)).anchored(anchors)
+    results = sweep.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, near=near, progress=progress,
                                  also=also)  # fmt: skip
     return Measured(
         only, [dict(result.row) for result in results], [result.partition_path for result in results], tuple(anchors), lc,
         attack_steps, points, squares, Ledger(Path(out) / "rows" / "studies.json"), progress,
+        window, near, planes, seed, None if between is None else (int(between[0]), int(between[1])),
     )  # fmt: skip
 
 
 def write(measured: Measured, name: str, target: Path) -> list[Path]:
-    """Write one study as target.png and target.csv; returns the two paths."""
-    table, figure = _STUDIES[name](measured)
-    return save(target, table, figure)
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """A run with what `sweeps.measure_run` found, and the settings of the studies."""
-
-    run: runs.Run
-    rows: list[dict[str, float]]
-    paths: list[Path]
-    anchors: tuple[int, ...]
-    lc: LCOptions
-    attack_steps: int
-    points: int
-    squares: int
-    ledger: Ledger
-    progress: Progress | None
-
-    @property
-    def asked(self) -> dict[str, int]:
-        """The settings of the studies by name."""
-        return {"attack_steps": self.attack_steps, "points": self.points, "squares": self.squares}
-
-    def step(self, index: int) -> int:
-        """The step of a checkpoint."""
-        return self.run.checkpoints[index].step
-
-    def partition(self, index: int) -> Partition:
-        """The slice of a checkpoint."""
-        return Partition.load(self.paths[index])
-
-    def slices(self, indices: Sequence[int]) -> dict[int, Partition]:
-        """Slices of checkpoints by step, each once."""
-        return {self.step(i): self.partition(i) for i in dict.fromkeys(i % len(self.rows) for i in indices)}
-
-    def kept(self, what: str, settings: Any, compute: Callable[[int], Mapping[str, float]]) -> list[dict[str, float]]:
-        """compute(index) for every checkpoint, or what was kept of it: the weights and the settings decide."""
-        found = []
-        for i, checkpoint in enumerate(self.run.checkpoints):
-            held = state_files.digest(self.run.program(checkpoint).weights)
-            key = f"{what} {files.digest([settings], held)}"
-            found.append(self.ledger.numbers(key, lambda i=i: compute(i)))  # type: ignore[misc]
-            if self.progress is not None:
-                self.progress(i + 1, len(self.rows), f"{what}, step {checkpoint.step:,}")
-        return found
-
-
-# ---- phases ------------------------------------------------------------------------------------------
-
-
-def phases(table: Sequence[Row], name: str = "lc_train") -> tuple[int, int] | None:
-    """Rows where the descent and the ascent of the local complexity end; None for a curve without a rise and a fall.
-
-    The descent ends at the lowest value that a higher one follows by most, the ascent at the largest value after it.
-    """
-    values = curves.column(table, name)
-    if not np.isfinite(values).all() or len(values) < 3:
-        return None
-    rises = np.maximum.accumulate(values[::-1])[::-1] - values
-    low = int(rises.argmax())
-    peak = low + int(values[low:].argmax())
-    return (low, peak) if rises[low] > 0 else None
-
-
-def peak(table: Sequence[Row], name: str = "lc_train") -> int:
-    """The row where the ascent ends; 0 for a curve without one."""
-    found = phases(table, name)
-    return 0 if found is None else found[1]
-
-
-def moments(table: Sequence[Row]) -> tuple[int, int]:
-    """Two rows to look at: the end of the ascent and the last; the end of the descent where training stops at the peak."""
-    found, last = phases(table), len(table) - 1
-    if found is None:
-        return 0, last
-    return (found[1] if found[1] < last else found[0]), last
+    """Write one study as target.png, target.csv and its further tables, target-<name>.csv; returns the paths."""
+    table, figure, *more = _STUDIES[name](measured)
+    written = save(target, table, figure)
+    for ending, further in (more[0] if more else {}).items():
+        written += save(target.with_name(f"{target.name}-{ending}"), further)
+    return written
 
 
 # ---- the studies -------------------------------------------------------------------------------------
@@ -348,6 +295,8 @@ def _deformation(measured: Measured, points: int = 50) -> Outcome:
 _STUDIES: dict[str, Callable[[Measured], Outcome]] = {
     "dynamics": _dynamics,
     "migration": _migration,
+    "kymograph": migrations.kymograph,
+    "lineage": migrations.lineages,
     "windows": _windows,
     "layers": _layers,
     "exact": _exact,

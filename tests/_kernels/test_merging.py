@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from cases import module, random_case
 from torch import nn
 
+from splineviz._kernels import merging
 from splineviz.geometry.plane import Plane
 from splineviz.regions.enumerate import partition
 
@@ -47,3 +49,17 @@ def test_labels_are_the_components_of_equal_affine_maps(seed):
     assert ((labels[inner[:, 0]] == labels[inner[:, 1]])[equal]).all()
     spread = np.array([np.ptp(maps[labels == k], axis=0).max() for k in range(found.linear_regions.count)])
     assert spread.max() < 1e-11
+
+
+@pytest.mark.parametrize("family", ["integer", "gaussian"])
+def test_noise_of_a_constant_output_is_no_slope(family):
+    """Against the exact maps: two regions of one map are one, though their outputs differ by rounding."""
+    for seed in range(60):
+        case = random_case(seed, family=family, max_width=8)
+        found = partition(module(case.layers), case.plane, window=case.window)
+        maps = {cell.pattern_hash: cell.outputs for cell in case.cells()}
+        inner = (found.edge_faces >= 0).all(axis=1)
+        one, other = (found.pattern_hash[found.edge_faces[:, side]].tolist() for side in (0, 1))
+        same = np.array([i and maps[a] == maps[b] for i, a, b in zip(inner, one, other, strict=True)])
+        assert found.linear_regions.count == merging.merge(found.num_regions, found.edge_faces, same).max() + 1, seed
+        assert found.linear_regions.undecided == 0, seed

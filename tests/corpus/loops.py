@@ -33,12 +33,22 @@ def moved(model: nn.Module, step: int = 0) -> None:
 
 @dataclass(frozen=True)
 class Loop:
-    """One loop. silent: without the guard its film is of another network; refused: words of the error at its second save."""
+    """One loop of inputs (n, *shape) in a precision, by default the module's.
+
+    silent: without the guard its film is of another network. refused: words of the error at its second save; never: at the
+    Recorder; drawn: where regions are asked for. judged: what the module's outputs are after those that are drawn, where the
+    last step is left out.
+    """
 
     make: Callable[[], nn.Module]
     change: Change = moved
     silent: bool = True
     refused: str = ""
+    never: str | None = None
+    shape: tuple[int, ...] = (2,)
+    dtype: torch.dtype | None = torch.float32
+    judged: str = ""
+    drawn: str = ""
 
 
 def mlp(act: Callable[[], nn.Module] = nn.ReLU, width: int = 8) -> nn.Sequential:
@@ -133,10 +143,10 @@ class Batched(nn.Module):
         return self.body(x)
 
 
-def trained(model: nn.Module, step: int) -> None:
+def trained(model: nn.Module, step: int, shape: tuple[int, ...] = (2,)) -> None:
     moved(model, step)
     model.train()
-    model(torch.randn(16, 2, generator=torch.Generator().manual_seed(step)))
+    model(torch.randn(16, *shape, generator=torch.Generator().manual_seed(step)))
 
 
 def pruned(model: Any, step: int) -> None:

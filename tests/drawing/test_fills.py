@@ -222,3 +222,17 @@ def test_golden_fills_of_a_network(found, fill):
     draw.boundary(found, ax=ax)
     ax.set(xticks=[], yticks=[])
     compare(f"fill-{fill}", pixels(figure))
+
+
+def test_noise_sets_no_colour_scale() -> None:
+    """Regions where the network is constant have slopes of rounding: they are 0, and have no place on the scale."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 3)).double()
+    with torch.no_grad():
+        network[2].bias -= 0.6
+    found = cut(network, Plane.through([0.0, 0], [1.0, 0], [0.0, 1]), window=2.0)
+    x = torch.from_numpy(found.plane.embed(found.centroids)).requires_grad_()
+    slopes = torch.stack([torch.autograd.grad(network(x)[:, k].sum(), x)[0] for k in range(3)])
+    np.testing.assert_array_equal(found.slope_norms == 0.0, (slopes == 0).all(dim=2).all(dim=0).numpy())
+    low, high = fills.color_limits(found)
+    assert low > 1e-6 * high

@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 from networks import relu_network
 from pictures import assert_nothing_collides, compare, pixels
 
-from splineviz.drawing import study_plots
+from splineviz.drawing import migration_plots, study_plots
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.metrics import distance_profile
+from splineviz.metrics import lineage as lineage_of
 from splineviz.metrics.robustness import EPS
 from splineviz.regions.enumerate import partition
 from splineviz.workflows import study
@@ -59,6 +61,50 @@ def dynamics() -> Figure:
 
 def migration() -> Figure:
     return study_plots.migration(table(), (5, 9), radius=0.05)
+
+
+def kymograph() -> Figure:
+    edges, count = np.concatenate([[0.0], distance_profile.shares()]), len(STEPS)
+    middle = np.sqrt(edges[1:] * np.maximum(edges[:-1], edges[1] / 2))
+    late = np.linspace(0, 1, count)[:, None] ** 2
+    gather, empty = 1 + 2 * late * np.exp(-middle / 0.1), 1 - 0.9 * late * np.exp(-middle / 0.15)
+    means = {"knots_boundary": gather, "jumps_boundary": gather**1.5, "knots_anchors": empty, "jumps_anchors": empty**2}
+    means["knots_boundary"][0] = np.nan  # no boundary in view yet
+    found = migration_plots.Kymograph(
+        np.array(STEPS, dtype=float), edges, means, {n: 0.1 * m for n, m in means.items()}, (6, count - 1), 4, 0.05
+    )
+    steps = [
+        {"step": float(step), **{f"distance_ratio_{sites}": 1 + sign * 0.5 * float(t[0]) for sites, sign in
+         (("boundary", -1), ("anchors", 1))}, "distance_ratio_boundary_error": 0.05}
+        for step, t in zip(STEPS, late, strict=True)
+    ]  # fmt: skip
+    return migration_plots.kymograph(found, steps)
+
+
+def lineage() -> Figure:
+    part = deep(23)
+    layers = np.repeat([0, 1, 2], np.diff(part.unit_offsets))
+    start = np.random.default_rng(0).uniform(0.05, 0.3, len(layers))
+    distances = start * (1 - 0.6 * np.linspace(0, 1, len(STEPS))[:, None] * layers / 2)
+    table = [
+        {"step": float(s), **{f"distance_{k + 1}": float(np.median(d[layers == k])) for k in range(3)}}
+        for s, d in zip(STEPS, distances, strict=True)
+    ]
+    knots = [lineage_of.unit_knots(p, 16) for p in (deep(6), part)]
+    trails = [migration_plots.Trail(step, k) for step, k in zip((300, 30000), knots, strict=True)]
+    found = migration_plots.Trails(
+        part, part.layer_paths, trails, np.array(STEPS, dtype=float), distances, layers, (300, 30000), 0.05, 4, 1
+    )
+    ledger = [
+        {"layer": layer, **dict(zip(("stay", "vanish", "appear"), values, strict=True)),
+         **{f"{fate}_error": 1.5 for fate in ("stay", "vanish", "appear")}}
+        for layer, values in ((1.0, (-4.0, -15.0, 1.0)), (2.0, (18.0, -26.0, 1.0)), (3.0, (74.0, -2.0, 4.0)),
+                              (0.0, (88.0, -43.0, 6.0)))
+    ]  # fmt: skip
+    regions = {}
+    for name in ("stayed", "died", "born"):
+        regions |= {f"regions_{name}": 120.0, f"area_{name}": 0.4}
+    return migration_plots.lineage(found, table, ledger, regions)
 
 
 def windows() -> Figure:
@@ -110,7 +156,8 @@ def relief() -> Figure:
     return study_plots.relief(flat)
 
 
-FIGURES = {f.__name__: f for f in (dynamics, migration, windows, layers, exact, heat, deformation, comparison, relief)}
+_DRAWN = (dynamics, migration, kymograph, lineage, windows, layers, exact, heat, deformation, comparison, relief)
+FIGURES = {f.__name__: f for f in _DRAWN}
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -243,3 +243,26 @@ def test_a_file_is_held_against_the_checkpoint_whose_weights_it_names(pristine: 
     write_run(tmp_path / "other", model=network(5))
     assert main(["verify", str(tmp_path / "mine.npz"), str(tmp_path / "other")]) == 2
     assert "names the weights of none of them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["lc_train", "lc_random_band", "lc_test_live", "crossings", "units_live", "slice_sampled"])
+def test_a_forged_number_is_measured_again(out: Path, name: str) -> None:
+    """The row and the table changed alike, and every seal made anew."""
+    path = out / "rows" / "step-0000000001.json"
+    row = files.read_sealed(path)["row"]
+    reseal(path, row=row | {name: (row[name] or 0.0) + 0.25})
+    assert f"the row has {name} = " in findings(out) and "measured again it is" in findings(out)
+
+
+def test_a_forged_accuracy_is_found(out: Path, pristine: Path) -> None:
+    """What the run recorded is what the row must say."""
+    path = out / "rows" / "step-0000000001.json"
+    reseal(path, row=files.read_sealed(path)["row"] | {"train_accuracy": 0.75})
+    assert "the row has train_accuracy = 0.75, measured again it is 0.5" in findings(out)
+
+
+def test_a_part_of_the_rows_is_measured_again_or_all(pristine: Path) -> None:
+    assert audit(pristine / "sweep").measured == 6
+    found = audit(pristine / "sweep", numbers=2, seed=0)
+    assert found.ok and found.measured == 2 and any("measured again" in line for line in found.held)
+    assert audit(pristine / "sweep", numbers=0).measured == 0

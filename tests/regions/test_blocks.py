@@ -47,8 +47,9 @@ def test_keys_of_sub_edges_do_not_meet():
         t = np.arange(1, cuts + 1) / (cuts + 1)
         for layer in range(3):
             split = edges.split_edges(
-                np.array([[0.0, 0.0], [1.0, 0.0]]), edge, tag, key, layer, np.array([0, cuts]),
-                np.arange(cuts, dtype=np.int32), t, np.arange(cuts, dtype=np.int32), np.array([0, cuts]), 0, 0,
+                np.array([[0.0, 0.0], [1.0, 0.0]]), np.zeros(2), edge, tag, key, layer, np.array([0, cuts]),
+                np.arange(cuts, dtype=np.int32), t, np.arange(cuts, dtype=np.int32), np.array([0, cuts]), np.zeros(cuts),
+                0.0, 0, 0,
             )  # fmt: skip
             keys.append(split[-1])
     keys = np.concatenate(keys)

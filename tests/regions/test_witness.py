@@ -9,7 +9,7 @@ from oracle import splitmix64
 
 from splineviz.geometry.plane import Plane
 from splineviz.regions.enumerate import partition
-from splineviz.regions.witness import SAFETY, Witness, _ratio, _spans, _splitmix64, _strips
+from splineviz.regions.witness import SAFETY, Witness, _ratio, _splitmix64, _strips, spans
 from splineviz.tracing.trace import trace
 
 PLANE = Plane(np.zeros(2), np.eye(2))
@@ -51,8 +51,8 @@ def test_hashes_are_splitmix() -> None:
 
 def test_doubtful_units_explain_exactly_their_combinations() -> None:
     words = [splitmix64(i) for i in range(1, 6)]
-    assert _spans(words, 0) and _spans(words, words[0]) and _spans(words, words[1] ^ words[4] ^ words[2])
-    assert not _spans(words, splitmix64(9)) and not _spans([], 1) and not _spans(words[:2], words[2])
+    assert spans(words, 0) and spans(words, words[0]) and spans(words, words[1] ^ words[4] ^ words[2])
+    assert not spans(words, splitmix64(9)) and not spans([], 1) and not spans(words[:2], words[2])
 
 
 def test_no_error_is_no_error_whatever_the_tolerance() -> None:

@@ -13,11 +13,11 @@ from pools import TABLE as POOLS
 
 from splineviz.tracing import activations, maxima
 from splineviz.tracing.affine import AFFINE, JOINS
+from splineviz.tracing.call import SAME
 from splineviz.tracing.functions import CALLS
 from splineviz.tracing.kinks import KINKS
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.modules import ACTIVATIONS, MODULES
-from splineviz.tracing.refusals import SAME
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.tape import Tape
 from splineviz.tracing.trace import trace

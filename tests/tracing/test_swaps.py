@@ -29,9 +29,9 @@ from splineviz.jobs.audit import audit
 from splineviz.metrics.complexity import local_complexity
 from splineviz.metrics.options import LCOptions
 from splineviz.regions.enumerate import partition
+from splineviz.tracing.call import SAME, SWAPS
 from splineviz.tracing.modules import ACTIVATIONS
 from splineviz.tracing.program import Program
-from splineviz.tracing.refusals import SAME, SWAPS
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import TARGETS, read, swapped
 from splineviz.tracing.trace import trace

@@ -10,7 +10,7 @@ from torch import nn
 from splineviz.errors import CheckpointError
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
-from splineviz.training.checkpoints import fit, list_checkpoints, mlp, step_of
+from splineviz.training.checkpoints import fit, left_out, list_checkpoints, mlp, retied, step_of
 
 
 @pytest.mark.parametrize(
@@ -186,3 +186,61 @@ def test_an_mlp_is_rebuilt_from_its_shapes(shape):
 def test_what_is_no_mlp_is_refused(model, shape, words):
     with pytest.raises(CheckpointError, match=words):
         mlp(model.state_dict(), shape, "a")
+
+
+# ---- what lies outside the network -----------------------------------------------------------------------
+
+
+class Norm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.full((4,), 3.0))
+
+    def forward(self, x):
+        return x - self.mean
+
+
+@pytest.mark.parametrize(
+    ("outside", "words"),
+    [
+        (nn.Sequential(Norm(), network()), r"the part '1' .*0.mean \(4,\) outside.*--weights-key 1"),
+        (nn.ModuleDict({"net": network(), "head": nn.Linear(3, 2)}), r"head.weight \(2, 3\), head.bias .*--weights-key net"),
+        (nn.ModuleDict({"model": network(), "scale": nn.BatchNorm1d(4)}), "scale.running_mean"),
+        (nn.ModuleDict({"model": network(), "net": network(2)}), "several: model, net"),
+        (nn.ModuleDict({"a": nn.ModuleDict({"body": network(), "gain": nn.Linear(1, 1)})}), "a.gain.weight"),
+    ],
+)
+def test_entries_outside_that_may_count_are_refused(outside, words):
+    with pytest.raises(CheckpointError, match=words):
+        fit(trace(network(5), (2, 2)), outside.state_dict(), "a")
+
+
+def test_losses_metrics_and_copies_are_left_out_and_named():
+    copy, gan = network(2), nn.Sequential(nn.Flatten(), nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 3))
+    state = around(model=network(1), model_ema=copy, loss_fn=nn.CrossEntropyLoss(weight=torch.ones(3)))
+    program = trace(network(), (2, 2))
+    bias = network(1).state_dict()["1.bias"].double()
+    assert torch.equal(fit(program, state, "a").weights["1.bias"], bias)
+    out = left_out(program, state, "a")
+    assert out == ["model_ema.1.weight", "model_ema.1.bias", "model_ema.3.weight", "model_ema.3.bias", "loss_fn.weight"]
+    with pytest.raises(CheckpointError, match="D.1.weight.*--weights-key G"):  # shapes alone do not say
+        fit(program, around(G=network(1), D=gan), "a")
+
+
+def test_tied_weights_are_found_under_the_name_that_was_stored():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 4)
+            self.last.weight = self.first.weight
+
+        def forward(self, x):
+            return self.last(torch.relu(self.first(x)))
+
+    model = Tied()
+    for dropped in ("first.weight", "last.weight"):
+        state = {key: tensor for key, tensor in model.state_dict().items() if key != dropped}
+        program = retied(trace(Tied(), (4,)), [["first.weight", "last.weight"]], state)
+        x = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        assert torch.allclose(fit(program, state, "a")(x), model.double()(x).detach(), atol=1e-12)
+        model = model.float()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from small_runs import network, samples, write_run
+from torch import nn
 
 from splineviz.errors import CheckpointError, DataError, PlaneError
 from splineviz.jobs.sweep import measure_run
@@ -174,3 +176,23 @@ def test_one_file_is_a_run_of_one_checkpoint(tmp_path, run):
         assert torch.equal(one.program(one.checkpoints[0])(x), run.program(run.checkpoints[0])(x))
     with pytest.raises(CheckpointError, match="got 1 checkpoint; say what"):
         open_run(tmp_path / "best.pt")
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.last.weight = self.first.weight
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(x.flatten(1))))
+
+
+@pytest.mark.parametrize("dropped", ["first.weight", "last.weight"])
+def test_tied_weights_that_safetensors_stored_once(tmp_path, dropped):
+    torch.manual_seed(0)
+    model = Tied()
+    save_file({key: t.clone() for key, t in model.state_dict().items() if key != dropped}, tmp_path / "net_1.safetensors")
+    run = open_run(tmp_path, model=Tied(), data=Data.of(samples(0)))
+    x = torch.as_tensor(run.train_x).double()
+    assert torch.allclose(run.program(run.checkpoints[0])(x), model.double()(x).detach(), atol=1e-12)

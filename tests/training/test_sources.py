@@ -142,3 +142,45 @@ def test_a_file_without_a_fitting_sample_is_named(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=words) as caught:
             sample(tmp_path / name, (1, 3, 3), (0.0, 1.0))
         assert "\n" not in str(caught.value)
+
+
+# ---- pictures of other kinds ---------------------------------------------------------------------------------------
+
+
+def test_sixteen_bits_of_grey_keep_their_levels(tmp_path: Path) -> None:
+    deep = (np.arange(64, dtype=np.uint16) * 1024).reshape(8, 8)
+    Image.fromarray(deep).save(tmp_path / "a.png")
+    for x in (load(str(tmp_path)).train_x[0, 0], sample(tmp_path / "a.png", (8, 8), (0.0, 1.0))):
+        np.testing.assert_allclose(x, deep / 65535, rtol=1e-6)
+    np.testing.assert_allclose(sample(tmp_path / "a.png", (3, 8, 8), (-1.0, 1.0))[1], deep / 65535 * 2 - 1, atol=1e-6)
+
+
+def test_sixteen_bits_a_colour_are_refused(tmp_path: Path) -> None:
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = b"".join(b"\0" + bytes(2 * 3 * 2) for _ in range(2))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    with pytest.raises(DataError, match="16 bits a colour; save it as .npy"):
+        load(str(tmp_path))
+
+
+def test_pictures_are_turned_as_their_exif_data_say(tmp_path: Path) -> None:
+    pixels = np.zeros((2, 4), np.uint8)
+    pixels[0, 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a camera held upright
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    x = load(str(tmp_path)).train_x[0, 0]
+    assert x.shape == (4, 2) and x[0, 1] == 1.0 and x.sum() == 1.0
+
+
+def test_a_film_is_no_picture(tmp_path: Path) -> None:
+    frames = [Image.new("L", (2, 2), grey) for grey in (0, 99)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match="expected one picture, got 2 frames"):
+        load(str(tmp_path))

@@ -1,0 +1,166 @@
+"""Cuts: a block's edges and faces cut by one layer, and where that is decided exactly.
+
+    signs --> cuts of edges, in their order --> faces, asked again as long as they have questions --> vertices in their place
+
+The loops are the kernels' (`_kernels.edges`, `_kernels.cutting`); what they cannot tell in double precision goes to
+`decisions`. Knows blocks, not stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from splineviz._kernels import edges as edge_kernels
+from splineviz._kernels.bits import packed, units_of
+from splineviz.errors import FloatArray, IntArray
+from splineviz.regions.blocks import Block
+from splineviz.regions.decisions import Decisions, EdgeCuts
+
+SAFETY = 64.0
+"""How many times the tolerance is larger than the error that it stands for."""
+BLURRED = 2.0**20
+"""Blur above which a vertex is placed exactly. Blur is how far off a vertex may be, in true errors of the window's radius:
+below 1 where knots cross at an angle, large where they are nearly parallel."""
+QUESTIONS = 1 << 16
+"""Room for questions that a block's faces ask in one round."""
+MOST_ROUNDS, MOST_QUESTIONS = 64, 20_000
+"""Rounds of questions and answers, and questions, of one block; what is asked after that is left as it is, and counted."""
+Words = npt.NDArray[np.uint64]
+FIRST = 48
+"""Units that cut the window before it is shared out, where more than twice as many cross it."""
+
+
+class Turns:
+    """The units of the first layer in groups that cut the window one after the other.
+
+    The first few cut it into pieces that blocks can share out, before the many make a single face too large for one
+    block. Decided once, at the window, so that all blocks take the same turns.
+    masks: (words,) packed units of each turn, [] where all units of a layer cut at once.
+    """
+
+    def __init__(self, masks: list[Words] | None = None):
+        self.masks = masks or []
+
+    @classmethod
+    def among(cls, crossing: Words) -> Turns:
+        """Turns for the packed units (words,) that cross the window; units that do not are in the last."""
+        rest, count, masks = units_of(crossing), FIRST, []
+        while len(rest) > 2 * count:
+            chosen = rest[:: -(-len(rest) // count)]
+            masks.append(packed(chosen, len(crossing)))
+            rest = np.setdiff1d(rest, chosen)
+            count *= 4
+        return cls([*masks, ~np.bitwise_or.reduce(masks, axis=0)] if masks else [])
+
+    def mask(self, layer: int, turn: int, words: int) -> Words:
+        """(words,) the units that are cut in a turn of a layer, packed."""
+        return self.masks[turn] if layer == 0 and self.masks else np.full(words, ~np.uint64(0))
+
+    def is_last(self, layer: int, turn: int) -> bool:
+        """Whether all units of a layer are cut after a turn."""
+        return layer > 0 or turn + 1 >= len(self.masks)
+
+    def rank(self, first: int, units: int) -> npt.NDArray[np.int64]:
+        """(units,) the order in which units cut: by layer, in the first, of so many units, by turn, then by number."""
+        rank = np.arange(units)
+        for turn, mask in enumerate(self.masks):
+            own = units_of(mask)
+            rank[own[own < first]] += (turn - len(self.masks)) * first
+        return rank
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs.
+
+    placed: new vertices whose place was computed exactly, as their values must be. near_zero, irregular: what was met on the
+    way, counted when the block advances.
+    """
+
+    old: int
+    norm: FloatArray
+    uv: FloatArray
+    parents: tuple[IntArray, IntArray, FloatArray, IntArray]
+    edges: IntArray
+    tag: IntArray
+    key: npt.NDArray[np.uint64]
+    faces: tuple[IntArray, IntArray, npt.NDArray[np.uint64]]
+    edge_lines: tuple[Any, ...]
+    chord_lines: tuple[Any, ...]
+    lost: IntArray
+    birth: npt.NDArray[np.int64]
+    blur: FloatArray
+    placed: npt.NDArray[np.int64]
+    near_zero: int
+    irregular: int
+
+
+def cut_edges(
+    block: Block, plus: Words, minus: Words, scales: tuple[Any, ...], decisions: Decisions, sharpness: float
+) -> tuple[EdgeCuts, int]:
+    """The cuts of a block's edges, in an order that is decided exactly where it is in doubt; how many cuts are left so."""
+    offsets = edge_kernels.count_cuts(block.edges, plus, minus)
+    unit, t, size, order, vertex_offsets, spread, shared = edge_kernels.cut_edges(
+        block.edges, plus, minus, block.values, *scales, offsets
+    )
+    cuts = EdgeCuts(offsets, unit, t, size, order, vertex_offsets, spread)
+    far = np.flatnonzero(spread > BLURRED * SAFETY * scales[-1] / 2)
+    if len(far):
+        edge = np.searchsorted(offsets, far, side="right") - 1
+        ends = block.uv[block.edges[edge]]
+        length = np.hypot(*(ends[:, 1] - ends[:, 0]).T)
+        far = far[spread[far] * length * sharpness > BLURRED]
+    return cuts, decisions.edges(cuts, shared, far, block.edges, block.birth, block.layer)
+
+
+def decided_faces(block: Block, decisions: Decisions, cut_faces: Callable[..., tuple[Any, ...]]) -> tuple[Any, ...]:
+    """What cut_faces(known, answers, questions) gives (see `_kernels.cutting`) once its questions are answered."""
+    known, answers = np.zeros(0, np.uint64), np.zeros(0)
+    questions = np.empty((QUESTIONS if decisions.open else 0, 4), np.int64)
+    found = cut_faces(known, answers, questions)
+    for _ in range(MOST_ROUNDS):
+        asked = questions[: found[-2]]
+        if not len(asked) or len(known) > MOST_QUESTIONS:
+            break
+        loops = [block.face_halves[block.face_offsets[f] : block.face_offsets[f + 1]] for f in asked[:, 0]]
+        corners = [block.birth[block.edges[halves >> 1, halves & 1]] for halves in loops]
+        more, values = decisions.answers(asked, corners, block.layer)
+        if not len(more):
+            break
+        known, answers = np.concatenate([known, more]), np.concatenate([answers, values])
+        order = np.argsort(known)
+        known, answers = known[order], answers[order]
+        found = cut_faces(known, answers, questions)
+    return found
+
+
+def place(
+    decisions: Decisions, birth: npt.NDArray[np.int64], blur: FloatArray, uv: FloatArray, old: int
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Move vertices after `old` whose place is too blurred to where they are; which were moved, how many could not be."""
+    far = old + np.flatnonzero(blur[old:] > BLURRED)
+    if not len(far):
+        return far, 0
+    told, places = decisions.places(birth[far])
+    uv[far[told]], blur[far[told]] = places[told], 0.0
+    return far[told], int((~told).sum())
+
+
+def refine(
+    decisions: Decisions, layer: int, cut: Cut, keep: IntArray | None, values: FloatArray, live: Mapping[int, FloatArray]
+) -> None:
+    """Give the vertices that were placed exactly their exact values. keep: the vertices that are left, None: all."""
+    if not len(cut.placed):
+        return
+    rows = cut.placed if keep is None else np.flatnonzero(np.isin(keep, cut.placed))
+    birth = cut.birth if keep is None else cut.birth[keep]
+    for row, told in zip(rows, decisions.values(birth[rows], layer), strict=True):
+        if told is not None:
+            values[row] = told[0]
+            for register, tensor in live.items():
+                tensor[row] = told[1][register].reshape(tensor.shape[1:])

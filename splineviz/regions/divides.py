@@ -1,0 +1,241 @@
+r"""The decision boundary of a partition, held against the model: every segment divides, and none is missing.
+
+        \    l   /        On both ends of a segment its classes l and r are the model's largest outputs, so by convexity
+         *------*         on all of it. A point on its left side (o) has l above r, one on its right r above l: halfway
+        /  o: l  \        to the far side of the face, or of the neighbour where the segment lies on an edge.
+       /__________\
+
+None missing: in a face where the largest output is not the same at all corners, the lengths of its segments sum to that of
+the upper envelope's creases, found here by clipping chords class by class; on an edge where two outputs tie and whose
+sides go to one each, a segment lies. The affine pieces are read from `outputs`, which the certificate has proved. One
+output counts as two, 0 and itself. A tie within rounding is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from splineviz.errors import FloatArray
+from splineviz.geometry.boundary import Boundary
+from splineviz.geometry.partition import Partition
+from splineviz.regions.statements import CHUNK, Asked, Lines
+from splineviz.regions.witness import Corners, Witness
+from splineviz.tracing.precision import Double
+
+Ids = npt.NDArray[np.int64]
+LENGTHS = 1e-7
+"""Error of a length, in diameters of the window."""
+
+
+def boundary(part: Partition, said: Boundary, witness: Witness, corners: Corners, asked: Asked) -> Lines:
+    """Whether the segments are the model's decision boundary, all of it."""
+    count = len(said.segments)
+    if said.segments.shape != (count, 2, 2) or said.faces.shape != (count,) or said.classes.shape != (count, 2):
+        yield "boundary", "expected two ends, a face and two classes for each segment, got others"
+        return
+    single = part.outputs.shape[1] == 1
+    classes = np.broadcast_to(np.array([0, 1]), (count, 2)) if single else said.classes.astype(np.int64)
+    most = 2 if single else part.outputs.shape[1]
+    if count and not (
+        np.isfinite(said.segments).all()
+        and 0 <= said.faces.min() <= said.faces.max() < part.num_regions
+        and 0 <= classes.min() <= classes.max() < most
+        and (classes[:, 0] != classes[:, 1]).all()
+    ):
+        yield "boundary", "expected finite ends, faces in range and two different classes a segment, got others"
+        return
+    limit = _tolerance(witness, single)
+    own = np.zeros(count, bool)
+    if count:
+        yield from _dividing(part, said, classes, witness, corners, asked, limit, own)
+    yield from _missing(part, said, own, asked, limit)
+
+
+def _tolerance(witness: Witness, single: bool) -> FloatArray:
+    """(C,) tolerances of the outputs; of 0, which stands for the other class of a single one, none."""
+    own = witness.output_tolerance
+    return np.concatenate([[0.0], own]) if single else own
+
+
+def _outputs(witness: Witness, local: FloatArray) -> FloatArray:
+    """The model's own outputs (n, C >= 2) at points (n, 2)."""
+    found = []
+    with torch.no_grad(), Double():
+        for at in range(0, len(local), CHUNK):
+            x = witness.inputs(local[at : at + CHUNK])
+            found.append(witness.module(x).reshape(len(x), -1).numpy())
+    y = np.concatenate(found)
+    return np.concatenate([np.zeros((len(y), 1)), y], axis=1) if y.shape[1] == 1 else y
+
+
+def _dividing(
+    part: Partition, said: Boundary, classes: Ids, witness: Witness, corners: Corners, asked: Asked, limit: FloatArray,
+    own: npt.NDArray[np.bool_],
+) -> Lines:  # fmt: skip
+    """Segments that do not divide; notes in `own` which of them lie inside their faces."""
+    ends, face = said.segments, said.faces.astype(np.int64)
+    rows = np.arange(len(ends))
+    slack = asked.slack * (limit[classes[:, 0]] + limit[classes[:, 1]])
+    for end in (0, 1):
+        y = _outputs(witness, ends[:, end])
+        low = np.minimum(y[rows, classes[:, 0]], y[rows, classes[:, 1]])
+        for s in np.flatnonzero(~(y.max(axis=1) - low <= slack + asked.slack * limit.max())):
+            yield "boundary", f"segment {s} in face {face[s]}: at an end its classes {classes[s].tolist()} do not tie"
+    middle, along = ends.mean(axis=1), ends[:, 1] - ends[:, 0]
+    length = np.hypot(*along.T)
+    for s in np.flatnonzero(~(length > 0)):
+        yield "boundary", f"segment {s} in face {face[s]}: it has no length"
+    normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.where(length > 0, length, 1.0)[:, None]
+    depth, _, edge = _reach(part, corners, face, middle, normal)
+    near = asked.near(part)
+    for s in np.flatnonzero(depth < -near):
+        yield "boundary", f"segment {s} in face {face[s]}: it lies outside of its face"
+    own[:] = True
+    for side, sign in ((0, 1.0), (1, -1.0)):
+        _, far, _ = _reach(part, corners, face, middle, sign * normal)
+        beyond = np.flatnonzero(far <= 1e-3 * near)
+        own[beyond] = False
+        left, right = part.edge_faces[edge[beyond]].T
+        other = np.where(left == face[beyond], right, left).astype(np.int64)
+        known = beyond[(edge[beyond] >= 0) & (other >= 0)]
+        other = other[(edge[beyond] >= 0) & (other >= 0)]
+        if len(known):
+            far[known] = _reach(part, corners, other, middle[known], sign * normal[known])[1]
+        y = _outputs(witness, middle + sign * 0.5 * np.maximum(far, 0.0)[:, None] * normal)
+        lead = y[rows, classes[:, side]] - y[rows, classes[:, 1 - side]]
+        for s in np.flatnonzero(~(lead >= -slack)):
+            one, another = classes[s, side], classes[s, 1 - side]
+            where = "left" if side == 0 else "right"
+            yield "boundary", f"segment {s} in face {face[s]}: on its {where} the model has {another} above {one}"
+
+
+def _reach(
+    part: Partition, corners: Corners, face: Ids, points: FloatArray, direction: FloatArray
+) -> tuple[FloatArray, FloatArray, Ids]:
+    """Of points (n, 2) in faces (n,): depth behind the nearest side, way to the border in a direction, that side's edge."""
+    offsets = part.face_offsets.astype(np.int64)
+    counts = offsets[face + 1] - offsets[face]
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    flat = np.arange(starts[-1]) + np.repeat(offsets[face] - starts[:-1], counts)
+    row = np.repeat(np.arange(len(face)), counts)
+    a = part.local_vertices[corners.here[flat]]
+    e = part.local_vertices[corners.there[flat]] - a
+    size = np.hypot(*e.T)
+    e /= np.where(size > 0, size, 1.0)[:, None]
+    p, d = points[row] - a, direction[row]
+    depth = np.where(size > 0, e[:, 0] * p[:, 1] - e[:, 1] * p[:, 0], np.inf)
+    rate = e[:, 0] * d[:, 1] - e[:, 1] * d[:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        far = np.where((rate < -1e-12) & (size > 0), np.maximum(depth, 0.0) / -rate, np.inf)
+    least = np.minimum.reduceat(depth, starts[:-1])
+    order = np.lexsort((depth, row))
+    nearest = order[starts[:-1]]
+    reach = np.minimum.reduceat(far, starts[:-1])
+    return least, np.where(np.isfinite(reach), reach, 0.0), corners.edge[flat[nearest]]
+
+
+# ---- none missing ------------------------------------------------------------------------------------------------
+
+
+def _missing(part: Partition, said: Boundary, own: npt.NDArray[np.bool_], asked: Asked, limit: FloatArray) -> Lines:
+    y = part.outputs
+    y = np.concatenate([np.zeros((len(y), 1)), y], axis=1) if y.shape[1] == 1 else y
+    slack = asked.slack * 2.0 * float(limit.max())
+    lengths = np.bincount(said.faces, weights=said.lengths, minlength=part.num_regions)
+    inside = np.bincount(said.faces[own], weights=said.lengths[own], minlength=part.num_regions)
+    near = LENGTHS * asked.near(part) / asked.geometry
+    winner = y.argmax(axis=1)
+    starts = part.face_offsets[:-1].astype(np.int64)
+    top = winner[part.face_vertices]
+    mixed = np.minimum.reduceat(top, starts) != np.maximum.reduceat(top, starts)
+    for face in np.flatnonzero(mixed | (inside > 0)):
+        if asked.undecided[face]:
+            continue
+        ids = part.face(int(face))
+        bounds = creases(part.local_vertices[ids], y[ids], slack)
+        if lengths[face] < bounds[0] - near:
+            yield "boundary", f"face {face}: expected segments of length {bounds[0]:.6g} in it, got {lengths[face]:.6g}"
+        if inside[face] > bounds[1] + near:
+            yield "boundary", f"face {face}: expected segments of length {bounds[1]:.6g} in it, got {inside[face]:.6g}"
+    yield from _missing_on_edges(part, said, y, slack, asked)
+
+
+def creases(polygon: FloatArray, y: FloatArray, slack: float) -> tuple[float, float]:
+    """Least and largest length of the creases of the upper envelope of C affine functions on a convex polygon (n, 2).
+
+    y: (n, C) at its corners; slack: differences that are none, so that a class that touches may be on top or not.
+    """
+    over = [k for k in range(y.shape[1]) if not any((y[:, j] > y[:, k] + slack).all() for j in range(y.shape[1]))]
+    least = most = 0.0
+    for n, i in enumerate(over):
+        for j in over[n + 1 :]:
+            gap = y[:, i] - y[:, j]
+            close = gap[np.abs(gap) <= slack]
+            sure = bool(gap.max() > slack and gap.min() < -slack) and not close.any()
+            places = list(_zeros(polygon, y, gap, slack))
+            most = np.inf if len(close) == len(gap) else most  # a tie all over: its border may hold any of the segments
+            if len(places) < 2:
+                continue
+            a, b = _farthest(places)
+            size = float(np.hypot(*(b[0] - a[0])))
+            rest = [k for k in over if k not in (i, j)]
+            lead_a, lead_b = a[1][i] - a[1][rest], b[1][i] - b[1][rest]
+            most += size * _share(lead_a + slack, lead_b + slack)
+            least += size * _share(lead_a - slack, lead_b - slack) if sure else 0.0
+    return least, most
+
+
+def _zeros(polygon: FloatArray, y: FloatArray, gap: FloatArray, slack: float) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Where a difference of two outputs may be 0 on a polygon's border, each place with all outputs there."""
+    for c in range(len(polygon)):
+        d = (c + 1) % len(polygon)
+        if abs(gap[c]) <= slack:
+            yield polygon[c], y[c]
+        elif gap[c] * gap[d] < 0.0:
+            t = gap[c] / (gap[c] - gap[d])
+            yield (1 - t) * polygon[c] + t * polygon[d], (1 - t) * y[c] + t * y[d]
+
+
+def _farthest(
+    places: list[tuple[FloatArray, FloatArray]],
+) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+    first = max(places, key=lambda q: float(np.hypot(*(q[0] - places[0][0]))))
+    return first, max(places, key=lambda q: float(np.hypot(*(q[0] - first[0]))))
+
+
+def _share(start: FloatArray, stop: FloatArray) -> float:
+    """Share of [0, 1] on which all of some affine functions, given at both ends, are >= 0."""
+    low, high = 0.0, 1.0
+    for f, g in zip(start.tolist(), stop.tolist(), strict=True):
+        if f < 0 and g < 0:
+            return 0.0
+        if f < 0:
+            low = max(low, f / (f - g))
+        elif g < 0:
+            high = min(high, f / (f - g))
+    return max(0.0, high - low)
+
+
+def _missing_on_edges(part: Partition, said: Boundary, y: FloatArray, slack: float, asked: Asked) -> Lines:
+    """Edges on which two outputs tie at the top, whose sides go to one each, and on which no segment lies."""
+    second = np.partition(y, -2, axis=1)[:, -2]
+    tied = y.max(axis=1) - second <= slack
+    for e in np.flatnonzero(tied[part.edges].all(axis=1) & (part.edge_faces >= 0).all(axis=1)):
+        a, b = part.edges[e]
+        top = np.flatnonzero((y[[a, b]] >= y[[a, b]].max(axis=1)[:, None] - slack).all(axis=0))
+        if len(top) < 2 or asked.undecided[part.edge_faces[e]].any():
+            continue
+        means = [y[part.face(int(f))][:, top].mean(axis=0) for f in part.edge_faces[e]]
+        order = [np.sort(m) for m in means]
+        clear = all(m[-1] - m[-2] > 8 * slack for m in order)
+        if clear and means[0].argmax() != means[1].argmax():
+            middle = part.local_vertices[[a, b]].mean(axis=0)
+            p, q = said.segments[:, 0], said.segments[:, 1] - said.segments[:, 0]
+            t = np.clip(((middle - p) * q).sum(axis=1) / np.maximum((q**2).sum(axis=1), 1e-300), 0.0, 1.0)
+            gap = np.hypot(*(p + t[:, None] * q - middle).T).min(initial=np.inf)
+            if not gap <= asked.near(part):
+                yield "boundary", f"face {part.edge_faces[e, 0]}: its edge {e} divides classes, and no segment lies there"

@@ -1,0 +1,177 @@
+"""A measured run: what `sweeps.measure_run` found of it, what studies add, and the settings of both.
+
+Numbers that take long are kept in out/rows/studies.json by the weights, the slice and the settings that they depend on; so
+a second call only draws. The first plane's partitions lie in the output directory. Those of further planes do not: each is
+made, measured and forgotten, and its numbers are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splineviz.errors import DataError, FloatArray, PlaneError, Progress
+from splineviz.geometry.partition import Partition
+from splineviz.jobs import sweep
+from splineviz.metrics.options import LCOptions
+from splineviz.regions.enumerate import partition
+from splineviz.storage import files
+from splineviz.storage.cache import Ledger
+from splineviz.threads import one_torch_thread
+from splineviz.training import runs, state_files
+from splineviz.workflows.phases import moments
+
+PLANES = 4
+"""Planes of the studies of migration, unless others are asked for and where the run has as many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A run with what `sweeps.measure_run` found, and the settings of the studies, as `study.measure` takes them."""
+
+    run: runs.Run
+    rows: list[dict[str, float]]
+    paths: list[Path]
+    anchors: tuple[int, ...]
+    lc: LCOptions
+    attack_steps: int
+    points: int
+    squares: int
+    ledger: Ledger
+    progress: Progress | None
+    window: Any = None
+    near: float | None = None
+    wanted: int | None = None
+    seed: int = 0
+    chosen: tuple[int, int] | None = None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The settings of the studies by name."""
+        return {
+            "attack_steps": self.attack_steps, "points": self.points, "squares": self.squares,
+            "near": self.near, "planes": [list(anchors) for anchors in self.planes],
+            "between": None if self.chosen is None else list(self.chosen),
+        }  # fmt: skip
+
+    def step(self, index: int) -> int:
+        """The step of a checkpoint."""
+        return self.run.checkpoints[index].step
+
+    def partition(self, index: int) -> Partition:
+        """The slice of a checkpoint."""
+        return Partition.load(self.paths[index])
+
+    def slices(self, indices: Sequence[int]) -> dict[int, Partition]:
+        """Slices of checkpoints by step, each once."""
+        return {self.step(i): self.partition(i) for i in dict.fromkeys(i % len(self.rows) for i in indices)}
+
+    @cached_property
+    def held(self) -> list[str]:
+        """Digests of the network and its weights at every checkpoint."""
+        return [
+            files.digest([state_files.digest(self.run.program(one).weights), self.run.network_of(one)])
+            for one in self.run.checkpoints
+        ]
+
+    def kept(self, what: str, settings: Any, compute: Callable[[int], Mapping[str, float]]) -> list[dict[str, float]]:
+        """compute(index) for every checkpoint, or what was kept of it: the weights and the settings decide."""
+        found = []
+        for i, checkpoint in enumerate(self.run.checkpoints):
+            key = f"{what} {files.digest([settings], self.held[i])}"
+            found.append(self.ledger.numbers(key, lambda i=i: compute(i)))  # type: ignore[misc]
+            if self.progress is not None:
+                self.progress(i + 1, len(self.rows), f"{what}, step {checkpoint.step:,}")
+        return found
+
+    # ---- two checkpoints -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def between(self) -> tuple[int, int]:
+        """Rows of the two checkpoints that are compared: those asked for, else `phases.moments`."""
+        if self.chosen is None:
+            return moments(self.rows)
+        steps = [checkpoint.step for checkpoint in self.run.checkpoints]
+        self.run.only(self.chosen)  # a step without a checkpoint is refused there
+        first, second = (steps.index(step) for step in self.chosen)
+        if first >= second:
+            raise DataError(f"between: expected two steps, the earlier first, got {self.chosen[0]} and {self.chosen[1]}.")
+        return first, second
+
+    # ---- several planes --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def planes(self) -> list[tuple[int, ...]]:
+        """Anchors of every plane: the run's own first, then others drawn by seed whose window holds them.
+
+        Raises DataError when more are asked for than there are.
+        """
+        flat = math.prod(self.run.train_x.shape[1:]) == 2
+        if flat and (self.wanted or 1) > 1:
+            raise DataError(f"planes: expected 1 for inputs of two dimensions, which are one plane, got {self.wanted}.")
+        others = 0 if flat else (PLANES if self.wanted is None else self.wanted) - 1
+        found: list[tuple[int, ...]] = []
+        drawn = others
+        while len(found) < others:
+            try:
+                candidates = sweep.random_planes(self.run, drawn, self.seed)
+            except DataError:
+                if self.wanted is None:
+                    break
+                raise
+            found = [tuple(p) for p in candidates if set(p) != set(self.anchors) and self._fits(p)][:others]
+            drawn *= 2
+            if drawn > 64 * others and len(found) < others:
+                if self.wanted is None:
+                    break
+                raise DataError(
+                    f"planes: expected {self.wanted} whose anchors the window holds, got {len(found) + 1}; ask for fewer, "
+                    "or for a wider --window."
+                )
+        return [self.anchors, *found]
+
+    def _fits(self, anchors: Sequence[int]) -> bool:
+        try:
+            self.run.plane(anchors).window(self.window)
+        except PlaneError:
+            return False
+        return True
+
+    def over_planes(
+        self, what: str, settings: Any, indices: Sequence[int], measure: Callable[..., Mapping[str, float]]
+    ) -> list[dict[str, float]]:
+        """measure(the partition of each of these checkpoints) on every plane, or what was kept of it."""
+        found = []
+        for number, anchors in enumerate(self.planes):
+            plane = self.run.plane(anchors)
+            window = plane.window(self.window)
+
+            def compute(number: int = number, plane: Any = plane, window: FloatArray = window) -> Mapping[str, float]:
+                if number == 0:
+                    return measure(*(self.partition(i) for i in indices))
+                with one_torch_thread():
+                    programs = [self.run.program(self.run.checkpoints[i]) for i in indices]
+                    return measure(*(partition(program, plane, window=window) for program in programs))
+
+            weights = [self.held[i] for i in indices]
+            key = f"{what} {files.digest([settings, weights], plane.origin, plane.basis, plane.anchors_uv, window)}"
+            found.append(self.ledger.numbers(key, compute))
+        return found
+
+
+def over(found: Sequence[Mapping[str, float]], name: str) -> tuple[float, float]:
+    """Mean over planes of one number, and its standard error: NaN for fewer than two planes that have it."""
+    values = np.array([one[name] for one in found])
+    return mean_and_error(values[np.isfinite(values)])
+
+
+def mean_and_error(values: FloatArray) -> tuple[float, float]:
+    """Mean of values (n,), and its standard error; NaN where there are too few."""
+    mean = float(values.mean()) if len(values) else math.nan
+    return mean, float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan

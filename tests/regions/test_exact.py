@@ -1,0 +1,91 @@
+"""What double precision cannot tell is decided exactly; what is not decided is counted, and not proved."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from cases import Case, dense, differences, lines, module
+from parallel_neurons import parallel_case
+from rounding import perturbed
+from torch import nn
+
+from splineviz.geometry.plane import Plane
+from splineviz.regions import exact as exactly
+from splineviz.regions.enumerate import partition
+from splineviz.regions.exact import Exact
+from splineviz.tracing.trace import trace
+
+PLANE = Plane(np.zeros(2), np.eye(2))
+
+
+@pytest.mark.parametrize("units", [0, 2], ids=["", "perturbed"])
+@pytest.mark.parametrize("block", range(6))
+def test_nearly_parallel_neurons_lose_no_region(block: int, units: int) -> None:
+    for number in range(10 * block, 10 * block + 10):
+        case = parallel_case(number)
+        with perturbed(units, seed=number):
+            found = partition(module(case.layers), case.plane, window=case.window)
+        assert differences(found, case.cells()) == [], case.name
+        assert (found.report.near_zero, found.report.irregular_faces) == (0, 0), case.name
+
+
+def test_what_may_not_be_decided_is_counted_and_not_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = 0
+    for number in range(30):
+        case = parallel_case(number)
+        network = module(case.layers)
+        with monkeypatch.context() as patch:
+            patch.setattr(exactly, "LIMIT", 0)
+            found = partition(network, case.plane, window=case.window)
+        if differences(found, case.cells()):
+            wrong += 1
+            assert found.report.near_zero + found.report.irregular_faces > 0, case.name
+            assert not found.verify(network, raise_on_failure=False).ok, case.name
+    assert wrong > 10
+
+
+def test_blocks_and_threads_decide_alike() -> None:
+    for number in (0, 17, 42):
+        case = parallel_case(number)
+        network = module(case.layers)
+        one = partition(network, case.plane, window=case.window, threads=1)
+        many = partition(network, case.plane, window=case.window, threads=2, block_bytes=64)
+        assert sorted(one.pattern_hash.tolist()) == sorted(many.pattern_hash.tolist())
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        module(dense(1, 2, 5, 4, 3)),
+        nn.Sequential(
+            nn.Linear(2, 16), nn.Unflatten(1, (1, 4, 4)), nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3),
+            nn.LeakyReLU(0.125),
+            nn.MaxPool2d(2), nn.Conv2d(3, 2, 2), nn.Flatten(), nn.ReLU(), nn.Linear(2, 2),
+        ),
+    ],
+    ids=["dense", "conv"],
+)  # fmt: skip
+def test_a_pass_in_integers_is_the_network(network: nn.Module) -> None:
+    """Rounded once, it is what the network computes, to rounding; and it does not depend on the point's denominators."""
+    from splineviz.tracing.lowering import lower
+
+    torch.manual_seed(0)
+    network = network.double().eval()
+    program = trace(network, (2,))
+    exact = Exact(lower(program).program, PLANE.origin, PLANE.basis)
+    points = [(Fraction(1, 3), Fraction(-2, 7)), (Fraction(5), Fraction(1, 1 << 60))]
+    for birth, point in zip(exact.corners(points).tolist(), points, strict=True):
+        x = torch.tensor([[float(c) for c in point]], dtype=torch.float64)
+        with torch.no_grad():
+            said = network(x)[0].numpy()
+        layers = len(exact.program.layers)
+        np.testing.assert_allclose(exact.floats(birth, layers), said, rtol=1e-12, atol=1e-14)
+
+
+def test_three_knots_meet_in_one_vertex_only_if_they_do() -> None:
+    for gap, regions in ((0.0, 6), (1e-17, 7), (1e-300, 7)):
+        case = Case("", lines((1, 0, 0), (0, 1, 0), (1, 1, gap)))
+        assert partition(module(case.layers), PLANE, window=1.0).num_regions == regions
