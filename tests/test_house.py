@@ -141,3 +141,9 @@ def test_the_version_is_said_once() -> None:
     assert PROJECT["project"]["version"] == __version__
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_the_table_of_places_in_contributing_names_what_is_there() -> None:
+    table = re.findall(r"^\| (?:a|an) .*", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    places = re.findall(r"`([\w/]+(?:\.py|/))`", "\n".join(table))
+    assert len(table) >= 10 and [place for place in places if "/" in place and not (ROOT / place).exists()] == []
