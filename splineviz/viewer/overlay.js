@@ -92,7 +92,8 @@ export function drawUnder(pen, view, panes) {
       pen.fillStyle = "#222";
       pen.fillRect(pane.left - 1, 0, 2, pane.height);
     }
-    if (panes.length > 1) label(pen, `step ${view.meta.steps[pane.index].toLocaleString("en")}`, pane.left + 10, 8);
+    if (panes.length > 1)
+      label(pen, `step ${view.meta.steps[pane.index].toLocaleString("en")}`, pane.left + (i ? 10 : 50), 8);
     pen.restore();
   });
   drawScale(pen, panes[panes.length - 1]);
