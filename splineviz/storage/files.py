@@ -13,6 +13,7 @@ are equal, whatever their files are called. This room knows nothing of what it w
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -107,6 +108,23 @@ def entries(folder: Path) -> list[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8, whole or not at all."""
     write(path, lambda stream: stream.write(text.encode()))
+
+
+def append_line(path: Path, text: str) -> None:
+    """Append a line of text to a file, made if needed, and see it on disk; never through a link. Raises OSError.
+
+    On a full disk nothing is appended. A line that a killed process left has no end, by which a reader knows it.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(path, flags, 0o666), "ab", buffering=0) as stream:
+        before, line = os.fstat(stream.fileno()).st_size, text.encode() + b"\n"
+        try:
+            if stream.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(stream.fileno())
+        except OSError:
+            stream.truncate(before)
+            raise
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -128,7 +128,7 @@ class Recorder:
         self._compare(int(step), state, numbers)
         state_files.save_state(target, state)
         self._manifest = self._manifest.adding(Checkpoint(int(step), target, numbers, network))
-        self._manifest.save(self.path)
+        self._manifest.note(self.path, int(step))
         if self._monitor is not None:
             self._monitor.saved(self.path, int(step), step == self.steps)
         return target

@@ -2,6 +2,7 @@
 
     run.json                             format, the traced network as data, domain, classes, loss,
                                          the step, file and metrics of each checkpoint
+    added.jsonl                          a line for each checkpoint since run.json was written, in runs of very many
     samples.npz                          training and test samples
     checkpoints/step-0000000100.pt       one state dict a checkpoint, with what the network computes from its weights alone
     networks/0123456789abcdef.json       further traced networks, where the module changed during training
@@ -35,6 +36,11 @@ FOLDER = "checkpoints"
 NETWORKS = "networks"
 DIGITS = 32
 """Of a digest, in the names of networks."""
+ADDED = "added.jsonl"
+FEW = 256
+"""A run of no more checkpoints has all of them in run.json; beyond, to write it anew at each one would grow with the run."""
+_LINE = 100
+"""Bytes that a line of ADDED takes, or a few more."""
 LONGEST_NAME = 255
 """Bytes of a file's name that file systems take."""
 
@@ -57,11 +63,27 @@ class Manifest:
 
     def adding(self, checkpoint: Checkpoint) -> Manifest:
         """The manifest with one more checkpoint, in order of steps; one of the same step gives way."""
+        if not self.checkpoints or self.checkpoints[-1].step < checkpoint.step:
+            return replace(self, checkpoints=(*self.checkpoints, checkpoint))
         others = [c for c in self.checkpoints if c.step != checkpoint.step]
         return replace(self, checkpoints=tuple(sorted([*others, checkpoint], key=lambda c: c.step)))
 
+    def note(self, root: Path, step: int) -> None:
+        """Write that the checkpoint of a step is there: into run.json, or in a long run as one more line beside it.
+
+        The lines are folded into run.json whenever there are an eighth as many as checkpoints, and at the end of the
+        training, so that the cost of a checkpoint does not grow with their number.
+        """
+        count = len(self.checkpoints)
+        lines = 0 if count <= FEW else _size(root / ADDED) // _LINE + 1
+        if count <= FEW or step == self.last or lines > count // 8:
+            self.save(root)
+        else:
+            added = next(c for c in reversed(self.checkpoints) if c.step == step)
+            files.append_line(root / ADDED, json.dumps(files.plain(_said(root, added)), allow_nan=False))
+
     def save(self, root: Path) -> None:
-        """Write run.json; whole or not at all."""
+        """Write run.json, whole or not at all; what lay beside it is then in it."""
         data = {
             "format": 2 if any(c.network for c in self.checkpoints) else 1,
             "samples": SAMPLES,
@@ -70,14 +92,13 @@ class Manifest:
             "loss": self.loss,
             "last": self.last,
             "held": self.held,
-            "checkpoints": [
-                {"step": c.step, "file": c.path.relative_to(root).as_posix(), "metrics": dict(c.metrics)}
-                | ({"network": c.network} if c.network else {})
-                for c in self.checkpoints
-            ],
+            "checkpoints": [_said(root, c) for c in self.checkpoints],
             "network": self.network,
         }
+        if not self.checkpoints:  # what was added belongs to the run that gives way
+            _remove_added(root)
         files.write_json(root / NAME, data)
+        _remove_added(root)
 
     @classmethod
     def load(cls, root: Path) -> Manifest:
@@ -89,15 +110,7 @@ class Manifest:
                 got, known = data["format"], " or ".join(map(str, FORMATS))
                 raise CheckpointError(f"{path}: expected format {known}, got {got!r}; update splineviz to read it.")
             inside(root, data["samples"])
-            checkpoints = [
-                Checkpoint(
-                    int(c["step"]),
-                    inside(root, c["file"]),
-                    {str(key): math.nan if value is None else float(value) for key, value in c["metrics"].items()},
-                    _digest(path, c.get("network")),
-                )
-                for c in data["checkpoints"]
-            ]
+            checkpoints = [_read(root, c) for c in data["checkpoints"]]
             steps = [c.step for c in checkpoints]
             if sorted(set(steps)) != steps:
                 raise CheckpointError(f"{path}: expected checkpoints in order of steps, each step once, got {steps}.")
@@ -108,6 +121,7 @@ class Manifest:
             if not (data["loss"] is None or isinstance(data["loss"], str)):
                 raise TypeError(f"loss: expected text or null, got {type(data['loss']).__name__}")
             held = data.get("held") is True
+            checkpoints = _with_added(root, checkpoints)
             return cls(data["network"], (low, high), classes, data["loss"], last, tuple(checkpoints), held)
         except FileNotFoundError as error:
             raise CheckpointError(f"{root}: expected a run with {NAME}, got none; was it written by sv.Recorder?") from error
@@ -129,6 +143,38 @@ class Manifest:
             expected, got = tuple(self.network["input_shape"]), data.train_x.shape[1:]
             raise CheckpointError(f"{root / SAMPLES}: expected inputs of shape {expected}, got {got}.")
         return data
+
+
+def _said(root: Path, checkpoint: Checkpoint) -> dict[str, Any]:
+    """What run.json says of a checkpoint."""
+    name = checkpoint.path.relative_to(root).as_posix()
+    said = {"step": checkpoint.step, "file": name, "metrics": dict(checkpoint.metrics)}
+    return said | ({"network": checkpoint.network} if checkpoint.network else {})
+
+
+def _read(root: Path, said: Mapping[str, Any]) -> Checkpoint:
+    """A checkpoint of what run.json says of it."""
+    metrics = {str(key): math.nan if value is None else float(value) for key, value in said["metrics"].items()}
+    return Checkpoint(int(said["step"]), inside(root, said["file"]), metrics, _digest(root / NAME, said.get("network")))
+
+
+def _with_added(root: Path, checkpoints: list[Checkpoint]) -> list[Checkpoint]:
+    """The checkpoints of run.json with those of the lines beside it; one that a killed process left unfinished is none."""
+    path = root / ADDED
+    if not files.is_file(path):
+        return checkpoints
+    *lines, _ = path.read_text(encoding="utf-8").split("\n")
+    found = {c.step: c for c in checkpoints} | {c.step: c for c in (_read(root, json.loads(line)) for line in lines)}
+    return [found[step] for step in sorted(found)]
+
+
+def _remove_added(root: Path) -> None:
+    if files.is_file(root / ADDED):
+        (root / ADDED).unlink()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if files.is_file(path) else 0
 
 
 def checkpoint_path(root: Path, step: int) -> Path:
@@ -168,7 +214,7 @@ def _digest(path: Path, said: Any) -> str | None:
     return said
 def refuse_strangers(root: Path) -> None:
     """Raises CheckpointError when a directory without run.json holds anything under the names that a run is written to."""
-    names = [name for name in (SAMPLES, FOLDER, NETWORKS, NAME) if not _is_free(root / name)]
+    names = [name for name in (SAMPLES, FOLDER, NETWORKS, ADDED, NAME) if not _is_free(root / name)]
     taken = [f"{name}/" if (root / name).is_dir() else name for name in names]
     if taken:
         raise CheckpointError(

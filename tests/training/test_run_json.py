@@ -6,9 +6,11 @@ import json
 
 import pytest
 import torch
-from small_runs import write_run
+from small_runs import network, nudge, samples, write_run
 
 from splineviz.errors import CheckpointError
+from splineviz.training import run_json
+from splineviz.training.recorder import Recorder
 from splineviz.training.runs import open_run
 
 
@@ -88,3 +90,76 @@ def test_missing_parts_are_named(root):
     (root / "samples.npz").unlink()
     with pytest.raises(CheckpointError, match="samples.npz"):
         open_run(root)
+
+
+# ---- runs of very many checkpoints -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def long_run(tmp_path, monkeypatch):
+    """A run of 60 checkpoints, of which run.json alone would hold the first few."""
+    monkeypatch.setattr(run_json, "FEW", 8)
+    model = network(hidden=3)
+    recorder = Recorder(tmp_path / "long", model, train=samples(0), steps=1000)
+    for step in range(60):
+        recorder.save(step, train_accuracy=step / 60)
+        nudge(model)
+    return tmp_path / "long", recorder, model
+
+
+def test_a_long_run_has_all_its_checkpoints_wherever_they_are_noted(long_run):
+    root, recorder, model = long_run
+    folded = len(json.loads((root / "run.json").read_text())["checkpoints"])
+    assert 8 < folded < 60 and (root / "added.jsonl").read_text().count("\n") == 60 - folded
+    assert [c.step for c in open_run(root).checkpoints] == list(range(60))
+    assert open_run(root).checkpoints[-1].metrics == {"train_accuracy": 59 / 60}
+    recorder.save(7)  # again: it gives way
+    assert [c.step for c in open_run(root).checkpoints] == list(range(60)) and not open_run(root).checkpoints[7].metrics
+    recorder.save(1000)  # the end of the training
+    assert not (root / "added.jsonl").exists()
+    assert len(json.loads((root / "run.json").read_text())["checkpoints"]) == 61
+
+
+def test_run_json_is_written_ever_more_seldom(long_run, monkeypatch):
+    _, recorder, _ = long_run
+    written = []
+    monkeypatch.setattr(run_json.files, "write_json", lambda path, data: written.append(path))
+    for step in range(60, 68):
+        recorder.save(step)
+    assert len(written) <= 2
+
+
+def test_a_line_that_a_killed_process_left_is_none(long_run):
+    root, _, model = long_run
+    with open(root / "added.jsonl", "a") as stream:
+        stream.write('{"step": 60, "file": "checkpoints/st')
+    assert [c.step for c in open_run(root).checkpoints] == list(range(60))
+    resumed = Recorder(root, model, train=samples(0), if_exists="resume")
+    assert not (root / "added.jsonl").exists(), "what was added is in run.json again"
+    resumed.save(60)
+    assert [c.step for c in open_run(root).checkpoints] == list(range(61))
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", "{", '{"step": 3, "file": "../x.pt", "metrics": {}}', "\x00"])
+def test_a_forged_line_is_refused(long_run, line):
+    root, *_ = long_run
+    (root / "added.jsonl").write_text(line + "\n")
+    with pytest.raises(CheckpointError):
+        open_run(root)
+
+
+def test_overwriting_a_long_run_leaves_none_of_it(long_run):
+    root, _, model = long_run
+    Recorder(root, model, train=samples(0), if_exists="overwrite").save(5)
+    assert [c.step for c in open_run(root).checkpoints] == [5]
+    assert [path.name for path in (root / "checkpoints").iterdir()] == ["step-0000000005.pt"]
+
+
+def test_the_lines_of_a_long_run_are_not_written_through_a_link(long_run, tmp_path):
+    root, recorder, _ = long_run
+    (root / "added.jsonl").unlink()
+    (tmp_path / "mine").write_text("mine")
+    (root / "added.jsonl").symlink_to(tmp_path / "mine")
+    with pytest.raises(OSError, match="symbolic"):
+        recorder.save(60)
+    assert (tmp_path / "mine").read_text() == "mine"
