@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from splineviz.training import recipes, runs
     from splineviz.training.recorder import Recorder
     from splineviz.training.runs import Run, open_run
+    from splineviz.training.samples import Data
     from splineviz.viewer.explore import explore
     from splineviz.workflows.animate import animate
     from splineviz.workflows.compare import compare
@@ -59,6 +60,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CertificateReport",
     "Crossings",
+    "Data",
     "Deformation",
     "Estimate",
     "KnotDensity",
@@ -118,6 +120,7 @@ __all__ = [
 _HOMES = {
     "CertificateReport": "regions.certificate",
     "Crossings": "regions.crossings",
+    "Data": "training.samples",
     "Deformation": "metrics.deformation",
     "Estimate": "regions.estimates",
     "KnotDensity": "metrics.knot_density",
