@@ -117,7 +117,7 @@ REFUSED = {
     "steps that are not there": ("animate {run} --steps 11 --out {tmp}/o", "11"),
     "no partition": ("verify {tmp}/nope.npz {run}", "expected a partition file (.npz), got nothing there"),
     "not a partition": ("verify {tmp}/file.txt {run}", "expected a partition"),
-    "flags that do not belong": ("info {run} --model mlp --data mnist", "got a model, data or key; leave them out"),
+    "flags that do not belong": ("info {run} --model mlp --data mnist", "got a model, data, key or outputs; leave them out"),
     "a file where a folder should be": ("train --recipe spline --steps 1 --out {tmp}/file.txt", "expected a directory"),
 }
 

@@ -28,9 +28,10 @@ OWNERS = ("model.", "net.", "network.", "backbone.", "module.")
 COPIES = re.compile(r"(.*[._])?(ema|swa|avg|averaged|teacher|target|momentum|shadow|best|old|polyak)(_\w+)?")
 """Names of copies of a network beside it; a copy has all the network's weights."""
 BESIDE = re.compile(
-    r"(.*_)?(loss|losses|loss_fn|lossfn|criterion|criteria|metrics?|accuracy|auroc|acc|optimi[sz]er|scheduler)(_\w+)?"
+    r"(.*_)?(loss|losses|loss_fn|lossfn|criterion|criteria|metrics?|accuracy|auroc|acc|optimi[sz]er|scheduler|"
+    r"class_weights?|pos_weights?|loss_weights?)(_\w+)?"
 )
-"""Names of parts of a training module that its network's output cannot come from: losses and metrics."""
+"""Names of parts of a training module that its network's output cannot come from: losses, what weighs them, and metrics."""
 
 
 # ---- the files of a folder -------------------------------------------------------------------------------

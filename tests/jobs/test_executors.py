@@ -36,7 +36,7 @@ def run(tmp_path):
 def listed(run, out, **options):
     """The jobs of one plane, ready to be run."""
     settings = {"keep": True, "prove": False, "by_step": True} | options
-    entries, stored = sweep._entries(run, [(0, 1, 2)], [None], out, QUICK, **settings)
+    entries, stored = sweep._entries(run, [(0, 1, 2)], [None], out, QUICK, None, **settings)
     for path, arrays in stored.items():
         sweep._store(path, arrays)
     return [entry.job for entry in entries]

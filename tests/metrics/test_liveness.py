@@ -44,7 +44,7 @@ def test_batches_do_not_matter(monkeypatch):
         x = torch.rand(50, 3)
         net = nn.Sequential(nn.Linear(3, 40), nn.ReLU(), nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 2))
     whole = liveness(net, x)
-    monkeypatch.setattr(sys.modules["splineviz.liveness"], "BATCH", 7)
+    monkeypatch.setattr(sys.modules["splineviz.metrics.liveness"], "BATCH", 7)
     parts = liveness(net, x)
     for kind in ("live", "linear", "dead"):
         assert (getattr(whole, kind) == getattr(parts, kind)).all()

@@ -212,7 +212,7 @@ def test_refusals() -> None:
     with pytest.raises(TraceError, match="expected the same 1 activation calls on every batch, got 2"):
         local_complexity(Wandering(), [[0.5, 1.0]], radius=0.1)
     with pytest.raises(TraceError, match="cannot be watched while it runs either"):
-        local_complexity(nn.Sequential(nn.Linear(3, 2), nn.Softmax(1)), [[0.5, 1.0, 2.0]])
+        local_complexity(nn.Sequential(nn.Linear(3, 2), nn.Softmax(1), nn.Linear(2, 2)), [[0.5, 1.0, 2.0]])
     with pytest.raises(TraceError, match="with the batch of 2 in front, got shape \\(4, 2\\)"):
         Watched(nn.Sequential(nn.Unflatten(1, (2, 2)), nn.Flatten(0, 1), nn.Tanh(), nn.Unflatten(0, (-1, 2))), (4,))
     with pytest.raises(TraceError, match="expected a torch.nn.Module or a Program, got int"):

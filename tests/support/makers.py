@@ -69,7 +69,7 @@ def averaged(model: nn.Module, path: Path) -> None:
     """What a loop writes that keeps torch's own moving average of the weights; it is the copy we want."""
     average = torch.optim.swa_utils.AveragedModel(model)
     raw = {key: tensor + 1.0 for key, tensor in model.state_dict().items()}
-    torch.save({"model": raw, "ema": average.state_dict(), "step": 3}, path)
+    torch.save({"model": raw, "ema": average.state_dict(), "step": int(path.stem.rpartition("_")[2])}, path)
 
 
 # ---- Lightning ---------------------------------------------------------------------------------------------------

@@ -83,5 +83,5 @@ def test_outputs_are_chosen_by_name_and_number() -> None:
     torch.testing.assert_close(trace(network, (2,), output="features")(x), network(x)["features"].detach())
     chosen = trace(network, (2,), output="scores", outputs=[5, 1])
     torch.testing.assert_close(chosen(x), network(x)["scores"][:, [5, 1]].detach())
-    with pytest.raises(TraceError, match="outputs: expected numbers from 0 to 6, got"):
+    with pytest.raises(TraceError, match="outputs: expected distinct numbers from 0 to 6, got"):
         trace(network, (2,), output="scores", outputs=[7])
