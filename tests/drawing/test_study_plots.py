@@ -90,7 +90,9 @@ def lineage() -> Figure:
         {"step": float(s), **{f"distance_{k + 1}": float(np.median(d[layers == k])) for k in range(3)}}
         for s, d in zip(STEPS, distances, strict=True)
     ]
-    knots = [lineage_of.unit_knots(p, 16) for p in (deep(6), part)]
+    slices = (deep(6), part)
+    common = np.minimum(*[np.bincount(p.edge_tag[p.edge_tag >= 0], minlength=int(p.unit_offsets[-1])) for p in slices])
+    knots = [lineage_of.unit_knots(p, int(common.argmax())) for p in slices]
     trails = [migration_plots.Trail(step, k) for step, k in zip((300, 30000), knots, strict=True)]
     found = migration_plots.Trails(
         part, part.layer_paths, trails, np.array(STEPS, dtype=float), distances, layers, (300, 30000), 0.05, 4, 1
