@@ -173,8 +173,13 @@ def _first_part(path: Path) -> bool:
 
 
 def _stays(folder: Path, path: Path) -> bool:
-    """Whether a path, with its links followed, lies in the folder; one that is no link always does."""
+    """Whether a path, with its links followed, lies in the folder; one that is no link always does.
+
+    A cache of the Hugging Face hub holds its files as links into `blobs` beside `snapshots`: they stay, too.
+    """
     try:
-        return not path.is_symlink() or path.resolve().is_relative_to(folder.resolve())
+        home = folder.resolve()
+        hub = next((parent.parent for parent in (home, *home.parents) if parent.name == "snapshots"), home)
+        return not path.is_symlink() or any(path.resolve().is_relative_to(place) for place in (home, hub / "blobs"))
     except (OSError, RuntimeError):
         return False

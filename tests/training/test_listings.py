@@ -13,6 +13,7 @@ from folder_layouts import LAYOUTS, Layout
 from small_runs import network, samples
 
 from splineviz.errors import SplinevizError
+from splineviz.training.listings import listing
 from splineviz.training.runs import open_run
 from splineviz.training.samples import Data
 
@@ -62,3 +63,29 @@ if __name__ == "__main__":
     refused = sum(bool(row.refused) for row in LAYOUTS)
     print(f"{len(LAYOUTS)} folders: {len(LAYOUTS) - refused - len(wrong)} right, {refused} refused, {len(wrong)} wrong")
     print("\n".join(wrong))
+
+
+def test_links_out_of_a_folder_are_named_and_not_followed_unasked(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "theirs", tmp_path / "elsewhere"
+    folder.mkdir(), elsewhere.mkdir()
+    for step in (10, 20):
+        torch.save(network().state_dict(), folder / f"step_{step}.pt")
+    torch.save(network(7).state_dict(), elsewhere / "secret.pt")
+    (folder / "step_30.pt").symlink_to(elsewhere / "secret.pt")
+    found = listing(folder)
+    assert [c.step for c in found.checkpoints] == [10, 20]
+    assert "a link that leads out of the folder; --files 'step_30.pt' follows it" in found.skipped["step_30.pt"]
+    assert [c.step for c in listing(folder, "step_*.pt").checkpoints] == [10, 20, 30]
+    linked = tmp_path / "link"
+    linked.symlink_to(folder)  # the folder itself may be one: the user named it
+    assert [c.step for c in listing(linked).checkpoints] == [10, 20]
+
+
+def test_a_cache_of_the_hub_is_read_through_its_own_links(tmp_path: Path) -> None:
+    cache = tmp_path / "models--a--b"
+    snapshot = cache / "snapshots" / "0f3"
+    snapshot.mkdir(parents=True), (cache / "blobs").mkdir()
+    for step in (1, 2):
+        torch.save(network(step).state_dict(), cache / "blobs" / f"{step:064x}")
+        (snapshot / f"step_{step}.pt").symlink_to(Path("..") / ".." / "blobs" / f"{step:064x}")
+    assert [c.step for c in listing(snapshot).checkpoints] == [1, 2]
