@@ -369,8 +369,6 @@ FILLS = {
 NAMES = tuple(FILLS)
 SCALED = tuple(fill.name for fill in FILLS.values() if fill.scaled)
 """Fills with a scale whose limits all frames of a film share."""
-SCALELESS = tuple(fill.name for fill in FILLS.values() if not fill.has_bar)
-"""Fills without a colour bar."""
 LOGARITHMIC = tuple(fill.name for fill in FILLS.values() if fill.log)
 """Fills with a logarithmic scale."""
 

@@ -80,14 +80,14 @@ def sweep(
     planes: three training samples each, as `Run.chosen` takes them. windows: each as in Plane.window.
     steps: only the checkpoints of these steps. lc: None leaves the local complexity out.
     near: what counts as near the anchors and the boundary, as a share of the window's side; None: `measures.NEAR`.
-    jobs, threads: as `engines.run` takes engine and threads.
+    jobs, threads: as `executors.run` takes engine and threads.
     partitions: whether they are written, or the rows alone. prove: make every partition's certificate, too.
     store: a URL (s3://bucket/sweep) where results are kept as well as they are made; what it has is brought, not made again.
 
     A checkpoint that cannot be read, or a job that fails, does not stop the others; the next start tries it again.
     Raises what `Run.plane` and `Run.only` raise, OutputError when the directory holds what splineviz did not write, or a
     sweep of other runs that is not taken on; JobError when another sweep works in the directory or the store does not
-    answer (in the end: the results are in the directory), and what `engines.run` raises.
+    answer (in the end: the results are in the directory), and what `executors.run` raises.
     """
     if not runs or not planes or not windows:
         raise DataError("sweep: expected at least one run, one plane and one window, got none of one.")
@@ -137,7 +137,7 @@ def measure_run(
 
     anchors: indices of the samples; window: as in Plane.window; lc: None leaves the local complexity out.
     near: what counts as near the anchors and the boundary, as a share of the window's side; None: `measures.NEAR`.
-    steps: only the checkpoints of these steps; None: all. jobs, threads: as `engines.run` takes engine and threads.
+    steps: only the checkpoints of these steps; None: all. jobs, threads: as `executors.run` takes engine and threads.
 
     Writes out/partitions, out/rows (see `jobs`) and out/measures.csv. What a former call with the same weights, plane
     and options has finished is left as it is. Results come in order of steps.

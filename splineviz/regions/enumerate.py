@@ -91,7 +91,7 @@ def partition(
     output: which of several results of forward are the outputs, by name or position (by default those named logits).
     outputs: numbers of the outputs to keep, of a model with thousands; classes are then counted among these.
     tiles: (rows, columns) of tiles that are enumerated apart, on `executor` (any concurrent.futures.Executor; None: one
-    after the other, here), and sewn together (`seams`): the same regions, in another order, positions equal to rounding.
+    after the other, here), and sewn together (`sewing`): the same regions, in another order, positions equal to rounding.
 
     Returns a Partition whose V - E + F = 1, area sum and a few random points were checked; `Partition.verify` proves it all.
     Raises PartitionError if these contradict it, TraceError for a network that is not piecewise affine, PlaneError for a bad

@@ -7,7 +7,7 @@ A part is a whole Partition of its tile, whose border runs along seams. For each
              winners that tie there. Where a knot lies on the seam, those that hold on one side alone say whose it is
 
 It can be written to a file and read on another machine. Where a part was made plays no role: it knows the digest of all
-that it depends on, and `seams.sew` takes only parts of one slice of one network.
+that it depends on, and `sewing.sew` takes only parts of one slice of one network.
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ def _readings(job: Slice, x: Tensor) -> Iterator[tuple[Layer, int, FloatArray]]:
 
 
 def _winners(entries: FloatArray) -> Ids:
-    """(n, units) who wins each group of (n, units, K), by the rounds of `tournaments`: of equal entries the second."""
+    """(n, units) who wins each group of (n, units, K), by the rounds of `lowering`: of equal entries the second."""
     winner = np.broadcast_to(np.arange(entries.shape[2]), entries.shape).copy()
     while winner.shape[2] > 1:
         pairs = winner.shape[2] // 2

@@ -4,7 +4,7 @@ r"""Seams: tiles that were enumerated apart become the partition that one enumer
     ----o----      one region, since regions are convex: the edge goes. Where not, a knot lies on the seam, and the edge
       A | B        names its unit. A vertex that keeps two edges is no corner: it goes, and the two become one edge.
 
-First the *collar* is settled (`collars`), the faces along seams, while every part is looked at once; then the parts are
+First the *collar* is settled (`seam_faces`), the faces along seams, while every part is looked at once; then the parts are
 written one after the other into the result. So this takes little more memory than the result, and parts that lie in
 files, or are used up, are never in memory together with it.
 """
@@ -36,7 +36,7 @@ def sew(parts: Iterable[Part | str | os.PathLike[str]]) -> Partition:
 
     The regions are those of one enumeration, each with its pattern and its edges' units; they stand in another order,
     and positions are equal up to rounding. Raises SeamError when parts are missing, belong to different slices or
-    cannot be sewn without guessing (see `collars`).
+    cannot be sewn without guessing (see `seam_faces`).
     """
     return _sew(list(parts))
 

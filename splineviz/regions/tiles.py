@@ -7,7 +7,7 @@ r"""Tiles: a window taken apart by a grid of seams, each tile a job of its own.
     +-----+-----+-----+
 
 A grid is a few numbers; every tile carries all of it, so that two machines agree on it to the bit. Each side of a seam
-keeps a copy of it under one key (see `_kernels.sewing`); `parts` enumerates a tile, `seams` sews them together.
+keeps a copy of it under one key (see `_kernels.sewing`); `parts` enumerates a tile, `sewing` sews them together.
 """
 
 from __future__ import annotations

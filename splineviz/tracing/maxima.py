@@ -4,7 +4,7 @@ r"""Maxima: operations whose every output entry is the largest of a group of inp
             \_|_/ ...      -1 stands for padding, which is never the largest
 
 An operation is a torch call and, for an input shape, its table of groups. Two tensors are compared by stacking
-them first. A group of two is a ReLU, max(a, b) = b + relu(a - b); larger ones are played out as `tournaments`.
+them first. A group of two is a ReLU, max(a, b) = b + relu(a - b); larger ones are played out as `lowering`.
 """
 
 from __future__ import annotations

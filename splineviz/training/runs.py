@@ -3,7 +3,7 @@
 `open_run` reads a directory that describes itself (sv.Recorder wrote it) without any of the user's code, and
 foreign folders of state dicts when it is told the network and the data.
 
-This room draws and measures nothing. Rooms below it: `manifest` (what run.json says), `checkpoints` (their files).
+This room draws and measures nothing. Rooms below it: `run_json` (what run.json says), `checkpoints` (their files).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Run:
 
     network: Program.to_data() of the first checkpoint; see `network_of`. skipped: files that were passed over, each with
     its reason.
-    own: written by the Recorder. trust: its pickles may run code. weights_key: which weights of a file, see `weights`.
+    own: written by the Recorder. trust: its pickles may run code. weights_key: which weights of a file, see `state_files`.
     extra: samples from elsewhere that may be anchors, numbered after the training samples.
     last: the step at which the training ends, where it is known. unit: what steps count, "step", "epoch" or "checkpoint".
     swap: functions drawn in the place of smooth ones.

@@ -5,7 +5,7 @@ r"""The animation of a run: its frames in time, as pictures and as video.
                                         |                                          -> animation.vtt, animation.txt
                                         +-> one colour scale for all frames
 
-Frames are drawn, saved and encoded one after the other (`reels`), so memory does not grow with their number.
+Frames are drawn, saved and encoded one after the other (`film`), so memory does not grow with their number.
 Every file is written under a temporary name and renamed. Every picture and video carries the digest of all that it
 shows; what is up to date is left alone, so a second run of the same call continues where the first was stopped.
 

@@ -1,4 +1,4 @@
-"""A measured run: what `sweeps.measure_run` found of it, what studies add, and the settings of both.
+"""A measured run: what `sweep.measure_run` found of it, what studies add, and the settings of both.
 
 Numbers that take long are kept in out/rows/studies.json by the weights, the slice and the settings that they depend on; so
 a second call only draws. The first plane's partitions lie in the output directory. Those of further planes do not: each is
@@ -33,7 +33,7 @@ PLANES = 4
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A run with what `sweeps.measure_run` found, and the settings of the studies, as `study.measure` takes them."""
+    """A run with what `sweep.measure_run` found, and the settings of the studies, as `study.measure` takes them."""
 
     run: runs.Run
     rows: list[dict[str, float]]

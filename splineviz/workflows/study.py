@@ -13,7 +13,7 @@ r"""Studies: what the paper's figures show of a run (arXiv 2402.15555), measured
     run -> sweeps.measure_run (partitions, rows; resumed) -> more columns -> out/<study>.csv, out/<study>.png
 
 Neighbourhoods of `exact` and `heat` have the plane's own two directions, so that both counts speak of the same diamond.
-What takes long is kept in out/rows/studies.json, so a second call only draws. How it looks is the business of `plates`.
+What takes long is kept in out/rows/studies.json, so a second call only draws. How it looks is the business of `study_plots`.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def measure(
 ) -> Measured:
     """Measure a run for its studies; results that lie in `out` already are read.
 
-    anchors, window, steps, lc: as `sweeps.measure_run` takes them; the paper's values of the local complexity fit r = 0.05.
+    anchors, window, steps, lc: as `sweep.measure_run` takes them; the paper's values of the local complexity fit r = 0.05.
     attack_steps: of the attack on at most 1,000 test samples (the paper: 10, for MNIST 100).
     points: on the slice, for exact counts. squares: near the decision boundary, and away from it. also: as there.
     near: what is near, as a share of the window's side; None: `measures.NEAR` in measures.csv, `migrations.NEAR` in the

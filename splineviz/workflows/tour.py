@@ -84,9 +84,9 @@ def tour(
     progress: Progress | None = None,
     **look: Any,
 ) -> Tour:
-    """Film one checkpoint along a way of `cameras`, and write video, frames, partitions and a table to `out`.
+    """Film one checkpoint along a way of `views`, and write video, frames, partitions and a table to `out`.
 
-    kind: "zoom" (to, depth: as `cameras.zoom` takes them), "turn" or "slide" (toward: the fourth sample, by index, by
+    kind: "zoom" (to, depth: as `views.zoom` takes them), "turn" or "slide" (toward: the fourth sample, by index, by
     default the first that is no anchor). step: of the checkpoint, by default the last.
     The rest as `animate` takes it, but for panels: which curves stand beside the view follows from the kind.
     Raises DataError on unknown words, CheckpointError on an unknown step, OutputError when `out` holds
