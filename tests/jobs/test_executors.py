@@ -60,9 +60,10 @@ def test_a_job_that_another_process_holds_is_left_to_it_and_done_when_it_has_die
     holder = contextlib.ExitStack()
     assert holder.enter_context(locks.claim(todo[0].claim_path))
     assert isinstance(jobs.attempt(todo[0]), jobs.Busy)
-    threading.Timer(0.5, holder.close).start()
     for outcome in executors.run(todo):
         seen.append((outcome.step, locks.held(todo[0].claim_path)))
+        if outcome.step == 10:
+            threading.Timer(0.2, holder.close).start()
     assert seen == [(1, True), (10, True), (0, False)], "the others meanwhile, it in the end"
 
 
