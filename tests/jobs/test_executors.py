@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import signal
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,15 @@ def listed(run, out, **options):
 def test_a_number_below_one_is_refused(run, tmp_path):
     with pytest.raises(DataError, match="processes from 1 up, or an executor, got 0"):
         next(executors.run(listed(run, tmp_path), 0))
+
+
+def test_a_script_that_processes_would_run_again_is_refused_in_one_line(run, tmp_path):
+    script = tmp_path / "mine.py"
+    call = f"import splineviz as sv\nsv.sweep([{str(run.path)!r}], out={str(tmp_path / 'swept')!r}, lc=None, jobs=2)\n"
+    script.write_text(call)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.count("Traceback") == 1, done.stderr
+    assert "expected mine.py to hold its calls under `if __name__ == \"__main__\":`" in done.stderr.splitlines()[-1]
 
 
 def test_threads_and_this_process_give_one_table(run, tmp_path):
