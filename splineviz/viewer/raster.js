@@ -78,11 +78,11 @@ class Row {
   }
 }
 
-/** One line of samples: every region that it meets.
- * @param {Part} part @param {Uint8Array} colours @param {Border} left
- * @param {Row} row @param {number} at height in the window's units @param {(x: number) => number} px
- * @param {number} weight */
-function walkLine(part, colours, left, row, at, px, weight) {
+/** One line of samples: every region that it meets, and from where to where in pixels.
+ * @param {Part} part @param {Border} left @param {number} at height in the window's units
+ * @param {(x: number) => number} px @param {number} width
+ * @param {(f: number, from: number, to: number) => void} met */
+function alongLine(part, left, at, px, width, met) {
   const { corners, offsets, across, x, y } = part,
     n = entryAt(part, left, at);
   if (n < 0) return;
@@ -105,13 +105,10 @@ function walkLine(part, colours, left, row, at, px, weight) {
       } else if (from === -Infinity && yb <= at && at < ya) start = px(x[a] + ((at - ya) / (yb - ya)) * (x[b] - x[a]));
     }
     if (exit < 0) return;
-    if (to > start && to > 0 && start < row.width) {
-      const c = 4 * f;
-      row.add(start, to, weight * colours[c], weight * colours[c + 1], weight * colours[c + 2], weight);
-    }
+    if (to > start && to > 0 && start < width) met(f, start, to);
     from = to > start ? to : start;
     f = across[exit];
-    if (f < 0 || from >= row.width) return;
+    if (f < 0 || from >= width) return;
   }
 }
 
@@ -180,6 +177,34 @@ class Over {
   }
 }
 
+/** Cells a side of the grid that knows where searches begin. */
+const CELLS = 192;
+/** @type {WeakMap<Part, Int32Array>} */
+const grids = new WeakMap();
+
+/** A region near a point of the window, where a search of it begins: few sides away however many regions there are.
+ * @param {Part} part @param {number} px @param {number} py */
+export function regionNear(part, px, py) {
+  let grid = grids.get(part);
+  if (!grid) grids.set(part, (grid = gridOf(part)));
+  const cell = (/** @type {number} */ at) => Math.min(CELLS - 1, Math.max(0, Math.floor(((at + 1) / 2) * CELLS)));
+  return grid[cell(py) * CELLS + cell(px)];
+}
+
+/** The region at the middle of every cell, 0 where there is none. @param {Part} part */
+function gridOf(part) {
+  const grid = new Int32Array(CELLS * CELLS),
+    left = leftOf(part);
+  for (let r = 0; r < CELLS; r++) {
+    const middle = (/** @type {number} */ x) => ((x + 1) / 2) * CELLS - 0.5;
+    alongLine(part, left, ((r + 0.5) / CELLS) * 2 - 1, middle, CELLS, (f, from, to) => {
+      const last = Math.min(CELLS - 1, Math.floor(to));
+      for (let i = Math.max(0, Math.ceil(from)); i <= last; i++) grid[r * CELLS + i] = f;
+    });
+  }
+  return grid;
+}
+
 /**
  * The regions alone, four bytes a pixel.
  * @param {Part} part @param {Camera} camera @param {number} width @param {number} height in device pixels
@@ -199,7 +224,10 @@ export function regionPixels(part, camera, width, height, colours, ground) {
     over.enter(r);
     for (let line = 0; line < lines; line++) {
       const at = camera.y - (r + (line + 0.5) / lines - height / 2) / unit;
-      walkLine(part, colours, left, row, at, px, 1 / lines);
+      alongLine(part, left, at, px, width, (f, from, to) => {
+        const c = 4 * f;
+        row.add(from, to, colours[c] / lines, colours[c + 1] / lines, colours[c + 2] / lines, 1 / lines);
+      });
       if (over.open.length) over.walk(row, at, px, 1 / lines);
     }
     for (let i = 0, at = 4 * r * width; i < 4 * width; i += 4, at += 4) {
