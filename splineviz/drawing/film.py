@@ -35,6 +35,7 @@ from splineviz.drawing.video import (
     HOLD,
     Pixels,
     comment_of,
+    encoder,
     read_frame,
     save_frame,
     save_stream,
@@ -78,7 +79,7 @@ class Reel:
 class Film:
     """What a film is asked to be. kind: its part of the manifest; fps: pictures a second, each followed by `between` others.
 
-    Raises DataError on a format that there is not, or fps that no film has.
+    Raises DataError on a format that there is not or that cannot be encoded here, or fps that no film has.
     """
 
     kind: str
@@ -92,6 +93,9 @@ class Film:
             raise DataError(
                 f"formats: expected some of {', '.join(FORMATS)}, got {', '.join(unknown)}; leave the others out."
             )
+        for name in self.formats:  # before anything is measured
+            if name in CODECS:
+                encoder(name)
         if not 0 < self.fps <= 120:
             raise DataError(f"fps: expected frames a second between 0 and 120, got {self.fps}.")
         if self.between < 0:
@@ -171,7 +175,8 @@ def shoot(
     """
     videos = {name: folder / f"animation.{name}" for name in dict.fromkeys(formats)}
     keys = {
-        name: files.digest([shot.key for shot in shots], fps, HOLD, name, GIF_WIDTH, CODECS.get(name, ())) for name in videos
+        name: files.digest([shot.key for shot in shots], fps, HOLD, name, GIF_WIDTH, encoder(name) if name in CODECS else ())
+        for name in videos
     }
     stale = [name for name in videos if comment_of(videos[name]) != keys[name]]
     drawn = 0
