@@ -44,6 +44,7 @@ from splineviz.drawing.video import (
 from splineviz.drawing.video import note as picture_note
 from splineviz.errors import DataError, Progress
 from splineviz.storage import files, outputs, provenance
+from splineviz.storage.known import Known
 
 AHEAD = 2
 """Most frames that wait for an encoder."""
@@ -124,7 +125,7 @@ def make(
     the captions. said: what the manifest says of it, beside formats and fps. progress: its first half
     is over. Raises what painting raises.
     """
-    count = len(shots)
+    count, known = len(shots), Known(film.folder, len(shots))
     videos, drawn = shoot(
         shots, film.folder, formats=film.formats, fps=film.rate,
         progress=progress and (lambda done, text: progress(count + done, 2 * count, text)),
@@ -138,7 +139,8 @@ def make(
     for inside in ("frames", "tweens"):  # pictures of steps that are no longer asked for
         outputs.remove_pictures(film.folder / inside, keep=[shot.path for shot in shots])
     told = {"formats": list(dict.fromkeys(film.formats)), "fps": film.fps, "tween": film.between, **said}
-    provenance.write_manifest(film.folder, film.kind, told)
+    provenance.write_manifest(film.folder, film.kind, told, digest=known.digest)
+    known.save()
     return Reel(videos, still, cues, drawn)
 
 
