@@ -49,6 +49,8 @@ DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2
 """Lines of the first run, the second, ..."""
 
 GAP, BAR = 30.0, 160.0
+TITLE = 17.0
+"""Size of the panels' titles, in points on a frame of 10.8 inches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,16 @@ class Picture:
     partition: Partition
     edges: Any = True
     said: str = ""
+
+
+def _side(count: int, width: float) -> float:
+    """Of each of `count` panels on a frame so wide, in 1080ths of its height."""
+    return min(600.0, (width - 80.0 - BAR - (count - 1) * GAP) / count)
+
+
+def letters(count: int, size: tuple[int, int]) -> int:
+    """Letters that a title surely has room for above each of `count` panels on a frame of that size."""
+    return int(_side(count, 1080.0 * size[0] / size[1]) / (0.68 * TITLE * 100.0 / 72.0))
 
 
 class StripPainter:
@@ -87,7 +99,7 @@ class StripPainter:
         self._canvas = canvas = Canvas(self.size)
         self.figure = canvas.figure
         count = len(titles)
-        side = min(600.0, (canvas.width - 80.0 - BAR - (count - 1) * GAP) / count)
+        side = _side(count, canvas.width)
         left = (canvas.width - count * side - (count - 1) * GAP - BAR) / 2
         foot = 968.0 - side
         stars = {**look.stars, "star": 17.0, "size": 62.0 * side / 952.0}
@@ -96,7 +108,7 @@ class StripPainter:
             for index, title in enumerate(titles):
                 x = left + index * (side + GAP)
                 self._panels.append(Panel(canvas.axes(x, foot, side, side), look.regions, stars))
-                canvas.text(x, 968.0 + 8.0, 17.0, "left", title)
+                canvas.text(x, 968.0 + 8.0, TITLE, "left", title)
                 if len(self.tables) > 1:  # how this run's curves are drawn below
                     ends = (x + side - 90.0) / canvas.width, (x + side) / canvas.width
                     self.figure.add_artist(

@@ -104,8 +104,7 @@ def compare(
     unread, chosen = _readable(runs, called, chosen, bad)
     results = [[result for result in some if result.step in chosen] for some in results]
     tables = [[result.row for result in some] for some in results]
-    count = fills.layer_count(Partition.load(results[0][0].partition_path)) if layers else len(runs)
-    titles = [f"layer {k + 1}" for k in range(count)] if layers else called
+    titles = _layer_titles(Partition.load(results[0][0].partition_path), appearance.size) if layers else called
     settings = {} if lc is None else lc.settings(max((run.train_x.shape[1:] for run in runs), key=math.prod))
     appearance = replace(appearance, thumbnails=runs[0].anchors(anchors), classes=runs[0].classes or (), **settings)
     appearance = appearance.with_limits(Partition.load(r.partition_path) for r in chain(*results))
@@ -147,6 +146,12 @@ def _readable(
         step, why = next(iter(unread.items()))
         raise DataError(f"runs: expected a step at which all of them can be read, got none; step {step:,}: {why}")
     return unread, left
+
+
+def _layer_titles(partition: Partition, size: tuple[int, int]) -> list[str]:
+    """The layers' names in as many letters as stand above a panel of a frame of that size."""
+    letters = side_by_side.letters(fills.layer_count(partition), size)
+    return fills.layer_names(partition, lambda name: len(name) <= letters)
 
 
 def _check(runs: Sequence[Run], names: Sequence[str], layers: bool) -> None:

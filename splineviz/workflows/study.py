@@ -234,7 +234,7 @@ def _layers(measured: Measured) -> Outcome:
         found = {"step": row["step"]}
         for layer in range(len(units)):
             found |= {
-                f"length_{layer + 1}": float(lengths[born == layer].sum()), f"units_{layer + 1}": float(units[layer])
+                f"length_{layer}": float(lengths[born == layer].sum()), f"units_{layer}": float(units[layer])
             }  # fmt: skip
         table.append(found)
     return table, study_plots.layers(measured.slices([0, peak(measured.rows), -1]))
@@ -295,8 +295,8 @@ def _deformation(measured: Measured, points: int = 50) -> Outcome:
         both = {which: found.relative(which) for which in ("eccentricity", "diameter")}
         for k, radius in enumerate(radii):
             row = {"step": float(measured.step(index)), "radius": radius}
-            table.append(row | {f"{name}_{i + 1}": float(v) for name, a in both.items() for i, v in enumerate(a[k])})
-    return table, study_plots.deformation(table, radius=lc.radius)
+            table.append(row | {f"{name}_{i}": float(v) for name, a in both.items() for i, v in enumerate(a[k])})
+    return table, study_plots.deformation(table, radius=lc.radius, paths=found.layers)
 
 
 _STUDIES: dict[str, Callable[[Measured], Outcome]] = {
