@@ -33,6 +33,7 @@ from splineviz.drawing.curves import (
     Row,
     column,
     mark_level,
+    mark_missing,
     name_curves,
     plot_curves,
     value_axis,
@@ -75,7 +76,8 @@ class StripPainter:
     """Paints frames of several panels, all with the same layout, limits and size.
 
     tables: of one run or more, each with the same steps. titles: one a panel, at most MOST. look: a Look, or its fields as
-    options, for all panels. Raises DataError when there is nothing to draw, or too much for a row.
+    options, for all panels. missing: steps that could not be measured, which are marked.
+    Raises DataError when there is nothing to draw, or too much for a row.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class StripPainter:
         titles: Sequence[str],
         *,
         look: Look | None = None,
+        missing: Sequence[float] = (),
         **options: Any,
     ) -> None:
         if not 1 <= len(titles) <= MOST:
@@ -92,6 +95,7 @@ class StripPainter:
             raise DataError("tables: expected at least one row of each run, got none; measure a checkpoint first.")
         look = Look.of(options, panels=choices.COMPARED_PANELS) if look is None else replace(look, **options)
         self.tables, self.size = [list(table) for table in tables], look.size
+        self._missing = tuple(missing)
         self._canvas = canvas = Canvas(self.size)
         self.figure = canvas.figure
         count = len(titles)
@@ -129,7 +133,8 @@ class StripPainter:
             ax, curves = self._canvas.axes(left + index * (wide + gap), foot, wide, top - foot), chart.curves
             ax.set_title(chart.title, color="#222222")
             ax.set_ylabel(chart.said(look.radius, look.num_vectors), color="#444444", labelpad=6)
-            TRAINING.axis(ax, together)
+            TRAINING.axis(ax, [*together, *({"step": step} for step in self._missing)])
+            mark_missing(ax, self._missing)
             value_axis(ax, together, curves)
             mark_level(ax, chart.level)
             followed = []
