@@ -55,10 +55,23 @@ def pgd(
     domain: tuple[float, float] = (0.0, 1.0),
     seed: int | None = 0,
 ) -> Tensor:
-    """Adversarial samples (n, *input_shape): x moved by at most eps in each coordinate so as to raise the loss.
+    """Adversarial samples: x moved by at most eps in each coordinate so as to raise the loss.
 
-    model: in evaluation mode, or a Program, whose precision x should have. y: (n,) int64 classes.
-    seed: of the random start; None starts at x itself. Raises DataError when eps, alpha, steps or shapes do not fit.
+    Args:
+        model: in evaluation mode, or a Program of x's precision.
+        x: (n, *input_shape) samples.
+        y: (n,) int64 classes.
+        eps: radius in the maximum norm.
+        alpha: length of a step in each coordinate.
+        steps: number of gradient steps.
+        domain: (low, high) of the coordinates.
+        seed: of the random start; None starts at x itself.
+
+    Returns:
+        (n, *input_shape) the moved samples.
+
+    Raises:
+        DataError: eps, alpha, steps, domain or shapes do not fit.
     """
     if not (math.isfinite(eps) and eps >= 0 and alpha > 0 and steps >= 0 and domain[0] < domain[1]):
         raise DataError(
@@ -96,9 +109,22 @@ class Robustness:
 
 @at_home
 def robust_accuracy(model: nn.Module | Program, x: Any, y: Any, **settings: Any) -> dict[float, float]:
-    """Share of samples that keep their class, by radius: 0.0 is the plain accuracy, then every eps; nested, see above.
+    """Share of samples that keep their class under attack, by radius; nested, so that the shares fall with the radius.
 
-    Parameters and errors as in `robustness`.
+    A sample counts at a radius when the network is right on it, and on the attacked samples of this and every smaller
+    radius, which the larger box contains.
+
+    Args:
+        model: as in `robustness`.
+        x: as in `robustness`.
+        y: as in `robustness`.
+        settings: eps, alpha, steps, domain and seed, as in `robustness`.
+
+    Returns:
+        The shares by radius; 0.0 is the plain accuracy.
+
+    Raises:
+        DataError: as in `robustness`.
     """
     return robustness(model, x, y, alone=False, **settings).nested
 
@@ -116,11 +142,24 @@ def robustness(
     seed: int = 0,
     alone: bool = True,
 ) -> Robustness:
-    """Accuracy under attack after both definitions above.
+    """Accuracy under attack after both definitions of the module's docstring.
 
-    x: (n, *input_shape); y: (n,) classes; a module is set to evaluation mode for the time. Runs in the model's precision, on
-    its device. alone: False leaves samples that a smaller radius broke in peace, which is quicker; `alone` is then empty.
-    Raises DataError when there are no samples, or as `pgd` does.
+    Args:
+        model: a module, set to evaluation mode during the call, or a Program. Computed in the model's precision, on its device.
+        x: (n, *input_shape) samples.
+        y: (n,) classes.
+        eps: radii in the maximum norm.
+        alpha: as in `pgd`.
+        steps: as in `pgd`.
+        domain: as in `pgd`.
+        seed: as in `pgd`.
+        alone: False leaves samples that a smaller radius broke in peace, which is quicker; `Robustness.alone` is then empty.
+
+    Returns:
+        The shares by radius; 0.0 is the plain accuracy.
+
+    Raises:
+        DataError: there are no samples, or as in `pgd`.
     """
     some = next((t for t in (model.weights.values() if isinstance(model, Program) else model.parameters())), torch.zeros(1))
     precision = model.dtype if isinstance(model, Program) else some.dtype

@@ -144,12 +144,26 @@ def train(
     if_exists: Literal["error", "overwrite"] = "error",
     progress: Progress | None = None,
 ) -> Path:
-    """Train a recipe for `steps` optimiser steps (None: the recipe's own length); write the run to `out`, return that path.
+    """Train a recipe and write its run.
 
-    per_decade: checkpoints for each tenfold of steps, as the Recorder takes it.
     Each checkpoint records train_loss, test_loss and, for classes, train_accuracy and test_accuracy, over all samples.
-    Raises DataError for an unknown recipe or a package that is missing, CheckpointError when `out` already holds a run,
-    TraceError for a network that is not piecewise affine; `follow` trains those too.
+
+    Args:
+        recipe: a name or a Recipe.
+        out: directory of the run.
+        steps: optimiser steps; None: the recipe's own number.
+        seed: of weights and batches.
+        per_decade: checkpoints for each tenfold of steps, as in `Recorder`.
+        if_exists: "error" or "overwrite" for a run that is already there.
+        progress: called with (step, steps, note).
+
+    Returns:
+        The directory.
+
+    Raises:
+        DataError: an unknown recipe, a bad number of steps, or a package that is missing.
+        CheckpointError: `out` already holds a run.
+        TraceError: the network is not piecewise affine; `follow` trains those too.
     """
     chosen = _recipe(recipe)
     last = _steps(chosen, steps)
@@ -179,10 +193,20 @@ def follow(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> None:
-    """Train a recipe without writing anything: visit(step, network, metrics) is called at every step that is due.
+    """Train a recipe without writing anything. The same seed gives the same training as `train`.
 
-    The same seed gives the same training as `train`. The network is in evaluation mode meanwhile; it may be of any kind.
-    Raises DataError as `train` does.
+    Args:
+        recipe: a name or a Recipe; its network may be of any kind.
+        visit: visit(step, network, metrics) is called at every due step, with the network in evaluation mode.
+        steps: optimiser steps; None: the recipe's own number.
+        seed: of weights and batches.
+        progress: called with (step, steps, note).
+
+    Returns:
+        None.
+
+    Raises:
+        DataError: as in `train`.
     """
     chosen = _recipe(recipe)
     last = _steps(chosen, steps)
