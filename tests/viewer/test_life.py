@@ -96,7 +96,8 @@ def test_on_paper_the_picture_stands_and_is_not_stretched(page: Any) -> None:
     page.emulate_media(media="print")
     box = page.evaluate("explorer.stage.getBoundingClientRect().toJSON()")
     fit = page.evaluate("getComputedStyle(explorer.canvas).objectFit")
-    hidden = page.evaluate("['.sv-bar', '.sv-zoom', '.sv-share', '.sv-time'].map((e) => document.querySelector(e).clientHeight)")
+    tools = [".sv-bar", ".sv-zoom", ".sv-share", ".sv-time"]
+    hidden = page.evaluate("(tools) => tools.map((name) => document.querySelector(name).clientHeight)", tools)
     legend = page.locator(".sv-legend").is_visible()
     page.emulate_media(media="screen")
     page.wait_for_function(f"explorer.canvas.width === {width} && explorer.canvas.height === {height}")
