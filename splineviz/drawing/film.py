@@ -27,12 +27,14 @@ from pathlib import Path
 from queue import Full, Queue
 from typing import Any
 
+from splineviz import choices
 from splineviz.drawing import captions
 from splineviz.drawing.video import (
     CODECS,
     FORMATS,
     GIF_WIDTH,
     HOLD,
+    USUAL,
     Pixels,
     comment_of,
     read_frame,
@@ -76,7 +78,8 @@ class Reel:
 
 @dataclass(frozen=True)
 class Film:
-    """What a film is asked to be. kind: its part of the manifest; fps: pictures a second, each followed by `between` others.
+    """What a film is asked to be. kind: its part of the manifest; fps: pictures a second, each followed by `between` others;
+    quality: of choices.QUALITIES.
 
     Raises DataError on a format that there is not, or fps that no film has.
     """
@@ -86,6 +89,7 @@ class Film:
     formats: Sequence[str]
     fps: float
     between: int = 0
+    quality: str = USUAL
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.formats if name not in FORMATS]:
@@ -94,6 +98,8 @@ class Film:
             )
         if not 0 < self.fps <= 120:
             raise DataError(f"fps: expected frames a second between 0 and 120, got {self.fps}.")
+        if self.quality not in choices.QUALITIES:
+            raise DataError(f"quality: expected one of {', '.join(choices.QUALITIES)}, got {self.quality!r}.")
         if self.between < 0:
             raise DataError(f"tween: expected a number of frames from 0 up, got {self.between}.")
 
@@ -122,7 +128,7 @@ def make(
     """
     count = len(shots)
     videos, drawn = shoot(
-        shots, film.folder, formats=film.formats, fps=film.rate,
+        shots, film.folder, formats=film.formats, fps=film.rate, quality=film.quality,
         progress=progress and (lambda done, text: progress(count + done, 2 * count, text)),
     )  # fmt: skip
     best, still = shots[poster], film.folder / "poster.png"
@@ -133,8 +139,8 @@ def make(
     _say(film.folder / "animation.txt", alternative)
     for inside in ("frames", "tweens"):  # pictures of steps that are no longer asked for
         outputs.remove_pictures(film.folder / inside, keep=[shot.path for shot in shots])
-    told = {"formats": list(dict.fromkeys(film.formats)), "fps": film.fps, "tween": film.between, **said}
-    provenance.write_manifest(film.folder, film.kind, told)
+    told = {"formats": list(dict.fromkeys(film.formats)), "fps": film.fps, "tween": film.between, "quality": film.quality}
+    provenance.write_manifest(film.folder, film.kind, told | dict(said))
     return Reel(videos, still, cues, drawn)
 
 
@@ -161,22 +167,24 @@ def shoot(
     *,
     formats: Sequence[str],
     fps: float,
+    quality: str = USUAL,
     progress: Callable[[int, str], None] | None = None,
 ) -> tuple[tuple[Path, ...], int]:
     """Paint and save the shots that are not up to date, and encode all of them as folder/animation.*; returns these, and
     how many shots were painted.
 
-    formats: of films.FORMATS. fps: pictures a second; the last one stands for HOLD seconds.
+    formats: of films.FORMATS. quality: of choices.QUALITIES. fps: pictures a second; the last one stands for HOLD seconds.
     progress(done, text) is called after each shot. Raises what painting raises.
     """
     videos = {name: folder / f"animation.{name}" for name in dict.fromkeys(formats)}
     keys = {
-        name: files.digest([shot.key for shot in shots], fps, HOLD, name, GIF_WIDTH, CODECS.get(name, ())) for name in videos
+        name: files.digest([shot.key for shot in shots], fps, HOLD, name, GIF_WIDTH, quality, CODECS.get(name, ()))
+        for name in videos
     }
     stale = [name for name in videos if comment_of(videos[name]) != keys[name]]
     drawn = 0
     with ExitStack() as stack:
-        streams = [stack.enter_context(_Encoder(videos[name], fps, keys[name])) for name in stale if name in CODECS]
+        streams = [stack.enter_context(_Encoder(videos[name], fps, keys[name], quality)) for name in stale if name in CODECS]
         saver = stack.enter_context(_Saver())
         for index, shot in enumerate(shots):
             pixels = None
@@ -222,11 +230,13 @@ class _Stopped(Exception):
 class _Encoder:
     """One film being encoded in a thread, from pictures or from the names of their files."""
 
-    def __init__(self, path: Path, fps: float, comment: str) -> None:
+    def __init__(self, path: Path, fps: float, comment: str, quality: str) -> None:
         self._waiting: Queue[Pixels | Path | None] = Queue(AHEAD)
         self._stopped = False
         self._pool = ThreadPoolExecutor(1)
-        self._done = self._pool.submit(save_stream, path, self._pictures(), fps=fps, comment=comment)
+        self._done = self._pool.submit(
+            save_stream, path, self._pictures(), fps=fps, comment=comment, quality=quality
+        )
 
     def add(self, picture: Pixels | Path | None) -> None:
         """Hand over the next picture, None at the end; raises what the encoder raised."""

@@ -23,6 +23,7 @@ import numpy as np
 from splineviz.drawing import captions, figures, fills, film
 from splineviz.drawing.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
 from splineviz.drawing.look import SET_BY_FILMS, Look
+from splineviz.drawing.video import USUAL as USUAL_QUALITY
 from splineviz.errors import DataError, Progress
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import longer_side
@@ -81,6 +82,7 @@ def tour(
     out: str | os.PathLike[str] = "tour",
     formats: Sequence[str] = ("mp4",),
     fps: float = 12,
+    quality: str = USUAL_QUALITY,
     progress: Progress | None = None,
     **look: Any,
 ) -> Tour:
@@ -95,7 +97,7 @@ def tour(
     if kind not in cameras.KINDS:
         raise DataError(f"kind: expected one of {', '.join(cameras.KINDS)}, got {kind!r}.")
     appearance = Look.of(look, without=(*SET_BY_FILMS, "panels"))
-    asked = film.Film("tour", Path(out), formats, fps)
+    asked = film.Film("tour", Path(out), formats, fps, quality=quality)
     checkpoint = run.at(step)
     folder, fill = asked.folder, appearance.fill
     outputs.enter(folder, "tour", [str(run.path.resolve())], (*outputs.TOUR, *outputs.film(formats)))
