@@ -147,7 +147,7 @@ def draw_map(ax: Axes, partition: Partition) -> None:
     least = LEAST_MARK / 72.0 * figure.dpi / ax.bbox.width * (square[1] - square[0])
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
     side, middle = np.maximum(high - low, least), 0.5 * (low + high)
-    ax.scatter(*anchors.T, s=95.0, marker="*", color="white", edgecolor="black", linewidth=0.9, zorder=3)
+    ax.scatter(anchors[:, 0], anchors[:, 1], s=95.0, marker="*", color="white", edgecolor="black", linewidth=0.9, zorder=3)
     place = Rectangle(tuple(middle - 0.5 * side), *side, fill=False, edgecolor=PLACE, linewidth=2.0, zorder=4)
     ax.add_patch(place)
     times = (square[1] - square[0]) / float((high - low).max())

@@ -31,6 +31,7 @@ from splineviz.drawing.curves import (
     TRAINING,
     Curves,
     Row,
+    axis_of,
     column,
     mark_level,
     name_curves,
@@ -132,7 +133,7 @@ class StripPainter:
                 followed.append((dots, curves, number))
             cursor = ax.axvline(1.0, color="#222222", linewidth=1.6, zorder=4)
             name_curves(ax, curves, 15.5, lines=len(self.tables) == 1)
-            ax.set_xlabel(curves.axis_of(self._unit), labelpad=4)
+            ax.set_xlabel(axis_of(self._unit), labelpad=4)
             self._cursors.append((cursor, followed))
             self._moving += [cursor, *(dots for dots, _, _ in followed)]
 

@@ -40,7 +40,7 @@ from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
 from splineviz.training import checkpoints, state_files
 from splineviz.training.doubts import doubts
-from splineviz.training.runs import Run
+from splineviz.training.runs import Run, open_run
 from splineviz.training.samples import Array
 
 TABLE, SWEEP_TABLE = "measures.csv", "sweep.csv"
@@ -60,7 +60,7 @@ class Sweep:
 
 
 def sweep(
-    runs: Sequence[Run],
+    runs: Sequence[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str],
     *,
     planes: Sequence[Sequence[int | str]] = ((0, 1, 2),),
     windows: Sequence[Any] = (None,),
@@ -77,6 +77,7 @@ def sweep(
 ) -> Sweep:
     """Partition and measure every checkpoint of several runs on several planes and windows.
 
+    runs: runs, or the directories of recorded ones; one alone need not be in a list.
     planes: three training samples each, as `Run.chosen` takes them. windows: each as in Plane.window.
     steps: only the checkpoints of these steps. lc: None leaves the local complexity out.
     near: what counts as near the anchors and the boundary, as a share of the window's side; None: `measures.NEAR`.
@@ -89,11 +90,14 @@ def sweep(
     sweep of other runs that is not taken on; JobError when another sweep works in the directory or the store does not
     answer (in the end: the results are in the directory), and what `executors.run` raises.
     """
-    if not runs or not planes or not windows:
+    if isinstance(runs, Run | str | os.PathLike):
+        runs = [runs]
+    opened = [run if isinstance(run, Run) else open_run(run) for run in runs]
+    if not opened or not planes or not windows:
         raise DataError("sweep: expected at least one run, one plane and one window, got none of one.")
     target = Path(out).resolve()
     keeper = None if store is None else Store(store, target)
-    chosen = [run if steps is None else run.only(steps) for run in runs]
+    chosen = [run if steps is None else run.only(steps) for run in opened]
     entries: list[Entry] = []
     samples: dict[Path, dict[str, Array]] = {}
     for run in chosen:

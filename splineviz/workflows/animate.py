@@ -150,21 +150,23 @@ def animate(
         opened, a, b, share, plane=opened.plane(chosen), window=window)))  # fmt: skip
     summary = _summary(folder, table, shown, opened.note, {**settings, "missing": tuple(unread)})
     seen = appearance.seen(Partition.load(results[-1].partition_path))
-    # What the explorer says of the film's run and plane, wherever both folders are moved together.
-    origin: dict[str, Any] = {"run": os.path.relpath(opened.path, folder), "anchors": chosen}
-    origin["classes"] = list(opened.classes or ())
-    origin |= {"window": window} if isinstance(window, int | float) else {}
     made = film.make(
         asked, shots, alternative=captions.alternative(table, fill=appearance.fill, note=opened.note,
                                               unit=opened.unit, **seen),
         note=f"{tween} frames after each step show networks with interpolated weights." if tween else "",
-        said={**appearance.said, "look": shown, **origin}, progress=progress,
+        said={**appearance.said, "look": shown, **_origin(opened, folder, chosen, window)}, progress=progress,
     )  # fmt: skip
     frames = tuple(shot.path for shot in shots if shot.caption is not None)
     return Animation(
         folder, frames, made.videos, summary, folder / "measures.csv", made.poster, made.captions, made.drawn, unread,
         course,
     )
+
+
+def _origin(run: runs.Run, folder: Path, anchors: Sequence[int], window: Any) -> dict[str, Any]:
+    """What the explorer says of the film's run and plane, wherever both folders are moved together."""
+    origin = {"run": os.path.relpath(run.path, folder), "anchors": anchors, "classes": list(run.classes or ())}
+    return origin | ({"window": window} if isinstance(window, int | float) else {})
 
 
 def _shots(

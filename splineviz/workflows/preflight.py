@@ -32,6 +32,7 @@ from splineviz.regions.estimates import estimate, seen, window_for
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
+from splineviz.tracing.swaps import piecewise
 from splineviz.training.runs import Run
 
 LONG, OUT_OF_REACH = 600.0, 3600.0
@@ -87,7 +88,10 @@ def plot_course(
         raise DataError(f"window: expected none beside {other}, or a half-width, got one; leave one of the two out.")
     if regions is not None and regions < 2:
         raise DataError(f"regions: expected a number of at least 2, got {regions}.")
+    piecewise(Program.from_data(run.network))  # one that has no regions is refused in words of its own
     survey = _Survey(run, anchors)
+    if not survey.programs:  # whoever measures says why none can be read
+        return Course(window, lc)
     if regions is not None:
         middle, _ = survey.middle("anchors" if center is None else center)
         half, held = survey.half_for(regions, middle)
@@ -168,13 +172,13 @@ class _Survey:
 
     def long(self, cost: _Cost) -> str:
         """That a film will be long, and what would be shorter."""
-        few = self.few()
-        less = f"--regions {few} takes the largest window that holds so many, and --center says where"
+        less = f"--regions {self.few()} takes the largest window that holds so many, --center says where"
         parts = [f"this film will take about {_time(cost.all)}"]
         if cost.regions > AIM:
             parts.append(f"its window holds {cost.held} regions: {less}")
         if cost.points > AIM:
-            parts.append(f"the local complexity takes about {_time(cost.points)} of it: --lc-points {self.few_points()} is quicker")
+            few = self.few_points()
+            parts.append(f"the local complexity takes about {_time(cost.points)} of it: --lc-points {few} is quicker")
         return "; ".join(parts) + "."
 
     def few(self) -> int:
@@ -194,8 +198,8 @@ class _Survey:
         least = "more than" if cost.held.startswith("more") else "about"
         notes = [
             f"the window round the anchors (half-width {usual:.3g}) holds {cost.held} regions, and this film of it would "
-            f"take {least} {_time(cost.regions)}. It is of a smaller window instead, {usual / half:,.0f} times smaller, which "
-            f"holds {held}; it lies {where}. --regions, --center and --window choose another."
+            f"take {least} {_time(cost.regions)}. It is of a window {usual / half:,.0f} times smaller, which holds {held}; "
+            f"it lies {where}. --regions, --center and --window choose another."
         ]
         if lc is USUAL and cost.points > AIM:
             lc = replace(lc, points=self.few_points())
@@ -206,7 +210,8 @@ class _Survey:
         """The half-width of the largest square about a point that holds about so many regions, to three digits, and what it
         holds in words. most: the largest that it may be.
         """
-        half, found, error = most, [], None
+        found: list[float] = []
+        half, error = most, None
         for program in self.programs:
             if half is not None and found and (here := self._held(program, middle, half, regions)) <= 1.3 * regions:
                 found.append(here)

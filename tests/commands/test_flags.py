@@ -12,7 +12,8 @@ import pytest
 from splineviz import choices, commands
 from splineviz.commands.animate import film_options
 from splineviz.drawing import curves, fills, print_figure, video
-from splineviz.metrics.options import LCOptions
+from splineviz.errors import DataError
+from splineviz.metrics.options import USUAL, LCOptions
 from splineviz.training import datasets, recipes
 from splineviz.viewer import page
 from splineviz.workflows import reproduce, study, views

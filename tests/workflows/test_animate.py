@@ -164,7 +164,7 @@ def test_the_poster_is_the_last_frame_and_the_words_have_its_numbers(made):
     assert cues[1].startswith("00:00:00.000 --> 00:00:00.250\nStep 0: ")
     last = made.table.read_text().splitlines()[-1].split(",")
     assert f"Step {last[0]}: {last[1]} regions, training accuracy 80%" in cues[-1]
-    assert cues[-1].split("\n")[0].endswith("00:00:02.333")
+    assert cues[-1].split("\n")[0].endswith("00:00:02.500")
     said = (made.out / "animation.txt").read_text()
     assert f"and {last[1]} at last" in said
 
