@@ -37,6 +37,7 @@ from splineviz.drawing.video import (
     USUAL,
     Pixels,
     comment_of,
+    encoder,
     read_frame,
     save_frame,
     save_stream,
@@ -45,6 +46,7 @@ from splineviz.drawing.video import (
 from splineviz.drawing.video import note as picture_note
 from splineviz.errors import DataError, Progress
 from splineviz.storage import files, outputs, provenance
+from splineviz.storage.known import Known
 
 AHEAD = 2
 """Most frames that wait for an encoder."""
@@ -81,7 +83,7 @@ class Film:
     """What a film is asked to be. kind: its part of the manifest; fps: pictures a second, each followed by `between` others;
     quality: of choices.QUALITIES.
 
-    Raises DataError on a format that there is not, or fps that no film has.
+    Raises DataError on a format that there is not or that cannot be encoded here, or fps that no film has.
     """
 
     kind: str
@@ -96,6 +98,9 @@ class Film:
             raise DataError(
                 f"formats: expected some of {', '.join(FORMATS)}, got {', '.join(unknown)}; leave the others out."
             )
+        for name in self.formats:  # before anything is measured
+            if name in CODECS:
+                encoder(name)
         if not 0 < self.fps <= 120:
             raise DataError(f"fps: expected frames a second between 0 and 120, got {self.fps}.")
         if self.quality not in choices.QUALITIES:
@@ -126,7 +131,7 @@ def make(
     the captions. said: what the manifest says of it, beside formats and fps. progress: its first half
     is over. Raises what painting raises.
     """
-    count = len(shots)
+    count, known = len(shots), Known(film.folder, len(shots))
     videos, drawn = shoot(
         shots, film.folder, formats=film.formats, fps=film.rate, quality=film.quality,
         progress=progress and (lambda done, text: progress(count + done, 2 * count, text)),
@@ -140,7 +145,8 @@ def make(
     for inside in ("frames", "tweens"):  # pictures of steps that are no longer asked for
         outputs.remove_pictures(film.folder / inside, keep=[shot.path for shot in shots])
     told = {"formats": list(dict.fromkeys(film.formats)), "fps": film.fps, "tween": film.between, "quality": film.quality}
-    provenance.write_manifest(film.folder, film.kind, told | dict(said))
+    provenance.write_manifest(film.folder, film.kind, told | dict(said), digest=known.digest)
+    known.save()
     return Reel(videos, still, cues, drawn)
 
 
@@ -178,7 +184,7 @@ def shoot(
     """
     videos = {name: folder / f"animation.{name}" for name in dict.fromkeys(formats)}
     keys = {
-        name: files.digest([shot.key for shot in shots], fps, HOLD, name, GIF_WIDTH, quality, CODECS.get(name, ()))
+        name: files.digest([shot.key for shot in shots], fps, HOLD, name, GIF_WIDTH, quality, _way(name))
         for name in videos
     }
     stale = [name for name in videos if comment_of(videos[name]) != keys[name]]
@@ -200,6 +206,11 @@ def shoot(
         if name not in CODECS:
             save_video(videos[name], [shot.path for shot in shots], fps=fps, comment=keys[name])
     return tuple(videos.values()), drawn
+
+
+def _way(name: str) -> tuple[Any, ...]:
+    """How a format is encoded here."""
+    return encoder(name) if name in CODECS else ()
 
 
 class _Saver:

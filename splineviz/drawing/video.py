@@ -36,7 +36,10 @@ from splineviz.storage import files
 
 Pixels = npt.NDArray[np.uint8]
 
-CODECS: dict[str, tuple[str, str, dict[str, dict[str, str]], dict[str, str]]] = {
+Way = tuple[str, str, dict[str, dict[str, str]], dict[str, str]]
+"""How to encode: encoder, pixels, its options by quality, options of the file."""
+
+CODECS: dict[str, Way] = {
     # encoder, pixels, its options at each of QUALITIES, options of the file. Thin dark lines on colour are what codecs blur
     # first; at the usual quality a crop four times enlarged shows no difference from the frame (a mean error of 32 dB), at
     # the fine one a film is twice as large. The index in front lets a browser start at once; 0 repeats for ever.
@@ -63,6 +66,23 @@ CODECS: dict[str, tuple[str, str, dict[str, dict[str, str]], dict[str, str]]] = 
         {"loop": "0"},
     ),
     "apng": ("apng", "rgb24", dict.fromkeys(choices.QUALITIES, {"pred": "mixed"}), {"plays": "0"}),  # always exact
+}
+SPARE: dict[str, tuple[Way, ...]] = {
+    # Taken where PyAV was built without the first choice, as some distributions build it. Every player takes both.
+    "mp4": (
+        (
+            "libopenh264",
+            "yuv420p",
+            {name: {"rc_mode": "quality", "qmax": q} for name, q in (("small", "34"), ("usual", "30"), ("fine", "22"))},
+            {"movflags": "+faststart"},
+        ),
+        (
+            "mpeg4",
+            "yuv420p",
+            {name: {"qmin": "2", "qmax": most} for name, most in (("small", "8"), ("usual", "5"), ("fine", "3"))},
+            {"movflags": "+faststart"},
+        ),
+    ),
 }
 USUAL = "usual"
 """Of choices.QUALITIES, unless another is asked for."""
@@ -138,6 +158,30 @@ def _read(path: Path) -> Image.Image:
 # ---- videos ------------------------------------------------------------------------------------------
 
 
+def encoder(kind: str) -> Way:
+    """How this PyAV encodes a format of CODECS: encoder, pixels, its options, options of the file.
+
+    Raises DataError where it has no encoder for it, with the formats that it has.
+    """
+    found = _first(kind)
+    if found is not None:
+        return found
+    left = ", ".join([name for name in CODECS if _first(name) is not None] + ["gif"])
+    raise DataError(
+        f"formats: expected a PyAV with an encoder for {kind}, got {av.__version__} without {CODECS[kind][0]}; "
+        f"take one of {left}, or pip install --force-reinstall av."
+    )
+
+
+def _first(kind: str) -> Way | None:
+    """The first way to encode a format that this PyAV has."""
+    for found in (CODECS[kind], *SPARE.get(kind, ())):
+        with suppress(av.codec.codec.UnknownCodecError):
+            av.codec.Codec(found[0], "w")
+            return found
+    return None
+
+
 def save_video(path: Path, frames: Sequence[Path], *, fps: float, comment: str = "", quality: str = USUAL) -> None:
     """Encode PNG frames of one size, in order, as the format of the path's ending, one of FORMATS.
 
@@ -162,7 +206,7 @@ def save_stream(
     pictures = iter(frames)
     pixels = _even(next(pictures))
     kind = path.suffix[1:]
-    codec, layout, qualities, options = CODECS[kind]
+    codec, layout, qualities, options = encoder(kind)
     repeats = max(round(HOLD * fps), 1)
     with files.whole(path, kind=path.suffix) as temporary:
         with av.open(str(temporary), "w", format=kind, options=options) as container:
