@@ -102,6 +102,7 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
     """
     if regions < 2:
         raise PlaneError(f"regions: expected a number of at least 2, got {regions}.")
+    plane = Plane.of(plane)
     program = trace(model, plane.input_shape)
     corners = plane.window(window)
     centre, offsets = corners.mean(axis=0), corners - corners.mean(axis=0)
@@ -182,6 +183,7 @@ def estimate(
     Raises:
         TraceError, PlaneError: as in `partition`.
     """
+    plane = Plane.of(plane)
     program = trace(model, plane.input_shape)
     corners = plane.window(window)
     local = corners - corners.mean(axis=0)

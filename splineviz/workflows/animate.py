@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from splineviz.drawing import captions, figures, film
+from splineviz.drawing import captions, figures, film, previews
 from splineviz.drawing.look import SET_BY_FILMS, Look, code
 from splineviz.drawing.video import KEY, note
 from splineviz.drawing.video import USUAL as USUAL_QUALITY
@@ -126,6 +126,7 @@ def animate(
     when `out` holds what splineviz did not write or the film of another run, and whatever opening, slicing and measuring the
     run raise.
     """
+    progress = previews.progress("animating") if progress is None else progress
     appearance, asked = Look.of(look, without=SET_BY_FILMS), film.Film("film", Path(out), formats, fps, tween, quality)
     opened = run if isinstance(run, runs.Run) else runs.open_run(run)
     opened, folder = opened if steps is None else opened.only(steps), asked.folder

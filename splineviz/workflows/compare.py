@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from splineviz import choices
-from splineviz.drawing import captions, fills, film, side_by_side
+from splineviz.drawing import captions, fills, film, previews, side_by_side
 from splineviz.drawing.curves import Row
 from splineviz.drawing.look import SET_BY_FILMS, Look
 from splineviz.drawing.side_by_side import Picture
@@ -85,6 +85,7 @@ def compare(
     Raises DataError for too few or too many runs or layers, or runs without a step in common, OutputError when `out` holds
     what splineviz did not write or a comparison of other runs, and what measuring raises.
     """
+    progress = previews.progress("comparing") if progress is None else progress
     _check(runs, names, layers)
     appearance = Look.of(look, without=SET_BY_FILMS, panels=choices.COMPARED_PANELS)
     asked = film.Film("comparison", Path(out), formats, fps, quality=quality)

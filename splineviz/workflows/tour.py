@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from splineviz.drawing import captions, figures, fills, film
+from splineviz.drawing import captions, figures, fills, film, previews
 from splineviz.drawing.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
 from splineviz.drawing.look import SET_BY_FILMS, Look
 from splineviz.drawing.video import USUAL as USUAL_QUALITY
@@ -95,6 +95,7 @@ def tour(
     Raises DataError on unknown words, CheckpointError on an unknown step, OutputError when `out` holds
     what splineviz did not write or the tour of another run, and what cutting raises.
     """
+    progress = previews.progress("touring") if progress is None else progress
     if kind not in cameras.KINDS:
         raise DataError(f"kind: expected one of {', '.join(cameras.KINDS)}, got {kind!r}.")
     appearance = Look.of(look, without=(*SET_BY_FILMS, "panels"))
