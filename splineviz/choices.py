@@ -47,11 +47,14 @@ STYLES = ("sans", "serif", "slides")
 WIDTHS = ("column", "double")
 """Named widths of a figure for print."""
 
-STUDIES = ("dynamics", "migration", "kymograph", "lineage", "windows", "layers", "exact", "heat", "deformation")
+STUDIES = (
+    "curves", "dynamics", "migration", "kymograph", "lineage", "windows", "layers", "exact", "heat", "deformation",
+)  # fmt: skip
 """What the paper's figures show of a run (`workflows.study`)."""
 
 REPRODUCTIONS = (
-    "fig2", "fig3", "fig6", "fig7", "fig10", "fig13", "fig14", "fig24", "fig25", "fig26", "fig34", "conv", "migration",
+    "fig1", "fig2", "fig3", "fig5", "fig6", "fig7", "fig10", "fig13", "fig14", "fig24", "fig25", "fig26", "fig34", "conv",
+    "migration",
 )  # fmt: skip
 """The paper's figures (`workflows.reproduce`)."""
 

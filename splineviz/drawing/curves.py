@@ -47,6 +47,7 @@ MIGRATION = (("knot_ratio_boundary", "boundary", BOUNDARY), ("knot_ratio_anchors
 VARIATION = (("variation_ratio_boundary", "boundary", BOUNDARY), ("variation_ratio_anchors", "anchors", TRAIN))
 UNITS = (("units_live", "live", TRAIN), ("units_linear", "linear", "#6a6f73"), ("units_dead", "dead", "#b58a60"))
 LENGTH = (("boundary_length", "boundary length", BOUNDARY),)
+GRADIENT = (("gradient_complexity", "train", TRAIN),)
 CHURN = (("churn", "churn", "#333333"),)
 KNOTS = (("knot_length", "knots", "#333333"),)
 

@@ -54,12 +54,17 @@ class LCOptions:
         """The points by place, from arrays that are named lc_train, lc_test and lc_random."""
         return {place: arrays[f"lc_{place}"] for place in PLACES if f"lc_{place}" in arrays}
 
-    def measured(self, network: Any, points: Mapping[str, Any], *, threads: int | None = None) -> dict[str, LocalComplexity]:
-        """The local complexity at points by place, with all of these settings. Raises as `local_complexities` does."""
+    def measured(
+        self, network: Any, points: Mapping[str, Any], *, threads: int | None = None, **where: Any
+    ) -> dict[str, LocalComplexity]:
+        """The local complexity at points by place, with all of these settings. Raises as `local_complexities` does.
+
+        where: device and dtype, as in `complexity.Sampling`.
+        """
         from splineviz.metrics.complexity import local_complexities  # torch, which those who only hold settings do not need
 
         asked = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "points"}
-        return local_complexities(network, points, threads=threads, **asked)
+        return local_complexities(network, points, threads=threads, **asked, **where)
 
 
 USUAL = LCOptions()

@@ -317,6 +317,15 @@ def style() -> str:
     return (VIEWER / "explorer.css").read_text(encoding="utf-8")
 
 
+def lone(name: str) -> str:
+    """Style of a saved notebook: while the output before a picture of that name is text alone, it is not shown.
+
+    There JupyterLab says "model not found" where a widget without its kernel was, until the cell is run again.
+    """
+    cell = ".jp-OutputArea-child"
+    return f'{cell}:has(+ {cell} img[alt="{name}"]) .jp-OutputArea-output:not(:has(*)) {{ display: none; }}'
+
+
 OPENING = """\
 <div id="explorer"><div class="sv-still"><p id="said"></p>
 <noscript><p>Expected JavaScript to explore these regions, got none: switch it on. Until then, a picture.</p></noscript>

@@ -105,7 +105,7 @@ def test_a_comparison_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_refusals(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="expected one of fig2, .*, got 'fig9'"):
+    with pytest.raises(DataError, match="expected one of fig1, .*, got 'fig9'"):
         reproduce("fig9", out=tmp_path)
     write_run(tmp_path / "mine")
     with pytest.raises(DataError, match="fig10, which compares 5 runs"):
