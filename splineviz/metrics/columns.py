@@ -211,7 +211,7 @@ TABLE = (
     ),
     Column(
         "crossings", "anchors", "crossings", "knots",
-        "knots met on the polyline through the anchors and back",
+        "knots met on the polyline through the anchors and back; nan where counting them would take longer than the slice",
         "`sv.crossings`",
     ),
     Column(

@@ -106,6 +106,7 @@ def partition(
         SeamError: tiles do not fit together.
         PartitionError: the checks of the result fail.
     """
+    plane = Plane.of(plane)
     if output is not None or outputs is not None:
         model, swap = trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs), None
     if tiles is not None:
