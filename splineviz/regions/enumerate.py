@@ -273,7 +273,7 @@ class _Enumeration:
         if need > self._most(block.layer) and block.faces > 1:
             return self._split(block, min(-(-2 * need // self._most(block.layer)), block.faces))
         # With maxima some faces are parts of others, on the far side of a seam or of a comparison without a knot.
-        new = 0 if self._rounds else len(cut.faces[2]) - block.faces
+        new = 0 if self._rounds else len(cut.faces.hash) - block.faces
         self.spent.check(regions=new, bytes_=need)
         after = self.engine.advance(block, cut)
         if self._rounds:
