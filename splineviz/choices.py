@@ -4,10 +4,10 @@ Flags, docstrings, error messages and the code that acts on a word read it here;
 those that do the work. This file imports nothing, so that help comes at once.
 """
 
-RECIPES = ("mnist-mlp", "mnist-x8", "mnist-conv", "mnist-conv-bn", "two-moons", "spline")
+RECIPES = ("mnist-mlp", "mnist-x8", "mnist-conv", "mnist-conv-bn", "two-moons", "spline", "waves", "patches-resnet")
 """Trainings that come along (`training.recipes`)."""
 
-DATA = ("digits", "mnist", "spline", "two-moons")
+DATA = ("digits", "mnist", "patches", "spline", "two-moons", "waves")
 """Data sets that come along (`training.datasets`)."""
 
 FILLS = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random", "none")

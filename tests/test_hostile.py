@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hostile import KINDS, Seeds, attempt
+from hostile import Seeds
+from hostile_attempts import KINDS, attempt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_runs import network, write_run

@@ -59,7 +59,7 @@ ZERO_SWATCH = 46.0
 """Height of the swatch of 0 below a colour bar, in 1080ths of the canvas's: its number clears the bar's lowest."""
 
 NAME = 10
-"""Most letters of a class's name beside a colour bar: there is no room for more."""
+"""Most letters of a class's name, or of a layer's path, beside a colour bar: there is no room for more."""
 
 
 def frame_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -147,7 +147,7 @@ class Panel:
             assert isinstance(image, draw.PartitionImage)
             self._image = image
             if self.bar is not None:
-                self._draw_bar(*self.bar)
+                self._draw_bar(*self.bar, partition.layer_paths)
         else:
             self._image.set_partition(partition, **look)
         square = bounding_square(partition.window)
@@ -171,8 +171,8 @@ class Panel:
         found = [*([self._image] if self._image else []), *self._over, *self._anchors, *self.ax.spines.values()]
         return sorted(found, key=lambda artist: artist.get_zorder())
 
-    def _draw_bar(self, place: Axes, label: str | None) -> None:
-        """The colour bar, of the scale that all frames share; none where colours have no scale."""
+    def _draw_bar(self, place: Axes, label: str | None, paths: Sequence[str]) -> None:
+        """The colour bar, of the scale that all frames share; none where colours have no scale. paths: of the layers."""
         fill = self._look["fill"]
         named = fill if isinstance(fill, str) else "value"
         if (named in fills.FILLS and not fills.FILLS[named].has_bar) or self._image is None:
@@ -195,4 +195,5 @@ class Panel:
         place.grid(False)
         place.yaxis.set_minor_locator(NullLocator())
         names = [name if len(name) <= NAME else name[: NAME - 1] + "\N{HORIZONTAL ELLIPSIS}" for name in self.names]
-        place.set_yticks(*fills.ticks(fill, self._image.norm, names=names))
+        short = [fills.ending(path, NAME - 4) for path in paths]
+        place.set_yticks(*fills.ticks(fill, self._image.norm, names=names, paths=short))

@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea, HPacker, TextArea
@@ -60,6 +61,9 @@ LINES: Mapping[str, Any] = {
 
 RATIO = 1000.0
 """Values that are all positive and so many times apart are drawn on a logarithmic scale."""
+
+STEPS = "<steps>"
+"""Label of an Axes along whose foot steps run; it is drawn nowhere."""
 
 MOST = choices.MOST_PANELS
 """Most panels of curves beside a slice."""
@@ -171,6 +175,7 @@ def column(table: Sequence[Row], name: str) -> FloatArray:
 
 def step_axis(ax: Axes, steps: FloatArray) -> None:
     """A logarithmic axis of steps on which step 0 has its place, at the left end."""
+    ax.set_label(STEPS)
     positive = steps[steps > 0]
     first = 10.0 ** np.floor(np.log10(positive.min())) if len(positive) else 1.0
     last = float(max(steps.max(initial=0.0), first))
@@ -281,6 +286,14 @@ def mark_missing(ax: Axes, places: Sequence[float]) -> None:
     for place in places:
         ax.axvline(place, color="#888888", linestyle=(0, (1, 2)), linewidth=1.0, zorder=0.7)
         ax.plot([place], [0], marker="x", color="#444444", transform=ax.get_xaxis_transform(), clip_on=False, zorder=7)
+
+
+def mark_missing_in(figure: Figure, steps: FloatArray, places: Sequence[float]) -> None:
+    """The same on every axis of steps in a figure, which is made to hold the places; steps: those that were measured."""
+    for ax in figure.axes:
+        if places and ax.get_label() == STEPS:
+            step_axis(ax, np.union1d(steps, places))
+            mark_missing(ax, places)
 
 
 def _room(ax: Axes) -> float:

@@ -214,9 +214,20 @@ def frame(
 ) -> Figure:  # fmt: skip
     """One animation frame as a figure: the partition of a checkpoint, and the curves with a cursor at its step.
 
-    table, index: the rows of all checkpoints and which of them this is; boundary: (M, 2, 2) segments, by default the
-    partition's decision boundary; options: those of `FramePainter` (limits, thumbnails, labels, size, fill, ...).
-    painter: one made before, whose figure is set to this checkpoint: much faster for a whole run.
+    Args:
+        partition: of the checkpoint.
+        table: the rows of all checkpoints.
+        index: row of the table that belongs to the partition.
+        boundary: (M, 2, 2) segments, by default the partition's decision boundary.
+        painter: one made before, with the figure to update: much faster for a whole run.
+        options: of `FramePainter` (limits, thumbnails, labels, size, fill, ...).
+
+    Returns:
+        The figure, which belongs to the painter.
+
+    Raises:
+        ValueError: an empty table.
+        IndexError: there is no such row.
     """
     painter = FramePainter(table, **options) if painter is None else painter
     return painter.update(partition, index, boundary=boundary)
@@ -237,9 +248,20 @@ def summary(
 ) -> Figure:
     """The curves of a run over its steps: accuracy, local complexity, units on the slice, regions, boundary, knots near it.
 
-    style: rcParams, by default PAPER_STYLE; width: of the figure, in inches. Panels without any value are left out.
-    note: what must be said of the network, see `Partition.note`. missing: steps without measures, which are marked.
-    Raises ValueError when the table is empty.
+    Args:
+        table: the rows of all checkpoints; panels without any value are left out.
+        radius: of the local complexity, for its label.
+        num_vectors: of the local complexity, for its label.
+        style: rcParams, by default PAPER_STYLE.
+        width: of the figure, in inches.
+        note: remark on the network, see `Partition.note`.
+        missing: steps without measures, which are marked.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: an empty table.
     """
     if not len(table):
         raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")

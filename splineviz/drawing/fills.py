@@ -124,7 +124,7 @@ def scale(partition: Partition, fill: Any, limits: tuple[float, float] | None = 
             return mpl_colors.BoundaryNorm(np.arange(channels + 1) - 0.5, channels)
         if named(fill).steps == "layer":
             count = layer_count(partition)
-            return mpl_colors.BoundaryNorm(np.arange(count + 1) + 0.5, count)
+            return mpl_colors.BoundaryNorm(np.arange(count + 1) - 0.5, count)
         if fill in SCALED:
             kind = mpl_colors.LogNorm if fill in LOGARITHMIC else mpl_colors.Normalize
             return kind(*(limits or color_limits(partition, fill=fill)), clip=True)
@@ -144,15 +144,20 @@ def _scalar(partition: Partition, fill: str) -> FloatArray:
     raise ValueError(f"fill: expected one of {', '.join(map(repr, SCALED))} for a colour scale, got {fill!r}.")
 
 
-def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[float], list[str]]:
-    """Values of a fill's scale that a colour bar marks, and their texts. names: of the classes, by default numbers."""
+def ticks(
+    fill: Any, norm: Any, *, names: Sequence[str] = (), paths: Sequence[str] = ()
+) -> tuple[list[float], list[str]]:
+    """Values of a fill's scale that a colour bar marks, and their texts.
+
+    names: of the classes, by default numbers; paths: of the layers' modules, to stand beside the layers' numbers.
+    """
     low, high = float(norm.vmin or 0.0), float(norm.vmax or 0.0)
     if isinstance(fill, str) and named(fill).steps:
         layers = named(fill).steps == "layer"
-        first, count = int(layers), int(getattr(norm, "N", 1)) - 1
-        shown = range(first, first + count, max(-(-count // MOST_TICKS), 1))
-        known = () if layers else names  # names are those of classes
-        texts = [known[k - first] if k - first < len(known) else str(k) for k in shown]
+        count = int(getattr(norm, "N", 1)) - 1
+        shown = range(0, count, max(-(-count // MOST_TICKS), 1))
+        known = [f"{k} · {path}" if path else str(k) for k, path in enumerate(paths)] if layers else names
+        texts = [known[k] if k < len(known) else str(k) for k in shown]
         return [float(k) for k in shown], [as_text(text) for text in texts]
     if isinstance(norm, mpl_colors.LogNorm):
         marks = log_ticks(low, high)
@@ -227,6 +232,30 @@ def face_layers(partition: Partition) -> npt.NDArray[np.int64]:
 def knot_colors(partition: Partition) -> FloatArray:
     """(E, 3) colour of each edge by the kink layer of its unit, from dark (first) to bright (last)."""
     return layer_colors(partition.edge_unit[:, 0], layer_count(partition), dark=True)
+
+
+def layer_names(partition: Partition, fits: Callable[[str], bool]) -> list[str]:
+    """What pictures call the kink layers, counted from 0 as everywhere: "layer 1 · encoder.3".
+
+    The module path is cut at its front, and left out of all names, until every name `fits`.
+    """
+    return named_layers(layer_count(partition), partition.layer_paths, fits)
+
+
+def named_layers(count: int, paths: Sequence[str], fits: Callable[[str], bool]) -> list[str]:
+    """The same of `count` layers whose module paths, as far as they are known, are these."""
+    paths = [*paths, *[""] * count][:count]
+    longest = max(map(len, paths), default=0)
+    for most in range(longest, min(longest, 4) - 1, -1) if longest else ():
+        names = [f"layer {k}" + (f" · {ending(path, most)}" if path else "") for k, path in enumerate(paths)]
+        if all(map(fits, names)):
+            return [as_text(name) for name in names]
+    return [f"layer {k}" for k in range(count)]
+
+
+def ending(path: str, most: int) -> str:
+    """A module path in at most so many letters: its end tells more than its beginning."""
+    return path if len(path) <= most else "\N{HORIZONTAL ELLIPSIS}" + path[1 - most :]
 
 
 def layer_count(partition: Partition) -> int:

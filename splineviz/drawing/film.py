@@ -35,6 +35,7 @@ from splineviz.drawing.video import (
     HOLD,
     Pixels,
     comment_of,
+    encoder,
     read_frame,
     save_frame,
     save_stream,
@@ -43,6 +44,7 @@ from splineviz.drawing.video import (
 from splineviz.drawing.video import note as picture_note
 from splineviz.errors import DataError, Progress
 from splineviz.storage import files, outputs, provenance
+from splineviz.storage.known import Known
 
 AHEAD = 2
 """Most frames that wait for an encoder."""
@@ -78,7 +80,7 @@ class Reel:
 class Film:
     """What a film is asked to be. kind: its part of the manifest; fps: pictures a second, each followed by `between` others.
 
-    Raises DataError on a format that there is not, or fps that no film has.
+    Raises DataError on a format that there is not or that cannot be encoded here, or fps that no film has.
     """
 
     kind: str
@@ -92,6 +94,9 @@ class Film:
             raise DataError(
                 f"formats: expected some of {', '.join(FORMATS)}, got {', '.join(unknown)}; leave the others out."
             )
+        for name in self.formats:  # before anything is measured
+            if name in CODECS:
+                encoder(name)
         if not 0 < self.fps <= 120:
             raise DataError(f"fps: expected frames a second between 0 and 120, got {self.fps}.")
         if self.between < 0:
@@ -120,7 +125,7 @@ def make(
     the captions. said: what the manifest says of it, beside formats and fps. progress: its first half
     is over. Raises what painting raises.
     """
-    count = len(shots)
+    count, known = len(shots), Known(film.folder, len(shots))
     videos, drawn = shoot(
         shots, film.folder, formats=film.formats, fps=film.rate,
         progress=progress and (lambda done, text: progress(count + done, 2 * count, text)),
@@ -134,7 +139,8 @@ def make(
     for inside in ("frames", "tweens"):  # pictures of steps that are no longer asked for
         outputs.remove_pictures(film.folder / inside, keep=[shot.path for shot in shots])
     told = {"formats": list(dict.fromkeys(film.formats)), "fps": film.fps, "tween": film.between, **said}
-    provenance.write_manifest(film.folder, film.kind, told)
+    provenance.write_manifest(film.folder, film.kind, told, digest=known.digest)
+    known.save()
     return Reel(videos, still, cues, drawn)
 
 
@@ -171,7 +177,8 @@ def shoot(
     """
     videos = {name: folder / f"animation.{name}" for name in dict.fromkeys(formats)}
     keys = {
-        name: files.digest([shot.key for shot in shots], fps, HOLD, name, GIF_WIDTH, CODECS.get(name, ())) for name in videos
+        name: files.digest([shot.key for shot in shots], fps, HOLD, name, GIF_WIDTH, encoder(name) if name in CODECS else ())
+        for name in videos
     }
     stale = [name for name in videos if comment_of(videos[name]) != keys[name]]
     drawn = 0

@@ -22,7 +22,7 @@ one picture of the resolution that `savefig(dpi=...)` names. Saving keeps the st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib
@@ -134,7 +134,7 @@ def figure(
     panels = [partitions] if isinstance(partitions, Partition) else list(partitions)
     masks: list[Any] = [True] * len(panels)
     if layers:
-        panels, masks, titles = _by_layer(panels, titles)
+        panels, masks = _by_layer(panels)
     _check(panels, titles, width, style, across)
     chosen: Any = STYLES[style] if isinstance(style, str) else style
     wide = WIDTHS[width] if isinstance(width, str) else float(width)
@@ -147,6 +147,9 @@ def figure(
         layout = _layout(
             panels, views, wide, across, titles, said, _bar(panels[0], each[0], limits, fill_label, classes), note
         )
+        if layers and not titles:
+            titles = fills.layer_names(panels[0], layout.room_for_title)
+            layout = replace(layout, titles=titles)
         paper = Paper(chosen, figsize=(wide, layout.height))
         look = {"cmap": cmap, "limits": limits, "edge_color": edge_color, "line_width": line_width, **more}
         image: Any = None
@@ -287,13 +290,13 @@ def _inside(zooms: Sequence[Zoom], panels: Sequence[Partition]) -> None:
                 )
 
 
-def _by_layer(panels: list[Partition], titles: Sequence[str]) -> tuple[list[Partition], list[Any], Sequence[str]]:
+def _by_layer(panels: list[Partition]) -> tuple[list[Partition], list[Any]]:
     """One panel a kink layer of a single partition, with the mask of its knots."""
     if len(panels) != 1:
         raise DataError(f"layers: expected one partition to take apart, got {len(panels)}.")
     partition, count = panels[0], fills.layer_count(panels[0])
     layer = partition.edge_unit[:, 0]
-    return [partition] * count, [layer == k for k in range(count)], titles or [f"layer {k + 1}" for k in range(count)]
+    return [partition] * count, [layer == k for k in range(count)]
 
 
 def _square(

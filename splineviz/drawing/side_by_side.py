@@ -33,6 +33,7 @@ from splineviz.drawing.curves import (
     Row,
     column,
     mark_level,
+    mark_missing,
     name_curves,
     plot_curves,
     value_axis,
@@ -48,6 +49,8 @@ DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2
 """Lines of the first run, the second, ..."""
 
 GAP, BAR = 30.0, 160.0
+TITLE = 17.0
+"""Size of the panels' titles, in points on a frame of 10.8 inches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +62,22 @@ class Picture:
     said: str = ""
 
 
+def _side(count: int, width: float) -> float:
+    """Of each of `count` panels on a frame so wide, in 1080ths of its height."""
+    return min(600.0, (width - 80.0 - BAR - (count - 1) * GAP) / count)
+
+
+def letters(count: int, size: tuple[int, int]) -> int:
+    """Letters that a title surely has room for above each of `count` panels on a frame of that size."""
+    return int(_side(count, 1080.0 * size[0] / size[1]) / (0.68 * TITLE * 100.0 / 72.0))
+
+
 class StripPainter:
     """Paints frames of several panels, all with the same layout, limits and size.
 
     tables: of one run or more, each with the same steps. titles: one a panel, at most MOST. look: a Look, or its fields as
-    options, for all panels. Raises DataError when there is nothing to draw, or too much for a row.
+    options, for all panels. missing: steps that could not be measured, which are marked.
+    Raises DataError when there is nothing to draw, or too much for a row.
     """
 
     def __init__(
@@ -72,6 +86,7 @@ class StripPainter:
         titles: Sequence[str],
         *,
         look: Look | None = None,
+        missing: Sequence[float] = (),
         **options: Any,
     ) -> None:
         if not 1 <= len(titles) <= MOST:
@@ -80,10 +95,11 @@ class StripPainter:
             raise DataError("tables: expected at least one row of each run, got none; measure a checkpoint first.")
         look = Look.of(options, panels=choices.COMPARED_PANELS) if look is None else replace(look, **options)
         self.tables, self.size = [list(table) for table in tables], look.size
+        self._missing = tuple(missing)
         self._canvas = canvas = Canvas(self.size)
         self.figure = canvas.figure
         count = len(titles)
-        side = min(600.0, (canvas.width - 80.0 - BAR - (count - 1) * GAP) / count)
+        side = _side(count, canvas.width)
         left = (canvas.width - count * side - (count - 1) * GAP - BAR) / 2
         foot = 968.0 - side
         stars = {**look.stars, "star": 17.0, "size": 62.0 * side / 952.0}
@@ -92,7 +108,7 @@ class StripPainter:
             for index, title in enumerate(titles):
                 x = left + index * (side + GAP)
                 self._panels.append(Panel(canvas.axes(x, foot, side, side), look.regions, stars))
-                canvas.text(x, 968.0 + 8.0, 17.0, "left", title)
+                canvas.text(x, 968.0 + 8.0, TITLE, "left", title)
                 if len(self.tables) > 1:  # how this run's curves are drawn below
                     ends = (x + side - 90.0) / canvas.width, (x + side) / canvas.width
                     self.figure.add_artist(
@@ -117,7 +133,8 @@ class StripPainter:
             ax, curves = self._canvas.axes(left + index * (wide + gap), foot, wide, top - foot), chart.curves
             ax.set_title(chart.title, color="#222222")
             ax.set_ylabel(chart.said(look.radius, look.num_vectors), color="#444444", labelpad=6)
-            TRAINING.axis(ax, together)
+            TRAINING.axis(ax, [*together, *({"step": step} for step in self._missing)])
+            mark_missing(ax, self._missing)
             value_axis(ax, together, curves)
             mark_level(ax, chart.level)
             followed = []

@@ -51,6 +51,13 @@ CODECS: dict[str, tuple[str, str, dict[str, str], dict[str, str]]] = {
     "webp": ("libwebp_anim", "yuv420p", {"quality": "88", "compression_level": "4"}, {"loop": "0"}),
     "apng": ("apng", "rgb24", {"pred": "mixed"}, {"plays": "0"}),
 }
+SPARE: dict[str, tuple[tuple[str, str, dict[str, str], dict[str, str]], ...]] = {
+    # Taken where PyAV was built without the first choice, as some distributions build it. Every player takes both.
+    "mp4": (
+        ("libopenh264", "yuv420p", {"rc_mode": "quality", "qmax": "24"}, {"movflags": "+faststart"}),
+        ("mpeg4", "yuv420p", {"qmin": "2", "qmax": "4"}, {"movflags": "+faststart"}),
+    ),
+}
 FORMATS = choices.FORMATS
 GIF_WIDTH = 960
 """Most pixels across a gif: it has no compression worth the name for such pictures."""
@@ -123,6 +130,30 @@ def _read(path: Path) -> Image.Image:
 # ---- videos ------------------------------------------------------------------------------------------
 
 
+def encoder(kind: str) -> tuple[str, str, dict[str, str], dict[str, str]]:
+    """How this PyAV encodes a format of CODECS: encoder, pixels, its options, options of the file.
+
+    Raises DataError where it has no encoder for it, with the formats that it has.
+    """
+    found = _first(kind)
+    if found is not None:
+        return found
+    left = ", ".join([name for name in CODECS if _first(name) is not None] + ["gif"])
+    raise DataError(
+        f"formats: expected a PyAV with an encoder for {kind}, got {av.__version__} without {CODECS[kind][0]}; "
+        f"take one of {left}, or pip install --force-reinstall av."
+    )
+
+
+def _first(kind: str) -> tuple[str, str, dict[str, str], dict[str, str]] | None:
+    """The first way to encode a format that this PyAV has."""
+    for found in (CODECS[kind], *SPARE.get(kind, ())):
+        with suppress(av.codec.codec.UnknownCodecError):
+            av.codec.Codec(found[0], "w")
+            return found
+    return None
+
+
 def save_video(path: Path, frames: Sequence[Path], *, fps: float, comment: str = "") -> None:
     """Encode PNG frames of one size, in order, as the format of the path's ending, one of FORMATS.
 
@@ -145,7 +176,7 @@ def save_stream(path: Path, frames: Iterable[Pixels], *, fps: float, comment: st
     pictures = iter(frames)
     pixels = _even(next(pictures))
     kind = path.suffix[1:]
-    codec, layout, quality, options = CODECS[kind]
+    codec, layout, quality, options = encoder(kind)
     repeats = max(round(HOLD * fps), 1)
     with files.whole(path, kind=path.suffix) as temporary:
         with av.open(str(temporary), "w", format=kind, options=options) as container:

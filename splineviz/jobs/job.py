@@ -23,9 +23,9 @@ import pickle
 import socket
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,9 @@ BATCH = 1000
 
 @dataclass(frozen=True)
 class Result:
-    """What one job leaves: its name and key, the step, the partition's file, the row (see COLUMNS), the seconds it took."""
+    """What one job leaves: its name and key, the step, the partition's file, the row (see COLUMNS), the seconds it took, and
+    the digest of the partition's file, None where none is kept.
+    """
 
     name: str
     key: str
@@ -71,6 +73,7 @@ class Result:
     partition_path: Path
     row: dict[str, float]
     seconds: float
+    content: str | None = None
 
 
 @dataclass(frozen=True)
@@ -167,18 +170,28 @@ class Job:
             self.window, self.near,
         )  # fmt: skip
 
-    def finished(self) -> Result | None:
-        """The result that lies on disk already, if it is this job's and whole: same key, and its partition."""
+    def linked(self, before: churn.Named | None, after: churn.Named | None) -> Job:
+        """The same job that knows its neighbours."""
+        found = replace(self, before=before, after=after)
+        found.__dict__["key"] = self.key  # no other one, and dear
+        return found
+
+    def finished(self, digest: Callable[[Path], str] = files.digest_of_file) -> Result | None:
+        """The result that lies on disk already, if it is this job's and whole: same key, and its partition.
+
+        digest: of a file; `Known.digest`, say.
+        """
         try:
             stored = files.read_sealed(self.row_path)
             if stored["key"] != self.key or (self.prove and not stored["made"]["certificate"]):
                 return None
-            if self.keep and files.digest_of_file(self.partition_path) != stored["partition"]:
+            if self.keep and digest(self.partition_path) != stored["partition"]:
                 return None
             row = {str(name): float("nan") if value is None else float(value) for name, value in stored["row"].items()}
             if not set(COLUMNS) <= set(row):
                 return None  # of a version that knew fewer columns
-            return Result(self.name, self.key, self.step, self.partition_path, row, float(stored["seconds"]))
+            seconds, held = float(stored["seconds"]), stored["partition"]
+            return Result(self.name, self.key, self.step, self.partition_path, row, seconds, held)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None  # absent or torn: it is made anew
 
@@ -264,7 +277,7 @@ def work(job: Job) -> Result:
     files.write_sealed(job.row_path, content)
     if job.keep:
         churn.settle(job.out, job.named, result, job.before, job.after)
-    return Result(job.name, job.key, job.step, job.partition_path, row, seconds)
+    return Result(job.name, job.key, job.step, job.partition_path, row, seconds, written)
 
 
 def _numbers(job: Job, program: Program, result: Partition) -> dict[str, float]:

@@ -34,13 +34,14 @@ from splineviz.metrics import measures
 from splineviz.metrics.columns import COLUMNS
 from splineviz.metrics.options import LCOptions
 from splineviz.storage import archives, files, outputs, provenance
+from splineviz.storage.known import Known
 from splineviz.storage.remote import Store
 from splineviz.threads import one_torch_thread
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
 from splineviz.training import checkpoints, state_files
 from splineviz.training.doubts import doubts
-from splineviz.training.runs import Run
+from splineviz.training.runs import Run, open_run
 from splineviz.training.samples import Array
 
 TABLE, SWEEP_TABLE = "measures.csv", "sweep.csv"
@@ -60,7 +61,7 @@ class Sweep:
 
 
 def sweep(
-    runs: Sequence[Run],
+    runs: Sequence[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str],
     *,
     planes: Sequence[Sequence[int | str]] = ((0, 1, 2),),
     windows: Sequence[Any] = (None,),
@@ -77,6 +78,7 @@ def sweep(
 ) -> Sweep:
     """Partition and measure every checkpoint of several runs on several planes and windows.
 
+    runs: runs, or the directories of recorded ones; one alone need not be in a list.
     planes: three training samples each, as `Run.chosen` takes them. windows: each as in Plane.window.
     steps: only the checkpoints of these steps. lc: None leaves the local complexity out.
     near: what counts as near the anchors and the boundary, as a share of the window's side; None: `measures.NEAR`.
@@ -89,15 +91,19 @@ def sweep(
     sweep of other runs that is not taken on; JobError when another sweep works in the directory or the store does not
     answer (in the end: the results are in the directory), and what `executors.run` raises.
     """
-    if not runs or not planes or not windows:
+    if isinstance(runs, Run | str | os.PathLike):
+        runs = [runs]
+    opened = [run if isinstance(run, Run) else open_run(run) for run in runs]
+    if not opened or not planes or not windows:
         raise DataError("sweep: expected at least one run, one plane and one window, got none of one.")
     target = Path(out).resolve()
     keeper = None if store is None else Store(store, target)
-    chosen = [run if steps is None else run.only(steps) for run in runs]
+    chosen = [run if steps is None else run.only(steps) for run in opened]
     entries: list[Entry] = []
     samples: dict[Path, dict[str, Array]] = {}
+    known = _known(target, sum(len(run.checkpoints) for run in chosen))
     for run in chosen:
-        found, kept = _entries(run, planes, windows, target, lc, near, keep=partitions, prove=prove, by_step=False)
+        found, kept = _entries(run, planes, windows, target, lc, near, keep=partitions, prove=prove, by_step=False, known=known)
         entries += found
         samples |= kept
     asked = plan.plan(chosen, entries, _options(lc, near), named="key")
@@ -106,11 +112,12 @@ def sweep(
         for path, arrays in samples.items():
             _store(path, arrays)
         todo = {entry.job.name: entry.job for entry in entries if entry.job is not None}
-        results, failed = _work_off(list(todo.values()), jobs, threads, progress, keeper)
+        results, failed = _work_off(list(todo.values()), jobs, threads, progress, known, keeper)
         table = target / SWEEP_TABLE
         done = [(entry, results[entry.job.name]) for entry in entries if entry.job and entry.job.name in results]
         _write_table(table, _with_churns(done, target) if partitions else done)
-        provenance.write_manifest(target, "measures", _options(lc, near))
+        provenance.write_manifest(target, "measures", _options(lc, near), digest=known.digest)
+        known.save()
         if keeper is not None:
             keeper.finish(results)
     reasons = [(entry.words, str(entry.error)) for entry in entries if entry.error is not None]
@@ -150,7 +157,8 @@ def measure_run(
     """
     target = Path(out).resolve()
     chosen = run if steps is None else run.only(steps)
-    entries, samples = _entries(chosen, [anchors], [window], target, lc, near, keep=True, prove=False, by_step=True)
+    known = _known(target, len(chosen.checkpoints))
+    entries, samples = _entries(chosen, [anchors], [window], target, lc, near, keep=True, prove=False, by_step=True, known=known)
     bad = {entry.step: entry.error for entry in entries if entry.error is not None}
     if bad and (unread is None or len(bad) == len(entries)):
         raise next(iter(bad.values()))
@@ -162,7 +170,7 @@ def measure_run(
         for path, arrays in samples.items():
             _store(path, arrays)
         todo = [entry.job for entry in entries if entry.job is not None]
-        results, failed = _work_off(todo, jobs, threads, progress)
+        results, failed = _work_off(todo, jobs, threads, progress, known)
         if failed:
             first, *others = failed.values()
             if others:
@@ -170,7 +178,8 @@ def measure_run(
             raise first.error
         ordered = _with_churn([results[job.name] for job in todo], target)
         _write_table(target / TABLE, [(None, result) for result in ordered])
-        provenance.write_manifest(target, "measures", _options(lc, near))
+        provenance.write_manifest(target, "measures", _options(lc, near), digest=known.digest)
+        known.save()
     return ordered
 
 
@@ -200,7 +209,7 @@ def random_planes(run: Run, count: int, seed: int = 0) -> list[list[int]]:
 
 def _entries(
     run: Run, planes: Sequence[Sequence[int | str]], windows: Sequence[Any], out: Path, lc: LCOptions | None,
-    near: float | None, *, keep: bool, prove: bool, by_step: bool,
+    near: float | None, *, keep: bool, prove: bool, by_step: bool, known: Known | None = None,
 ) -> tuple[list[Entry], dict[Path, dict[str, Array]]]:  # fmt: skip
     """The slices of one run, and the samples that their jobs read, by file."""
     measures.checked_near(near)
@@ -220,15 +229,11 @@ def _entries(
     digest = samples_digest(arrays)
     path = out / "samples" / f"{digest[:16]}.npz"
     entries = []
+    how = files.digest([run.network, run.own, run.trust, run.weights_key, run.swap, provenance.versions()["splineviz"]])
     for checkpoint in run.checkpoints:
         label, step = str(run.path), checkpoint.step
         try:
-            with one_torch_thread():
-                state = run.state(checkpoint)
-                network = run.network_of(checkpoint, state)
-                # One that does not fit is refused before hours of work, not after.
-                checkpoints.fit(Program.from_data(network, rehearsed=True), state, checkpoint.path)
-                held = state_files.digest(state)
+            network, held = _weights(run, checkpoint, known or Known(out, 0), how)
         except SplinevizError as error:
             entries += [Entry(label, step, anchors, said, None, error) for anchors, _, said, _ in slices]
             continue
@@ -245,6 +250,34 @@ def _entries(
     return _linked(entries), {path: arrays}
 
 
+def _known(out: Path, count: int) -> Known:
+    """What is known of files from an earlier call; nothing where there was none, for a folder may be somebody else's."""
+    return Known(out, count if outputs.sealed(out / outputs.MANIFEST) is not None else 0)
+
+
+def _weights(run: Run, checkpoint: checkpoints.Checkpoint, known: Known, how: str) -> tuple[Mapping[str, Any], str]:
+    """A checkpoint's network, and the digest of its weights. Raises as `checkpoints.fit` does when the two do not fit.
+
+    how: what the reading of its file depends on beside the file.
+    """
+    network: Mapping[str, Any] = {}
+
+    def read() -> str:
+        nonlocal network
+        with one_torch_thread():
+            state = run.state(checkpoint)
+            network = run.network_of(checkpoint, state)
+            # One that does not fit is refused before hours of work, not after.
+            checkpoints.fit(Program.from_data(network, rehearsed=True), state, checkpoint.path)
+            return state_files.digest(state)
+
+    if run.guard is not None:  # its network depends on the weights
+        held = read()
+        return network, held
+    held = known.fact(checkpoint.path.absolute(), f"weights {how} {checkpoint.network}", read)
+    return network or run.network_of(checkpoint), held
+
+
 def _linked(entries: Sequence[Entry]) -> list[Entry]:
     """The same, with jobs that know the ones before and after on their slice."""
     found = list(entries)
@@ -252,7 +285,7 @@ def _linked(entries: Sequence[Entry]) -> list[Entry]:
         line = [(index, job) for index in indices if (job := entries[index].job) is not None]
         names = [None, *(job.named for _, job in line), None]
         for place, (index, job) in enumerate(line):
-            found[index] = replace(entries[index], job=replace(job, before=names[place], after=names[place + 2]))
+            found[index] = replace(entries[index], job=job.linked(names[place], names[place + 2]))
     return found
 
 
@@ -283,13 +316,14 @@ def _store(path: Path, chosen: Mapping[str, Array]) -> None:
 
 
 def _work_off(
-    todo: Sequence[Job], engine: int | Executor, threads: int | None, progress: Progress | None, store: Store | None = None
-) -> tuple[dict[str, Result], dict[str, Failure]]:
-    results = _finished(todo)
+    todo: Sequence[Job], engine: int | Executor, threads: int | None, progress: Progress | None, known: Known,
+    store: Store | None = None,
+) -> tuple[dict[str, Result], dict[str, Failure]]:  # fmt: skip
+    results = _finished(todo, known)
     if store is not None:
         store.put(plan.NAME)  # one that cannot be written is named before hours of work
         brought = store.fetch([job.name for job in todo], results)
-        results |= _finished([job for job in todo if job.name in brought])
+        results |= _finished([job for job in todo if job.name in brought], known)
     failed: dict[str, Failure] = {}
     if progress is not None and results:
         progress(len(results), len(todo), f"{len(results)} of {len(todo)} were measured before")
@@ -310,9 +344,9 @@ def _work_off(
     return results, failed
 
 
-def _finished(todo: Sequence[Job]) -> dict[str, Result]:
+def _finished(todo: Sequence[Job], known: Known) -> dict[str, Result]:
     """Results that lie on disk, by name. The note of an older failure, which a killed process could not remove, goes."""
-    results = {job.name: found for job in todo if (found := job.finished()) is not None}
+    results = {job.name: found for job in todo if (found := job.finished(known.digest)) is not None}
     for job in todo:
         if job.name in results and job.failure_path.exists():
             job.failure_path.unlink(missing_ok=True)

@@ -26,9 +26,13 @@ PLACES = choices.PLACES
 class LCOptions:
     """How the local complexity is sampled (arXiv 2402.15555, section 3 and appendix).
 
-    radius and num_vectors: of the neighbourhood; no more vectors are used than the input has dimensions.
-    points: at most so many training, test and random points, one number for all or three, the same for all checkpoints;
-    seed: chooses them and the neighbourhoods' directions. include_output, shared_frame: as in `local_complexity`.
+    Args:
+        radius: of a neighbourhood, in input-space length.
+        num_vectors: directions of a neighbourhood; never more than the input has dimensions.
+        points: maximum number of training, test and random points, one number or three, the same for all checkpoints.
+        seed: chooses points and directions.
+        include_output: as in `local_complexity`.
+        shared_frame: as in `local_complexity`.
     """
 
     radius: float = 0.005

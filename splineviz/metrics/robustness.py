@@ -49,10 +49,23 @@ def pgd(
     domain: tuple[float, float] = (0.0, 1.0),
     seed: int | None = 0,
 ) -> Tensor:
-    """Adversarial samples (n, *input_shape): x moved by at most eps in each coordinate so as to raise the loss.
+    """Adversarial samples: x moved by at most eps in each coordinate so as to raise the loss.
 
-    model: in evaluation mode, or a Program, whose precision x should have. y: (n,) int64 classes.
-    seed: of the random start; None starts at x itself. Raises DataError when eps, alpha, steps or shapes do not fit.
+    Args:
+        model: in evaluation mode, or a Program of x's precision.
+        x: (n, *input_shape) samples.
+        y: (n,) int64 classes.
+        eps: radius in the maximum norm.
+        alpha: length of a step in each coordinate.
+        steps: number of gradient steps.
+        domain: (low, high) of the coordinates.
+        seed: of the random start; None starts at x itself.
+
+    Returns:
+        (n, *input_shape) the moved samples.
+
+    Raises:
+        DataError: eps, alpha, steps, domain or shapes do not fit.
     """
     if not (math.isfinite(eps) and eps >= 0 and alpha > 0 and steps >= 0 and domain[0] < domain[1]):
         raise DataError(
@@ -92,12 +105,26 @@ def robust_accuracy(
     domain: tuple[float, float] = (0.0, 1.0),
     seed: int = 0,
 ) -> dict[float, float]:
-    """Share of samples that keep their class, by radius: 0.0 is the plain accuracy, then every eps.
+    """Share of samples that keep their class under attack, by radius.
 
-    A sample counts at a radius when the network is right on it as it is and on what the adversary made of it at this
-    radius and at every smaller one, which the box holds; so the shares fall with the radius.
-    x: (n, *input_shape); y: (n,) classes; a module is set to evaluation mode for the time. Runs in the model's precision.
-    Raises DataError when there are no samples, or as `pgd` does.
+    A sample counts at a radius when the network is right on it, and on the attacked samples of this and every smaller
+    radius, which the larger box contains; so the shares fall with the radius.
+
+    Args:
+        model: a module, set to evaluation mode during the call, or a Program. Computed in the model's precision.
+        x: (n, *input_shape) samples.
+        y: (n,) classes.
+        eps: radii in the maximum norm.
+        alpha: as in `pgd`.
+        steps: as in `pgd`.
+        domain: as in `pgd`.
+        seed: as in `pgd`.
+
+    Returns:
+        The shares by radius; 0.0 is the plain accuracy.
+
+    Raises:
+        DataError: there are no samples, or as in `pgd`.
     """
     if isinstance(model, Program):
         precision = model.dtype

@@ -148,9 +148,19 @@ def estimate(
 ) -> Estimate:
     """Predict regions, seconds and memory of `partition(model, plane, window=window)` without enumerating.
 
-    window: as for `partition`; chords: random lines that are cut (None: up to 64, as many as cost a tenth of the
-    enumeration). most: stop as soon as there are clearly more regions; the estimate then says `more_than` this.
-    Raises TraceError and PlaneError as `partition` does.
+    Args:
+        model: as in `partition`.
+        plane: as in `partition`.
+        window: as in `partition`.
+        chords: number of random lines to cut; None: up to 64, as many as cost a tenth of the enumeration.
+        seed: of the lines.
+        most: stop as soon as there are clearly more regions; the estimate then says `more_than` this.
+
+    Returns:
+        The estimate with its standard error.
+
+    Raises:
+        TraceError, PlaneError: as in `partition`.
     """
     program = trace(model, plane.input_shape)
     corners = plane.window(window)

@@ -48,17 +48,42 @@ def write(path: Path, content: Callable[[IO[bytes]], Any]) -> None:
 
 
 @contextmanager
-def whole(path: Path, *, kind: str = "") -> Iterator[Path]:
+def whole(path: Path, *, kind: str = "", new: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place at the end, or is removed; for writers that want a name.
 
-    kind: the ending that the writer looks for, such as ".mp4". Makes the folder if needed.
+    kind: the ending that the writer looks for, such as ".mp4". Makes the folder if needed. new: raise FileExistsError when
+    something is there by then, where the file system can tell (it knows hard links).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, descriptor = _begun(path, kind)
     try:
         yield temporary
         os.fsync(descriptor)  # renamed before its bytes are on disk, a file may be empty after a power cut
-        os.replace(temporary, path)
+        if not (new and _put(temporary, path)):
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _put(temporary: Path, path: Path) -> bool:
+    """Give a file a name that nobody has; False where the file system knows no second names."""
+    try:
+        os.link(temporary, path)
+        return True
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        return False
+
+
+def now(folder: Path) -> int:
+    """The time that the file system of a folder gives to what is written there now, in nanoseconds."""
+    temporary, descriptor = _begun(folder / "now.txt", "")
+    try:
+        return os.fstat(descriptor).st_mtime_ns
     finally:
         temporary.unlink(missing_ok=True)
         os.close(descriptor)
@@ -71,7 +96,7 @@ def tidy(folder: Path) -> int:
     stay as they are.
     """
     inside = [folder, *(place for name in FOLDERS if is_folder(place := folder / name))]
-    left = (path for place in inside for path in entries(place) if is_temporary(path.name))
+    left = (place / name for place in inside for name in names(place) if is_temporary(name))
     return sum(locks.remove_abandoned(path) for path in sorted(left))
 
 
@@ -99,8 +124,22 @@ def is_file(path: Path) -> bool:
 
 def entries(folder: Path) -> list[Path]:
     """What is in a folder, in order of names; nothing where there is none, or it cannot be read."""
+    return [folder / name for name in names(folder)]
+
+
+def names(folder: Path) -> list[str]:
+    """Names of what is in a folder, in order; none where there is no folder, or it cannot be read."""
     try:
-        return sorted(folder.iterdir())
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def plain_names(folder: Path) -> list[str]:
+    """Names of the files in a folder that are no links and not hidden, in order."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(one.name for one in found if one.name[0] != "." and one.is_file(follow_symlinks=False))
     except OSError:
         return []
 

@@ -27,7 +27,9 @@ except ImportError:  # pragma: no cover  # Windows
 
 TRIES, PAUSE = 5, 0.01
 """A lock that is only looked at (`held`) is taken for microseconds: ask again before believing that it is held."""
-NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
+"""How a file is opened that may be a pipe: not waiting for its other end."""
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | NOT_WAITING
 """How a file is opened that may have been put there by others: not through a link, not waiting for a pipe's other end."""
 UNKNOWN = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system without locks answers."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
 import numba
@@ -27,7 +27,7 @@ from splineviz.storage.outputs import FORMAT, MANIFEST
 NAME = MANIFEST
 FOLDERS = ("rows", "samples", "churn", "frames", "tweens")
 """Folders whose files are listed, beside those of the directory itself."""
-LEDGERS = ("studies", "comparison")
+LEDGERS = ("studies", "comparison", "film")
 """Names of files in rows/ that are about no single job."""
 
 
@@ -42,10 +42,12 @@ def versions() -> dict[str, str]:
     }
 
 
-def write_manifest(folder: Path, part: str, options: Mapping[str, Any]) -> Path:
+def write_manifest(
+    folder: Path, part: str, options: Mapping[str, Any], *, digest: Callable[[Path], str] = files.digest_of_file
+) -> Path:
     """Write the manifest of all files below a folder; one that says the same already is not touched.
 
-    part, options: what was made just now, and how; what other parts said stays.
+    part, options: what was made just now, and how; what other parts said stays. digest: of a file; `Known.digest`, say.
     """
     path = folder / NAME
     try:
@@ -54,7 +56,7 @@ def write_manifest(folder: Path, part: str, options: Mapping[str, Any]) -> Path:
         old = {}  # absent or torn
     said = old.get("options")
     parts = (said if isinstance(said, dict) else {}) | {part: dict(options)}
-    digests = {name: files.digest_of_file(folder / name) for name in listed(folder)}
+    digests = {name: digest(folder / name) for name in listed(folder)}
     content = {"format": FORMAT, "made": versions(), "options": parts, "files": digests}
     content |= {"of": old["of"]} if "of" in old else {}
     if old != files.plain(content):
@@ -84,14 +86,13 @@ def listed(folder: Path) -> list[str]:
     """
     jobs, announced = listings.named(folder), _announced(folder)
     names = []
-    for path in files.entries(folder):
-        if files.is_file(path) and path.name != NAME and not path.name.startswith("."):
-            names += [path.name] if announced is None or path.name in announced else []
+    for name in files.plain_names(folder):
+        if name != NAME and (announced is None or name in announced):
+            names.append(name)
     for inside in FOLDERS:
         if files.is_folder(folder / inside):
-            for path in files.entries(folder / inside):
-                if files.is_file(path) and not path.name.startswith(".") and is_of(jobs, inside, path.stem):
-                    names.append(f"{inside}/{path.name}")
+            found = files.plain_names(folder / inside)
+            names += [f"{inside}/{name}" for name in found if is_of(jobs, inside, PurePath(name).stem)]
     return sorted(names)
 
 
@@ -101,7 +102,7 @@ def is_of(jobs: Collection[str] | None, inside: str, stem: str) -> bool:
         return True
     if inside == "tweens":  # between two steps: step-0000000100-0000000126-001-of-003
         first, _, rest = stem.removeprefix("step-").partition("-")
-        return {f"step-{first}", f"step-{rest.partition('-')[0]}"} <= set(jobs)
+        return f"step-{first}" in jobs and f"step-{rest.partition('-')[0]}" in jobs
     return stem in jobs
 
 

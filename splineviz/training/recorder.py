@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from splineviz.errors import CheckpointError, DataError, ScaleWarning, TraceError
+from splineviz.storage import files
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.training import guards, run_json, state_files
@@ -44,22 +45,30 @@ class Observer(Protocol):
 class Recorder:
     """Writes a run directory from a training loop.
 
-    path: the directory, made if needed.
-    model: the module that is trained, also in torch's own wrappers. It is traced at once, and what is saved is held
-    against it at every `save` (see `guards`), so it may change: a step at which it is another network is recorded as that.
-    train, test: (x, y) with x (n, *input_shape) and y integer classes (n,), float targets (n, C), or None; or a Dataset or
-    DataLoader of such pairs, of which the first 10,000 are taken.
-    classes: names of the classes. domain: (low, high) of the inputs' coordinates, by default those of the training inputs.
-    loss: what is minimised, for captions. steps: the last step of the run, which is always due; None if it is not known.
-    per_decade: checkpoints for each tenfold of steps.
-    if_exists: what to do with a run that is already there: "error", "overwrite" (its files are deleted first), or
-    "resume" (its checkpoints stay, one that is saved again gives way; network and samples must be the same).
-    monitor: told of every checkpoint once it is saved; a `Monitor` measures it while the training waits.
-    output, outputs: which result of forward, and which of its entries, are the network's outputs, as `trace` takes them.
     Under torchrun, where several processes train the same weights, the process of RANK 0 records; the others write nothing.
 
-    Raises TraceError for a model that is not piecewise affine, DataError for samples that do not fit, CheckpointError
-    for a directory that already holds a run, or samples and checkpoints of somebody else under the names of ours.
+    Args:
+        path: the directory, made if needed.
+        model: the module that is trained, also in torch's own wrappers. It is traced at once and compared with the saved
+            weights at every `save` (see `guards`), so it may change: each step records the network as it is then.
+        train: (x, y) with x (n, *input_shape) and y integer classes (n,), float targets (n, C), or None; or a Dataset or
+            DataLoader of such pairs, of which the first 10,000 are taken.
+        test: as `train`, or None.
+        classes: names of the classes.
+        domain: (low, high) of the inputs' coordinates; None: those of the training inputs.
+        loss: name of the loss, for captions.
+        steps: the last step of the run, which is always due; None if it is not known.
+        per_decade: checkpoints for each tenfold of steps.
+        if_exists: for a run that is already there: "error", "overwrite" (its files are deleted first), or "resume" (its
+            checkpoints stay, one that is saved again is replaced; network and samples must be the same).
+        monitor: called after every checkpoint; a `Monitor` measures it while the training waits.
+        output: which result of forward is the output, as in `trace`.
+        outputs: which of its entries to keep, as in `trace`.
+
+    Raises:
+        TraceError: the model is not piecewise affine.
+        DataError: samples or schedule do not fit.
+        CheckpointError: the directory already holds a run, or files of others under the same names.
     """
 
     @at_home
@@ -94,6 +103,7 @@ class Recorder:
         self._manifest = Manifest(self._guard.program.to_data(), data.domain, data.classes, loss, self.steps, held=True)
         self._present: tuple[Program, str | None] = (self._guard.program, None)
         self._last: tuple[int, dict[str, Tensor], dict[str, float]] | None = None
+        self._mine: tuple[tuple[int, int, int] | None, str] = (None, "")
         self._aside = _aside()
         if self._aside:
             warnings.warn(f"{self._aside}: {self.path} is recorded by rank 0, this process writes nothing.", stacklevel=3)
@@ -110,7 +120,7 @@ class Recorder:
 
         The names train_accuracy and test_accuracy (in [0, 1]) are read by the animation; any others are kept.
         Returns the checkpoint's path. Raises DataError for a metric that is not a number, CheckpointError when the
-        module, as it is now, can no longer be traced; nothing is written then.
+        module, as it is now, can no longer be traced, or another process writes the same run; nothing is written then.
         """
         if int(step) != step or step < 0:
             raise DataError(f"step: expected a whole number from 0 up, got {step!r}.")
@@ -123,12 +133,13 @@ class Recorder:
             raise CheckpointError(
                 f"step {step}: the network can no longer be drawn, nothing was written for this step: {error}"
             ) from error
+        self._refuse_others(int(step))
         network = self._network(program)
         target = run_json.checkpoint_path(self.path, int(step))
         self._compare(int(step), state, numbers)
         state_files.save_state(target, state)
         self._manifest = self._manifest.adding(Checkpoint(int(step), target, numbers, network))
-        self._manifest.note(self.path, int(step))
+        self._keep(self._manifest.note(self.path, int(step)))
         if self._monitor is not None:
             self._monitor.saved(self.path, int(step), step == self.steps)
         return target
@@ -167,14 +178,21 @@ class Recorder:
                     "choose another path, or say what to do with it: if_exists='overwrite' or 'resume'."
                 )
             old = Manifest.load(self.path)
+            files.tidy(self.path)  # what a killed training left half-written
             if if_exists == "resume":
                 self._resume(old, data)
                 return
-            self._manifest.save(self.path)  # first: a run without checkpoints is none that anybody would read
+            self._keep(self._manifest.save(self.path))  # first: a run without checkpoints is none that anybody would read
             run_json.remove_checkpoints(self.path, old)
         else:
             run_json.refuse_strangers(self.path)
-            self._manifest.save(self.path)  # first: it says that what follows is ours
+            try:
+                self._keep(self._manifest.save(self.path, new=True))  # first: it says that what follows is ours
+            except FileExistsError as error:
+                raise CheckpointError(
+                    f"{self.path}: expected a directory without a run, got one in which another process has just begun; "
+                    "choose another path."
+                ) from error
         data.save(self.path / run_json.SAMPLES)
 
     def _resume(self, old: Manifest, data: Data) -> None:
@@ -192,7 +210,33 @@ class Recorder:
         self._manifest = replace(self._manifest, network=old.network, held=old.held)
         for checkpoint in old.checkpoints:
             self._manifest = self._manifest.adding(checkpoint)
-        self._manifest.save(self.path)
+        self._keep(self._manifest.save(self.path))
+
+    def _keep(self, digest: str | None) -> None:
+        """Remember run.json as it was just written, by its digest."""
+        if digest is not None:
+            self._mine = (_state(self.path / run_json.NAME), digest)
+
+    def _refuse_others(self, step: int) -> None:
+        """Raises CheckpointError when another process writes this run: two trainings would be taken for one."""
+        path = self.path / run_json.NAME
+        now = _state(path)
+        if now is None or now == self._mine[0]:
+            return
+        if files.digest_of_file(path) != self._mine[1]:
+            raise CheckpointError(
+                f"{self.path}: expected {run_json.NAME} as this Recorder left it, got one that another has written: do two "
+                f"trainings record here? Nothing was written for step {step}; choose another path for one of them."
+            )
+        self._mine = (now, self._mine[1])  # copied, say
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _aside() -> str:

@@ -13,6 +13,7 @@ relative and stay inside the directory; a run.json that points elsewhere is refu
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -68,22 +69,27 @@ class Manifest:
         others = [c for c in self.checkpoints if c.step != checkpoint.step]
         return replace(self, checkpoints=tuple(sorted([*others, checkpoint], key=lambda c: c.step)))
 
-    def note(self, root: Path, step: int) -> None:
+    def note(self, root: Path, step: int) -> str | None:
         """Write that the checkpoint of a step is there: into run.json, or in a long run as one more line beside it.
 
         The lines are folded into run.json whenever there are an eighth as many as checkpoints, and at the end of the
-        training, so that the cost of a checkpoint does not grow with their number.
+        training, so that the cost of a checkpoint does not grow with their number. Returns the digest of run.json, None
+        where it is as it was.
         """
         count = len(self.checkpoints)
         lines = 0 if count <= FEW else _size(root / ADDED) // _LINE + 1
         if count <= FEW or step == self.last or lines > count // 8:
-            self.save(root)
+            return self.save(root)
         else:
             added = next(c for c in reversed(self.checkpoints) if c.step == step)
             files.append_line(root / ADDED, json.dumps(files.plain(_said(root, added)), allow_nan=False))
+            return None
 
-    def save(self, root: Path) -> None:
-        """Write run.json, whole or not at all; what lay beside it is then in it."""
+    def save(self, root: Path, *, new: bool = False) -> str:
+        """Write run.json, whole or not at all; what lay beside it is then in it. Returns its digest.
+
+        new: raises FileExistsError when there is one by now, that another process has just written.
+        """
         data = {
             "format": 2 if any(c.network for c in self.checkpoints) else 1,
             "samples": SAMPLES,
@@ -97,8 +103,11 @@ class Manifest:
         }
         if not self.checkpoints:  # what was added belongs to the run that gives way
             _remove_added(root)
-        files.write_json(root / NAME, data)
+        content = (json.dumps(files.plain(data), indent=1, allow_nan=False) + "\n").encode()
+        with files.whole(root / NAME, new=new) as temporary:
+            temporary.write_bytes(content)
         _remove_added(root)
+        return hashlib.sha256(content).hexdigest()
 
     @classmethod
     def load(cls, root: Path) -> Manifest:
@@ -110,7 +119,8 @@ class Manifest:
                 got, known = data["format"], " or ".join(map(str, FORMATS))
                 raise CheckpointError(f"{path}: expected format {known}, got {got!r}; update splineviz to read it.")
             inside(root, data["samples"])
-            checkpoints = [_read(root, c) for c in data["checkpoints"]]
+            seen: dict[Path, Path] = {}
+            checkpoints = [_read(root, c, seen) for c in data["checkpoints"]]
             steps = [c.step for c in checkpoints]
             if sorted(set(steps)) != steps:
                 raise CheckpointError(f"{path}: expected checkpoints in order of steps, each step once, got {steps}.")
@@ -121,7 +131,7 @@ class Manifest:
             if not (data["loss"] is None or isinstance(data["loss"], str)):
                 raise TypeError(f"loss: expected text or null, got {type(data['loss']).__name__}")
             held = data.get("held") is True
-            checkpoints = _with_added(root, checkpoints)
+            checkpoints = _with_added(root, checkpoints, seen)
             return cls(data["network"], (low, high), classes, data["loss"], last, tuple(checkpoints), held)
         except FileNotFoundError as error:
             raise CheckpointError(f"{root}: expected a run with {NAME}, got none; was it written by sv.Recorder?") from error
@@ -152,19 +162,20 @@ def _said(root: Path, checkpoint: Checkpoint) -> dict[str, Any]:
     return said | ({"network": checkpoint.network} if checkpoint.network else {})
 
 
-def _read(root: Path, said: Mapping[str, Any]) -> Checkpoint:
-    """A checkpoint of what run.json says of it."""
+def _read(root: Path, said: Mapping[str, Any], seen: dict[Path, Path]) -> Checkpoint:
+    """A checkpoint of what run.json says of it. seen: folders and where they lie, all links followed."""
     metrics = {str(key): math.nan if value is None else float(value) for key, value in said["metrics"].items()}
-    return Checkpoint(int(said["step"]), inside(root, said["file"]), metrics, _digest(root / NAME, said.get("network")))
+    path = inside(root, said["file"], seen)
+    return Checkpoint(int(said["step"]), path, metrics, _digest(root / NAME, said.get("network")))
 
 
-def _with_added(root: Path, checkpoints: list[Checkpoint]) -> list[Checkpoint]:
+def _with_added(root: Path, checkpoints: list[Checkpoint], seen: dict[Path, Path]) -> list[Checkpoint]:
     """The checkpoints of run.json with those of the lines beside it; one that a killed process left unfinished is none."""
     path = root / ADDED
     if not files.is_file(path):
         return checkpoints
     *lines, _ = path.read_text(encoding="utf-8").split("\n")
-    found = {c.step: c for c in checkpoints} | {c.step: c for c in (_read(root, json.loads(line)) for line in lines)}
+    found = {c.step: c for c in checkpoints} | {c.step: c for c in (_read(root, json.loads(line), seen) for line in lines)}
     return [found[step] for step in sorted(found)]
 
 
@@ -240,8 +251,12 @@ def _is_free(path: Path) -> bool:
     return not os.path.lexists(path) or (files.is_folder(path) and not files.entries(path))
 
 
-def inside(root: Path, name: Any) -> Path:
-    """The path of a file that run.json names, if it lies in the run's directory. Raises CheckpointError otherwise."""
+def inside(root: Path, name: Any, seen: dict[Path, Path] | None = None) -> Path:
+    """The path of a file that run.json names, if it lies in the run's directory. Raises CheckpointError otherwise.
+
+    seen: folders and where they lie, all links followed, kept from one call to the next.
+    """
+    seen = {} if seen is None else seen
     pure = PurePosixPath(str(name))
     path = root / pure
     if (
@@ -251,9 +266,20 @@ def inside(root: Path, name: Any) -> Path:
         or any(len(part.encode("utf-8", "replace")) > LONGEST_NAME for part in pure.parts)
         or "\\" in name
         or ":" in name
-        or not path.resolve().is_relative_to(root.resolve())
+        or not _real(path, seen).is_relative_to(_folder(root, seen))
     ):
         raise CheckpointError(
             f"{root / NAME}: expected file names inside the run's directory, got {name!r}; it will not be opened."
         )
     return path
+
+
+def _real(path: Path, seen: dict[Path, Path]) -> Path:
+    """Where a file lies, all links followed."""
+    return path.resolve() if path.is_symlink() else _folder(path.parent, seen) / path.name
+
+
+def _folder(folder: Path, seen: dict[Path, Path]) -> Path:
+    if folder not in seen:
+        seen[folder] = folder.resolve()
+    return seen[folder]

@@ -39,9 +39,9 @@ VIEWER = Path(__file__).parent
 DECODER = ("decode", "complex", "restore", "follow", "worker")
 """Modules that decode steps, in a worker; the page has them too."""
 MODULES = (
-    *DECODER, "words", "dom", "camera", "choose", "colours", "gpu", "near", "density", "paint", "plain", "studio", "curves",
-    "comparing", "overlay", "scene", "selection", "following", "slicing", "steps", "keys", "hands", "time", "legend",
-    "asking", "address", "saving", "elements", "build", "sight", "explorer", "widget",
+    *DECODER, "words", "dom", "camera", "choose", "colours", "gpu", "near", "density", "paint", "raster", "plain", "studio",
+    "curves", "comparing", "overlay", "scene", "selection", "following", "slicing", "steps", "keys", "hands", "time",
+    "legend", "asking", "address", "saving", "elements", "build", "sight", "explorer", "widget",
 )  # fmt: skip
 """The front end's modules, those that are imported first."""
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import base64
 import html
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from splineviz.drawing import captions, figures, film
-from splineviz.drawing.look import SET_BY_FILMS, Look
+from splineviz.drawing.look import SET_BY_FILMS, Look, code
 from splineviz.drawing.video import KEY, note
 from splineviz.errors import Progress
 from splineviz.geometry.partition import Partition
@@ -34,9 +33,12 @@ from splineviz.jobs import sweep
 from splineviz.jobs.job import Result
 from splineviz.metrics.options import LCOptions
 from splineviz.storage import files, outputs
+from splineviz.storage.cache import Ledger
+from splineviz.storage.known import FEW
 from splineviz.training import runs
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.workflows import interpolation
+from splineviz.workflows.unread import without
 
 INLINE = 40_000_000
 """Bytes of a film above which a notebook does not hold it."""
@@ -125,10 +127,10 @@ def animate(
         progress=film.first_half(progress), also=(*outputs.film(formats), "tweens", "summary.png"),
         unread=None if strict else unread,
     )  # fmt: skip
-    opened = _readable(opened, unread)
+    opened = without(opened, unread)
     settings = {} if lc is None else lc.settings(opened.train_x.shape[1:])
     appearance = replace(appearance, thumbnails=opened.anchors(chosen), classes=opened.classes or (), **settings)
-    appearance = appearance.with_limits(Partition.load(result.partition_path) for result in results)
+    appearance = _with_limits(appearance, results, folder)
     table = [result.row for result in results]
     painter = figures.FramePainter(table, look=appearance, missing=tuple(unread))
     told = [{name: str(value) for name, value in row.items()} for row in table]
@@ -152,12 +154,27 @@ def animate(
     )
 
 
+def _with_limits(look: Look, results: Sequence[Result], folder: Path) -> Look:
+    """The look with one colour scale for all results; of the same results it is kept in rows/film.json."""
+    key = files.digest([look.fill if isinstance(look.fill, str) else "", code(), [result.content for result in results]])
+    found: list[Look] = []
+
+    def compute() -> dict[str, float]:
+        found.append(look.with_limits(Partition.load(result.partition_path) for result in results))
+        return {} if found[0].limits is None else dict(zip(("low", "high"), found[0].limits, strict=True))
+
+    if look.limits is not None or len(results) < FEW:
+        return look.with_limits(Partition.load(result.partition_path) for result in results)
+    kept = Ledger(folder / "rows" / "film.json", most=1).numbers(key, compute)
+    return found[0] if found else replace(look, limits=(kept["low"], kept["high"]) if kept else None)
+
+
 def _shots(
     run: runs.Run, results: Sequence[Result], asked: film.Film, look: str, painter: figures.FramePainter,
     tween: Callable[[Checkpoint, Checkpoint, float], Partition],
 ) -> Iterator[film.Shot]:  # fmt: skip
     """All frames of the film, in order: one a checkpoint, `asked.between` between two, whose partitions `tween` makes."""
-    contents = [files.digest(Path(result.partition_path).read_bytes()) for result in results]
+    contents = [result.content for result in results]
     for index, result in enumerate(results):
         yield film.Shot(
             asked.folder / "frames" / f"step-{result.step:010d}.png", files.digest(look, index, contents[index]),
@@ -191,15 +208,3 @@ def _summary(folder: Path, table: Sequence[Any], look: str, said: str, settings:
         figure = figures.summary(table, note=said, **settings)
         files.write(summary, lambda stream: figure.savefig(stream, format="png", metadata={KEY: look}))
     return summary
-
-
-def _readable(run: runs.Run, unread: Mapping[int, str]) -> runs.Run:
-    """The run without checkpoints that cannot be read, of which a warning tells."""
-    if not unread:
-        return run
-    kept = tuple(checkpoint for checkpoint in run.checkpoints if checkpoint.step not in unread)
-    step, why = next(iter(unread.items()))
-    more = f", nor can {len(unread) - 1} more" if len(unread) > 1 else ""
-    text = f"splineviz: step {step:,} cannot be drawn{more}; the film is of the other {len(kept)} checkpoints: "
-    warnings.warn(text + why.splitlines()[0], RuntimeWarning, stacklevel=3)
-    return replace(run, checkpoints=kept)

@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from splineviz.jobs.job import Result
 from splineviz.metrics.options import LCOptions
 from splineviz.storage import files, outputs
 from splineviz.training.runs import Run
+from splineviz.workflows.unread import without
 
 WITH_SLASH = r"[/\\\x00]"
 """What a name may hold and a file's name may not."""
@@ -42,7 +43,8 @@ WITH_SLASH = r"[/\\\x00]"
 @dataclass(frozen=True)
 class Parallel:
     """What `compare` wrote. frames: one picture a step; videos: one a format; captions: the film's words with
-    times, and beside it animation.txt, an alternative text; drawn: frames drawn by this call.
+    times, and beside it animation.txt, an alternative text; drawn: frames drawn by this call; unread: why steps are not in
+    the film, by step: a checkpoint of theirs cannot be read, or its weights are not finite.
     """
 
     out: Path
@@ -52,6 +54,7 @@ class Parallel:
     poster: Path
     captions: Path
     drawn: int
+    unread: Mapping[int, str] = field(default_factory=dict)
 
 
 def compare(
@@ -68,13 +71,15 @@ def compare(
     lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
     jobs: int | Executor = 1,
     progress: Progress | None = None,
+    strict: bool = False,
     **look: Any,
 ) -> Parallel:
     """Film runs side by side at the steps that all of them have, or one run with a panel for each of its layers.
 
     names: of the runs, by default those of their directories. layers: one run, each panel with the knots of one kink layer.
     anchors: training samples by index, of each run's own data. The rest as `animate` takes it; panels stand below,
-    by default accuracy, local complexity and regions.
+    by default accuracy, local complexity and regions. strict: as there; by default the film is of the steps that can be read
+    in all runs.
     Raises DataError for too few or too many runs or layers, or runs without a step in common, OutputError when `out` holds
     what splineviz did not write or a comparison of other runs, and what measuring raises.
     """
@@ -87,22 +92,25 @@ def compare(
         raise DataError("runs: expected a step that all of them have, got none; see splineviz info.")
     chosen = common if steps is None else sorted(set(steps))
     folders, also = ([folder], outputs.film(formats)) if layers else (_folders(folder, runs, called, formats), [])
+    bad: list[dict[int, str]] = [{} for _ in runs]
     results = [
         sweep.measure_run(
             run, anchors=anchors, window=window, steps=chosen, out=where, lc=lc, jobs=jobs,
             progress=film.first_half(progress, number, len(runs), called[number]), also=also,
+            unread=None if strict else bad[number],
         )
         for number, (run, where) in enumerate(zip(runs, folders, strict=True))
     ]  # fmt: skip
+    unread, chosen = _readable(runs, called, chosen, bad)
+    results = [[result for result in some if result.step in chosen] for some in results]
     tables = [[result.row for result in some] for some in results]
-    count = fills.layer_count(Partition.load(results[0][0].partition_path)) if layers else len(runs)
-    titles = [f"layer {k + 1}" for k in range(count)] if layers else called
+    titles = _layer_titles(Partition.load(results[0][0].partition_path), appearance.size) if layers else called
     settings = {} if lc is None else lc.settings(max((run.train_x.shape[1:] for run in runs), key=math.prod))
     appearance = replace(appearance, thumbnails=runs[0].anchors(anchors), classes=runs[0].classes or (), **settings)
     appearance = appearance.with_limits(Partition.load(r.partition_path) for r in chain(*results))
-    painter = side_by_side.StripPainter(tables, titles, look=appearance)
+    painter = side_by_side.StripPainter(tables, titles, look=appearance, missing=sorted(unread))
     told, notes = [[{name: str(n) for name, n in row.items()} for row in table] for table in tables], [r.note for r in runs]
-    shown = files.digest(appearance.digest, told, titles, layers, notes)
+    shown = files.digest(appearance.digest, told, titles, layers, notes, sorted(unread))
     shots = [
         film.Shot(
             folder / "frames" / f"step-{step:010d}.png", files.digest(shown, index, [found[index].key for found in results]),
@@ -119,7 +127,31 @@ def compare(
     )  # fmt: skip
     measured = tuple(where / sweep.TABLE for where in folders)
     frames = tuple(shot.path for shot in shots)
-    return Parallel(folder, frames, made.videos, measured, made.poster, made.captions, made.drawn)
+    return Parallel(folder, frames, made.videos, measured, made.poster, made.captions, made.drawn, unread)
+
+
+def _readable(
+    runs: Sequence[Run], called: Sequence[str], steps: Sequence[int], bad: Sequence[Mapping[int, str]]
+) -> tuple[dict[int, str], list[int]]:
+    """Steps that some run cannot be read at, each with the reason, and those that are left; a warning a run.
+
+    Raises DataError when none is left.
+    """
+    unread: dict[int, str] = {}
+    for run, name, found in zip(runs, called, bad, strict=True):
+        without(run.only(steps), found, "the film is", name if len(runs) > 1 else "")
+        unread |= {step: f"{name}: {why}" for step, why in found.items()}
+    left = [step for step in steps if step not in unread]
+    if not left:
+        step, why = next(iter(unread.items()))
+        raise DataError(f"runs: expected a step at which all of them can be read, got none; step {step:,}: {why}")
+    return unread, left
+
+
+def _layer_titles(partition: Partition, size: tuple[int, int]) -> list[str]:
+    """The layers' names in as many letters as stand above a panel of a frame of that size."""
+    letters = side_by_side.letters(fills.layer_count(partition), size)
+    return fills.layer_names(partition, lambda name: len(name) <= letters)
 
 
 def _check(runs: Sequence[Run], names: Sequence[str], layers: bool) -> None:

@@ -33,7 +33,10 @@ PLANES = 4
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A run with what `sweep.measure_run` found, and the settings of the studies, as `study.measure` takes them."""
+    """A run with what `sweep.measure_run` found, and the settings of the studies, as `study.measure` takes them.
+
+    missing: steps of checkpoints that cannot be read, which the run has no more.
+    """
 
     run: runs.Run
     rows: list[dict[str, float]]
@@ -50,6 +53,7 @@ class Measured:
     wanted: int | None = None
     seed: int = 0
     chosen: tuple[int, int] | None = None
+    missing: tuple[int, ...] = ()
 
     @property
     def asked(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 from splineviz import choices
-from splineviz.drawing import study_plots
+from splineviz.drawing import curves, study_plots
 from splineviz.drawing.curves import Row
 from splineviz.errors import DataError, FloatArray, Progress
 from splineviz.geometry import boundary
@@ -48,6 +48,7 @@ from splineviz.training import runs
 from splineviz.workflows import migrations
 from splineviz.workflows.measured import Measured
 from splineviz.workflows.phases import moments, peak, phases
+from splineviz.workflows.unread import without
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,6 +106,7 @@ def measure(
     steps: Sequence[int] | None = None,
     progress: Progress | None = None,
     also: Sequence[str] = (),
+    strict: bool = False,
 ) -> Measured:
     """Measure a run for its studies; results that lie in `out` already are read.
 
@@ -113,22 +115,27 @@ def measure(
     points: on the slice, for exact counts. squares: near the decision boundary, and away from it. also: as there.
     near: what is near, as a share of the window's side; None: `measures.NEAR` in measures.csv, `migrations.NEAR` in the
     studies of migration. planes: of those studies, the run's own and others through samples drawn by `seed`; None:
-    `measured.PLANES`, or as many as there are. between: steps of the two checkpoints that they compare; None: the end of
-    the ascent of the local complexity, and the last.
+    `measured.PLANES`, or as many as there are. strict: raise for a checkpoint that cannot be read; by default the others are
+    measured, a warning names it, and curves are marked at its step. between: steps of the two checkpoints that they compare;
+    None: the end of the ascent of the local complexity, and the last.
     """
+    unread: dict[int, str] = {}
     only, anchors = (run if steps is None else run.only(steps)).anchored(anchors)
     results = sweep.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, near=near, progress=progress,
-                                 also=also)  # fmt: skip
+                                also=also, unread=None if strict else unread)  # fmt: skip
+    only = without(only, unread, "the study is")
     return Measured(
         only, [dict(result.row) for result in results], [result.partition_path for result in results], tuple(anchors), lc,
         attack_steps, points, squares, Ledger(Path(out) / "rows" / "studies.json"), progress,
         window, near, planes, seed, None if between is None else (int(between[0]), int(between[1])),
+        tuple(sorted(unread)),
     )  # fmt: skip
 
 
 def write(measured: Measured, name: str, target: Path) -> list[Path]:
     """Write one study as target.png, target.csv and its further tables, target-<name>.csv; returns the paths."""
     table, figure, *more = _STUDIES[name](measured)
+    curves.mark_missing_in(figure, curves.column(measured.rows, "step"), measured.missing)
     written = save(target, table, figure)
     for ending, further in (more[0] if more else {}).items():
         written += save(target.with_name(f"{target.name}-{ending}"), further)
@@ -227,7 +234,7 @@ def _layers(measured: Measured) -> Outcome:
         found = {"step": row["step"]}
         for layer in range(len(units)):
             found |= {
-                f"length_{layer + 1}": float(lengths[born == layer].sum()), f"units_{layer + 1}": float(units[layer])
+                f"length_{layer}": float(lengths[born == layer].sum()), f"units_{layer}": float(units[layer])
             }  # fmt: skip
         table.append(found)
     return table, study_plots.layers(measured.slices([0, peak(measured.rows), -1]))
@@ -288,8 +295,8 @@ def _deformation(measured: Measured, points: int = 50) -> Outcome:
         both = {which: found.relative(which) for which in ("eccentricity", "diameter")}
         for k, radius in enumerate(radii):
             row = {"step": float(measured.step(index)), "radius": radius}
-            table.append(row | {f"{name}_{i + 1}": float(v) for name, a in both.items() for i, v in enumerate(a[k])})
-    return table, study_plots.deformation(table, radius=lc.radius)
+            table.append(row | {f"{name}_{i}": float(v) for name, a in both.items() for i, v in enumerate(a[k])})
+    return table, study_plots.deformation(table, radius=lc.radius, paths=found.layers)
 
 
 _STUDIES: dict[str, Callable[[Measured], Outcome]] = {

@@ -33,6 +33,7 @@ from splineviz.training import state_files
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.runs import Run
 from splineviz.workflows import views as cameras
+from splineviz.workflows.unread import last_readable
 from splineviz.workflows.views import View
 
 FORMAT = 1
@@ -87,7 +88,7 @@ def tour(
     """Film one checkpoint along a way of `views`, and write video, frames, partitions and a table to `out`.
 
     kind: "zoom" (to, depth: as `views.zoom` takes them), "turn" or "slide" (toward: the fourth sample, by index, by
-    default the first that is no anchor). step: of the checkpoint, by default the last.
+    default the first that is no anchor). step: of the checkpoint, by default the last that can be read.
     The rest as `animate` takes it, but for panels: which curves stand beside the view follows from the kind.
     Raises DataError on unknown words, CheckpointError on an unknown step, OutputError when `out` holds
     what splineviz did not write or the tour of another run, and what cutting raises.
@@ -96,7 +97,7 @@ def tour(
         raise DataError(f"kind: expected one of {', '.join(cameras.KINDS)}, got {kind!r}.")
     appearance = Look.of(look, without=(*SET_BY_FILMS, "panels"))
     asked = film.Film("tour", Path(out), formats, fps)
-    checkpoint = run.at(step)
+    checkpoint = last_readable(run, "the tour is") if step is None else run.at(step)
     folder, fill = asked.folder, appearance.fill
     outputs.enter(folder, "tour", [str(run.path.resolve())], (*outputs.TOUR, *outputs.film(formats)))
     views = _views(run, checkpoint, kind, anchors, toward, to=to, depth=depth, window=window, frames=frames)

@@ -43,7 +43,7 @@ def test_runs_side_by_side_in_words() -> None:
     assert said.startswith("Step 10. plain: ") and "; wide: " in said and "(gelu drawn as relu)" in said
     text = alternative_of_runs(tables, ["plain", "wide"], fill="layer", layers=False)
     assert "2 networks, plain, wide," in text and "its layer of birth" in text and "wide has " in text
-    assert "2 layers of one network" in alternative_of_runs(tables[:1], ["layer 1", "layer 2"], fill="slope", layers=True)
+    assert "2 layers of one network" in alternative_of_runs(tables[:1], ["layer 0", "layer 1"], fill="slope", layers=True)
 
 
 def test_a_tour_in_words() -> None:

@@ -1,7 +1,8 @@
 """Faults, tested by doing them: `python tests/faults/harness.py --times 50` prints the table of docs/faults.md.
 
 A small sweep is disturbed in one way, then started again until it ends well. Every finished result must stay as it is,
-and the table must equal the undisturbed one to the byte. What is counted for each kind of fault:
+and the table must equal the undisturbed one to the byte. `pairs` does the same with two processes each of `animate`,
+`sweep`, `watch` and `train`. What is counted for each kind of fault:
 
     tried        times the fault happened
     lost         results that were finished before the fault and had to be made again (0 is the promise)
@@ -21,33 +22,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+sys.path[:0] = [str(Path(__file__).parents[1] / "support"), str(Path(__file__).parent)]
 
+import pairs
 import psutil
 import torch
 from small_runs import nudge, samples
+from tallies import LIMIT, Tally, mounted
 
 from splineviz.jobs import plan
 from splineviz.storage import files
 from splineviz.training.recorder import Recorder
-
-LIMIT = 900.0
-"""Seconds after which a start counts as hanging."""
-
-
-@dataclass
-class Tally:
-    """One row of the table."""
-
-    kind: str
-    tried: int = 0
-    lost: int = 0
-    recomputed: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -253,21 +242,6 @@ def worker_killed(case: Case, folder: Path, times: int, chance: random.Random) -
         tally.lost += lost(before, finished(out))
         shutil.rmtree(out)
     return tally
-
-
-@contextlib.contextmanager
-def mounted(folder: Path, size: int) -> Iterator[Callable[[str], None]]:
-    """A small file system of its own; yields what remounts it. Raises PermissionError where mounting is not allowed."""
-    folder.mkdir(parents=True)
-    options = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    try:
-        subprocess.run(options, check=True, capture_output=True)
-    except (subprocess.CalledProcessError, FileNotFoundError) as error:
-        raise PermissionError("a file system can be mounted by root alone") from error
-    try:
-        yield lambda how: subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True, capture_output=True)
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
 
 
 def disk_full(case: Case, folder: Path, times: int, chance: random.Random) -> Tally:
@@ -514,10 +488,29 @@ KINDS: dict[str, Callable[[Case, Path, int, random.Random], Tally]] = {
 }  # fmt: skip
 
 
+def all_kinds() -> list[str]:
+    """Names of the kinds of faults: those of a sweep, and fault and command of two processes."""
+    both = [(fault, command) for command in pairs.COMMANDS for fault in pairs.FAULTS if pairs.fits(fault, command)]
+    return [*KINDS, *(f"{fault}-{command}" for fault, command in both)]
+
+
+MANY = ("main_killed", "worker_killed", "ctrl_c", *(f"killed-{command}" for command in pairs.COMMANDS))
+"""Kinds that are tried as often as asked; the others a fifth of it."""
+
+
+def attempt(kind: str, case: Case, folder: Path, times: int, chance: random.Random) -> Tally:
+    """One kind of fault, so many times."""
+    folder.mkdir()
+    if kind in KINDS:
+        return KINDS[kind](case, folder, times, chance)
+    fault, _, command = kind.rpartition("-")
+    return pairs.FAULTS[fault](pairs.make_pair(command, case.runs[0], folder), folder, times, chance)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=50, help="of the two kills and Ctrl-C; the others a fifth of it")
-    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--times", type=int, default=50, help="of kills and Ctrl-C; the others a fifth of it")
+    parser.add_argument("--kinds", nargs="+", choices=all_kinds(), default=all_kinds())
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     tallies = []
@@ -525,11 +518,10 @@ def main() -> int:
         folder = Path(name)
         case = make_case(folder)
         for kind in options.kinds:
-            times = options.times if kind in ("main_killed", "worker_killed", "ctrl_c") else max(options.times // 5, 1)
+            times = options.times if kind in MANY else max(options.times // 5, 1)
             began = time.monotonic()
-            (folder / kind).mkdir()
             try:
-                tally = KINDS[kind](case, folder / kind, times, random.Random(options.seed))
+                tally = attempt(kind, case, folder / kind, times, random.Random(options.seed))
             except PermissionError as error:
                 print(f"{kind}: skipped: {error}", flush=True)
                 continue

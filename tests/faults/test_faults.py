@@ -16,12 +16,16 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> harness.Case:
     return harness.make_case(tmp_path_factory.mktemp("faults"), checkpoints=2)
 
 
-@pytest.mark.parametrize("kind", harness.KINDS)
+QUICK = (*harness.KINDS, "killed-train", "full-animate")
+"""Of the kinds of two processes, which take longer, two; `pytest -m slow` tries each once."""
+
+
+@pytest.mark.parametrize("kind", [
+    pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in harness.all_kinds()
+])  # fmt: skip
 def test_nothing_is_lost(case: harness.Case, kind: str) -> None:
-    folder = case.runs[0].parent / kind
-    folder.mkdir()
     try:
-        tally = harness.KINDS[kind](case, folder, 1, random.Random(1))
+        tally = harness.attempt(kind, case, case.runs[0].parent / kind, 1, random.Random(1))
     except PermissionError as error:
         pytest.skip(str(error))
     assert tally.lost == 0

@@ -1,9 +1,9 @@
 """A soak of hostile input: `python tests/soak/hostile_files.py --inputs 100000`.
 
-Mutated partitions, tiles, run.json, samples, checkpoints, data files and command lines (`hostile`) in turn, in a process
-whose memory is limited to little more than it has. A failure is anything but a result or a SplinevizError, code of a file
-that ran, or a file touched outside the folder at hand; it is printed with its kind and number, which make it again:
-`--kind partition --first 1234 --inputs 1`. Exit code 1 when there is any.
+Files of every reader and command lines (`hostile`, `hostile_readers`) in turn, in a process whose memory is limited to
+little more than it has. A failure is anything but a result or a SplinevizError, code of a file that ran, or a file
+touched outside the folder at hand; it is printed with its kind and number, which make it again: `--kind partition --first
+1234 --inputs 1`. Exit code 1 when there is any.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-from hostile import KINDS, Seeds, attempt
+from hostile import Seeds
+from hostile_attempts import KINDS, attempt
 
 ROOM = 1 << 30
 """Bytes of memory that reading may take beyond what the process has when it starts."""

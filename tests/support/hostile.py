@@ -4,7 +4,7 @@ Whatever a file or a command line says, splineviz reads it, or refuses it with a
 file, touches nothing outside the folder it was given, and allocates no more than the file can hold. A kind is a function
 (folder, rng) -> what to attempt: it writes one hostile input into the folder and returns the call that reads it.
 
-Every input is known by its kind and number: `attempt(kind, number, folder)` makes it again.
+`hostile_readers` has the kinds of other people's files, `hostile_attempts` lists all and tries them.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Seeds:
     """The good files that everything hostile is made of; made once, in memory."""
 
     def __init__(self, folder: Path):
+        self.folder = folder
         write_run(folder / "run")
         self.run = {
             path.relative_to(folder / "run").as_posix(): path.read_bytes()
@@ -426,17 +427,3 @@ KINDS: dict[str, Callable[[Path, Rng, Seeds], Callable[[], Any]]] = {
     "data": data_file,
     "command": command_line,
 }
-
-
-def attempt(kind: str, number: int, folder: Path, seeds: Seeds) -> str:
-    """Make input `number` of a kind in an empty folder and read it: "read" or "refused"; anything else is raised."""
-    rng = np.random.default_rng([number, sorted(KINDS).index(kind)])
-    call = KINDS[kind](folder, rng, seeds)
-    try:
-        call()
-    except SplinevizError as error:
-        assert str(error).strip() and "\x1b" not in str(error), "an error without words"
-        return "refused"
-    except FileNotFoundError:
-        return "refused"
-    return "read"

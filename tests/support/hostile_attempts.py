@@ -1,0 +1,41 @@
+"""Every kind of hostile input, and what trying one may come to: "read" or "refused".
+
+An input is known by its kind and number, so a failure can be made again: `attempt(kind, number, folder, seeds)`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hostile
+import hostile_folders
+import hostile_readers
+import numpy as np
+from hostile import Rng, Seeds
+from hostile_readers import clean_outside
+
+from splineviz.errors import SplinevizError
+
+KINDS: dict[str, Callable[[Path, Rng, Seeds], Callable[[], Any]]] = {
+    **hostile.KINDS, **hostile_readers.READERS, **hostile_folders.READERS
+}  # fmt: skip
+
+
+def attempt(kind: str, number: int, folder: Path, seeds: Seeds) -> str:
+    """Make input `number` of a kind in an empty folder and read it: "read" or "refused"; anything else is raised."""
+    rng = np.random.default_rng([number, zlib.crc32(kind.encode())])
+    call = KINDS[kind](folder, rng, seeds)
+    try:
+        call()
+    except SplinevizError as error:
+        assert str(error).strip() and "\x1b" not in str(error), "an error without words"
+        return "refused"
+    except OSError as error:  # one line on the command line, too
+        assert error.strerror, error
+        return "refused"
+    finally:
+        clean_outside(folder)
+    return "read"
