@@ -94,6 +94,10 @@ def pgd(
 
 
 @at_home
+def _precision(model: nn.Module | Program) -> torch.dtype:
+    return model.dtype if isinstance(model, Program) else next((p.dtype for p in model.parameters()), torch.float32)
+
+
 def robust_accuracy(
     model: nn.Module | Program,
     x: Any,
@@ -126,11 +130,7 @@ def robust_accuracy(
     Raises:
         DataError: there are no samples, or as in `pgd`.
     """
-    if isinstance(model, Program):
-        precision = model.dtype
-    else:
-        precision = next((p.dtype for p in model.parameters()), torch.float32)
-    inputs, labels = torch.as_tensor(x).to(precision), torch.as_tensor(y).long()
+    inputs, labels = torch.as_tensor(x).to(_precision(model)), torch.as_tensor(y).long()
     if not len(inputs):
         raise DataError("x: expected at least one sample, got none.")
     training = isinstance(model, nn.Module) and model.training

@@ -264,16 +264,18 @@ class Witness:
         said.knot[faces] = np.maximum.reduceat(knot, starts[:-1])
         inner = np.flatnonzero(tag >= 0)
         said.edge_sign[corners.edge[flat][inner], corners.side[flat][inner]] = mark[inner]
-
-        largest = max(float(self.largest.max(initial=0.0)), np.finfo(float).tiny)
-        off = np.abs(part.outputs[ids] - y[: len(ids)])
-        mean = np.add.reduceat(part.outputs[corners.here[flat]], starts[:-1], axis=0) / counts[:, None]
         with torch.no_grad(), Double():
             real = self.module(x[len(ids) :]).reshape(len(faces), -1).numpy()
-        bent = np.abs(mean - real)
-        said.output[faces] = np.maximum.reduceat(_ratio(off, self.output_tolerance).max(axis=1)[rows], starts[:-1])
+        mean = np.add.reduceat(part.outputs[corners.here[flat]], starts[:-1], axis=0) / counts[:, None]
+        off = np.abs(part.outputs[ids] - y[: len(ids)])
+        self._write_outputs(faces, off[rows], np.abs(mean - real), starts, said)
+
+    def _write_outputs(self, faces: Ids, off: FloatArray, bent: FloatArray, starts: Ids, said: Testimony) -> None:
+        """How far the outputs of some faces are off, at their corners (in runs from starts) and inside, (n, C)."""
+        largest = max(float(self.largest.max(initial=0.0)), np.finfo(float).tiny)
+        said.output[faces] = np.maximum.reduceat(_ratio(off, self.output_tolerance).max(axis=1), starts[:-1])
         said.interior[faces] = _ratio(bent, self.output_tolerance).max(axis=1)
-        said.relative[faces, 0] = np.maximum.reduceat(off.max(axis=1)[rows], starts[:-1]) / largest
+        said.relative[faces, 0] = np.maximum.reduceat(off.max(axis=1), starts[:-1]) / largest
         said.relative[faces, 1] = bent.max(axis=1) / largest
 
     def _read_knots(
