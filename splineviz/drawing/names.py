@@ -1,4 +1,4 @@
-"""Names of classes and layers as pictures write them: mathematics as text, module paths cut at their front until they fit."""
+"""Names of classes and layers as pictures write them: mathematics as text, module paths cut in front until they fit."""
 
 from __future__ import annotations
 

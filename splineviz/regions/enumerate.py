@@ -115,8 +115,13 @@ def partition(
             max_regions=max_regions, max_bytes=max_bytes, max_seconds=max_seconds, progress=progress, device=device,
             swap=swap, executor=executor,
         )  # fmt: skip
-    budget = Budget(max_regions, max_bytes, max_seconds)
     job = Slice(trace(model, plane.input_shape, swap=swap).to(device=device), plane, plane.window(window), tolerance)
+    return _whole(job, threads, block_bytes, Budget(max_regions, max_bytes, max_seconds), progress)
+
+
+def _whole(
+    job: Slice, threads: int | None, block_bytes: int | None, budget: Budget, progress: Progress | None
+) -> Partition:
     return checked(job.partition(job.enumerate(job.whole, threads, block_bytes, budget, progress)), job.program)
 
 

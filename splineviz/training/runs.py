@@ -311,10 +311,7 @@ def open_run(
         arguments = None if witness is not None else model_args
         _check_bare(root, (model, data, arguments, data_args, weights_key, output, outputs, files))
         return _own(root, swap, witness, model_args)
-    if witness is not None:
-        raise CheckpointError(f"{root}: expected a run that describes itself for a witness; pass the module as model.")
-    if single and files is not None:
-        raise CheckpointError(f"{root}: expected a folder for files={files!r}, got one file; leave files out.")
+    _check_foreign(root, witness, files if single else None)
     listed = checkpoints.alone(root) if single else checkpoints.listing(root, files)
     found = listed.checkpoints
     holds_network = trust or all(checkpoint.path.suffix == ".onnx" for checkpoint in found)
@@ -344,6 +341,13 @@ def _check_bare(root: Path, given: Sequence[Any]) -> None:
             f"{root}: expected a bare call for a run that describes itself, got a model, data, key or outputs; leave "
             "them out (outputs are chosen when it is recorded)."
         )
+
+
+def _check_foreign(root: Path, witness: Any, files: str | None) -> None:
+    if witness is not None:
+        raise CheckpointError(f"{root}: expected a run that describes itself for a witness; pass the module as model.")
+    if files is not None:
+        raise CheckpointError(f"{root}: expected a folder for files={files!r}, got one file; leave files out.")
 
 
 def _not_said(root: Path, count: int) -> CheckpointError:
