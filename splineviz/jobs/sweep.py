@@ -99,7 +99,9 @@ def sweep(
     samples: dict[Path, dict[str, Array]] = {}
     known = _known(target, sum(len(run.checkpoints) for run in chosen))
     for run in chosen:
-        found, kept = _entries(run, planes, windows, target, lc, near, keep=partitions, prove=prove, by_step=False, known=known)
+        found, kept = _entries(
+            run, planes, windows, target, lc, near, keep=partitions, prove=prove, by_step=False, known=known
+        )  # fmt: skip
         entries += found
         samples |= kept
     asked = plan.plan(chosen, entries, _options(lc, near), named="key")
@@ -154,7 +156,9 @@ def measure_run(
     target = Path(out).resolve()
     chosen = run if steps is None else run.only(steps)
     known = _known(target, len(chosen.checkpoints))
-    entries, samples = _entries(chosen, [anchors], [window], target, lc, near, keep=True, prove=False, by_step=True, known=known)
+    entries, samples = _entries(
+        chosen, [anchors], [window], target, lc, near, keep=True, prove=False, by_step=True, known=known
+    )  # fmt: skip
     bad = {entry.step: entry.error for entry in entries if entry.error is not None}
     if bad and (unread is None or len(bad) == len(entries)):
         raise next(iter(bad.values()))
