@@ -12,7 +12,7 @@ SOAK_INPUTS ?= 100000
 SOAK_ROUNDS ?= 20
 SOAK_MUTATED ?= 200
 
-.PHONY: help install test demo lint types imports front browser pytest docs soak bench test-min release-check clean
+.PHONY: help install test demo lint types imports front browser pytest docs soak bench ratios test-min release-check clean
 
 help:
 	@echo "make test   lint, types, import contracts and tests"
@@ -24,6 +24,7 @@ help:
 	@echo "make soak   $(SOAK_NETWORKS) random networks against the exact oracle; $(SOAK_FAULTS) kills and other faults;"
 	@echo "            $(SOAK_INPUTS) hostile files and command lines; $(SOAK_ROUNDS) rounds with all products rounded otherwise;"
 	@echo "            $(SOAK_MUTATED) networks whose partitions are damaged in every way, for verify to catch"
+	@echo "make ratios  a handful of speeds as ratios, each with a limit (half a minute)"
 	@echo "make bench  beside other programs, into benchmarks/results (five minutes)"
 	@echo "make test-min   the tests with the oldest releases that are allowed, in .venv-min"
 	@echo "make release-check   build wheel and sdist, install each into an empty environment, try it;"
@@ -108,6 +109,9 @@ soak: $(READY)
 
 bench: .venv-bench/ready
 	.venv-bench/bin/python benchmarks/compare.py
+
+ratios: $(READY)
+	$(BIN)/python benchmarks/ratios.py
 
 test-min:
 	@test -x .venv-min/bin/python || $(PYTHON) -m venv .venv-min

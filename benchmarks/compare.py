@@ -13,33 +13,17 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
-import platform
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
 import peers
+from machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 COLORS = {"splineviz": "#7a0177", "regioncam": "#1f78b4", "affinitree": "#e08214", "relucent": "#4d9221", "exact": "#777777"}
+PACKAGES = ("splineviz", "regioncam", "affinitree", "relucent", "matplotlib", "torch", "numpy", "numba")
 MARKS = {"splineviz": "o", "regioncam": "s", "affinitree": "^", "relucent": "D", "exact": "x"}
 Row = dict[str, object]
-
-
-def machine() -> str:
-    """Processor, memory and versions, in a line."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        names = [
-            line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-        ]
-        model = names[0] if names else model
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    names = ("splineviz", "regioncam", "affinitree", "relucent", "matplotlib", "torch", "numpy", "numba")
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores ({model}), {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}; {versions}"
 
 
 def enumeration(limit: float, quick: bool) -> list[Row]:
@@ -134,7 +118,7 @@ def main() -> None:
     text = f"""\
 # splineviz beside other programs
 
-{machine()}. Written by `make bench`; what each program is and does: `benchmarks/peers.py`.
+{machine(*PACKAGES)}. Written by `make bench`; what each program is and does: `benchmarks/peers.py`.
 
 ## Regions of a network on a square, and seconds
 

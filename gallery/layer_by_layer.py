@@ -39,9 +39,9 @@ for depth, ax in enumerate(axes, start=1):
     knots = layer_colors(part.edge_unit[:, 0], 4, dark=True)
     sv.draw.regions(part, ax=ax, fill=layer_colors(face_layers(part), 4), edge_color=knots, line_width=1.1)
     ax.set(xticks=[], yticks=[])
-    name = f"layers 1 to {depth}" if depth > 1 else "layer 1"
+    name = f"layers 0 to {depth - 1}" if depth > 1 else "layer 0"
     ax.set_title(f"{name}: {part.num_regions:,} regions")
 lines = [Line2D([], [], color=color, linewidth=2) for color in layer_colors(np.arange(4), 4, dark=True)]
-names = [f"knots of layer {layer}" for layer in (1, 2, 3, 4)]
+names = [f"knots of layer {layer}" for layer in range(4)]
 figure.legend(lines, names, loc="outside lower center", ncols=4, frameon=False)
 figure.savefig("layer_by_layer.png", dpi=110)

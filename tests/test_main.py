@@ -73,7 +73,7 @@ def test_figure_lays_out_steps_and_zooms(run: Path, tmp_path: Path, capsys: pyte
     assert iio.imread(png).shape[1] == 540  # 6.75 inches
     layers = tmp_path / "layers.svg"
     assert main(["figure", str(run), "--layers", "--fill", "margin", "--color-knots", "--out", str(layers)]) == 0
-    assert ">layer 2</text>" in layers.read_text()
+    assert ">layer 0 · " in layers.read_text() and ">layer 3" not in layers.read_text(), "three, from 0, with their paths"
     assert main(["figure", str(run), "--zoom", "0", "0", "-1", "--out", str(layers)]) == 2
     assert "positive half-width" in capsys.readouterr().err
 

@@ -159,10 +159,15 @@ def _cache() -> Finding:
 def _films() -> Finding:
     """Which films can be written; the encoders come with PyAV, no ffmpeg need be installed."""
     try:
-        from splineviz.drawing.video import CODECS
+        from splineviz.drawing.video import CODECS, encoder
+        from splineviz.errors import DataError
 
-        codec = importlib.import_module("av.codec")
-        lacking = [kind for kind, (name, *_) in CODECS.items() if name not in codec.codecs_available]
+        lacking = []
+        for kind in CODECS:
+            try:
+                encoder(kind)
+            except DataError:
+                lacking.append(kind)
     except ImportError as error:
         return Finding("films", f"cannot be written: {error}", False)
     if lacking:

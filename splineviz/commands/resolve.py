@@ -48,6 +48,21 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
     return run
 
 
+def module(options: Namespace) -> Any:
+    """The user's own module that `--model` makes; None where there is none, or it is rebuilt from weights."""
+    from splineviz.errors import CheckpointError
+    from splineviz.training import user_code
+
+    if options.model in (None, "mlp"):
+        return None
+    made = user_code.make(options.model, options.model_args, error=CheckpointError)
+    import torch
+
+    if not isinstance(made, torch.nn.Module):
+        raise CheckpointError(f"--model: expected a function that makes a torch.nn.Module, got {type(made).__name__}.")
+    return made
+
+
 def told_steps(run: Run) -> None:
     """Print which file of a foreign folder counts as which step; the first and last few of many."""
     if run.own:

@@ -37,7 +37,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colors as mpl_colors
-from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import MaxNLocator
 
 from splineviz.drawing.colors import BAD_COLOR as BAD_COLOR
@@ -50,6 +49,10 @@ from splineviz.drawing.colors import hash_colors as hash_colors
 from splineviz.drawing.colors import layer_colors as layer_colors
 from splineviz.drawing.colors import lightness as lightness
 from splineviz.drawing.colors import palette as palette
+from splineviz.drawing.names import as_text as as_text
+from splineviz.drawing.names import ending as ending
+from splineviz.drawing.names import layer_names as layer_names
+from splineviz.drawing.names import named_layers as named_layers
 from splineviz.errors import FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.metrics import diamonds
@@ -124,7 +127,7 @@ def scale(partition: Partition, fill: Any, limits: tuple[float, float] | None = 
             return mpl_colors.BoundaryNorm(np.arange(channels + 1) - 0.5, channels)
         if named(fill).steps == "layer":
             count = layer_count(partition)
-            return mpl_colors.BoundaryNorm(np.arange(count + 1) + 0.5, count)
+            return mpl_colors.BoundaryNorm(np.arange(count + 1) - 0.5, count)
         if fill in SCALED:
             kind = mpl_colors.LogNorm if fill in LOGARITHMIC else mpl_colors.Normalize
             return kind(*(limits or color_limits(partition, fill=fill)), clip=True)
@@ -144,15 +147,20 @@ def _scalar(partition: Partition, fill: str) -> FloatArray:
     raise ValueError(f"fill: expected one of {', '.join(map(repr, SCALED))} for a colour scale, got {fill!r}.")
 
 
-def ticks(fill: Any, norm: Any, *, names: Sequence[str] = ()) -> tuple[list[float], list[str]]:
-    """Values of a fill's scale that a colour bar marks, and their texts. names: of the classes, by default numbers."""
+def ticks(
+    fill: Any, norm: Any, *, names: Sequence[str] = (), paths: Sequence[str] = ()
+) -> tuple[list[float], list[str]]:
+    """Values of a fill's scale that a colour bar marks, and their texts.
+
+    names: of the classes, by default numbers; paths: of the layers' modules, to stand beside the layers' numbers.
+    """
     low, high = float(norm.vmin or 0.0), float(norm.vmax or 0.0)
     if isinstance(fill, str) and named(fill).steps:
         layers = named(fill).steps == "layer"
-        first, count = int(layers), int(getattr(norm, "N", 1)) - 1
-        shown = range(first, first + count, max(-(-count // MOST_TICKS), 1))
-        known = () if layers else names  # names are those of classes
-        texts = [known[k - first] if k - first < len(known) else str(k) for k in shown]
+        count = int(getattr(norm, "N", 1)) - 1
+        shown = range(0, count, max(-(-count // MOST_TICKS), 1))
+        known = [f"{k} · {path}" if path else str(k) for k, path in enumerate(paths)] if layers else names
+        texts = [known[k] if k < len(known) else str(k) for k in shown]
         return [float(k) for k in shown], [as_text(text) for text in texts]
     if isinstance(norm, mpl_colors.LogNorm):
         marks = log_ticks(low, high)
@@ -188,17 +196,6 @@ def _active(partition: Partition) -> FloatArray:
 
 
 # ---- values per face ---------------------------------------------------------------------------------
-
-
-def as_text(name: str) -> str:
-    """A name as matplotlib shows it: mathematics between dollar signs where it is some, else the signs themselves."""
-    if "$" not in name:
-        return name
-    try:
-        MathTextParser("path").parse(name)
-        return name
-    except (ValueError, RuntimeError):
-        return name.replace("$", r"\$")
 
 
 def face_classes(partition: Partition) -> npt.NDArray[np.int64]:

@@ -23,7 +23,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from splineviz.drawing import curves, draw
+from splineviz.drawing import curves, draw, fills
 from splineviz.drawing.curves import BOUNDARY, TRAIN, Row
 from splineviz.drawing.study_parts import bare, sheet
 from splineviz.errors import FloatArray
@@ -208,7 +208,7 @@ def _planes(count: int) -> str:
 def lineage(found: Trails, table: Sequence[Row], ledger: Sequence[Row], regions: Row) -> Figure:
     """Trails over the slice, distances over the steps, the ledger by layer.
 
-    table: a row a step with distance_1, ...; ledger: a row a layer, the last for all; regions: numbers and shares.
+    table: a row a step with distance_0, ...; ledger: a row a layer, the last (-1) for all; regions: numbers and shares.
     """
     count = len(ledger) - 1
     with sheet(4.3) as figure:
@@ -255,9 +255,10 @@ def _distances(ax: Axes, found: Trails, table: Sequence[Row], tones: Sequence[An
     for layer, tone in enumerate(tones):
         for unit in np.flatnonzero(found.layers == layer):
             ax.plot(found.steps, 100 * found.distances[:, unit], color=tone, linewidth=0.25, alpha=0.35, zorder=1.5)
-    medians = [100 * curves.column(table, f"distance_{layer + 1}") for layer in range(len(tones))]
+    medians = [100 * curves.column(table, f"distance_{layer}") for layer in range(len(tones))]
+    names = fills.layer_names(found.last, lambda name: len(name) <= 12)  # up to four in a row
     for layer, tone in enumerate(tones):
-        ax.plot(found.steps, medians[layer], color=tone, linewidth=2.2, label=f"layer {layer + 1}", zorder=3)
+        ax.plot(found.steps, medians[layer], color=tone, linewidth=2.2, label=names[layer], zorder=3)
     known = found.distances[np.isfinite(found.distances)]
     ax.set_ylim(0.0, 100 * float(np.quantile(known, 0.98)) * 1.05 if len(known) else 1.0)
     ax.set_ylabel("% of the side")
@@ -271,7 +272,7 @@ def _bars(ax: Axes, found: Trails, ledger: Sequence[Row], tones: Sequence[Any]) 
     extent = max(abs(row[fate]) + np.nan_to_num(row[f"{fate}_error"]) for row in ledger for fate, _ in FATES) or 1.0
     names = []
     for at, (row, tone) in enumerate(zip(ledger, [*tones, "#555555"], strict=True)):
-        names.append(f"layer {row['layer']:.0f}" if row["layer"] else "all")
+        names.append(f"layer {row['layer']:.0f}" if row["layer"] >= 0 else "all")
         for k, (fate, words) in enumerate(FATES):
             place, value, error = 4 * at + k, row[fate], float(np.nan_to_num(row[f"{fate}_error"]))
             inside, hatch = tone if fate == "stay" else "white", "////" if fate == "vanish" else None

@@ -131,6 +131,10 @@ class Layout:
             "name": fitted(self.bar_lines, self.side, 72.0 * self.text, what="fill_label", remedy=remedy),
         }  # fmt: skip
 
+    def room_for_title(self, title: str) -> bool:
+        """Whether a title fits above a panel in its full size."""
+        return wide(title, self.title, weight=rcParams["axes.titleweight"]) <= self.side
+
     @property
     def gap(self) -> float:
         """Between panels."""

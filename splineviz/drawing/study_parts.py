@@ -58,6 +58,10 @@ def panel(ax: Axes, table: Sequence[Row], lines: curves.Curves, title: str, *, l
         ax.legend(**{"frameon": False, "fontsize": 6.5, "handlelength": 1.4, "labelspacing": 0.3, **legend})
 
 
+LETTERS = 20
+"""Of a layer's name, as many as a panel's title and a legend have room for."""
+
+
 def plain_ticks(ax: Axes, radii: Sequence[float] | None) -> None:
     """Numbers, not powers, on a logarithmic axis: of these radii below, or of the decades at the left (None)."""
     axis = ax.yaxis if radii is None else ax.xaxis

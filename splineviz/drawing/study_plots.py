@@ -25,9 +25,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from splineviz.drawing import curves, draw, surface
+from splineviz.drawing import curves, draw, fills, surface
 from splineviz.drawing.curves import RANDOM, TEST, TRAIN, Row
-from splineviz.drawing.study_parts import WIDTH, bare, mark_phases, panel, plain_ticks, shades, sheet, slices_in_a_row
+from splineviz.drawing.study_parts import (
+    LETTERS,
+    WIDTH,
+    bare,
+    mark_phases,
+    panel,
+    plain_ticks,
+    shades,
+    sheet,
+    slices_in_a_row,
+)
 from splineviz.errors import FloatArray
 from splineviz.geometry.partition import Partition
 
@@ -79,6 +89,26 @@ def dynamics(
                     fontweight="bold",
                 )  # fmt: skip
         slices_in_a_row(lower, slices, thumbnails)
+    return figure
+
+
+def curves_of_run(
+    table: Sequence[Row], *, radius: float, num_vectors: int, eps: Sequence[float] = ()
+) -> Figure:
+    """Accuracy (also under attack), local and gradient complexity, units, norms of weights and of outputs over the steps."""
+    robust = tuple((f"robust_{e:g}", f"eps {e:g}", color) for e, color in zip(eps, ATTACKS, strict=False))
+    panels: tuple[tuple[str, curves.Curves, str], ...] = (
+        ("accuracy, under attack nested", (*curves.ACCURACY, *robust), ""),
+        ("local complexity", curves.COMPLEXITY, f"units; {curves.settings_label(radius, num_vectors)}"),
+        ("gradient complexity", curves.GRADIENT, "knots per length"),
+        ("units on training points", curves.UNITS, "units"),
+        ("norm of the weights", (("weight_norm", "weights", "#333333"),), ""),
+        ("mean norm of the outputs", (("logit_norm", "outputs", "#333333"),), ""),
+    )
+    with sheet(3.9) as figure:
+        for ax, (title, lines, label) in zip(figure.subplots(2, 3).flat, panels, strict=True):
+            panel(ax, table, lines, title, legend={"fontsize": 6.0})
+            ax.set_ylabel(label)
     return figure
 
 
@@ -148,6 +178,7 @@ def layers(slices: Mapping[int, Partition]) -> Figure:
     count = len(first.unit_offsets) - 1
     side = min(WIDTH / count, 2.3)
     shades = LinearSegmentedColormap.from_list("layers", ["#0b3c5d", "#328cc1", "#c77f1a"])
+    names = fills.layer_names(first, lambda name: len(name) <= LETTERS)
     with sheet(0.22 + (side + 0.18) * len(slices), width=side * count + 0.2) as figure:
         rows = figure.subplots(len(slices), count, squeeze=False)
         for axes, (step, part) in zip(rows, slices.items(), strict=True):
@@ -160,7 +191,7 @@ def layers(slices: Mapping[int, Partition]) -> Figure:
                 draw.boundary(part, ax=ax, line_width=1.0, casing=0.6)
                 draw.anchors(part.plane, ax=ax, star=7.0)
                 units = len(np.unique(part.edge_tag[born == layer]))
-                bare(ax, f"layer {layer + 1}: {units:,} units" if count < 4 else f"{layer + 1}: {units:,}")
+                bare(ax, f"{names[layer]}: {units:,} units" if count < 4 else f"{layer}: {units:,}")
                 if layer == 0:
                     ax.set_ylabel(f"step {step:,}")
     return figure
@@ -221,14 +252,15 @@ def heat(partition: Partition, exact_counts: Any, sampled: Any, density: Any, *,
     return figure
 
 
-def deformation(table: Sequence[Row], *, radius: float) -> Figure:
+def deformation(table: Sequence[Row], *, radius: float, paths: Sequence[str] = ()) -> Figure:
     """Eccentricity and diameter of embedded neighbourhoods, over those in input space, a line a layer, a row a step.
 
-    Level: the layers are affine on the neighbourhood. radius: that of the local complexity, marked.
+    Level: the layers are affine on the neighbourhood. radius: that of the local complexity, marked. paths: of the layers.
     """
     steps = list(dict.fromkeys(row["step"] for row in table))
     layers = sum(name.startswith("diameter_") for name in table[0])
     shades = LinearSegmentedColormap.from_list("layers", ["#9ecae1", RANDOM])
+    names = fills.named_layers(layers, paths, lambda name: len(name) <= LETTERS)
     with sheet(0.4 + 1.9 * len(steps)) as figure:
         axes = figure.subplots(len(steps), 2, squeeze=False, sharex=True)
         for pair, step in zip(axes, steps, strict=True):
@@ -236,8 +268,8 @@ def deformation(table: Sequence[Row], *, radius: float) -> Figure:
             radii = curves.column(rows, "radius")
             for ax, name in zip(pair, ("eccentricity", "diameter"), strict=True):
                 for layer in range(layers):
-                    values = curves.column(rows, f"{name}_{layer + 1}")
-                    ax.plot(radii, values, color=shades(layer / max(layers - 1, 1)), label=f"layer {layer + 1}")
+                    values = curves.column(rows, f"{name}_{layer}")
+                    ax.plot(radii, values, color=shades(layer / max(layers - 1, 1)), label=names[layer])
                 ax.axvline(radius, color="#555555", linewidth=0.7, linestyle=(0, (2, 2)), zorder=0.5)
                 ax.set(xscale="log", ylim=(0.0, None))
                 ax.set_title(f"{name} over the input's, step {step:,.0f}", loc="left")

@@ -31,6 +31,17 @@ MOST_REGIONS = 20_000
 """Most regions that are drawn: beyond, sorting them by depth takes minutes."""
 
 
+def _check(partition: Partition, output: int) -> None:
+    channels = partition.outputs.shape[1]
+    if not 0 <= output < channels:
+        raise DataError(f"output: expected one of 0 to {channels - 1}, got {output}.")
+    if partition.num_regions > MOST_REGIONS:
+        raise DataError(
+            f"partition: expected at most {MOST_REGIONS:,} regions for a surface, got {partition.num_regions:,}; "
+            "cut a smaller window."
+        )
+
+
 def surface(
     partition: Partition,
     *,
@@ -43,20 +54,26 @@ def surface(
     line_width: float = 0.2,
     floor: bool = True,
 ) -> Poly3DCollection:
-    """Draw the graph of one output over the slice on a 3D Axes, and return its tiles.
+    """Draw the graph of one output over the slice on a 3D Axes.
 
-    output: which one. ax: made with `projection="3d"`; None makes one. fill, cmap, limits: as `draw.regions` takes them.
-    shade: how much the light tells of a tile's tilt, in [0, 1]. floor: draw the knots on a plane below, too.
-    Raises DataError for an output that there is not, or more than MOST_REGIONS regions.
+    Args:
+        partition: at most MOST_REGIONS regions.
+        output: index of the output.
+        ax: Axes made with `projection="3d"`; None makes one.
+        fill: as in `draw.regions`.
+        cmap: as in `draw.regions`.
+        limits: as in `draw.regions`.
+        shade: contrast between tiles of different tilt, in [0, 1].
+        line_width: of the tiles' sides, in points.
+        floor: whether the knots are drawn on a plane below, too.
+
+    Returns:
+        The tiles, one polygon for each region.
+
+    Raises:
+        DataError: there is no such output, or there are too many regions.
     """
-    channels = partition.outputs.shape[1]
-    if not 0 <= output < channels:
-        raise DataError(f"output: expected one of 0 to {channels - 1}, got {output}.")
-    if partition.num_regions > MOST_REGIONS:
-        raise DataError(
-            f"partition: expected at most {MOST_REGIONS:,} regions for a surface, got {partition.num_regions:,}; "
-            "cut a smaller window."
-        )
+    _check(partition, output)
     if ax is None:
         ax = pyplot.figure().add_subplot(projection="3d")
     colors = fills.colors(partition, fill, cmap, limits)[0]

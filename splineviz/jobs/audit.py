@@ -5,6 +5,7 @@ For every job that jobs.json lists and that is done:
     row        its seal, and its key, made again from what it says it was made of
     partition  its digest; its cheap identities; the numbers of the row, computed from it again
     proof      the certificate against the model with the checkpoint's weights, if the file still holds those weights
+    module     the user's own module with these weights at every vertex, where one is given
     numbers    of a random part of the rows, or all: local complexity with its seed, accuracies, crossings and live units,
                measured again
 
@@ -17,14 +18,16 @@ note, and `held` says what each thing was held against.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
-from splineviz.errors import CertificateError, Progress, SplinevizError
+from splineviz.errors import CertificateError, CheckpointError, Progress, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import plan
 from splineviz.jobs.job import Job, key_of, network_numbers, partition_numbers
@@ -34,7 +37,9 @@ from splineviz.regions import certificate
 from splineviz.storage import files, listings, provenance
 from splineviz.threads import one_torch_thread
 from splineviz.tracing.program import Program
+from splineviz.tracing.trace import trace
 from splineviz.training import checkpoints, state_files
+from splineviz.training.guards import ALL, Chosen, Loaded
 
 TABLES = ("measures.csv", "sweep.csv")
 PART = 16
@@ -48,7 +53,7 @@ class Audit:
     """What an audit found. jobs: that are done; proved: of them, against the model; rows: whose numbers were computed from
     their partitions again; measured: of them, whose other numbers were measured again; lines: of the table that are as
     their rows say; files: that the manifest lists and that are as it says; findings: what is wrong, one line each; notes:
-    what could not be told; against: what the partitions were proved against.
+    what could not be told; against: what the partitions were proved against; compared: of them, with the user's module.
     """
 
     out: Path
@@ -61,6 +66,7 @@ class Audit:
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     against: set[str] = field(default_factory=set)
+    compared: int = 0
 
     @property
     def ok(self) -> bool:
@@ -79,6 +85,7 @@ class Audit:
                 (self.rows, "row", "rows", "against its partition" if self.rows == 1 else "against their partitions"),
                 (self.measured, "row", "rows", "against its network and samples, measured again"),
                 (self.proved, "partition", "partitions", f"against {model}"),
+                (self.compared, "partition", "partitions", "against your module at all vertices, with each file's weights"),
             )
             if count
         ]
@@ -92,13 +99,14 @@ class Audit:
 
 def audit(
     out: Path, *, trust: bool = False, numbers: int | None = PART, seed: int | None = None, raise_on_failure: bool = True,
-    progress: Progress | None = None,
+    model: nn.Module | None = None, chosen: Chosen = ALL, progress: Progress | None = None,
 ) -> Audit:  # fmt: skip
     """Read and prove everything in a directory that `sweep` or `animate` wrote.
 
+    model: the user's module, which is compared with at all vertices, with the weights of each checkpoint loaded; chosen: of
+    its outputs.
     numbers: of how many rows, chosen at random (by seed, None: others each time), the local complexity, accuracies and
     crossings are measured again; None: of all.
-
     trust: unpickle checkpoints that need code, which RUNS IT; without it they are noted as not proved.
     Raises CertificateError with all findings (unless raise_on_failure=False), JobError when it is no such directory.
     """
@@ -108,12 +116,13 @@ def audit(
     waiting = 0
     listed = plan.entries(out, said)
     entries = {entry["name"]: entry for entry in listed if entry["name"]}
-    chosen = _chosen(out, list(entries), numbers, seed)
+    again = _chosen(out, list(entries), numbers, seed)
+    module = None if model is None else _Module(model, chosen)
     for done, (name, entry) in enumerate(entries.items(), 1):
         path = out / "rows" / f"{name}.json"
         if path.exists():
             words = plan.words(entry["run"], entry["step"], entry["anchors"], entry["window"])
-            stored = _row(out, path, said, entry, words, found, trust, name in chosen)
+            stored = _row(out, path, said, entry, words, found, trust, name in again, module)
             rows |= {} if stored is None else {name: stored["row"]}
         else:
             waiting += 1
@@ -135,7 +144,7 @@ def audit(
 
 def _row(
     out: Path, path: Path, said: Mapping[str, Any], entry: Mapping[str, Any], words: str, found: Audit, trust: bool,
-    measure: bool,
+    measure: bool, module: _Module | None,
 ) -> dict[str, Any] | None:  # fmt: skip
     try:
         stored = files.read_sealed(path)
@@ -165,7 +174,7 @@ def _row(
             if name in row and not _same(row[name], value):
                 found.findings.append(f"{words}: the row has {name} = {row[name]!r}, its partition {value!r}")
         found.rows += 1
-        program = _prove(partition, run | {"network": plan.network(said, entry)}, entry, made, words, found, trust)
+        program = _prove(partition, run | {"network": plan.network(said, entry)}, entry, made, words, found, trust, module)
         if measure and program is not None:
             _measured(_job(out, said, entry, made, partition), program, row, words, found)
         return stored
@@ -176,7 +185,7 @@ def _row(
 
 def _prove(
     partition: Partition, run: Mapping[str, Any], entry: Mapping[str, Any], made: Mapping[str, Any], words: str,
-    found: Audit, trust: bool,
+    found: Audit, trust: bool, module: _Module | None,
 ) -> Program | None:  # fmt: skip
     """Prove a partition; the network with the checkpoint's weights, None where they are not to be had."""
     path = Path(entry["weights"])
@@ -196,9 +205,50 @@ def _prove(
         certificate.verify(partition, program)
         found.proved += 1
         found.against.add(str(run.get("judge", "the network as it was recorded")))
+        if module is not None:
+            found.compared += module.agrees(partition, state, path, bool(run["own"]))
+    except CheckpointError as error:
+        found.findings.append(f"{words}: your module: {error}")
     except CertificateError as error:
         found.findings.append(f"{words}: {error}")
     return program
+
+
+class _Module:
+    """The user's module, and which of its outputs are meant."""
+
+    def __init__(self, model: nn.Module, chosen: Chosen):
+        self.model, self.chosen = model, chosen
+        self.guards: dict[tuple[int, ...], Loaded] = {}
+
+    def agrees(self, partition: Partition, state: Mapping[str, Any], path: Path, own: bool) -> bool:
+        """Whether there is something to compare; raises CertificateError where the module has other outputs at a vertex."""
+        shape = tuple(partition.plane.input_shape)
+        if shape not in self.guards:
+            program = trace(self.model, shape, smooth=True, output=self.chosen.output, outputs=self.chosen.outputs)
+            self.guards[shape] = Loaded(self.model, program, np.zeros((1, *shape)), self.chosen)
+        guard = self.guards[shape]
+        return at_vertices(partition, lambda x: guard.outputs(state, x, path, whole=own)) is not None
+
+
+def at_vertices(partition: Partition, outputs: Callable[[Any], Any]) -> float | None:
+    """By how much outputs (n, C) at the vertices differ from a partition's, of the largest; None of swapped functions.
+
+    outputs: called with inputs (n, *input_shape). Raises CertificateError when they are others.
+    """
+    if partition.swaps:
+        return None
+    x = partition.plane.embed(partition.vertices).reshape(-1, *partition.plane.input_shape)
+    theirs = np.asarray(outputs(x))
+    largest = max(np.abs(partition.outputs).max(initial=0.0), 1e-300)
+    alike = theirs.shape == partition.outputs.shape
+    worst = float(np.abs(theirs - partition.outputs).max(initial=0.0) / largest) if alike else math.inf
+    if not worst <= 1e-6:
+        raise CertificateError(
+            f"verify: expected the outputs of your module at the {len(x)} vertices, got others by {worst:.2g} of the "
+            "largest; is it the module that the files were saved from?"
+        )
+    return worst
 
 
 def _chosen(out: Path, names: list[str], numbers: int | None, seed: int | None) -> set[str]:

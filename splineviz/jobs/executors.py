@@ -16,12 +16,15 @@ import errno
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+import tokenize
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -46,15 +49,18 @@ def run(
 ) -> Generator[Result | Failure, None, None]:
     """Attempt jobs; outcomes come as they are made, one for each job.
 
-    engine: a number of processes (1: this one; more are spawned, so a script must be guarded by
-    `if __name__ == "__main__"`), or an executor whose workers see the same files. threads: of each job; by default the
-    processors are shared out among the processes, and are all a job's own on an executor.
-    Raises DataError for a number below 1, OSError when the output directory is full or read-only, RuntimeError when the
-    executor is gone.
+    engine: a number of processes (1: this one; more are spawned, so a script must call this under
+    `if __name__ == "__main__"`; one that does not is refused before a process begins), or an executor whose workers see
+    the same files. threads: of each job; by default the processors are shared out among the processes, and are all a
+    job's own on an executor.
+    Raises DataError for a number below 1 and for a script without that line, OSError when the output directory is full or
+    read-only, RuntimeError when the executor is gone.
     """
     if isinstance(engine, int) and engine < 1:
         raise DataError(f"jobs: expected a number of processes from 1 up, or an executor, got {engine}.")
     left: list[Job] = list(jobs)
+    if isinstance(engine, int) and engine > 1 and len(left) > 1:
+        _guarded(engine)
     pause = SHORTEST
     while left:
         by_name = {job.name: job for job in left}
@@ -166,6 +172,20 @@ def _in_processes(jobs: Sequence[Job], count: int, threads: int | None) -> Itera
             if deaths[job.name] >= LIVES:
                 del left[job.name]
                 yield failed(job, JobError(f"{job.weights.name} (step {job.step}): {DIED}"))
+
+
+def _guarded(count: int) -> None:
+    """Refuse a script that every spawned process would run from its first line again, this call included."""
+    path = getattr(sys.modules["__main__"], "__file__", None)
+    if path is None or multiprocessing.parent_process() is not None:  # a notebook or a shell, which are not run again
+        return
+    with suppress(OSError, UnicodeDecodeError, SyntaxError):
+        with tokenize.open(path) as stream:
+            if "__main__" not in stream.read():
+                raise DataError(
+                    f"jobs={count}: expected {Path(path).name} to hold its calls under `if __name__ == \"__main__\":`, "
+                    "since each process runs the script again, got none; add that line, or take jobs=1."
+                )
 
 
 DIED = "its process died, often for want of memory; try fewer processes, a smaller window, or more memory."

@@ -12,7 +12,7 @@ import functools
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from torch.overrides import TorchFunctionMode
 
 CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double)
 TO = (Tensor.to, Tensor.type)
+SEEN = frozenset((bool, int, str, type(None), torch.dtype))
+"""Kinds of arguments that are remembered as they are."""
 RANDOM = ("rand", "normal", "bernoulli", "dropout", "uniform", "exponential", "multinomial", "poisson", "rrelu", "gumbel")
 
 
@@ -48,19 +50,29 @@ class Double(TorchFunctionMode):
 
 
 class Logged(TorchFunctionMode):
-    """The same, and remembers what was called, with all arguments but the tensors' values."""
+    """The same, and remembers what was called, with all arguments but the tensors' values.
 
-    def __init__(self) -> None:
+    wide: whether all is in double precision, or as it is.
+    """
+
+    def __init__(self, *, wide: bool = True) -> None:
         super().__init__()
+        self.wide = wide
         self.calls: list[Any] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.calls.append((func, _shown(args), _shown(kwargs) if kwargs else None))
-        return double(func, args, kwargs or {})
+        if self.wide:
+            return double(func, args, kwargs or {})
+        with _undisturbed() if _kind(func).random else nullcontext():
+            return func(*args, **(kwargs or {}))
 
 
 def _shown(value: Any) -> Any:
     """Arguments as they are, with shapes in the place of tensors."""
+    kind = type(value)
+    if kind in SEEN:
+        return value
     if isinstance(value, Tensor):
         return tuple(value.shape)
     if isinstance(value, (list, tuple)):
@@ -73,20 +85,36 @@ def _shown(value: Any) -> Any:
         return repr(value.item())
     if isinstance(value, np.ndarray):
         return value.shape, str(value.dtype), value.tobytes() if value.dtype != object else None
-    return value if isinstance(value, (bool, int, str, type(None), torch.dtype)) else repr(type(value))
+    return value if isinstance(value, (bool, int, str)) else repr(kind)
+
+
+class Kind(NamedTuple):
+    """What matters of a function of torch here: a cast, one that may be told a precision, random, an attribute's."""
+
+    cast: bool
+    told: bool
+    random: bool
+    attribute: bool
+
+
+@functools.lru_cache(maxsize=4096)
+def _kind(func: Any) -> Kind:
+    name = getattr(func, "__name__", "")
+    return Kind(func in CASTS, func in TO, is_random(name), name == "__get__")
 
 
 def double(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """A call of torch with all its floating-point numbers in double precision."""
-    if func in CASTS:
+    kind = _kind(func)
+    if kind.cast:
         return args[0] if args[0].is_floating_point() else args[0].double()
-    kwargs = {name: _wide(value) for name, value in kwargs.items()}
-    if func in TO:
+    if kwargs:
+        kwargs = {name: _wide(value) for name, value in kwargs.items()}
+    if kind.told:
         args = tuple(map(_wide, args))
-    name = getattr(func, "__name__", "")
-    with _undisturbed() if is_random(name) else nullcontext():
+    with _undisturbed() if kind.random else nullcontext():
         value = func(*map(doubled, args), **{key: doubled(v) if key != "out" else v for key, v in kwargs.items()})
-    if isinstance(value, Tensor) and value.is_floating_point() and value.dtype != torch.float64 and not name == "__get__":
+    if isinstance(value, Tensor) and value.dtype is not torch.float64 and value.is_floating_point() and not kind.attribute:
         value = value if any(value is a for a in (*args, *kwargs.values())) else value.double()
     return value
 
@@ -98,8 +126,7 @@ def _wide(value: Any) -> Any:
 def doubled(value: Any) -> Any:
     """A constant of the user's that no module holds, in double precision."""
     if isinstance(value, Tensor):
-        single = value.is_floating_point() and value.dtype != torch.float64
-        return value.double() if single else value
+        return value if value.dtype is torch.float64 or not value.is_floating_point() else value.double()
     if isinstance(value, list):
         return [doubled(one) for one in value]
     if type(value) is tuple:

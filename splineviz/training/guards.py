@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from splineviz.errors import CheckpointError, TraceError
 from splineviz.tracing import doors, trace, twins
 from splineviz.tracing.precision import Logged, undisturbed
 from splineviz.tracing.program import Program
-from splineviz.training import checkpoints
+from splineviz.training import checkpoints, state_files
 
 SAMPLES = 2
 """Training samples among the points at which Program and module are held against each other."""
@@ -70,10 +71,10 @@ class Chosen:
 ALL = Chosen()
 
 
-def _run(module: nn.Module, x: Tensor, chosen: Chosen = ALL) -> tuple[Tensor, list[Any]]:
-    """The outputs (n, C) of a twin, and its calls of torch."""
+def _run(module: nn.Module, x: Tensor, chosen: Chosen = ALL, *, wide: bool = True) -> tuple[Tensor, list[Any]]:
+    """The outputs (n, C) of a twin, and its calls of torch. wide: in double precision, whatever its code asks for."""
     theirs = any(not type(m).__module__.startswith("torch.nn.") for m in module.modules())
-    with undisturbed() if theirs else nullcontext(), torch.no_grad(), Logged() as log:
+    with undisturbed() if theirs else nullcontext(), torch.no_grad(), Logged(wide=wide) as log:
         value = module(x.clone())
     return chosen.of(value, len(x)), log.calls
 
@@ -88,6 +89,76 @@ def _agrees(program: Program, y: Tensor, x: Tensor) -> bool:
     return worst <= trace.tolerance(program)
 
 
+class Kept:
+    """A twin that outlives a save: it takes on the module's new values, as long as nothing else can have changed.
+
+    A network in single precision stays in it: its Program must then give its very bits, where all is rounded alike. Double
+    precision decides where it does not.
+    """
+
+    def __init__(self, model: nn.Module, module: nn.Module, narrow: bool):
+        self.sign, self.own = twins.signature(model), twins.signature(module)
+        live = [tensor for _, tensor in doors.named_tensors(doors.unwrapped(model))]
+        self.module = module
+        self.pairs = list(zip(live, (tensor for _, tensor in doors.named_tensors(module)), strict=True))
+        self.narrow = narrow and all(t.dtype is torch.float32 for t in live if t.is_floating_point())
+        self._filled = False
+
+    def is_of(self, model: nn.Module) -> bool:
+        """Whether module and twin are as they were, but for the values of their tensors."""
+        if self.sign is None or self.own is None or twins.signature(model) != self.sign:
+            return False
+        return twins.signature(self.module) == self.own
+
+    def fill(self, taken: dict[int, Tensor]) -> None:
+        """Take the module's values, which are written to `taken` by the identity of the module's tensors."""
+        with torch.no_grad():
+            for live, ours in self.pairs:
+                value = taken.get(id(live))
+                if value is None:
+                    value = taken[id(live)] = live.detach().to("cpu", copy=True)
+                if self.narrow:
+                    ours.data = value
+                else:
+                    ours.copy_(value)
+        if self.narrow and not self._filled:
+            self._filled, self.own = True, twins.signature(self.module)
+
+    def is_seen(self, seen: Seen, x: Tensor, chosen: Chosen) -> bool:
+        """Whether a Program is the network as it stands here."""
+        tensors = _named(self.module, "")
+        if not _fits(seen.program, tensors):
+            return False
+        if not self.narrow:
+            y, calls = _run(self.module, x, chosen)
+            return _same(seen, calls, seen.program.bind(tensors), y, x)
+        if torch.get_float32_matmul_precision() != "highest":
+            return False
+        versions = [ours._version for _, ours in self.pairs]
+        x = x.float()
+        with torch.autocast("cpu", enabled=False):
+            try:
+                y, calls = _run(self.module, x, chosen, wide=False)
+                with torch.no_grad():
+                    alike = calls == seen.calls and torch.equal(y, seen.program.bind(tensors)(x))
+            except Exception:  # of the user's own code: double precision says what it is
+                return False
+        return alike and bool(torch.isfinite(y).all()) and versions == [ours._version for _, ours in self.pairs]
+
+
+def _fits(program: Program, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether all weights of a Program are tensors of a module, and none a constant, or gone."""
+    return all(key in tensors and tensors[key].shape == own.shape for key, own in program.weights.items())
+
+
+def _same(seen: Seen, calls: list[Any], bound: Program, y: Tensor, x: Tensor) -> bool:
+    """Whether a module that made these calls and gave y at x is the network of a Program.
+
+    A training that diverged is recorded as it is: the network is the same, its numbers are none.
+    """
+    return calls == seen.calls and (not bool(torch.isfinite(y).all()) or _agrees(bound, y, x))
+
+
 class Live:
     """Holds Programs against the module of a training loop. samples: training inputs (n, *input_shape)."""
 
@@ -97,7 +168,8 @@ class Live:
         self.model, self.chosen = model, Chosen(output, outputs)
         self.shape = tuple(samples.shape[1:])
         self.x = points(samples)
-        self._kept: tuple[Any, nn.Module, Any] | None = None
+        self._kept: Kept | None = None
+        self._narrow = True
         self.seen = self._traced(*trace.twin(model))
 
     @property
@@ -111,41 +183,34 @@ class Live:
         Raises TraceError when it cannot be traced any more.
         """
         taken: dict[int, Tensor] = {}
-        module, prefix = self._twin(taken)
+        program, narrow = self.program, self._narrow
+        kept, self._kept = self._kept, None
+        if kept is not None and kept.is_of(self.model):
+            kept.fill(taken)
+            if kept.is_seen(self.seen, self.x, self.chosen):
+                self._kept = kept
+                return program, self._taken(taken)
+            narrow = narrow and not kept.narrow
+            taken = {} if kept.narrow else taken
+        module, prefix = trace.twin(self.model, taken)
         tensors = _named(module, prefix)
-        program = self.program
         if not ON:
             return program, program.weights | {k: t for k, t in tensors.items() if k in program.weights}
-        computed = program.weights.keys() - tensors.keys()  # constants; or weights that are gone
-        if not computed and all(tensors[key].shape == own.shape for key, own in program.weights.items()):
+        if _fits(program, tensors):
             bound = program.bind(tensors)
+            new = Kept(self.model, module, narrow) if isinstance(self.model, nn.Module) else None
             y, calls = _run(module, self.x, self.chosen)
-            # A training that diverged is recorded as it is: the network is the same, its numbers are none.
-            broken = not bool(torch.isfinite(y).all())
-            if calls == self.seen.calls and (broken or _agrees(bound, y, self.x)):
-                own = self._own()
-                return program, {key: taken[id(own[key])] for key in program.weights}
+            if _same(self.seen, calls, bound, y, self.x):
+                self._kept, self._narrow = new, narrow
+                return program, self._taken(taken)
             module, prefix = trace.twin(self.model)  # the first one may remember that it was run
         self.seen = self._traced(module, prefix)
-        return self.program, self._narrow(self.program.weights)
+        return self.program, self._as_stored(self.program.weights)
 
-    def _twin(self, taken: dict[int, Tensor]) -> tuple[nn.Module, str]:
-        """The twin of the module; the last one with new values, where nothing but these can have changed since."""
-        sign = twins.signature(self.model) if isinstance(self.model, nn.Module) else None
-        kept, self._kept = self._kept, None
-        if kept is not None and sign is not None and kept[0] == sign and twins.signature(kept[1]) == kept[2]:
-            module = kept[1]
-            with torch.no_grad():
-                live_tensors = doors.named_tensors(doors.unwrapped(self.model))
-                for (_, live), (_, ours) in zip(live_tensors, doors.named_tensors(module), strict=True):
-                    if id(live) not in taken:
-                        ours.copy_(taken.setdefault(id(live), live.detach().to("cpu", copy=True)))
-            self._kept = kept
-            return module, ""
-        module, prefix = trace.twin(self.model, taken)
-        if sign is not None and (own := twins.signature(module)) is not None:
-            self._kept = (sign, module, own)
-        return module, prefix
+    def _taken(self, taken: Mapping[int, Tensor]) -> dict[str, Tensor]:
+        """The weights to write of the values that were taken."""
+        own = self._own()
+        return {key: taken[id(own[key])] for key in self.program.weights}
 
     def _traced(self, module: nn.Module, prefix: str) -> Seen:
         program = self.chosen.written(module, self.shape, prefix).as_weights()
@@ -158,7 +223,7 @@ class Live:
             )
         return Seen(program, calls)
 
-    def _narrow(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _as_stored(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights in the precision that they have in the module, which holds their values exactly."""
         own = self._own()
         return {key: t.to(own[key].dtype) if key in own else t for key, t in weights.items()}
@@ -286,3 +351,31 @@ class Loaded:
                 other = value + 1 if not value.is_floating_point() else value * 1.25 + 0.375
                 tensor.copy_(other if key in changed else value)
         return module
+
+
+def traced(
+    made: Any, train_x: np.ndarray[Any, Any], first: tuple[Path, bool, str | None], chosen: Chosen
+) -> tuple[Program, Loaded | None]:
+    """A foreign folder's network, and the module that it is held against; made: None for an MLP told from its weights.
+
+    first: the first checkpoint's file, whether it is trusted, and the key of its weights.
+    """
+    path, trust, key = first
+    shape = train_x.shape[1:]
+    if made is None:
+        state = state_files.load_state(path, trust=trust, key=key)
+        return trace.trace(checkpoints.mlp(state, shape, path), shape, outputs=chosen.outputs), None
+    network = trace.trace(made, shape, smooth=True, output=chosen.output, outputs=chosen.outputs)
+    if tied := _tied(made):
+        network = checkpoints.retied(network, tied, state_files.load_state(path, trust=trust, key=key))
+    if isinstance(made, (Program, torch.export.ExportedProgram)):
+        return network, None
+    return network, Loaded(made, network, train_x, chosen)
+
+
+def _tied(model: Any) -> list[list[str]]:
+    """Names of one and the same parameter, where a module has several for it."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False) if isinstance(model, nn.Module) else ():
+        names.setdefault(id(parameter), []).append(name)
+    return [group for group in names.values() if len(group) > 1]

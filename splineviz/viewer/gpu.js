@@ -53,6 +53,8 @@ export class Context {
     /** @type {WebGL2RenderingContext | null} */
     this.gl = null;
     this.timer = 0;
+    /** Whether a program stands for the graphics hardware: it paints many regions slower than raster.js does. */
+    this.software = false;
     this.open();
   }
 
@@ -71,7 +73,11 @@ export class Context {
     });
     this.canvas = canvas;
     this.gl = canvas.getContext("webgl2", { antialias: true, preserveDrawingBuffer: true, alpha: false });
-    if (this.gl) this.back();
+    if (!this.gl) return;
+    const named = this.gl.getExtension("WEBGL_debug_renderer_info"),
+      renderer = this.gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : this.gl.RENDERER);
+    this.software = /swiftshader|llvmpipe|softpipe|software|basic render/i.test(String(renderer));
+    this.back();
   }
 
   close() {

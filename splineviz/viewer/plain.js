@@ -1,12 +1,43 @@
-// plain: the same picture without WebGL2, by the 2D canvas alone; slower, and without the density of knots.
+// plain: the same picture without graphics hardware, and without the density of knots. Few regions are drawn as shapes by
+// the 2D canvas, many as rows of pixels (raster.js).
 import { partPlaces, visible } from "./complex.js";
 import { coloursOf, opacity } from "./paint.js";
 import { pixelsOf } from "./camera.js";
+import { knotCover, knotLength, lay, regionPixels } from "./raster.js";
+
+/** About how many regions are in view, if they lie evenly. @param {Pane} pane */
+export function regionsInView({ part, camera, width, height }) {
+  const unit = pixelsOf(camera, width, height);
+  return part.faces * Math.min(1, width / 2 / unit) * Math.min(1, height / 2 / unit);
+}
+
+/** @param {CanvasRenderingContext2D} pen @param {Pane} pane @param {Inked} look */
+export function paintRows(pen, { part, camera, left, width, height }, look) {
+  const unit = pixelsOf(camera, width, height),
+    pixels = regionPixels(part, camera, width, height, coloursOf(part), look.ground),
+    alpha = opacity(knotLength(part) * unit, 4 * unit * unit);
+  // Knots of one ink are laid over at once.
+  const groups = look.coloured ? look.layers.map((_, l) => [l]) : [look.layers.map((_, l) => l)];
+  for (const group of look.knots ? groups : []) {
+    const cover = new Float32Array(width * height),
+      chosen = group.filter((l) => look.layers[l]);
+    if (!chosen.length) continue;
+    knotCover(part, camera, width, height, (l) => chosen.includes(l), cover);
+    lay(pixels, cover, look.ink[group[0]], alpha);
+  }
+  const sheet = document.createElement("canvas"); // it is drawn, not put, so that the pen's opacity counts
+  sheet.width = width;
+  sheet.height = height;
+  sheet.getContext("2d")?.putImageData(new ImageData(pixels, width, height), 0, 0);
+  pen.drawImage(sheet, left, 0);
+}
+
+/** @typedef {import("./paint.js").Inked} Inked */
 
 /**
  * @param {CanvasRenderingContext2D} pen
  * @param {Pane} pane in device pixels
- * @param {Look & {ink: number[][], ground: number[]}} look
+ * @param {Inked} look
  */
 export function paintPlainly(pen, { part, camera, left, width, height }, look) {
   const { x, y } = part,

@@ -2,7 +2,7 @@
 //   canvas   regions and knots, painted by the studio and copied here, so that it outlives a lost context
 //   under    boundary, selection, anchors: drawn when the camera or they change
 //   over     what follows the hand: drawn at every move
-import { paintPlainly } from "./plain.js";
+import { paintPlainly, paintRows, regionsInView } from "./plain.js";
 import { drawOver, drawUnder } from "./overlay.js";
 import { studio } from "./studio.js";
 import { panesOf } from "./comparing.js";
@@ -13,6 +13,8 @@ import { hexBytes } from "./colours.js";
 /** A picture that takes longer (milliseconds) is moved while the hand moves, and painted when it rests this long. */
 const SLOW = 45,
   REST = 130;
+/** Without graphics hardware more regions than these are painted row by row. */
+const CROWD = 8000;
 
 /** @param {HTMLCanvasElement} canvas @param {number} width @param {number} height in CSS pixels */
 export function fitted(canvas, width, height) {
@@ -39,6 +41,7 @@ export class Scene {
     /** @type {Camera | null} where the painted picture was taken */
     this.drawn = null;
     this.copying = false;
+    this.crowd = CROWD;
   }
 
   /** The camera moves by hand: a slow picture waits. */
@@ -89,7 +92,9 @@ export class Scene {
     pen.setTransform(1, 0, 0, 1, 0, 0);
     for (const [i, pane] of panes.entries()) {
       pen.globalAlpha = i && pane.left === 0 ? view.comparing.mix : 1; // onion skin
-      if (studio.painter) this.copy(pen, pane, look);
+      const soft = !studio.context?.gl || (studio.context.software && !look.density);
+      if (soft && regionsInView(pane) > this.crowd) paintRows(pen, pane, look);
+      else if (studio.painter) this.copy(pen, pane, look);
       else if (!studio.context?.gl) paintPlainly(pen, pane, look);
       else return; // the context is lost and comes again: what is shown stays
     }

@@ -136,11 +136,11 @@ def lineages(measured: Measured) -> tuple[Table, Figure, dict[str, Table]]:
         for layer in range(layers.max(initial=-1) + 1):
             own = of_units[layers == layer]
             own = own[np.isfinite(own)]
-            row |= {f"distance_{layer + 1}": float(np.median(own)) if len(own) else math.nan, f"units_{layer + 1}": len(own)}
+            row |= {f"distance_{layer}": float(np.median(own)) if len(own) else math.nan, f"units_{layer}": len(own)}
         table.append(row)
     followed = _followed(before, after, distances[first], distances[second], side)
     units = [
-        {"unit": float(unit), "layer": float(layers[unit] + 1), "distance_before": float(distances[first][unit]),
+        {"unit": float(unit), "layer": float(layers[unit]), "distance_before": float(distances[first][unit]),
          "distance_after": float(distances[second][unit]), "followed": float(unit in followed)}
         for unit in range(len(layers))
     ]  # fmt: skip
@@ -158,13 +158,13 @@ def lineages(measured: Measured) -> tuple[Table, Figure, dict[str, Table]]:
 def _ledgers(measured: Measured) -> list[dict[str, float]]:
     """For every plane, the ledger between the two checkpoints in window sides, and what became of the regions."""
     near = near_of(measured)
-    return measured.over_planes("lineage", [near], measured.between, lambda a, b: fates(a, b, near))
+    return measured.over_planes("lineage from layer 0", [near], measured.between, lambda a, b: fates(a, b, near))
 
 
 def fates(before: Partition, after: Partition, near: float) -> dict[str, float]:
     """One plane's ledger, lengths in window sides, near as a share of the side; and `lineage.regions`, by name.
 
-    stay_1, vanish_1, appear_1: change by units of layer 1 of that fate; before_1, after_1; stay_1_units, ...; stay, ...: of
+    stay_0, vanish_0, appear_0: change by units of layer 0 of that fate; before_0, after_0; stay_0_units, ...; stay, ...: of
     all layers; regions_stayed, ...: numbers; area_stayed, ...: shares of the window.
     """
     side = measures.side(before)
@@ -172,10 +172,10 @@ def fates(before: Partition, after: Partition, near: float) -> dict[str, float]:
     numbers: dict[str, float] = {}
     for layer in range(len(found.before)):
         for k, fate in enumerate(lineage.FATES):
-            numbers[f"{fate}_{layer + 1}"] = float(found.change[layer, k]) / side
-            numbers[f"{fate}_{layer + 1}_units"] = float(found.units[layer, k])
-        numbers[f"before_{layer + 1}"] = float(found.before[layer]) / side
-        numbers[f"after_{layer + 1}"] = float(found.after[layer]) / side
+            numbers[f"{fate}_{layer}"] = float(found.change[layer, k]) / side
+            numbers[f"{fate}_{layer}_units"] = float(found.units[layer, k])
+        numbers[f"before_{layer}"] = float(found.before[layer]) / side
+        numbers[f"after_{layer}"] = float(found.after[layer]) / side
     numbers |= {fate: float(found.change[:, k].sum()) / side for k, fate in enumerate(lineage.FATES)}
     numbers |= {f"{fate}_units": float(found.units[:, k].sum()) for k, fate in enumerate(lineage.FATES)}
     numbers |= {"before": float(found.before.sum()) / side, "after": float(found.after.sum()) / side}
@@ -185,15 +185,15 @@ def fates(before: Partition, after: Partition, near: float) -> dict[str, float]:
 
 
 def _ledger_table(planes: list[dict[str, float]], layers: int) -> Table:
-    """A row a layer and last one for all (layer 0), with standard errors over planes."""
+    """A row a layer, from 0, and last one for all (layer -1), with standard errors over planes."""
     table = []
-    for layer in (*range(1, layers + 1), 0):
+    for layer in (*range(layers), -1):
         row = {"layer": float(layer), "planes": float(len(planes))}
         for name in ("before", "after", *lineage.FATES):
-            mean, error = over(planes, f"{name}_{layer}" if layer else name)
+            mean, error = over(planes, f"{name}_{layer}" if layer >= 0 else name)
             row |= {name: mean, f"{name}_error": error}
         for fate in lineage.FATES:
-            row[f"{fate}_units"] = over(planes, f"{fate}_{layer}_units" if layer else f"{fate}_units")[0]
+            row[f"{fate}_units"] = over(planes, f"{fate}_{layer}_units" if layer >= 0 else f"{fate}_units")[0]
         table.append(row)
     return table
 

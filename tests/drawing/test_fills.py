@@ -133,6 +133,21 @@ def test_a_window_without_knots_has_no_layer():
     assert fills.colors(partition, "layer")[0].tolist() == [list(fills.BAD_COLOR)]
 
 
+def test_layers_are_counted_from_0_as_in_python():
+    paths = ("1", "encoder.layers.3", "$x$")
+    partition = replace(lines_in_square(9), unit_offsets=np.array([0, 3, 6, 9]), layer_paths=paths)
+    marks, texts = fills.ticks("layer", fills.scale(partition, "layer"), paths=paths)
+    assert marks == [0, 1, 2] and texts[:2] == ["0 · 1", "1 · encoder.layers.3"]
+    assert fills.ticks("layer", fills.scale(partition, "layer"), names=["cat", "dog"])[1] == ["0", "1", "2"]
+    colours, norm, table = fills.colors(partition, "layer")
+    face = int((fills.face_layers(partition) == 1).argmax())
+    assert table(norm(1))[:3] == pytest.approx(colours[face]), "the bar's step of a layer has the layer's colour"
+    assert fills.layer_names(partition, lambda name: True)[:2] == ["layer 0 · 1", "layer 1 · encoder.layers.3"]
+    assert fills.layer_names(partition, lambda name: len(name) <= 14)[:2] == ["layer 0 · 1", "layer 1 · …s.3"]
+    assert fills.layer_names(partition, lambda name: len(name) <= 8) == ["layer 0", "layer 1", "layer 2"]
+    assert fills.layer_names(replace(partition, layer_paths=()), lambda name: True) == ["layer 0", "layer 1", "layer 2"]
+
+
 def test_knots_of_deeper_layers_are_brighter():
     partition = replace(lines_in_square(9), unit_offsets=np.array([0, 3, 6, 9]))
     inks = fills.knot_colors(partition)

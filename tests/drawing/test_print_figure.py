@@ -214,9 +214,15 @@ def test_a_png_has_all_its_colors():
 
 
 def test_layers_side_by_side():
-    partition = layered(12)
+    partition = replace(layered(12), layer_paths=())
     figure = print_figure.figure(partition, layers=True, vector=False)
-    assert [ax.get_title(loc="left") for ax in figure.axes[:3]] == ["layer 1", "layer 2", "layer 3"]
+    titles = [ax.get_title(loc="left") for ax in figure.axes[:3]]
+    assert titles == ["layer 0", "layer 1", "layer 2"], "as Python counts"
+    named = replace(partition, layer_paths=("1", "3", "a.very.long.path.of.modules.in.a.network.that.has.no.end"))
+    for width, ending in (("double", " · …rk.that.has.no.end"), ("column", ""), (2.2, "")):
+        titles = [ax.get_title(loc="left") for ax in print_figure.figure(named, layers=True, width=width).axes[:3]]
+        rest = (" · 1", " · 3", ending) if ending else ("", "", "")  # where there is room
+        assert titles == [f"layer {k}{path}" for k, path in enumerate(rest)]
     said = [name for name, _ in shown_texts(figure) if "unit" in name]
     assert said == ["4 units"] * 3
     with pytest.raises(ValueError, match="one partition to take apart, got 2"):
@@ -244,7 +250,8 @@ def test_golden_column():
 
 
 def test_golden_layers():
-    figure = print_figure.figure(layered(18), layers=True, fill="margin", edge_color="layer", classes=["cat", "dog", "bee"])
+    partition = replace(layered(18), layer_paths=("1", "3", "encoder.5"))
+    figure = print_figure.figure(partition, layers=True, fill="margin", edge_color="layer", classes=["cat", "dog", "bee"])
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110)
     compare("paper-layers", np.asarray(Image.open(stream).convert("RGB")))

@@ -87,7 +87,7 @@ def lineage() -> Figure:
     start = np.random.default_rng(0).uniform(0.05, 0.3, len(layers))
     distances = start * (1 - 0.6 * np.linspace(0, 1, len(STEPS))[:, None] * layers / 2)
     table = [
-        {"step": float(s), **{f"distance_{k + 1}": float(np.median(d[layers == k])) for k in range(3)}}
+        {"step": float(s), **{f"distance_{k}": float(np.median(d[layers == k])) for k in range(3)}}
         for s, d in zip(STEPS, distances, strict=True)
     ]
     slices = (deep(6), part)
@@ -100,8 +100,8 @@ def lineage() -> Figure:
     ledger = [
         {"layer": layer, **dict(zip(("stay", "vanish", "appear"), values, strict=True)),
          **{f"{fate}_error": 1.5 for fate in ("stay", "vanish", "appear")}}
-        for layer, values in ((1.0, (-4.0, -15.0, 1.0)), (2.0, (18.0, -26.0, 1.0)), (3.0, (74.0, -2.0, 4.0)),
-                              (0.0, (88.0, -43.0, 6.0)))
+        for layer, values in ((0.0, (-4.0, -15.0, 1.0)), (1.0, (18.0, -26.0, 1.0)), (2.0, (74.0, -2.0, 4.0)),
+                              (-1.0, (88.0, -43.0, 6.0)))
     ]  # fmt: skip
     regions = {}
     for name in ("stayed", "died", "born"):
@@ -135,12 +135,12 @@ def deformation() -> Figure:
     for step in (0, 2668, 30000):
         for r in radii:
             bent = {
-                f"{n}_{i + 1}": g / (1 + (r * i * (1 + step) ** 0.1))
+                f"{n}_{i}": g / (1 + (r * i * (1 + step) ** 0.1))
                 for n, g in (("eccentricity", 1.0), ("diameter", 1.2))
                 for i in range(4)
             }
             found.append({"step": float(step), "radius": r, **bent})
-    return study_plots.deformation(found, radius=0.05)
+    return study_plots.deformation(found, radius=0.05, paths=("1", "3", "5", "encoder.block.relu"))
 
 
 def comparison() -> Figure:

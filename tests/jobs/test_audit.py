@@ -17,6 +17,7 @@ from splineviz.geometry.partition import Partition
 from splineviz.jobs import plan, sweep
 from splineviz.jobs.audit import audit
 from splineviz.storage import files, provenance
+from splineviz.training.guards import Chosen
 from splineviz.training.runs import open_run
 
 
@@ -178,6 +179,26 @@ def test_what_each_thing_was_held_against_is_said(pristine: Path) -> None:
         "against the digests in manifest.json",
     ):  # fmt: skip
         assert line in said
+
+
+def test_the_users_module_is_compared_with_where_it_is_given(
+    pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from small_runs import network\nfrom torch import nn\n\n"
+        "def other():\n    net = network()\n    net[2] = nn.LeakyReLU(0.2)\n    return net\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for folder in ("out", "sweep"):
+        found = audit(pristine / folder, model=network())
+        assert found.compared == found.proved > 0 and "against your module at all vertices" in str(found)
+    found = audit(pristine / "out", model=network(), chosen=Chosen(outputs=[0]), raise_on_failure=False)
+    assert len(found.findings) == 3 and "your module" in found.findings[0]  # fewer outputs than the pictures have
+    assert main(["verify", str(pristine / "out"), "--model", "mine.py:network"]) == 0
+    assert "3 partitions against your module" in capsys.readouterr().out
+    assert main(["verify", str(pristine / "out"), "--model", "mine.py:other"]) == 1
+    assert "is it the module that the files were saved from?" in capsys.readouterr().err
+    assert main(["verify", str(pristine / "out"), "--model", "mine.py:none"]) == 2
 
 
 @pytest.mark.parametrize(

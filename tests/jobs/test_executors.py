@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import signal
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,15 @@ def test_a_number_below_one_is_refused(run, tmp_path):
         next(executors.run(listed(run, tmp_path), 0))
 
 
+def test_a_script_that_processes_would_run_again_is_refused_in_one_line(run, tmp_path):
+    script = tmp_path / "mine.py"
+    call = f"import splineviz as sv\nsv.sweep([{str(run.path)!r}], out={str(tmp_path / 'swept')!r}, lc=None, jobs=2)\n"
+    script.write_text(call)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.count("Traceback") == 1, done.stderr
+    assert "expected mine.py to hold its calls under `if __name__ == \"__main__\":`" in done.stderr.splitlines()[-1]
+
+
 def test_threads_and_this_process_give_one_table(run, tmp_path):
     here = sweep.sweep([run], out=tmp_path / "here", **TWO_PLANES)
     with ThreadPoolExecutor(3) as pool:
@@ -60,9 +70,10 @@ def test_a_job_that_another_process_holds_is_left_to_it_and_done_when_it_has_die
     holder = contextlib.ExitStack()
     assert holder.enter_context(locks.claim(todo[0].claim_path))
     assert isinstance(jobs.attempt(todo[0]), jobs.Busy)
-    threading.Timer(0.5, holder.close).start()
     for outcome in executors.run(todo):
         seen.append((outcome.step, locks.held(todo[0].claim_path)))
+        if outcome.step == 10:
+            threading.Timer(0.2, holder.close).start()
     assert seen == [(1, True), (10, True), (0, False)], "the others meanwhile, it in the end"
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from splineviz.tracing.trace import trace
-from splineviz.training.architectures import convnet, mlp
+from splineviz.training.architectures import convnet, mlp, resnet18
 
 
 def seeded(make, *args, **options):
@@ -45,3 +45,15 @@ def test_the_way_past_a_block_is_added():
             p.zero_()
         x = torch.rand(1, 2, 4, 4)
         assert torch.equal(block(x), x), "with no weights a block hands on what came in"
+
+
+def test_resnet18_is_the_papers():
+    net = seeded(resnet18, (3, 32, 32), 10)
+    assert sum(p.numel() for p in net.parameters()) == 699_066, "16, 32, 64, 128 channels, no batch norm, one bias"
+    assert sum(isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3) for m in net.modules()) == 17
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in net.modules())
+    small = seeded(resnet18, (3, 16, 16), 2, channels=2, batch_norm=True).eval()
+    x = torch.rand(2, 3, 16, 16)
+    program = trace(small, (3, 16, 16))
+    assert torch.allclose(program(x.double()).float(), small(x), atol=1e-5)
+    assert [layer.shape for layer in program.layers[::4]] == [(2, 16, 16), (2, 16, 16), (4, 8, 8), (8, 4, 4)]

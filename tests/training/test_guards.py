@@ -107,3 +107,69 @@ def test_one_process_of_a_distributed_training_records(tmp_path: Path, monkeypat
 def test_the_guard_holds_points_of_several_scales() -> None:
     x = guards.points(X)
     assert len(x) == 5 and float(x.abs().max()) > 10
+
+
+class Ticking(nn.Module):
+    """Counts its calls in a buffer, also in evaluation mode; no output depends on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.out = nn.Linear(2, 8), nn.Linear(8, 3)
+        self.register_buffer("calls", torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.add_(1)
+        return self.out(self.a(x).relu())
+
+
+def _trained(model: nn.Module) -> None:
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(1.3)
+
+
+def test_a_network_in_single_precision_is_held_in_it_and_its_bits_are_what_is_written() -> None:
+    model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3))
+    live = guards.Live(model, X)
+    live.state()
+    kept = live._kept
+    assert kept is not None and kept.narrow
+    before = live.state()[1]
+    _trained(model)
+    program, state = live.state()
+    assert live._kept is kept and kept.own is not None
+    for own, old, new in zip(model.state_dict().values(), before.values(), state.values(), strict=True):
+        assert torch.equal(own, new) and not torch.equal(old, new)
+        assert new.data_ptr() != own.data_ptr()  # what is written does not train on
+    assert torch.equal(program.bind(state)(POINTS), model(POINTS))
+    model[0].weight, model[2].weight = model[0].weight, nn.Parameter(model[2].weight.detach() * 2)  # an object, not values
+    assert torch.equal(live.state()[1]["2.weight"], model[2].weight)
+
+
+def test_what_changes_outside_the_module_is_seen_in_single_precision() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3))
+    x = np.random.default_rng(1).uniform(-1, 1, (12, 4)).astype(np.float32)
+    live = guards.Live(model, x)
+    for _ in range(3):
+        first, _ = live.state()
+    forward = nn.ReLU.forward
+    try:
+        nn.ReLU.forward = lambda self, z: z.clamp(min=-0.5)  # of the class, so that nothing of the module changes
+        with pytest.raises(TraceError, match="differs from the module"):
+            live.state()
+    finally:
+        nn.ReLU.forward = forward
+    assert live.state()[0].to_data() == first.to_data()
+
+
+@pytest.mark.parametrize("make", [Ticking, lambda: nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU())])
+def test_what_a_run_of_the_twin_writes_is_not_what_is_recorded(make: Any) -> None:
+    model = make()
+    live = guards.Live(model, X)
+    for _ in range(4):
+        model.train()
+        _trained(model)
+        model(POINTS)
+        state = live.state()[1]
+        own = model.state_dict()
+        assert all(torch.equal(own[key], value) for key, value in state.items())

@@ -12,7 +12,7 @@ import torch
 from splineviz.errors import CheckpointError, DataError, TraceError
 from splineviz.regions.enumerate import partition
 from splineviz.training import recipes
-from splineviz.training.architectures import mlp
+from splineviz.training.architectures import mlp, resnet18
 from splineviz.training.recorder import schedule
 from splineviz.training.runs import open_run
 
@@ -76,7 +76,7 @@ def test_the_spline_learns_its_surface(tmp_path):
 
 
 def test_refusals(tmp_path):
-    with pytest.raises(DataError, match="expected one of mnist-mlp, mnist-x8, .*, spline, got 'resnet'"):
+    with pytest.raises(DataError, match="expected one of mnist-mlp, mnist-x8, .*, waves, patches-resnet, got 'resnet'"):
         recipes.train("resnet", out=tmp_path)
     with pytest.raises(DataError, match="steps"):
         recipes.train("spline", steps=-1, out=tmp_path)
@@ -127,3 +127,16 @@ def test_a_smooth_network_can_be_followed_and_recorded_but_not_cut(tmp_path):
     losses = []
     recipes.follow(smooth, lambda step, net, found: losses.append(found["train_loss"]), steps=50)
     assert losses[-1] < losses[0]
+
+
+def test_a_recipe_on_pictures_of_ones_own(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "d.npz", x=rng.uniform(size=(6, 3, 8, 8)).astype(np.float32), y=np.arange(6) % 3)
+    recipe = recipes.resnet18_on(str(tmp_path / "d.npz"))
+    assert (recipe.batch, recipe.weight_decay, recipe.loss, recipe.steps) == (256, 0.0, "cross entropy", 500_000)
+    run = open_run(recipes.train(replace(recipe, network=partial(resnet18, (3, 8, 8), 3, channels=2)), steps=1,
+                                 out=tmp_path / "run"))  # fmt: skip
+    assert run.train_x.shape == (6, 3, 8, 8) and np.isfinite(run.checkpoints[-1].metrics["train_loss"])
+    np.savez(tmp_path / "g.npz", x=rng.uniform(size=(6, 8, 8)), y=np.arange(6) % 3)
+    with pytest.raises(DataError, match="expected colour pictures"):
+        recipes.resnet18_on(str(tmp_path / "g.npz"))

@@ -246,3 +246,12 @@ def test_what_a_killed_training_left_half_written_goes(tmp_path):
         left.write_bytes(b"half")
         Recorder(tmp_path, network(), train=(x, y), if_exists=how)
         assert not left.exists()
+
+
+def test_a_recorder_is_shown_in_one_line(tmp_path):
+    model = network()
+    recorder = Recorder(tmp_path / "ckpts", model, train=samples())
+    assert repr(recorder) == f"Recorder({str(tmp_path / 'ckpts')!r}: 0 checkpoints)"
+    recorder.save(0)
+    recorder.save(7)
+    assert repr(recorder).endswith(": 2 checkpoints, the last at step 7)")

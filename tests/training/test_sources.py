@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -184,3 +186,144 @@ def test_a_film_is_no_picture(tmp_path: Path) -> None:
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     with pytest.raises(DataError, match="expected one picture, got 2 frames"):
         load(str(tmp_path))
+
+
+# ---- the files of data sets themselves -----------------------------------------------------------------------------
+
+BYTES = np.random.default_rng(1).integers(0, 256, (7, 3072), dtype=np.uint8)
+
+
+def cifar10(folder: Path, *, protocol: int = 2, batches: int = 3) -> None:
+    folder.mkdir(parents=True)
+    for number in range(1, batches + 1):
+        rows = BYTES[2 * number - 2 : 2 * number]
+        content = {b"batch_label": b"...", b"labels": [number, 0], b"data": rows, b"filenames": [b"a.png", b"b.png"]}
+        (folder / f"data_batch_{number}").write_bytes(pickle.dumps(content, protocol=protocol))
+    (folder / "test_batch").write_bytes(pickle.dumps({b"labels": [1], b"data": BYTES[6:]}, protocol=protocol))
+    names = {b"label_names": [b"airplane", b"automobile", b"bird", b"cat"], b"num_vis": 3072}
+    (folder / "batches.meta").write_bytes(pickle.dumps(names, protocol=protocol))
+    (folder / "readme.html").write_text("...")
+
+
+@pytest.mark.parametrize("inside", ["", "cifar-10-batches-py"])
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_cifar_10_in_its_own_files(tmp_path: Path, inside: str, protocol: int) -> None:
+    cifar10(tmp_path / "c" / inside, protocol=protocol)
+    data = load(str(tmp_path / "c"))
+    assert data.train_x.shape == (6, 3, 32, 32) and data.train_x.dtype == np.float32 and data.domain == (0.0, 1.0)
+    # red first, row by row: entry 1024 c + 32 i + j is colour c of pixel (i, j)
+    assert data.train_x[3, 2, 5, 7] == np.float32(BYTES[3, 2048 + 5 * 32 + 7]) / np.float32(255)
+    assert data.train_y.tolist() == [1, 0, 2, 0, 3, 0] and data.test_y.tolist() == [1]
+    assert data.classes == ("airplane", "automobile", "bird", "cat")
+
+
+def test_batches_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    cifar10(tmp_path / "c", batches=3)
+    (tmp_path / "c" / "data_batch_3").rename(tmp_path / "c" / "data_batch_10")
+    (tmp_path / "c" / "batches.meta").unlink()
+    (tmp_path / "c" / "test_batch").unlink()
+    data = load(str(tmp_path / "c"))
+    assert data.train_y.tolist() == [1, 0, 2, 0, 3, 0] and data.classes is None and data.test_x is None
+
+
+def test_cifar_100_in_its_own_files(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    for name, rows, fine in (("train", BYTES[:5], [4, 3, 2, 1, 0]), ("test", BYTES[5:], [2, 2])):
+        content = {b"data": rows, b"fine_labels": fine, b"coarse_labels": [0] * len(fine)}
+        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+    (folder / "meta").write_bytes(pickle.dumps({b"fine_label_names": [b"a", b"b", b"c", b"d", b"e"]}))
+    for where in (folder, tmp_path):
+        data = load(str(where))
+        assert data.train_y.tolist() == [4, 3, 2, 1, 0] and data.test_x.shape == (2, 3, 32, 32)
+        assert data.classes == tuple("abcde")
+
+
+class Asks:
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return (os.system, (f"touch {self.mark}",))
+
+
+@pytest.mark.parametrize("name", ["data_batch_2", "test_batch", "batches.meta"])
+def test_a_hostile_file_among_them_runs_nothing(tmp_path: Path, name: str) -> None:
+    cifar10(tmp_path / "c")
+    (tmp_path / "c" / name).write_bytes(pickle.dumps({b"data": BYTES[:1], b"labels": Asks(tmp_path / "ran")}))
+    with pytest.raises(DataError, match=rf"{name}: expected samples without code, .*system"):
+        load(str(tmp_path / "c"))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({b"labels": [0]}, "an entry data of 3072 bytes a picture, got none"),
+        ({b"data": BYTES[:1, :100], b"labels": [0]}, r"3072 bytes a picture, got torch.uint8 of shape \(1, 100\)"),
+        ({b"data": BYTES[:2], b"labels": [0]}, "a class for each of 2 pictures, got 1 entries"),
+        ({b"data": BYTES[:1], b"labels": [0.5]}, "a class for each of 1 pictures"),
+        ({b"data": BYTES[:1].astype("f4"), b"labels": [0]}, "got torch.float32"),
+        ([1, 2], "expected a dictionary, as CIFAR's files hold, got list"),
+    ],
+)
+def test_files_that_are_not_cifar_s(tmp_path: Path, content: Any, said: str) -> None:
+    (tmp_path / "data_batch_1").write_bytes(pickle.dumps(content))
+    with pytest.raises(DataError, match=said):
+        load(str(tmp_path))
+
+
+def idx_file(path: Path, x: np.ndarray) -> None:
+    content = bytes((0, 0, 8, x.ndim)) + np.array(x.shape, ">u4").tobytes() + x.astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+@pytest.mark.parametrize("inside", ["", "MNIST/raw", "raw"])
+@pytest.mark.parametrize("names", ["{}-{}-idx{}-ubyte", "{}-{}-idx{}-ubyte.gz", "{}-{}.idx{}-ubyte"])
+def test_mnist_in_idx_files(tmp_path: Path, inside: str, names: str) -> None:
+    folder = tmp_path / "m" / inside
+    folder.mkdir(parents=True)
+    x = np.arange(5 * 12).reshape(5, 4, 3)
+    for part, some in (("train", slice(0, 3)), ("t10k", slice(3, 5))):
+        idx_file(folder / names.format(part, "images", 3), x[some])
+        idx_file(folder / names.format(part, "labels", 1), np.arange(5)[some])
+    data = load(str(tmp_path / "m"))
+    assert np.array_equal(data.train_x, x[:3, None].astype(np.float32) / np.float32(255)) and data.domain == (0.0, 1.0)
+    assert data.train_y.tolist() == [0, 1, 2] and data.test_y.tolist() == [3, 4] and data.test_x.shape == (2, 1, 4, 3)
+
+
+def test_idx_files_that_do_not_fit(tmp_path: Path) -> None:
+    idx_file(tmp_path / "train-labels-idx1-ubyte", np.arange(3))
+    with pytest.raises(DataError, match="expected train-images-idx3-ubyte, got train-labels"):
+        load(str(tmp_path))
+    idx_file(tmp_path / "train-images-idx3-ubyte", np.zeros((3, 4)))
+    with pytest.raises(DataError, match="expected bytes in 3 dimensions, got uint8 in 2"):
+        load(str(tmp_path))
+    idx_file(tmp_path / "train-images-idx3-ubyte.gz", np.zeros((3, 2, 2)))
+    idx_file(tmp_path / "emnist-train-images-idx3-ubyte", np.zeros((3, 2, 2)))
+    with pytest.raises(DataError, match="expected one file of train images, got emnist-train"):
+        load(str(tmp_path))
+    cifar10(tmp_path / "cifar-10-batches-py")
+    (tmp_path / "emnist-train-images-idx3-ubyte").unlink()
+    with pytest.raises(DataError, match="expected one data set, got several: .*cifar-10-batches-py"):
+        load(str(tmp_path))
+
+
+def test_folders_of_training_and_test_pictures(tmp_path: Path) -> None:
+    for part, count in (("train", 3), ("val", 2)):
+        for kind, grey in (("cat", 51), ("dog", 204)):
+            (tmp_path / part / kind).mkdir(parents=True)
+            for i in range(count):
+                Image.new("L", (4, 3), grey).save(tmp_path / part / kind / f"{i}.png")
+    data = load(str(tmp_path))
+    assert data.train_x.shape == (6, 1, 3, 4) and data.test_x.shape == (4, 1, 3, 4)
+    assert data.classes == ("cat", "dog") and data.test_y.tolist() == [0, 0, 1, 1]
+    (tmp_path / "val" / "dog").rename(tmp_path / "val" / "wolf")
+    with pytest.raises(DataError, match="expected the classes of train, cat, dog, got cat, wolf"):
+        load(str(tmp_path))
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(DataError, match="unpack an archive"):
+        load(str(tmp_path / "cifar-10-python.tar.gz"))

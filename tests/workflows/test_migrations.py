@@ -49,7 +49,7 @@ def test_knots_that_translate_and_units_that_are_switched_off_have_closed_forms(
     before, after = cut([0.5, 0.1, 5.0, 0.8]), cut([0.15, 5.0, 0.05, 0.7])
     found = migrations.fates(before, after, 0.1)
     assert [found[name] for name in ("stay", "vanish", "appear")] == pytest.approx([1.0, -1.0, 1.0], abs=1e-9)
-    assert [found[f"{name}_1_units"] for name in ("stay", "vanish", "appear")] == [2, 1, 1]
+    assert [found[f"{name}_0_units"] for name in ("stay", "vanish", "appear")] == [2, 1, 1]
     assert (found["before"], found["after"]) == pytest.approx((1.0, 2.0), abs=1e-9)
     assert found["area_stayed"] + found["area_died"] == pytest.approx(1.0)
     numbers = migrations.profiles(after, 0.1)
@@ -77,7 +77,7 @@ def test_the_tables_say_what_the_pictures_show(studied: Path) -> None:
     assert any(np.isfinite(row["knots_anchors_error"]) for row in table)
     assert [row["step"] for row in steps] == [0, 1, 10] and {row["near"] for row in steps} == {0.1}
     ledger = rows(out / "lineage-ledger.csv")
-    assert [row["layer"] for row in ledger] == [1, 0]
+    assert [row["layer"] for row in ledger] == [0, -1]
     for row in ledger:
         assert row["stay"] + row["vanish"] + row["appear"] == pytest.approx(row["after"] - row["before"], abs=1e-9)
     assert len(rows(out / "lineage-units.csv")) == 6 and len(rows(out / "lineage-regions.csv")) == 1

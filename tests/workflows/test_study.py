@@ -52,9 +52,9 @@ def test_every_study_writes_its_table_and_its_picture(tmp_path: Path) -> None:
         assert row["side"] == pytest.approx(0.05 * 2.0)
     layers = rows(out / "layers.csv")
     knots = [row["knot_density"] for row in rows(out / "migration.csv")]
-    assert [row["length_1"] / 4.0 for row in layers] == pytest.approx(knots), "one layer, a window of area 4"
+    assert [row["length_0"] / 4.0 for row in layers] == pytest.approx(knots), "one layer, a window of area 4"
     bent = rows(out / "deformation.csv")
-    assert all(row["diameter_1"] >= row["eccentricity_1"] > 0 for row in bent)
+    assert all(row["diameter_0"] >= row["eccentricity_0"] > 0 for row in bent)
     first = [row["diameter_1"] for row in bent if row["step"] == STEPS[0]]
     assert first == pytest.approx([first[0]] * 17, rel=1e-6), "before the first kink all is affine"
     heat = rows(out / "heat.csv")
@@ -120,7 +120,7 @@ def test_a_second_call_only_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_refusals(tmp_path: Path) -> None:
     write_run(tmp_path / "run")
     run = open_run(tmp_path / "run")
-    with pytest.raises(DataError, match="expected some of dynamics, migration, .*, deformation, got fig9"):
+    with pytest.raises(DataError, match="expected some of curves, dynamics, migration, .*, deformation, got fig9"):
         study.study(run, ["fig9"], out=tmp_path / "out")
     with pytest.raises(DataError, match=r"window: expected one wider than 0\.8"):
         study.study(run, ["exact"], out=tmp_path / "out", window=0.2, lc=LC)
