@@ -100,7 +100,7 @@ def sweep(
     for run in chosen:
         found, kept = _entries(
             run, planes, windows, target, lc, near, keep=partitions, prove=prove, by_step=False, known=known
-        )
+        )  # fmt: skip
         entries += found
         samples |= kept
     asked = plan.plan(chosen, entries, _options(lc, near), named="key")
@@ -167,7 +167,7 @@ def measure_run(
     known = _known(target, len(chosen.checkpoints))
     entries, samples = _entries(
         chosen, [anchors], [window], target, lc, near, keep=True, prove=False, by_step=True, known=known
-    )
+    )  # fmt: skip
     bad = {entry.step: entry.error for entry in entries if entry.error is not None}
     if bad and (unread is None or len(bad) == len(entries)):
         raise next(iter(bad.values()))
