@@ -232,9 +232,10 @@ def test_a_run_that_another_takes_over_is_left_to_it(tmp_path, how):
         first.save(2)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
     second.save(3)
-    shutil.copytree(tmp_path, tmp_path.parent / "copy")
+    copy = tmp_path.parent / f"{tmp_path.name}-copy"
+    shutil.copytree(tmp_path, copy)
     (tmp_path / "run.json").unlink()
-    shutil.copy(tmp_path.parent / "copy" / "run.json", tmp_path)  # the same bytes, from a copy
+    shutil.copy(copy / "run.json", tmp_path)  # the same bytes, from a copy
     second.save(4)
 
 
