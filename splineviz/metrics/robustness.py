@@ -145,7 +145,7 @@ def robustness(
     """Accuracy under attack after both definitions of the module's docstring.
 
     Args:
-        model: a module, set to evaluation mode during the call, or a Program. Computed in the model's precision, on its device.
+        model: a module, set to evaluation mode during the call, or a Program. Computed in its precision, on its device.
         x: (n, *input_shape) samples.
         y: (n,) classes.
         eps: radii in the maximum norm.

@@ -98,7 +98,7 @@ def study(
             written, asked = written + write(measured, name, Path(out) / name), measured.asked
         else:
             own = {key: value for key, value in settings.items() if key in OF_CURVES}
-            written += curves(run, out=out, device=device, also=named, **own)
+            written += without_slice(run, out=out, device=device, also=named, **own)
     provenance.write_manifest(Path(out), "studies", {"names": chosen, **asked})
     return written
 
@@ -109,8 +109,8 @@ def _all(run: runs.Run) -> list[str]:
     return [CURVES] if smooth else [name for name in STUDIES]
 
 
-def curves(run: runs.Run, *, out: str | os.PathLike[str], lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008
-           **settings: Any) -> list[Path]:  # fmt: skip
+def without_slice(run: runs.Run, *, out: str | os.PathLike[str], lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008
+                  **settings: Any) -> list[Path]:  # fmt: skip
     """The study `curves` of a run as out/curves.png and .csv, with settings of `table_of_curves`."""
     table = table_of_curves(run, out=out, lc=lc, **settings)
     figure = study_plots.curves_of_run(table, **lc.settings(run.train_x.shape[1:]), eps=EPS)
