@@ -67,6 +67,10 @@ class LCOptions:
         return local_complexities(network, points, threads=threads, **asked, **where)
 
 
+USUAL = LCOptions()
+"""What is taken where nobody asks for anything; films that would take long sample fewer points than this (`preflight`)."""
+
+
 def columns_of(found: Mapping[str, LocalComplexity], *, live: bool = False) -> dict[str, float]:
     """What was measured by place as columns of a row: lc_train, lc_train_band, ... and with `live` lc_train_live."""
     row: dict[str, float] = {}

@@ -378,10 +378,9 @@ def _leaky(n: Node) -> Any:
 OPERATORS: dict[str, Callable[[Node], Any]] = {
     "Gemm": _gemm, "MatMul": _matmul, "Conv": _conv, "ConvTranspose": lambda n: _conv(n, True),
     "BatchNormalization": _batch_norm, "Relu": _each(torch.relu), "LeakyRelu": _leaky, "Clip": _clip,
-    "Abs": _each(torch.abs),
-    "Neg": _each(torch.neg), "Add": _sum, "Sum": _sum, "Sub": _two(lambda a, b: a - b), "Mul": _mul, "Div": _div,
-    "Max": _two(torch.maximum), "Min": _two(torch.minimum), "Concat": _concat, "Flatten": _flatten, "Reshape": _reshape,
-    "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Slice": _slice, "Gather": _gather, "Pad": _pad,
+    "Abs": _each(torch.abs), "Neg": _each(torch.neg), "Add": _sum, "Sum": _sum, "Sub": _two(lambda a, b: a - b),
+    "Mul": _mul, "Div": _div, "Max": _two(torch.maximum), "Min": _two(torch.minimum),
+    "Concat": _concat, "Flatten": _flatten, "Reshape": _reshape, "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Slice": _slice, "Gather": _gather, "Pad": _pad,
     "MaxPool": lambda n: _pool(n, True), "AveragePool": lambda n: _pool(n, False), "GlobalAveragePool": _global(torch.mean),
     "GlobalMaxPool": _global(torch.amax), "ReduceMean": _reduce(torch.mean), "ReduceSum": _reduce(torch.sum),
     "Identity": _same, "Dropout": _same, "Sigmoid": _each(torch.sigmoid), "Tanh": _each(torch.tanh),

@@ -71,6 +71,11 @@ class Recorder:
         CheckpointError: the directory already holds a run, or files of others under the same names.
     """
 
+    def __repr__(self) -> str:
+        steps = [checkpoint.step for checkpoint in self._manifest.checkpoints]
+        last = f", the last at step {steps[-1]:,}" if steps else ""
+        return f"Recorder({str(self.path)!r}: {len(steps):,} checkpoint{'' if len(steps) == 1 else 's'}{last})"
+
     @at_home
     def __init__(
         self,
