@@ -1,12 +1,12 @@
 """Sweeps: runs x checkpoints x planes x windows as a list of independent jobs, worked off, resumed, gathered in one table.
 
-    out/jobs.json          what was asked: runs, options, one entry a job; written first
+    out/jobs.json          what was asked: runs, options, one entry per job; written first
     out/rows/, partitions/, churn/, failures/, running/, samples/      see `jobs`
-    out/measures.csv       one run on one plane: a row a checkpoint         (measure_run; files are named by step)
+    out/measures.csv       one run on one plane: one row per checkpoint         (measure_run; files are named by step)
     out/sweep.csv          a sweep: run, anchors, window, then the same     (sweep; files are named by key)
 
 A second start does only what is missing: rows carry the keys of their jobs. Several processes may work on one list in
-one directory; one that comes with another list is refused while they do. This room draws nothing.
+one directory; one that comes with another list is refused while they do. This file draws nothing.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def sweep(
     """
     opened = _opened(runs)
     if not opened or not planes or not windows:
-        raise DataError("sweep: expected at least one run, one plane and one window, got none of one.")
+        raise DataError("sweep: expected at least one run, one plane and one window, got an empty list.")
     target = Path(out).resolve()
     keeper = None if store is None else Store(store, target)
     chosen = [run if steps is None else run.only(steps) for run in opened]
