@@ -41,21 +41,33 @@ add_module_names = False
 pygments_style = "friendly"
 
 
+SECTIONS = ("Args:", "Returns:", "Raises:")
+
+
+def escaped(text: str) -> str:
+    """One line; names in single backquotes stay as they are (default_role), what reStructuredText would read is escaped."""
+    parts = re.split(r"(`[^`]+`)", " ".join(row.strip() for row in text.split("\n")))
+    return "".join(p if p.startswith("`") else re.sub(r"([*|\\`])|(?<=\w)_(?!\w)", r"\\\g<0>", p) for p in parts)
+
+
 def as_written(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Docstrings are prose, lists of `name: meaning` and drawings; make reStructuredText of them that reads the same."""
+    """Docstrings are prose, sections of `name: meaning` and drawings; make reStructuredText of them that reads the same."""
     out: list[str] = []
     for block in re.split(r"\n\s*\n", textwrap.dedent("\n".join(lines)).strip("\n")):
         rows = block.split("\n")
+        if rows[0] in SECTIONS:
+            out += [f"**{rows[0].rstrip(':')}**", ""]
+            for item in re.split(r"\n {4}(?! )", "\n".join(rows[1:]).removeprefix("    ")):
+                names, colon, meaning = item.partition(": ")
+                named = re.fullmatch(r"\w+(, \w+)*", names) if colon else None
+                out.append("* " + (f"`{names}`: {escaped(meaning)}" if named else escaped(item)))
+            out.append("")
+            continue
         drawn = any(re.match(r"\s{2,}\S", row) for row in rows) or any(re.search(r"\S {3,}\S", row) for row in rows)
         if drawn:
             out += ["::", "", *("    " + row for row in rows), ""]
         else:
-            # Names in single backquotes stay as they are (default_role); what reStructuredText would read is escaped.
-            parts = re.split(r"(`[^`]+`)", " ".join(row.strip() for row in rows))
-            plain = [
-                part if part.startswith("`") else re.sub(r"([*|\\`])|(?<=\w)_(?!\w)", r"\\\g<0>", part) for part in parts
-            ]
-            out += ["".join(plain), ""]
+            out += [escaped(block), ""]
     lines[:] = out
 
 

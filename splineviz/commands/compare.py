@@ -35,7 +35,7 @@ examples:
     flag("--steps", type=flags.at_least(0), nargs="+", metavar="N", help="draw these checkpoints only")
     flag("--out", type=Path, default=Path("comparison"), metavar="DIR", help="where everything goes (default: comparison)")
     flags.panels_flag(flags.look_flags(one), choices.COMPARED_PANELS, "below")
-    flags.film_flags(one, formats=["mp4"], fps=6.0, unit="checkpoints")
+    flags.film_flags(one, formats=["mp4"], fps=4.0, unit="checkpoints")
     flags.lc_flags(one)
     flags.engine_flags(one)
 
@@ -58,6 +58,7 @@ def run(options: Namespace) -> None:
             out=options.out,
             formats=options.format,
             fps=options.fps,
+            quality=options.quality,
             lc=LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
             jobs=jobs,
             progress=tick,

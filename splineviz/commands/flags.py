@@ -163,6 +163,8 @@ def film_flags(one: argparse.ArgumentParser, *, formats: Sequence[str], fps: flo
     flag("--format", nargs="+", choices=choices.FORMATS, default=list(formats), metavar="F",
          help=f"{', '.join(choices.FORMATS)} (default: {' '.join(formats)})")  # fmt: skip
     flag("--fps", type=positive, default=fps, metavar="N", help=f"{unit} a second (default: {fps:g})")
+    flag("--quality", choices=choices.QUALITIES, default="usual", metavar="Q",
+         help=f"{', '.join(choices.QUALITIES)}: what a film keeps, against its size (default: usual)")  # fmt: skip
     flag("--size", type=size, default=(1920, 1080), metavar="WxH", help="of a frame, in pixels (default: 1920x1080)")
 
 
@@ -242,6 +244,11 @@ def number(text: str) -> float:
     if not abs(value) < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
     return value
+
+
+def center(text: str) -> str | float:
+    """Where a window lies: a word, or a number."""
+    return text if text in choices.CENTERS else number(text)
 
 
 def size(text: str) -> tuple[int, int]:

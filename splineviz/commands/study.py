@@ -18,7 +18,8 @@ def add(commands: Any) -> None:
         "RUN [NAME ...] [--out DIR] ...",
         "measure a run and draw the paper's figures about it, with their tables",
         """\
-studies (default: all):
+studies (default: all; of a smooth network curves):
+  curves      accuracy, also under attack, local and gradient complexity, live and dead units, norms: needs no slice
   dynamics    accuracy, accuracy under attack and local complexity over the steps; two slices (Fig. 2)
   migration   knots near the anchors and near the decision boundary, over those in the window
   kymograph   knots and jumps of the gradient by distance from the boundary and the anchors, step by step
@@ -34,6 +35,7 @@ DIR then holds a .png and a .csv each, and the partitions and measures.csv as `a
 examples:
   splineviz study ckpts/
   splineviz study ckpts/ migration --anchors 5 17 40 --out figures/
+  splineviz study ckpts/ curves --device cuda
   splineviz study ckpts/ kymograph lineage --planes 10 --between 10000 25119""",
     )
     flags.run_flags(one)
@@ -51,7 +53,9 @@ examples:
     flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="of that draw (default: 0)")
     flag("--between", type=flags.at_least(0), nargs=2, metavar=("A", "B"),
          help="steps that kymograph and lineage compare (default: end of the complexity's ascent, last)")  # fmt: skip
-    flag("--attack-steps", type=flags.at_least(0), default=10, metavar="N", help="of the adversary (default: 10)")
+    flag("--attack-steps", type=flags.at_least(0), default=10, metavar="N",
+         help="of the adversary (default: 10; the paper: 100 for MNIST)")  # fmt: skip
+    flag("--device", metavar="D", help="where curves runs the network, such as cuda (default: the CPU)")
 
 
 def run(options: Namespace) -> None:
@@ -73,6 +77,7 @@ def run(options: Namespace) -> None:
             planes=options.planes,
             seed=options.seed,
             between=options.between,
+            device=options.device,
             progress=tick,
         )
     for path in written:

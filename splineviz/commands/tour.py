@@ -65,6 +65,7 @@ def run(options: Namespace) -> None:
             out=options.out,
             formats=options.format,
             fps=options.fps,
+            quality=options.quality,
             progress=tick,
             **resolve.look(options),
         )

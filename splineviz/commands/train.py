@@ -25,6 +25,8 @@ recipes:
   mnist-conv-bn  the same with batch norm
   two-moons      2-32-32-32-2 on two half circles: an input space that can be seen whole
   spline         2-32-32-1 fits a surface over a square: an affine spline from the plane to the line
+  waves          2-32-32-1 fits (sin x1 + cos x2) 1[x1 < 0], as in Fig. 3 of the paper
+  patches-resnet a narrow ResNet18 on colour patches of two photographs
 
 A run is a directory: run.json, the samples, and a checkpoint for every due step. Steps are due on a
 logarithmic schedule, dense early. To record a training of your own, see splineviz.Recorder.

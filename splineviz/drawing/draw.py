@@ -356,9 +356,18 @@ def boundary(
 ) -> LineCollection:
     """Draw the decision boundary and return its lines. It lies over the anchors' samples and under their stars.
 
-    segments: (M, 2, 2) in plane coordinates, or a Partition, whose `decision_boundary()` is taken and whose window fresh
-    axes show.
-    casing: extra width in points, on either side, of a white line below the red one (0: none).
+    Args:
+        segments: (M, 2, 2) plane coordinates, or a Partition: its `decision_boundary()`, and its window on fresh axes.
+        ax: the Axes to draw on; None: the current ones.
+        color: of the lines.
+        line_width: in points.
+        casing: extra width in points, on either side, of a white line below the coloured one (0: none).
+
+    Returns:
+        The LineCollection that was added to the Axes.
+
+    Raises:
+        ValueError: segments of another shape, or not finite.
     """
     ax = pyplot.gca() if ax is None else ax
     ax.set_aspect("equal")

@@ -92,6 +92,26 @@ def dynamics(
     return figure
 
 
+def curves_of_run(
+    table: Sequence[Row], *, radius: float, num_vectors: int, eps: Sequence[float] = ()
+) -> Figure:
+    """Accuracy (also under attack), local and gradient complexity, units, norms of weights and of outputs over the steps."""
+    robust = tuple((f"robust_{e:g}", f"eps {e:g}", color) for e, color in zip(eps, ATTACKS, strict=False))
+    panels: tuple[tuple[str, curves.Curves, str], ...] = (
+        ("accuracy, under attack nested", (*curves.ACCURACY, *robust), ""),
+        ("local complexity", curves.COMPLEXITY, f"units; {curves.settings_label(radius, num_vectors)}"),
+        ("gradient complexity", curves.GRADIENT, "knots per length"),
+        ("units on training points", curves.UNITS, "units"),
+        ("norm of the weights", (("weight_norm", "weights", "#333333"),), ""),
+        ("mean norm of the outputs", (("logit_norm", "outputs", "#333333"),), ""),
+    )
+    with sheet(3.9) as figure:
+        for ax, (title, lines, label) in zip(figure.subplots(2, 3).flat, panels, strict=True):
+            panel(ax, table, lines, title, legend={"fontsize": 6.0})
+            ax.set_ylabel(label)
+    return figure
+
+
 def migration(table: Sequence[Row], phases: tuple[int, int] | None, *, radius: float) -> Figure:
     """Where the knots are over training: local complexity, densities, their ratios to the window's, crossings, units."""
     steps = curves.column(table, "step")

@@ -43,11 +43,24 @@ def surface(
     line_width: float = 0.2,
     floor: bool = True,
 ) -> Poly3DCollection:
-    """Draw the graph of one output over the slice on a 3D Axes, and return its tiles.
+    """Draw the graph of one output over the slice on a 3D Axes.
 
-    output: which one. ax: made with `projection="3d"`; None makes one. fill, cmap, limits: as `draw.regions` takes them.
-    shade: how much the light tells of a tile's tilt, in [0, 1]. floor: draw the knots on a plane below, too.
-    Raises DataError for an output that there is not, or more than MOST_REGIONS regions.
+    Args:
+        partition: at most MOST_REGIONS regions.
+        output: index of the output.
+        ax: Axes made with `projection="3d"`; None makes one.
+        fill: as in `draw.regions`.
+        cmap: as in `draw.regions`.
+        limits: as in `draw.regions`.
+        shade: contrast between tiles of different tilt, in [0, 1].
+        line_width: of the tiles' sides, in points.
+        floor: whether the knots are drawn on a plane below, too.
+
+    Returns:
+        The tiles, one polygon for each region.
+
+    Raises:
+        DataError: there is no such output, or there are too many regions.
     """
     channels = partition.outputs.shape[1]
     if not 0 <= output < channels:

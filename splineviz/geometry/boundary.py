@@ -66,15 +66,25 @@ def decision_boundary(
     *,
     tolerance: float = TOLERANCE,
 ) -> Boundary:
-    """The decision boundary of a planar complex whose outputs are affine on every face.
+    """The decision boundary of a planar complex with outputs that are affine on every face.
 
-    vertices: (V, 2) plane coordinates; edges: (E, 2) vertex ids; edge_faces: (E, 2) faces left and right of
-    edges[:, 0] -> edges[:, 1], -1 for none; face_offsets: (F + 1,), face_vertices: flat, convex, counter-clockwise.
-    outputs: (V, C) at the vertices; level: for C = 1, the value that is looked for.
-    tolerance: outputs that differ by less, relative to the largest |output| on the faces round a vertex, are
-    equal there. It only decides degenerate cases (ties along edges, at vertices and on whole faces).
+    Args:
+        vertices: (V, 2) plane coordinates.
+        edges: (E, 2) vertex ids.
+        edge_faces: (E, 2) faces left and right of edges[:, 0] -> edges[:, 1], -1 for none.
+        face_offsets: (F + 1,) start of each face in `face_vertices`.
+        face_vertices: vertex ids of all faces, convex and counter-clockwise.
+        outputs: (V, C) at the vertices.
+        level: for C = 1, the value at which the boundary lies.
+        tolerance: outputs that differ by less, relative to the largest |output| on the faces round a vertex, are
+            equal there. It only decides degenerate cases (ties along edges, at vertices and on whole faces).
 
-    Raises PartitionError when the arrays do not fit, ValueError when coordinates, outputs or level are not finite.
+    Returns:
+        The segments, each with its face and the two classes that it separates.
+
+    Raises:
+        PartitionError: the arrays do not fit together.
+        ValueError: coordinates, outputs or level are not finite.
     """
     points, offsets, ring, values = complex_of(vertices, face_offsets, face_vertices, outputs, level, tolerance)
     ends, sides = _pairs(edges, "edges"), _pairs(edge_faces, "edge_faces")

@@ -211,7 +211,7 @@ TABLE = (
     ),
     Column(
         "crossings", "anchors", "crossings", "knots",
-        "knots met on the polyline through the anchors and back",
+        "knots met on the polyline through the anchors and back; nan where counting them would take longer than the slice",
         "`sv.crossings`",
     ),
     Column(
@@ -270,7 +270,7 @@ def meaning(column: str) -> Meaning:
     """What a column of a table is about; one that is not known (a metric that you recorded) is of the set "run"."""
     if (known := _BY_NAME.get(column)) is not None:
         return Meaning(known.set, known.measure, known.unit)
-    return Meaning("test" if re.fullmatch(r"robust_[\d.e-]+", column) else "run", column, "")
+    return Meaning("test" if re.fullmatch(r"robust_(alone_)?[\d.e-]+", column) else "run", column, "")
 
 
 def as_markdown() -> str:

@@ -85,10 +85,24 @@ class KnotDensity:
 def gradient_complexity(
     model: Any, x: Any, *, scale: float, good: bool = True, draws: int = 0, seed: int = 0, directions: Any = None
 ) -> KnotDensity:
-    """Local complexity of Patel and Montufar at data x (n, *input_shape): mean over x of the sum over units of
-    |grad z(x)| rho(z(x)) 1(z is good at x), rho the normal density of standard deviation `scale`.
+    """Local complexity of Patel and Montufar: mean over x of the sum over units of |grad z(x)| rho(z(x)) 1(z is good at x).
 
-    Parameters and errors as in `boundary_density`. Unit: knots per input-space length.
+    rho is the normal density of standard deviation `scale`.
+
+    Args:
+        model: as in `boundary_density`, with normal noise.
+        x: as in `boundary_density`, with normal noise.
+        scale: as in `boundary_density`, with normal noise.
+        draws: as in `boundary_density`, with normal noise.
+        seed: as in `boundary_density`, with normal noise.
+        directions: as in `boundary_density`, with normal noise.
+        good: count only knots that change the output.
+
+    Returns:
+        The density, in knots per input-space length.
+
+    Raises:
+        DataError, TraceError: as in `boundary_density`.
     """
     return boundary_density(
         model, x, scale=scale, noise="normal", good=good, draws=draws, seed=seed, directions=directions
@@ -107,16 +121,27 @@ def boundary_density(
     seed: int = 0,
     directions: Any = None,
 ) -> KnotDensity:
-    """Expected volume of knots per volume at points x (n, *input_shape), biases shifted by noise (Hanin and Rolnick).
+    """Expected volume of knots per volume at points x, with biases shifted by noise (Hanin and Rolnick).
 
     The mean over x drawn uniformly in K estimates E[vol_(d-1)(knots in K)] / vol_d(K).
-    model: a Program, or a torch module, which is traced. scale: half-width of uniform noise, standard deviation of normal
-    noise, in units of pre-activations. good: count only knots that the output feels. draws: samples of the noise of
-    all biases, 0: only each unit's own bias is shifted, exactly. seed: of the draws.
-    directions: (k, *input_shape) orthonormal, such as a plane's basis: the density of the knots' cut with their span,
-    so on a plane length of knots per area; by default all input dimensions.
 
-    Raises DataError when points, scale, noise or directions do not fit, TraceError when the network is not piecewise affine.
+    Args:
+        model: a Program, or a torch module, which is traced.
+        x: (n, *input_shape) points.
+        scale: half-width of uniform noise, or standard deviation of normal noise, in units of pre-activations.
+        noise: one of NOISES.
+        good: count only knots that change the output.
+        draws: samples of the noise of all biases; 0: only each unit's own bias is shifted, exactly.
+        seed: of the draws.
+        directions: (k, *input_shape) orthonormal, such as a plane's basis: density of the knots' cut with their span
+            (on a plane: length of knots per area); None: all input dimensions.
+
+    Returns:
+        The density at every point, by layer, and its mean.
+
+    Raises:
+        DataError: points, scale, noise or directions do not fit.
+        TraceError: the network is not piecewise affine.
     """
     if not (math.isfinite(scale) and scale > 0) or draws < 0:
         raise DataError(f"scale, draws: expected a positive scale and draws >= 0, got {scale} and {draws}.")

@@ -26,9 +26,13 @@ PLACES = choices.PLACES
 class LCOptions:
     """How the local complexity is sampled (arXiv 2402.15555, section 3 and appendix).
 
-    radius and num_vectors: of the neighbourhood; no more vectors are used than the input has dimensions.
-    points: at most so many training, test and random points, one number for all or three, the same for all checkpoints;
-    seed: chooses them and the neighbourhoods' directions. include_output, shared_frame: as in `local_complexity`.
+    Args:
+        radius: of a neighbourhood, in input-space length.
+        num_vectors: directions of a neighbourhood; never more than the input has dimensions.
+        points: maximum number of training, test and random points, one number or three, the same for all checkpoints.
+        seed: chooses points and directions.
+        include_output: as in `local_complexity`.
+        shared_frame: as in `local_complexity`.
     """
 
     radius: float = 0.005
@@ -50,12 +54,21 @@ class LCOptions:
         """The points by place, from arrays that are named lc_train, lc_test and lc_random."""
         return {place: arrays[f"lc_{place}"] for place in PLACES if f"lc_{place}" in arrays}
 
-    def measured(self, network: Any, points: Mapping[str, Any], *, threads: int | None = None) -> dict[str, LocalComplexity]:
-        """The local complexity at points by place, with all of these settings. Raises as `local_complexities` does."""
+    def measured(
+        self, network: Any, points: Mapping[str, Any], *, threads: int | None = None, **where: Any
+    ) -> dict[str, LocalComplexity]:
+        """The local complexity at points by place, with all of these settings. Raises as `local_complexities` does.
+
+        where: device and dtype, as in `complexity.Sampling`.
+        """
         from splineviz.metrics.complexity import local_complexities  # torch, which those who only hold settings do not need
 
         asked = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "points"}
-        return local_complexities(network, points, threads=threads, **asked)
+        return local_complexities(network, points, threads=threads, **asked, **where)
+
+
+USUAL = LCOptions()
+"""What is taken where nobody asks for anything; films that would take long sample fewer points than this (`preflight`)."""
 
 
 def columns_of(found: Mapping[str, LocalComplexity], *, live: bool = False) -> dict[str, float]:

@@ -105,13 +105,21 @@ class CertificateReport:
 def verify(
     partition: Partition, model: Any, *, anchors: Any = None, chunk: int | None = None, raise_on_failure: bool = True
 ) -> CertificateReport:
-    """Prove a partition against the model (a torch module or a Program), re-reading everything from it in float64.
+    """Verify a partition against the model, reading everything from the model again in float64.
 
-    What the partition was drawn with in the place of smooth functions stands in their place here, too.
-    anchors: (k, *input_shape), the samples that the plane's anchors are said to be; without them those are not judged.
-    chunk: faces evaluated at a time; None chooses about 32 MB of values. The model is not changed.
-    Raises CertificateError naming face and check when something fails (unless raise_on_failure=False), and when the
-    partition does not belong to a network of this shape; TraceError for a network that cannot be traced.
+    Args:
+        partition: what is verified; its swaps are applied to the model.
+        model: a torch module, which is not changed, or a Program.
+        anchors: (k, *input_shape) the samples behind the plane's anchors; None: they are not checked.
+        chunk: faces evaluated at a time; None: about 32 MB of values.
+        raise_on_failure: whether a failed check raises.
+
+    Returns:
+        The report of all checks.
+
+    Raises:
+        CertificateError: a check fails (face and check are named), or the network has another shape.
+        TraceError: the network cannot be traced.
     """
     began = time.perf_counter()
     findings = Findings()

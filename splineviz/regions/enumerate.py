@@ -77,27 +77,36 @@ def partition(
 ) -> Partition:
     """All activation regions of a network on a window of a plane, exactly.
 
-    model: a torch module (its evaluation mode is traced, in float64) or a Program.
-    window: a convex counter-clockwise polygon (m, 2) in plane coordinates, a half-width, or None (see Plane.window).
-    tolerance: a unit's value at a vertex counts as 0 below this, relative to the unit's scale there.
-    threads: number of worker threads (None: the processors at hand); block_bytes: size of a block's values (None: by the
-    network). Neither changes the result.
-    max_regions, max_bytes, max_seconds: give up with BudgetError as soon as there are more regions, before more memory is
-    taken than that for blocks and result (torch and the network come on top), or when the time is up.
-    progress: see `Progress`; called by any thread.
-    device: where the network's own calls run (the geometry stays on the CPU); equal results up to rounding.
-    swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}: the partition is then that of another
-    network, and says so in all pictures.
-    output: which of several results of forward are the outputs, by name or position (by default those named logits).
-    outputs: numbers of the outputs to keep, of a model with thousands; classes are then counted among these.
-    tiles: (rows, columns) of tiles that are enumerated apart, on `executor` (any concurrent.futures.Executor; None: one
-    after the other, here), and sewn together (`sewing`): the same regions, in another order, positions equal to rounding.
+    Args:
+        model: a torch module (its evaluation mode is traced, in float64) or a Program.
+        plane: the plane.
+        window: a convex counter-clockwise polygon (m, 2) in plane coordinates, a half-width, or None (see `Plane.window`).
+        tolerance: a unit's value at a vertex counts as 0 below this, relative to the unit's scale there.
+        threads: number of worker threads; None: the processors available. Does not change the result.
+        block_bytes: size of a block's values; None: chosen by the network. Does not change the result.
+        max_regions: largest number of regions.
+        max_bytes: largest memory of blocks and result (torch and the network come on top).
+        max_seconds: longest time.
+        progress: see `Progress`; called by any thread.
+        device: where the network's own calls run (the geometry stays on the CPU); results are equal up to rounding.
+        swap: replaces smooth functions, such as {"gelu": "relu"}; all pictures are labelled with it.
+        output: name or position of the result of forward that is the output; None: the one named logits.
+        outputs: indices of the outputs to keep; classes are counted among these.
+        tiles: (rows, columns) of tiles to enumerate separately and join (`sewing`): the same regions in another order,
+            positions equal up to rounding.
+        executor: a concurrent.futures.Executor for the tiles; None: one after the other, here.
 
-    Returns a Partition whose V - E + F = 1, area sum and a few random points were checked; `Partition.verify` proves it all.
-    Raises PartitionError if these contradict it, TraceError for a network that is not piecewise affine, PlaneError for a bad
-    window, BudgetError,
-    SeamError when tiles do not fit together.
+    Returns:
+        A Partition; V - E + F = 1, the area sum and a few random points are checked, `Partition.verify` checks all.
+
+    Raises:
+        TraceError: the network is not piecewise affine.
+        PlaneError: a bad window.
+        BudgetError: max_regions, max_bytes or max_seconds is exceeded.
+        SeamError: tiles do not fit together.
+        PartitionError: the checks of the result fail.
     """
+    plane = Plane.of(plane)
     if output is not None or outputs is not None:
         model, swap = trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs), None
     if tiles is not None:

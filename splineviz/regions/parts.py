@@ -143,11 +143,27 @@ def part(
     device: torch.device | str | None = None,
     swap: Swap | None = None,
 ) -> Part:
-    """Enumerate one tile of a window, here or anywhere else: a job that depends on nothing but its arguments.
+    """Enumerate one tile of a window, here or on another machine; the result depends only on the arguments.
 
-    model, tolerance, threads, block_bytes, progress, device, swap, and of this tile max_regions, max_bytes and
-    max_seconds: as in `partition`.
-    Raises TraceError, BudgetError.
+    Args:
+        model: as in `partition`.
+        tolerance: as in `partition`.
+        threads: as in `partition`.
+        block_bytes: as in `partition`.
+        progress: as in `partition`.
+        device: as in `partition`.
+        swap: as in `partition`.
+        tile: one of `tiles(...)`.
+        max_regions: limits of this tile, as in `partition`.
+        max_bytes: limits of this tile, as in `partition`.
+        max_seconds: limits of this tile, as in `partition`.
+
+    Returns:
+        The tile's partition with the data of its seams, for `sew`.
+
+    Raises:
+        TraceError: the network is not piecewise affine.
+        BudgetError: a limit is exceeded.
     """
     grid = tile.grid
     job = Slice(trace(model, grid.plane.input_shape, swap=swap).to(device=device), grid.plane, grid.corners, tolerance)

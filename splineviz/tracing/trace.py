@@ -44,15 +44,21 @@ def trace(
 ) -> Program:  # fmt: skip
     """Trace a network for inputs of shape (n, *input_shape) into a float64 Program of its evaluation mode.
 
-    model: a torch.nn.Module, also in torch's own wrappers (torch.compile, DataParallel, moving averages);
-    functools.partial of one, with its further inputs; a torch.export.ExportedProgram; or a Program, which is returned as
-    it is, in float64. A module is not changed, and its hooks are not run.
-    smooth: take GELU, tanh and their like, with which a Program can be run but has no regions. swap: draw others in their
-    place, such as {"gelu": "relu"} (see `swaps`).
-    output: which of several results of forward are the outputs, by name or position (by default those named logits).
-    outputs: numbers of the outputs to keep, of the flattened ones.
-    Raises TraceError when an operation is not known to be piecewise affine, when Program and
-    module differ on random inputs, or when there is nothing to swap.
+    Args:
+        model: a torch.nn.Module, also in torch's own wrappers (torch.compile, DataParallel, moving averages), which is not
+            changed, and of which no hooks are run; functools.partial of one, with its further inputs; a
+            torch.export.ExportedProgram; or a Program, which is returned in float64.
+        input_shape: shape of one input, without the batch.
+        smooth: accept GELU, tanh and their like: such a Program can be run but has no regions.
+        swap: replaces smooth functions, such as {"gelu": "relu"} (see `swaps`).
+        output: name or position of the result of forward that is the output; None: the one named logits.
+        outputs: indices of the flattened outputs to keep.
+
+    Returns:
+        The Program, compared with the module on random inputs.
+
+    Raises:
+        TraceError: an operation is not known to be piecewise affine, Program and module differ, or nothing can be swapped.
     """
     program = _traced(model, input_shape, output)  # smooth functions too: one at the end may be left out
     program = swapped(program, swap) if swap else program

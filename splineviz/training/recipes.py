@@ -7,7 +7,7 @@ mnist-mlp   The network of "Deep Networks Always Grok and Here is Why" (arXiv 24
 mnist-x8    The same with every weight and bias times 8 at the start (its Fig. 7): generalisation comes late.
 mnist-conv  A small residual convolutional network on the same images, cross entropy, AdamW without weight decay, batches
             of 250. mnist-conv-bn: the same with batch norm.
-patches-resnet   A narrow ResNet18 (4 channels) on colour patches, cross entropy, Adam without weight decay, batches of 100:
+patches-resnet   A narrow ResNet18 (4 channels) on colour patches, cross entropy, Adam without weight decay, batches of 50:
             a quick stand-in for the paper's ResNet18 on CIFAR-10, which `resnet18_on` trains where CIFAR-10 is at hand.
 two-moons   2-32-32-32-2 on two half circles, squared error on one-hot targets: an input space that can be seen whole.
 spline      2-32-32-1 fits a smooth surface over a square: an affine spline from the plane to the line.
@@ -97,7 +97,7 @@ RECIPES: dict[str, Recipe] = {
         weight_decay=0.0,
     ),
     "patches-resnet": Recipe(
-        "a narrow ResNet18 on colour patches", "patches", partial(resnet18, (3, 16, 16), 2, channels=4), batch=100,
+        "a narrow ResNet18 on colour patches", "patches", partial(resnet18, (3, 16, 16), 2, channels=4), batch=50,
         steps=300, weight_decay=0.0, loss="cross entropy",
     ),
 }  # fmt: skip
@@ -112,12 +112,16 @@ CIFAR_STEPS = 500_000
 
 def resnet18_on(source: str) -> Recipe:
     """The paper's ResNet18 (16 channels, no batch norm; cross entropy, Adam at 1e-3, batches of 256, no weight decay) on the
-    pictures of a source, such as CIFAR-10's folder, in [0, 1]. Raises DataError when they are no colour pictures with classes.
+    pictures of a source, such as CIFAR-10's folder, in [0, 1].
+
+    Raises DataError when they are no colour pictures with classes.
     """
     data = sources.load(source)
     shape, y = data.train_x.shape[1:], data.train_y
     if len(shape) != 3 or shape[0] != 3 or y is None or y.ndim != 1:
-        raise DataError(f"{source}: expected colour pictures (3, height, width) with classes, got {shape}; name CIFAR-10's folder.")
+        raise DataError(
+            f"{source}: expected colour pictures (3, height, width) with classes, got {shape}; name CIFAR-10's folder."
+        )
     return Recipe(
         f"ResNet18 on {len(data.train_x):,} pictures of {source}", source, partial(resnet18, shape, _outputs(data)),
         batch=256, steps=CIFAR_STEPS, weight_decay=0.0, loss="cross entropy",
@@ -140,12 +144,26 @@ def train(
     if_exists: Literal["error", "overwrite"] = "error",
     progress: Progress | None = None,
 ) -> Path:
-    """Train a recipe for `steps` optimiser steps (None: the recipe's own length); write the run to `out`, return that path.
+    """Train a recipe and write its run.
 
-    per_decade: checkpoints for each tenfold of steps, as the Recorder takes it.
     Each checkpoint records train_loss, test_loss and, for classes, train_accuracy and test_accuracy, over all samples.
-    Raises DataError for an unknown recipe or a package that is missing, CheckpointError when `out` already holds a run,
-    TraceError for a network that is not piecewise affine; `follow` trains those too.
+
+    Args:
+        recipe: a name or a Recipe.
+        out: directory of the run.
+        steps: optimiser steps; None: the recipe's own number.
+        seed: of weights and batches.
+        per_decade: checkpoints for each tenfold of steps, as in `Recorder`.
+        if_exists: "error" or "overwrite" for a run that is already there.
+        progress: called with (step, steps, note).
+
+    Returns:
+        The directory.
+
+    Raises:
+        DataError: an unknown recipe, a bad number of steps, or a package that is missing.
+        CheckpointError: `out` already holds a run.
+        TraceError: the network is not piecewise affine; `follow` trains those too.
     """
     chosen = _recipe(recipe)
     last = _steps(chosen, steps)
@@ -154,7 +172,7 @@ def train(
         out,
         network,
         train=(data.train_x, data.train_y),
-        test=(data.test_x, data.test_y),
+        test=None if data.test_x is None else (data.test_x, data.test_y),
         classes=data.classes,
         domain=data.domain,
         loss=chosen.loss,
@@ -175,10 +193,20 @@ def follow(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> None:
-    """Train a recipe without writing anything: visit(step, network, metrics) is called at every step that is due.
+    """Train a recipe without writing anything. The same seed gives the same training as `train`.
 
-    The same seed gives the same training as `train`. The network is in evaluation mode meanwhile; it may be of any kind.
-    Raises DataError as `train` does.
+    Args:
+        recipe: a name or a Recipe; its network may be of any kind.
+        visit: visit(step, network, metrics) is called at every due step, with the network in evaluation mode.
+        steps: optimiser steps; None: the recipe's own number.
+        seed: of weights and batches.
+        progress: called with (step, steps, note).
+
+    Returns:
+        None.
+
+    Raises:
+        DataError: as in `train`.
     """
     chosen = _recipe(recipe)
     last = _steps(chosen, steps)

@@ -45,23 +45,36 @@ class Observer(Protocol):
 class Recorder:
     """Writes a run directory from a training loop.
 
-    path: the directory, made if needed.
-    model: the module that is trained, also in torch's own wrappers. It is traced at once, and what is saved is held
-    against it at every `save` (see `guards`), so it may change: a step at which it is another network is recorded as that.
-    train, test: (x, y) with x (n, *input_shape) and y integer classes (n,), float targets (n, C), or None; or a Dataset or
-    DataLoader of such pairs, of which the first 10,000 are taken.
-    classes: names of the classes. domain: (low, high) of the inputs' coordinates, by default those of the training inputs.
-    loss: what is minimised, for captions. steps: the last step of the run, which is always due; None if it is not known.
-    per_decade: checkpoints for each tenfold of steps.
-    if_exists: what to do with a run that is already there: "error", "overwrite" (its files are deleted first), or
-    "resume" (its checkpoints stay, one that is saved again gives way; network and samples must be the same).
-    monitor: told of every checkpoint once it is saved; a `Monitor` measures it while the training waits.
-    output, outputs: which result of forward, and which of its entries, are the network's outputs, as `trace` takes them.
     Under torchrun, where several processes train the same weights, the process of RANK 0 records; the others write nothing.
 
-    Raises TraceError for a model that is not piecewise affine, DataError for samples that do not fit, CheckpointError
-    for a directory that already holds a run, or samples and checkpoints of somebody else under the names of ours.
+    Args:
+        path: the directory, made if needed.
+        model: the module that is trained, also in torch's own wrappers. It is traced at once and compared with the saved
+            weights at every `save` (see `guards`), so it may change: each step records the network as it is then.
+        train: (x, y) with x (n, *input_shape) and y integer classes (n,), float targets (n, C), or None; or a Dataset or
+            DataLoader of such pairs, of which the first 10,000 are taken.
+        test: as `train`, or None.
+        classes: names of the classes.
+        domain: (low, high) of the inputs' coordinates; None: those of the training inputs.
+        loss: name of the loss, for captions.
+        steps: the last step of the run, which is always due; None if it is not known.
+        per_decade: checkpoints for each tenfold of steps.
+        if_exists: for a run that is already there: "error", "overwrite" (its files are deleted first), or "resume" (its
+            checkpoints stay, one that is saved again is replaced; network and samples must be the same).
+        monitor: called after every checkpoint; a `Monitor` measures it while the training waits.
+        output: which result of forward is the output, as in `trace`.
+        outputs: which of its entries to keep, as in `trace`.
+
+    Raises:
+        TraceError: the model is not piecewise affine.
+        DataError: samples or schedule do not fit.
+        CheckpointError: the directory already holds a run, or files of others under the same names.
     """
+
+    def __repr__(self) -> str:
+        steps = [checkpoint.step for checkpoint in self._manifest.checkpoints]
+        last = f", the last at step {steps[-1]:,}" if steps else ""
+        return f"Recorder({str(self.path)!r}: {len(steps):,} checkpoint{'' if len(steps) == 1 else 's'}{last})"
 
     @at_home
     def __init__(

@@ -52,7 +52,9 @@ def load(source: str, arguments: str | None = None) -> Data:
             raise DataError(f"{path}: expected a file of samples, got nothing there.")
         return _named(_file(path), path)
     if path.is_file():
-        raise DataError(f"{path}: expected .npz, .npy, .pt or a folder, got another file; unpack an archive, name its folder.")
+        raise DataError(
+            f"{path}: expected .npz, .npy, .pt or a folder, got another file; unpack an archive and name its folder."
+        )
     return datasets.load_data(source)
 
 
@@ -218,7 +220,9 @@ def _cifar(path: Path, labels: Sequence[str]) -> tuple[Array, Array]:
     if isinstance(y, torch.Tensor):
         y = y.flatten().tolist()
     if not isinstance(y, list) or len(y) != len(x) or not all(type(one) is int for one in y):
-        raise DataError(f"{path}: expected an entry {labels[0]} with a class for each of {len(x)} pictures, got {_shape(y)}.")
+        raise DataError(
+            f"{path}: expected an entry {labels[0]} with a class for each of {len(x)} pictures, got {_shape(y)}."
+        )
     return x.numpy().reshape(-1, *CIFAR).astype(np.float32) / np.float32(255), np.array(y, dtype=np.int64)
 
 

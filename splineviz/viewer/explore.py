@@ -31,15 +31,27 @@ def explore(
     samples: Any = None,
     height: str | int = "620px",
 ) -> Any:
-    """Open a widget on a source (see `pages`), or write it as one HTML file and return its path.
+    """Open a widget on a source (see `page`), or write it as one HTML file.
 
-    fill: of pages.FILLS, what the regions show first. steps: these only, all by default. classes: names of the outputs.
-    outputs: take the network's outputs along, by default when all steps together have at most pages.OUTPUTS_BUDGET regions.
-    model: the network (or a mapping step -> network), or run: the run of the checkpoints (a Run or its path); with either,
-    the widget's anchors can be dragged and other samples named, and the partition is computed anew. samples: inputs
-    (n, *input_shape) to name, by default the run's training samples. height: of the widget, in pixels or as CSS writes it.
-    Raises DataError on an unknown fill or step, both model and run, or either with html (a file has no network),
-    PartitionError on a folder or file without partitions, ImportError when a widget is asked for and anywidget is missing.
+    Args:
+        source: a Partition, a mapping step -> Partition, a folder that `animate` wrote, or an .npz file.
+        html: path of the file; None: a widget.
+        fill: initial fill, of page.FILLS.
+        steps: these steps only; None: all.
+        classes: names of the outputs.
+        outputs: include the network's outputs; None: if all steps together have at most page.OUTPUTS_BUDGET regions.
+        model: the network, or a mapping step -> network, with which the widget can slice again.
+        run: a Run or its path, in the place of `model`.
+        samples: inputs (n, *input_shape) to choose from by number; None: the run's training samples.
+        height: of the widget, in pixels or as a CSS length.
+
+    Returns:
+        The widget, or the path of the file.
+
+    Raises:
+        DataError: an unknown fill or step, both model and run, or either with html (a file has no network).
+        PartitionError: a folder or file without partitions.
+        ImportError: a widget is asked for and anywidget is missing.
     """
     if fill not in page.FILLS:
         raise DataError(f"fill: expected one of {', '.join(page.FILLS)}, got {fill!r}.")

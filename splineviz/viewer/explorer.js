@@ -15,6 +15,7 @@ import { copyText, make, rewrite } from "./dom.js";
 import { figureCommand, stateOf, toAddress } from "./address.js";
 import { savePNG, saveSVG } from "./saving.js";
 import { knotOf } from "./follow.js";
+import { regionNear } from "./raster.js";
 import { listen } from "./hands.js";
 import { pressed, understood } from "./keys.js";
 import { play, showStep, sliderText } from "./time.js";
@@ -170,7 +171,7 @@ export class Explorer extends Sight {
   /** @param {number} x @param {number} y */
   ask(x, y) {
     const part = /** @type {Part} */ (this.part);
-    this.hover = locate(part, x, y, this.hover >= 0 ? this.hover : this.camera.face || 0);
+    this.hover = locate(part, x, y, regionNear(part, x, y));
     this.describe(this.hover, x, y);
     this.refreshOverlay();
     return this.hover;

@@ -39,9 +39,9 @@ VIEWER = Path(__file__).parent
 DECODER = ("decode", "complex", "restore", "follow", "worker")
 """Modules that decode steps, in a worker; the page has them too."""
 MODULES = (
-    *DECODER, "words", "dom", "camera", "choose", "colours", "gpu", "near", "density", "paint", "raster", "plain", "studio", "curves",
-    "comparing", "overlay", "scene", "selection", "following", "slicing", "steps", "keys", "hands", "time", "legend",
-    "asking", "address", "saving", "elements", "build", "sight", "explorer", "widget",
+    *DECODER, "words", "dom", "camera", "choose", "colours", "gpu", "near", "density", "paint", "raster", "plain", "studio",
+    "curves", "comparing", "overlay", "scene", "selection", "following", "slicing", "steps", "keys", "hands", "time",
+    "legend", "asking", "address", "saving", "elements", "build", "sight", "explorer", "widget",
 )  # fmt: skip
 """The front end's modules, those that are imported first."""
 
@@ -315,6 +315,15 @@ def _joined(names: Sequence[str]) -> str:
 def style() -> str:
     """The front end's style sheet."""
     return (VIEWER / "explorer.css").read_text(encoding="utf-8")
+
+
+def lone(name: str) -> str:
+    """Style of a saved notebook: while the output before a picture of that name is text alone, it is not shown.
+
+    There JupyterLab says "model not found" where a widget without its kernel was, until the cell is run again.
+    """
+    cell = ".jp-OutputArea-child"
+    return f'{cell}:has(+ {cell} img[alt="{name}"]) .jp-OutputArea-output:not(:has(*)) {{ display: none; }}'
 
 
 OPENING = """\

@@ -99,7 +99,8 @@ class Explorer(anywidget.AnyWidget):
         data, metadata = self._repr_mimebundle_(**options) or ({}, {})
         display(data, metadata=metadata, raw=True)
         picture = base64.b64encode(self.still()).decode()
-        html = f'<img alt="splineviz {self.name}" width="480" src="data:image/png;base64,{picture}">'
+        name = f"splineviz {self.name}"
+        html = f'<style>{page.lone(name)}</style><img alt="{name}" width="480" src="data:image/png;base64,{picture}">'
         display({"text/html": html, "text/plain": repr(self)}, raw=True)
 
     def __repr__(self) -> str:

@@ -33,16 +33,25 @@ def lightning_callback(
     monitor: Monitor | None = None,
     **options: Any,
 ) -> Any:
-    """A callback for Lightning's Trainer that records the training as a run, at the steps that the Recorder's schedule asks.
+    """A callback for Lightning's Trainer that records the training as a run, at the steps of the Recorder's schedule.
 
-    path, train, test: as `Recorder` takes them, and options too. steps: by default the trainer's `max_steps`.
-    network: the part of the LightningModule that is drawn, an attribute's name such as "model" or "teacher.body", or a
-    function of the module. monitor: measures checkpoints, see `Monitor`; if nobody takes its numbers, the trainer's loggers
-    do. What the module logs (`callback_metrics`) is kept with each checkpoint; train_accuracy and test_accuracy are drawn.
+    Steps are optimiser steps (`trainer.global_step`); step 0 is saved before the first and the last after the fit. What
+    the module logs (`callback_metrics`) is kept with each checkpoint; train_accuracy and test_accuracy are drawn. The fit
+    raises CheckpointError for a part that the module does not have, and what `Recorder` raises.
 
-    Steps are optimiser steps (`trainer.global_step`); step 0 is saved before the first and the last after the fit.
-    Raises ImportError when Lightning is not installed. The fit raises CheckpointError for a network that the module does not
-    have, and what `Recorder` raises.
+    Args:
+        path: as in `Recorder`.
+        train: as in `Recorder`.
+        test: as in `Recorder`.
+        network: part of the LightningModule to draw: an attribute's name ("model", "teacher.body"), or a function of it.
+        monitor: measures checkpoints, see `Monitor`; without a target its numbers go to the trainer's loggers.
+        options: further arguments of `Recorder`; steps is by default the trainer's `max_steps`.
+
+    Returns:
+        The callback.
+
+    Raises:
+        ImportError: Lightning is not installed.
     """
     base = _package().Callback
 

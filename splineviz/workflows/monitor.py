@@ -41,13 +41,23 @@ from splineviz.workflows import loggers, run_curves
 class Monitor:
     """Measures checkpoints as a Recorder saves them: `sv.Recorder(..., monitor=sv.Monitor(to=writer))`.
 
-    to: a SummaryWriter of TensorBoard, a run of W&B, a logger of Lightning, a function (step, numbers, picture), or several
-    in a list; None: what is measured is only written to `out`. Names begin with "splineviz/".
-    every: measure the first checkpoint, every so many after it, and the last. anchors, window, lc, threads: as
-    `animate` takes them. out: where results go, by default `monitor` in the run's directory.
-    frames: whether a picture is drawn, as the animation has it; size and look (fill, panels, cmap, ...): as `Look` says.
+    The attribute failures has the reasons, by step, of checkpoints that could not be measured.
 
-    failures: reasons by step of what was not measured. Raises DataError for settings that are none.
+    Args:
+        to: a SummaryWriter of TensorBoard, a run of W&B, a logger of Lightning, a function (step, numbers, picture), or a
+            list of these; None: results are only written to `out`. Names begin with "splineviz/".
+        every: measure the first checkpoint, every `every`-th after it, and the last.
+        anchors: as in `animate`.
+        window: as in `animate`.
+        lc: as in `animate`.
+        threads: as in `animate`.
+        out: output directory; None: `monitor` in the run's directory.
+        frames: whether a frame is drawn, as in the animation.
+        size: of the frame, in pixels.
+        look: fill, panels, cmap, ...: fields of `Look`.
+
+    Raises:
+        DataError: a setting has no meaning.
     """
 
     def __init__(

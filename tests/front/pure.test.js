@@ -6,6 +6,7 @@ import { figureCommand, fromAddress, toAddress } from "../../splineviz/viewer/ad
 import { colourChanges, hexBytes, pale } from "../../splineviz/viewer/colours.js";
 import { answersAt, clip, connect, locate, within } from "../../splineviz/viewer/complex.js";
 import { densityAt } from "../../splineviz/viewer/follow.js";
+import { knotCover, knotLength, lay, regionNear, regionPixels } from "../../splineviz/viewer/raster.js";
 import { rangeOf, stepPlaces } from "../../splineviz/viewer/curves.js";
 import { unitHashes, walk } from "../../splineviz/viewer/restore.js";
 import { classCounts, histogram, rimOf, tableOf } from "../../splineviz/viewer/selection.js";
@@ -140,4 +141,23 @@ test("words", () => {
   assert.deepEqual([counted(1, "region"), counted(2000, "region")], ["1 region", "2,000 regions"]);
   assert.equal(layerName({ layer_names: ["net.0", ""] }, 0), "layer 0 · net.0");
   assert.deepEqual([0, 1234.56, 1e-9, NaN].map(formatNumber), ["0", "1235", "1.00e-9", "not known"]);
+});
+
+test("rows of pixels show regions by their share, knots by their area, and where searches begin", () => {
+  const part = { ...squares(), places: 0, addedX: [], addedY: [], owner: [], partCorners: [], partOffsets: [0] };
+  const camera = { x: 0.25, y: 0, r: 2 }, // 11 pixels: 2.75 a half side, the window from 2.06 to 7.56, the knot at 4.81
+    colours = Uint8Array.of(200, 0, 0, 255, 0, 0, 100, 255);
+  const pixels = regionPixels(part, camera, 11, 11, colours, [1, 1, 1]),
+    at = (column, row) => [...pixels.subarray(4 * (11 * row + column), 4 * (11 * row + column) + 4)];
+  assert.deepEqual([at(0, 5), at(3, 5), at(6, 5), at(5, 0)], [
+    [255, 255, 255, 255], [200, 0, 0, 255], [0, 0, 100, 255], [255, 255, 255, 255],
+  ]); // prettier-ignore
+  assert.deepEqual(at(4, 5), [162, 0, 19, 255], "0.8125 of the first, the rest of the second");
+  const cover = new Float32Array(121);
+  knotCover(part, camera, 11, 11, (l) => l === 1, cover);
+  assert.ok(Math.abs(cover.reduce((sum, one) => sum + one, 0) - 5.5) < 1e-6, "as long as the window is high, a pixel wide");
+  assert.ok(Math.abs(knotLength(part) - 2) < 1e-12);
+  lay(pixels, Float32Array.from(cover, (one) => 1000 * one), [0, 0, 0], 0.5);
+  assert.deepEqual(at(4, 5), [0, 0, 0, 255]);
+  assert.deepEqual([regionNear(part, -0.5, 0), regionNear(part, 0.5, 0.9), regionNear(part, 7, -7)], [0, 1, 1]);
 });

@@ -232,10 +232,9 @@ def test_a_run_that_another_takes_over_is_left_to_it(tmp_path, how):
         first.save(2)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
     second.save(3)
-    copy = tmp_path.parent / f"{tmp_path.name}-copy"
-    shutil.copytree(tmp_path, copy)
+    shutil.copytree(tmp_path, tmp_path.with_name(tmp_path.name + "-copy"))
     (tmp_path / "run.json").unlink()
-    shutil.copy(copy / "run.json", tmp_path)  # the same bytes, from a copy
+    shutil.copy(tmp_path.with_name(tmp_path.name + "-copy") / "run.json", tmp_path)  # the same bytes, from a copy
     second.save(4)
 
 
@@ -247,3 +246,12 @@ def test_what_a_killed_training_left_half_written_goes(tmp_path):
         left.write_bytes(b"half")
         Recorder(tmp_path, network(), train=(x, y), if_exists=how)
         assert not left.exists()
+
+
+def test_a_recorder_is_shown_in_one_line(tmp_path):
+    model = network()
+    recorder = Recorder(tmp_path / "ckpts", model, train=samples())
+    assert repr(recorder) == f"Recorder({str(tmp_path / 'ckpts')!r}: 0 checkpoints)"
+    recorder.save(0)
+    recorder.save(7)
+    assert repr(recorder).endswith(": 2 checkpoints, the last at step 7)")

@@ -120,7 +120,7 @@ def test_a_second_call_only_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_refusals(tmp_path: Path) -> None:
     write_run(tmp_path / "run")
     run = open_run(tmp_path / "run")
-    with pytest.raises(DataError, match="expected some of dynamics, migration, .*, deformation, got fig9"):
+    with pytest.raises(DataError, match="expected some of curves, dynamics, migration, .*, deformation, got fig9"):
         study.study(run, ["fig9"], out=tmp_path / "out")
     with pytest.raises(DataError, match=r"window: expected one wider than 0\.8"):
         study.study(run, ["exact"], out=tmp_path / "out", window=0.2, lc=LC)
