@@ -11,8 +11,6 @@ one directory; one that comes with another list is refused while they do. This r
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -31,7 +29,7 @@ from splineviz.jobs import churn, executors, plan
 from splineviz.jobs.job import Failure, Job, Result, choose_samples, samples_digest
 from splineviz.jobs.plan import Entry
 from splineviz.metrics import measures
-from splineviz.metrics.columns import COLUMNS
+from splineviz.metrics.columns import table_text
 from splineviz.metrics.options import LCOptions
 from splineviz.storage import archives, files, outputs, provenance
 from splineviz.storage.known import Known
@@ -45,8 +43,7 @@ from splineviz.training.runs import Run, open_run
 from splineviz.training.samples import Array
 
 TABLE, SWEEP_TABLE = "measures.csv", "sweep.csv"
-LABELS = ("run", "anchors", "window")
-"""Columns of a sweep's table that say which slice a row is about, before COLUMNS."""
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -91,9 +88,7 @@ def sweep(
     sweep of other runs that is not taken on; JobError when another sweep works in the directory or the store does not
     answer (in the end: the results are in the directory), and what `executors.run` raises.
     """
-    if isinstance(runs, Run | str | os.PathLike):
-        runs = [runs]
-    opened = [run if isinstance(run, Run) else open_run(run) for run in runs]
+    opened = _opened(runs)
     if not opened or not planes or not windows:
         raise DataError("sweep: expected at least one run, one plane and one window, got none of one.")
     target = Path(out).resolve()
@@ -103,7 +98,9 @@ def sweep(
     samples: dict[Path, dict[str, Array]] = {}
     known = _known(target, sum(len(run.checkpoints) for run in chosen))
     for run in chosen:
-        found, kept = _entries(run, planes, windows, target, lc, near, keep=partitions, prove=prove, by_step=False, known=known)
+        found, kept = _entries(
+            run, planes, windows, target, lc, near, keep=partitions, prove=prove, by_step=False, known=known
+        )  # fmt: skip
         entries += found
         samples |= kept
     asked = plan.plan(chosen, entries, _options(lc, near), named="key")
@@ -120,9 +117,19 @@ def sweep(
         known.save()
         if keeper is not None:
             keeper.finish(results)
+    return Sweep(target, table, tuple(results[name] for name in todo if name in results), _reasons(entries, failed))
+
+
+def _opened(runs: Sequence[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str]) -> list[Run]:
+    several = [runs] if isinstance(runs, Run | str | os.PathLike) else runs
+    return [run if isinstance(run, Run) else open_run(run) for run in several]
+
+
+def _reasons(entries: Sequence[Entry], failed: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What could not be measured, in words, and why."""
     reasons = [(entry.words, str(entry.error)) for entry in entries if entry.error is not None]
     reasons += [(e.words, failed[e.job.name].reason) for e in entries if e.job is not None and e.job.name in failed]
-    return Sweep(target, table, tuple(results[name] for name in todo if name in results), tuple(reasons))
+    return tuple(reasons)
 
 
 def measure_run(
@@ -158,7 +165,9 @@ def measure_run(
     target = Path(out).resolve()
     chosen = run if steps is None else run.only(steps)
     known = _known(target, len(chosen.checkpoints))
-    entries, samples = _entries(chosen, [anchors], [window], target, lc, near, keep=True, prove=False, by_step=True, known=known)
+    entries, samples = _entries(
+        chosen, [anchors], [window], target, lc, near, keep=True, prove=False, by_step=True, known=known
+    )  # fmt: skip
     bad = {entry.step: entry.error for entry in entries if entry.error is not None}
     if bad and (unread is None or len(bad) == len(entries)):
         raise next(iter(bad.values()))
@@ -391,15 +400,3 @@ def _write_table(path: Path, rows: Sequence[tuple[Entry | None, Result]] | Seque
     said = table_text([(None if e is None else (e.run, " ".join(map(str, e.anchors)), e.window), r.row) for e, r in rows])
     if not (path.is_file() and path.read_text() == said):
         files.write_text(path, said)
-
-
-def table_text(rows: Sequence[tuple[tuple[str, str, str] | None, Mapping[str, float]]]) -> str:
-    """Rows, labelled or not, as the text of a table: the same to the byte for the same numbers."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    labelled = any(labels is not None for labels, _ in rows)
-    table.writerow([*(LABELS if labelled else ()), *COLUMNS])
-    for labels, row in rows:
-        numbers = (int(row[name]) if name in ("step", "regions") else repr(float(row[name])) for name in COLUMNS)
-        table.writerow([*(labels or ()), *numbers])
-    return text.getvalue()

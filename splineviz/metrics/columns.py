@@ -11,10 +11,11 @@ from it.
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -280,6 +281,21 @@ def as_markdown() -> str:
         unit = f" {one.unit} " if one.unit else " "
         head.append(f"| `{one.name}` | {one.set} | {one.measure} |{unit}| {one.definition} | {one.source} |")
     return "\n".join(head) + "\n"
+
+
+def table_text(rows: Sequence[tuple[tuple[str, str, str] | None, Mapping[str, float]]]) -> str:
+    """Rows, each with the run, anchors and window that it is about or None, as the text of a table.
+
+    The same to the byte for the same numbers.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    labelled = any(labels is not None for labels, _ in rows)
+    table.writerow([*(LABELS[1:] if labelled else ()), *COLUMNS])
+    for labels, row in rows:
+        numbers = (int(row[name]) if name in ("step", "regions") else repr(float(row[name])) for name in COLUMNS)
+        table.writerow([*(labels or ()), *numbers])
+    return text.getvalue()
 
 
 def tidy(table: str | os.PathLike[str] | Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

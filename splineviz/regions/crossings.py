@@ -121,8 +121,8 @@ def cut_lines(engine: Engine, ends: FloatArray, origin: FloatArray, directions: 
         if parts > 1 and len(cut.uv) > FEWEST_VERTICES:
             stack += some.split(parts, engine.decisions)
             continue
-        line = np.concatenate([some.line, some.line[cut.parents[0]]])
-        unit = np.concatenate([some.unit, engine.unit_offsets[some.block.layer] + cut.parents[3]])
+        line = np.concatenate([some.line, some.line[cut.parents.a]])
+        unit = np.concatenate([some.unit, engine.unit_offsets[some.block.layer] + cut.parents.maker])
         stack.append(_Pieces(engine.advance(some.block, cut), line, unit))
     uv, values = (np.concatenate([getattr(one.block, name) for one in done]) for name in ("uv", "values"))
     line, unit = (np.concatenate([getattr(one, name) for one in done]) for name in ("line", "unit"))

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from splineviz.errors import BudgetError, SeamError
-from splineviz.geometry.partition import Partition, Report
+from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.report import Report
 from splineviz.regions.enumerate import Progress
 from splineviz.regions.parts import Part, part
 from splineviz.regions.samples import checked

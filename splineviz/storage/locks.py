@@ -114,6 +114,10 @@ def _take(path: Path, shared: bool) -> int | None:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o666)
         except FileNotFoundError:
             continue  # the last holder removed the folder just now
+        except FileExistsError:  # the same, between the two looks of mkdir; unless something else is in its place
+            if os.path.lexists(path.parent) and not path.parent.is_dir():
+                raise
+            continue
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
                 raise _no_lock(path) from error

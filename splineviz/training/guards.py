@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from splineviz.errors import CheckpointError, TraceError
 from splineviz.tracing import doors, trace, twins
 from splineviz.tracing.precision import Logged, undisturbed
 from splineviz.tracing.program import Program
-from splineviz.training import checkpoints
+from splineviz.training import checkpoints, state_files
 
 SAMPLES = 2
 """Training samples among the points at which Program and module are held against each other."""
@@ -360,3 +361,31 @@ class Loaded:
                 other = value + 1 if not value.is_floating_point() else value * 1.25 + 0.375
                 tensor.copy_(other if key in changed else value)
         return module
+
+
+def traced(
+    made: Any, train_x: np.ndarray[Any, Any], first: tuple[Path, bool, str | None], chosen: Chosen
+) -> tuple[Program, Loaded | None]:
+    """A foreign folder's network, and the module that it is held against; made: None for an MLP told from its weights.
+
+    first: the first checkpoint's file, whether it is trusted, and the key of its weights.
+    """
+    path, trust, key = first
+    shape = train_x.shape[1:]
+    if made is None:
+        state = state_files.load_state(path, trust=trust, key=key)
+        return trace.trace(checkpoints.mlp(state, shape, path), shape, outputs=chosen.outputs), None
+    network = trace.trace(made, shape, smooth=True, output=chosen.output, outputs=chosen.outputs)
+    if tied := _tied(made):
+        network = checkpoints.retied(network, tied, state_files.load_state(path, trust=trust, key=key))
+    if isinstance(made, (Program, torch.export.ExportedProgram)):
+        return network, None
+    return network, Loaded(made, network, train_x, chosen)
+
+
+def _tied(model: Any) -> list[list[str]]:
+    """Names of one and the same parameter, where a module has several for it."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False) if isinstance(model, nn.Module) else ():
+        names.setdefault(id(parameter), []).append(name)
+    return [group for group in names.values() if len(group) > 1]

@@ -114,6 +114,8 @@ class Manifest:
         """Read run.json. Raises CheckpointError when it is missing, broken, of another format, or points outside."""
         path = root / NAME
         try:
+            if path.exists() and not path.is_file():
+                raise ValueError("a folder, a pipe or a device")
             data = json.loads(path.read_bytes())
             if data["format"] not in FORMATS:
                 got, known = data["format"], " or ".join(map(str, FORMATS))

@@ -88,6 +88,8 @@ def _pixels(path: Path, grey: bool | None = None) -> Array:
     """A picture as (channels, height, width) in [0, 1]; grey: None keeps what it is."""
     from PIL import Image, ImageOps
 
+    if not path.is_file():
+        raise DataError(f"{path}: expected a picture, got a folder, a pipe or nothing; take it out of the folder.")
     try:
         with Image.open(path) as opened:
             frames = int(getattr(opened, "n_frames", 1))

@@ -70,7 +70,7 @@ def saved_at(path: Path) -> tuple[int | None, int | None]:
         if beside.is_file() and beside.stat().st_size < LARGEST_STATE:
             return contents.saved_at(json.loads(beside.read_bytes()))
         kind = format_of(path)
-        return (None, None) if kind is None else kind.said(path)
+        return kind.said(path) if kind is not None and path.is_file() else (None, None)  # a pipe would never end
     except Exception:  # torn or hostile: whoever reads its weights says so
         return None, None
 

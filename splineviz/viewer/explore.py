@@ -18,6 +18,16 @@ from splineviz.geometry.partition import Partition
 from splineviz.viewer import page
 
 
+def _need_anywidget() -> None:
+    try:
+        import anywidget  # noqa: F401  # asked for here, so that the message is ours
+    except ImportError as error:
+        raise ImportError(
+            f"explore: expected anywidget for a notebook, got {error}; "
+            "pip install 'splineviz[viewer]', or pass html='view.html'."
+        ) from error
+
+
 def explore(
     source: Partition | Mapping[int, Any] | str | os.PathLike[str],
     *,
@@ -68,13 +78,7 @@ def explore(
         raise DataError("samples: expected a model or a run to slice with, got neither; pass model= or run=.")
     if html is not None:
         return page.write_html(opened, html, fill=fill, outputs=outputs)
-    try:
-        import anywidget  # noqa: F401  # asked for here, so that the message is ours
-    except ImportError as error:
-        raise ImportError(
-            f"explore: expected anywidget for a notebook, got {error}; "
-            "pip install 'splineviz[viewer]', or pass html='view.html'."
-        ) from error
+    _need_anywidget()
     from splineviz.viewer.reslicing import Slicer
     from splineviz.viewer.widget import Explorer
 

@@ -53,9 +53,7 @@ def lightning_callback(
     Raises:
         ImportError: Lightning is not installed.
     """
-    base = _package().Callback
-
-    class Recording(base):  # type: ignore[misc, valid-type]
+    class Recording(_package().Callback):  # type: ignore[misc]
         """Saves checkpoints of a run as training goes on."""
 
         recorder: Recorder | None = None

@@ -12,7 +12,7 @@ from torch import nn
 
 import splineviz as sv
 from splineviz.errors import PartitionError
-from splineviz.geometry.partition import Report
+from splineviz.geometry.report import Report
 from splineviz.regions.samples import POINTS, checked, contradicted
 
 PLANE = sv.Plane(np.zeros(2), np.eye(2))

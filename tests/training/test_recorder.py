@@ -222,19 +222,19 @@ def test_two_that_begin_at_once_are_one_and_a_refusal(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("how", ["overwrite", "resume"])
 def test_a_run_that_another_takes_over_is_left_to_it(tmp_path, how):
-    x, y = samples()
-    first = Recorder(tmp_path, network(), train=(x, y))
+    (x, y), run = samples(), tmp_path / "run"
+    first = Recorder(run, network(), train=(x, y))
     first.save(0)
-    second = Recorder(tmp_path, network(), train=(x, y), if_exists=how)
+    second = Recorder(run, network(), train=(x, y), if_exists=how)
     second.save(1)
-    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     with pytest.raises(CheckpointError, match="do two trainings record here"):
         first.save(2)
-    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
     second.save(3)
-    shutil.copytree(tmp_path, tmp_path.with_name(tmp_path.name + "-copy"))
-    (tmp_path / "run.json").unlink()
-    shutil.copy(tmp_path.with_name(tmp_path.name + "-copy") / "run.json", tmp_path)  # the same bytes, from a copy
+    shutil.copytree(run, tmp_path / "copy")
+    (run / "run.json").unlink()
+    shutil.copy(tmp_path / "copy" / "run.json", run)  # the same bytes, from a copy
     second.save(4)
 
 
