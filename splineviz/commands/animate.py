@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
 Three training samples, the anchors, span a plane through input space. Every linear region on a window
 of it is found at every checkpoint, exactly. DIR then holds animation.mp4 and animation.gif, frames/,
 partitions/, measures.csv, summary.png, poster.png, and the film in words:
-animation.vtt (captions) and animation.txt (alternative text). A second call goes on where the first was stopped.
+animation.vtt (captions) and animation.txt (alternative text). A second call resumes where the first stopped.
 
 examples:
   splineviz animate ckpts/ --anchors 0 1 2
@@ -48,7 +48,7 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
         metavar="WHERE",
         help="of the window: anchors, boundary (at the last step), the number of an anchor, or U V (default: anchors)",
     )
-    one.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where everything goes (default: out)")
+    one.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="output directory (default: out)")
     one.add_argument(
         "--tween", type=flags.at_least(0), default=0, metavar="N", help="frames between checkpoints, of interpolated weights"
     )
@@ -61,7 +61,7 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
 
 
 def film_options(options: Namespace) -> dict[str, Any]:
-    """What `animate` is called with, but for the run, its steps and who works."""
+    """What `animate` is called with, but for the run, its steps and parallelism."""
     from splineviz.errors import DataError
     from splineviz.metrics.options import USUAL, LCOptions
 

@@ -4,7 +4,7 @@ r"""Canvases: a figure that is painted again and again, and the panel on it that
                  what stays the same is drawn once and kept as pixels, the rest is drawn over it
         Panel    a square Axes: fills and knots, decision boundary, anchors; and the colour bar of its scale
 
-This room knows no run and lays nothing out: who paints says where things stand.
+This file knows no run and lays nothing out: who paints says where things stand.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def frame_size(size: tuple[int, int]) -> tuple[int, int]:
     width, height = size
     if not (height >= 100 and width >= 1.75 * height):
         raise DataError(
-            f"size: expected (width, height) in pixels with width >= 1.75 height >= 175, got {size}; 1280x720 would do."
+            f"size: expected (width, height) in pixels with width >= 1.75 height >= 175, got {size}; for example 1280x720."
         )
     return int(width), int(height)
 

@@ -1,8 +1,8 @@
 """Captions: what a film shows, in words, for those who cannot see it.
 
-`alternative` and its like are one paragraph for the film as a whole (an alt text), `captions` one line a frame with its
+`alternative` and its like are one paragraph for the film as a whole (an alt text), `captions` one line per frame with its
 times (WebVTT, which browsers and players show beside an mp4 or webm). Numbers are those of the table; one that is not
-available is left out. This room draws nothing.
+available is left out. This file draws nothing.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A table is a sequence of rows, one a checkpoint, in order of steps; a curve is (name of the column, label, colour). A
 column `<name>_band` is drawn as the band around `<name>`. A value that is NaN or absent leaves a gap; a curve
 without values is left out by `present`. Steps are on a logarithmic axis on which step 0 has its place.
-This room lays out no figure and knows no partition.
+This file lays out no figure and knows no partition.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ A table is a sequence of rows, one a checkpoint, in order of steps: mappings wit
 A curve or a panel without values is left out; a run without any local complexity shows its number of regions there. There
 are one to four panels of equal height, those of `curves.CHARTS`; they share the axis of steps, which the lowest names.
 
-Everything is laid out in units of a 1080th of the height, so every size looks alike. This room knows no network.
+Everything is laid out in units of a 1080th of the height, so every size looks alike. This file knows no network.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ film in words; `make` writes
 
     frames/*.png   animation.mp4, ...   poster.png   animation.vtt, animation.txt   manifest.json
 
-This room knows no figure and no network: a shot says how it is painted.
+This file knows no figure and no network: a shot says how it is painted.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 Equal looks have equal digests, in whatever process: a colour map counts by its colours, a colour by its numbers, samples by
 their entries. The code of the whole package is part of it, so that no frame of an older version stays in a film.
-An option of `draw.regions` that is a field here reaches every picture. This room draws nothing.
+An option of `draw.regions` that is a field here reaches every picture. This file draws nothing.
 """
 
 from __future__ import annotations

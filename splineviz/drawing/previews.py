@@ -1,7 +1,7 @@
 """Previews: what a notebook shows of a Plane or a Partition that stands at the end of a cell.
 
 A Partition is a picture of its regions, decision boundary and anchors; a Plane is its anchors' inputs as pictures (or
-their plane coordinates, where inputs are no pictures). `Partition` and `Plane` ask for this room when they are shown.
+their plane coordinates, where inputs are no pictures). `Partition` and `Plane` ask for this file when they are shown.
 Long work is shown as one line.
 """
 

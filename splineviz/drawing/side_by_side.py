@@ -1,4 +1,4 @@
-r"""Strips: several panels in a row, and the curves below them. Two runs at the same step, or one run taken apart by layers.
+r"""Rows: panels side by side, and the curves below them. Two runs at the same step, or one run taken apart by layers.
 
         step 1,000
         run A             run B
@@ -10,7 +10,7 @@ r"""Strips: several panels in a row, and the curves below them. Two runs at the 
         +----|---+    +----|---+    +----|---+      a cursor at the frame's step
         +--------+    +--------+    +--------+
 
-A table is as in `figures`. Everything is laid out in 1080ths of the height. This room knows no network.
+A table is as in `figures`. Everything is laid out in 1080ths of the height. This file knows no network.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-r"""Films: pictures of one size, in order -> mp4, webm, gif, webp, apng; and the pictures themselves.
+r"""Video: pictures of one size, in order -> mp4, webm, gif, webp, apng; and the pictures themselves.
 
         frames/step-*.png --one at a time--> encoder --temporary name--> animation.mp4
 
 The last frame stands for HOLD seconds. One frame is in memory at a time, however long the film. A file carries the
 digest of what it was made from (a note in a PNG, a comment in a film), so it can be told whether it is up to date.
-This room knows no figure and no network: it sees pixels, and is told by `curves` and `draw` which colours matter.
+This file knows no figure and no network: it sees pixels, and is told by `curves` and `draw` which colours matter.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ r"""Planes: anchors <-> plane coordinates, and the windows on them.
         |  x0      x1              (n, 2), `x` inputs (n, *input_shape).
         +--*-------*----> u
 
-This is the only room that knows the input's shape; it knows no network. Anchors that
+This is the only file that knows the input's shape; it knows no network. Anchors that
 coincide or lie on one line span no plane and are refused.
 """
 

@@ -11,7 +11,7 @@ samples, recorded metrics), so a job whose row carries its key is done and is le
     out/failures/step-0000000100.json        why the last attempt failed; gone when one succeeds
     out/churn/step-0000000100.json           see `churn`
 
-This room draws nothing and does not know how runs are stored, nor who attempts which job when.
+This file draws nothing and does not know how runs are stored, nor who attempts which job when.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Job:
         state = state_files.load_state(self.weights, raw=self.own, trust=self.trust, key=self.weights_key)
         if state_files.digest(state) != self.weights_digest:
             raise CheckpointError(
-                f"{self.weights}: expected the weights that it held when the work began, got others; start again."
+                f"{self.weights}: expected weights that do not change during the call, got changed ones; start again."
             )
         return checkpoints.fit(Program.from_data(self.network, rehearsed=True), state, self.weights)
 

@@ -1,7 +1,7 @@
 """Columns: one record each for the columns of a table of measures, and the same numbers as one tidy table.
 
-    measures.csv      a row a checkpoint:      step, regions, ..., lc_train, lc_train_band, ..., knot_ratio_boundary, ...
-    tidy              a row a number:          step, set, measure, value, unit
+    measures.csv      one row per checkpoint:      step, regions, ..., lc_train, lc_train_band, ..., knot_ratio_boundary, ...
+    tidy              one row per number:          step, set, measure, value, unit
 
 A set is what is measured: training, test or random points, the window of the slice, what lies near the anchors or near
 the decision boundary. A new column is one record in TABLE: rows, tables, `tidy`, docs/measures.md and the audit follow

@@ -8,7 +8,7 @@ it is told from one that is being written by its lock (`locks`), and from a file
     .animation.mp4.0123456789ab.tmp.mp4             and the target's ending again, for writers that look for it
 
 `tidy` removes such files, in folders that splineviz writes. A digest says whether two contents
-are equal, whatever their files are called. This room knows nothing of what it writes.
+are equal, whatever their files are called. This file knows nothing of what it writes.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@
     .zip                            archives with one torch file of weights in them, as stable-baselines3 writes them
 
 A file that needs code to be unpickled is refused, and none of its code has run by then. A file that is empty, torn or of
-another kind gives a CheckpointError of one line. This room does not know where in a content the weights lie.
+another kind gives a CheckpointError of one line. This file does not know where in a content the weights lie.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Held against means: both are run, in double precision, on training samples and r
 calls of torch are compared with those that were seen when the Program was written. Where they differ the module is traced
 anew; what cannot be traced is refused. The user's module is never run: its twin is (see `twins`).
 
-This room knows no files and draws nothing.
+This file knows no files and draws nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SAMPLES = 2
 PROBES = slice(2, 7, 2)
 """Which of the random inputs: of scales 0.14, 1.9 and 27."""
 ON = True
-"""Tests switch it off, to see that a judge of their own then finds what this room prevents."""
+"""Tests switch it off, to see that a judge of their own then finds what this file prevents."""
 
 
 def points(samples: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""The manifest: what run.json says, so that a run directory describes itself.
+"""run.json: what it says, and where the files of a run lie, so that a run directory describes itself.
 
     run.json                             format, the traced network as data, domain, classes, loss,
                                          the step, file and metrics of each checkpoint

@@ -9,7 +9,7 @@
     package.module:function  a torch Dataset, a pair (x, y), or Data
 
 Pictures become (channels, height, width) in [0, 1], as torchvision's ToTensor has them, turned as their EXIF data say. This
-room knows no network.
+file knows no network.
 """
 
 from __future__ import annotations
@@ -312,7 +312,7 @@ def _image_folder(folder: Path) -> Data:
     ]
     places = [(p, c) for p, c in places if p.suffix.lower() in PICTURES]
     if not places:
-        raise DataError(f"{folder}: expected pictures ({', '.join(PICTURES)}), alone or in a folder a class, got none.")
+        raise DataError(f"{folder}: expected pictures ({', '.join(PICTURES)}), alone or in one folder per class, got none.")
     pictures: list[Array] = []
     for path, _ in places:
         pictures.append(_pixels(path))

@@ -1,4 +1,4 @@
-"""The explorer as a Jupyter widget: the front end of `pages`, with a kernel behind it.
+"""The explorer as a Jupyter widget: the front end of `page`, with a kernel behind it.
 
     view = sv.explore("out/")        shown by a notebook
     view.step = 1000                 a checkpoint's step; the slider follows, and the other way round
@@ -10,7 +10,7 @@
     view.anchors = [[0, 0], [1, 0], [0, 2]]        where the anchors are on the plane; the window follows them
     view.samples = [3, 14, 15]                     the plane through three training samples
 
-A step's data crosses to the browser when it is first shown. This room alone knows anywidget and traitlets.
+A step's data crosses to the browser when it is first shown. This file alone knows anywidget and traitlets.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ Frames are drawn, saved and encoded one after the other (`film`), so memory does
 Every file is written under a temporary name and renamed. Every picture and video carries the digest of all that it
 shows; what is up to date is left alone, so a second run of the same call continues where the first was stopped.
 
-This room knows no network. A run with one checkpoint makes a video of one picture.
+This file knows no network. A run with one checkpoint makes a video of one picture.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ INLINE = 40_000_000
 
 @dataclass(frozen=True)
 class Animation:
-    """What `animate` wrote. frames: one picture a checkpoint, in order of steps; videos: one a format.
+    """What `animate` wrote. frames: one picture per checkpoint, in order of steps; videos: one a format.
 
     poster: the last frame, to show where the film does not play; captions: its words with times (WebVTT), and beside it
     animation.txt, an alternative text for the film as a whole.

@@ -1,4 +1,4 @@
-r"""Parallels: films of several panels at the same steps. Two runs or more side by side, or one run taken apart by layers.
+r"""Comparisons: films of several panels at the same steps. Two runs or more side by side, or one run taken apart by layers.
 
         run A -> out/A/partitions, measures.csv --+
                                                   +-> frames/step-*.png -> animation.mp4
@@ -43,7 +43,7 @@ WITH_SLASH = r"[/\\\x00]"
 
 @dataclass(frozen=True)
 class Parallel:
-    """What `compare` wrote. frames: one picture a step; videos: one a format; captions: the film's words with
+    """What `compare` wrote. frames: one picture per step; videos: one a format; captions: the film's words with
     times, and beside it animation.txt, an alternative text; drawn: frames drawn by this call; unread: why steps are not in
     the film, by step: a checkpoint of theirs cannot be read, or its weights are not finite.
     """

@@ -12,7 +12,7 @@ r"""Preflight: what a film will cost, and which window it is of, before any work
         +-----------------------+
 
 Costs are numbers of regions times units of the network times a constant, not times of a clock: the same call twice chooses
-the same window, so that the second goes on where the first was stopped. This room draws nothing and measures nothing.
+the same window, so that the second goes on where the first was stopped. This file draws nothing and measures nothing.
 """
 
 from __future__ import annotations
