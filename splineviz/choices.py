@@ -32,6 +32,15 @@ PALETTES = ("viridis", "cividis", "grey")
 FORMATS = ("mp4", "webm", "webp", "apng", "gif")
 """Formats of a film (`drawing.video`)."""
 
+CENTERS = ("anchors", "boundary")
+"""Where the middle of a film's window may lie, besides a sample or a point (`workflows.preflight`)."""
+
+QUALITIES = ("small", "usual", "fine")
+"""How much of a picture a film keeps, against its size (`drawing.video`)."""
+
+UNITS = ("step", "epoch", "checkpoint")
+"""What the steps of a run count (`Run.unit`)."""
+
 STYLES = ("sans", "serif", "slides")
 """Styles of a figure for print (`drawing.print_figure`)."""
 

@@ -1,4 +1,4 @@
-"""House rules that no linter knows: the table of rooms is true, files stay short, docs run, only the command line prints."""
+"""House rules that no linter knows: the table of files is true, files stay short, docs run, only the command line prints."""
 
 import ast
 import re
@@ -16,9 +16,9 @@ PACKAGES = sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.p
 MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in FILES if path.stem != "__init__")
 TESTS = ROOT / "tests"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LONGEST_FILE, LONGEST_FUNCTION = 420, 80
-FUSED_LOOPS = {"cut_faces", "insert_unit"}
-"""Kernels whose passes share so many local arrays that taking them apart would only move the length into signatures."""
+LONGEST_FILE, LONGEST_FUNCTION = 400, 60
+FILMS = {"animate", "compare", "tour"}
+"""Still longer: their signatures, docstrings and the steps of one film."""
 
 SUBJECTS = {"jupyter", "viewer", "max_certificate", "maxima", "memory", "networks", "operations", "merging", "firefox",
             "front", "hands", "rounding", "colors", "life", "loved", "wrong"}
@@ -41,7 +41,7 @@ def test_a_file_is_short_and_says_what_it_owns(path: Path) -> None:
 @every_file
 def test_functions_are_short(path: Path) -> None:
     long = {f.name: f.end_lineno - f.lineno + 1 for f in functions(ast.parse(path.read_text())) if f.end_lineno is not None}
-    assert {name: lines for name, lines in long.items() if lines > LONGEST_FUNCTION and name not in FUSED_LOOPS} == {}
+    assert {name: lines for name, lines in long.items() if lines > LONGEST_FUNCTION and name not in FILMS} == {}
 
 
 @every_file

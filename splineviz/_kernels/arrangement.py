@@ -1,57 +1,134 @@
-r"""Cutting faces: the units that cross a face are inserted one after the other into its little arrangement.
+r"""The little arrangement of one face: its vertices, half-edges and sub-faces while units are inserted, and their values.
 
           p            boundary vertices 0..m-1 of the face (corners and the vertices on its cut
         /   \          edges), then interior ones; half-edge h runs from origin[h] to origin[h ^ 1],
        +--j--+         counter-clockwise round its sub-face; 2i is the inner side of boundary edge i.
-      /       \        A cut of unit j joins two vertices where j is 0 and the face has j > 0 on one
-     +----i----+       side and j < 0 on the other.
+      /       \        A cut of unit j (`inserting`) joins two vertices where j is 0 and the face has j > 0
+     +----i----+       on one side and j < 0 on the other.
 
 Signs are read from values that are 0 by decision, not by luck: a corner's from its packed sign, a vertex
 on a cut edge by its order among that edge's cuts, an interior vertex by interpolation along the cut it
 lies on, where it is 0 if its place on that cut cannot be told from the unit's zero at its tolerance.
 Values along an edge stay monotone, so no rounding makes a unit change sign twice on it.
 
-Irregular: a face too thin for double precision may show more than two zeros; it is cut along the pair
-that contradicts the values least, and counted. No split is dropped: its edges' vertices stay in place.
+Its parts are records, and not groups of arrays: handing out an array costs a count of references.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from splineviz._kernels.bits import ONE, splitmix
-from splineviz._kernels.jit import njit
+from splineviz._kernels.jit import njit, step
+from splineviz.errors import FloatArray, IntArray
 
 TINY = 1e-300
 
+POINT = np.dtype(
+    [
+        ("x", np.float64), ("y", np.float64), ("blur", np.float64), ("value", np.float64), ("error", np.float64),
+        ("t", np.float64), ("spread", np.float64), ("chord_t", np.float64),
+        ("id", np.int32), ("p", np.int32), ("q", np.int32), ("chord", np.int32), ("maker", np.int32), ("edge", np.int32),
+        ("order", np.int32),
+    ],
+    align=True,
+)  # fmt: skip
+"""A vertex. id: in the block; x, y, blur: place, and how far off that may be; value, error: of the unit inserted next.
 
-@njit(nogil=True, cache=True)
+A boundary vertex lies at t on an `edge` of the block, of which `order` there; -1: a corner. An interior one lies at t, give
+or take spread, between vertices p and q; on the chord of unit `chord` (an index into the units that cross the face), where
+unit `maker` is 0; at chord_t along that chord, -1 where that cannot be said.
+"""
+HALF = np.dtype([("origin", np.int32), ("following", np.int32), ("preceding", np.int32)])
+"""A half-edge: the vertex that it leaves, and its neighbours round its sub-face."""
+EDGE = np.dtype([("unit", np.int32), ("code", np.int32)])
+"""An edge: the crossing unit whose knot it is, -1 on the boundary; 2 * its id in the block, + 1 if it runs backwards."""
+PART = np.dtype([("hash", np.uint64), ("first", np.int32)], align=True)
+"""A sub-face: the hash of its pattern, and one of its half-edges."""
+CHORD = np.dtype([("p", np.int32), ("q", np.int32)])
+"""The ends of a crossing unit's chord, where its cut goes through the whole face; -1 where it does not."""
+
+
+class Arrangement(NamedTuple):
+    """The arrays of records of one face, with room for more; `chords` (units,), and `zeros`: room for half-edges."""
+
+    points: npt.NDArray[np.void]
+    halves: npt.NDArray[np.void]
+    edges: npt.NDArray[np.void]
+    parts: npt.NDArray[np.void]
+    chords: npt.NDArray[np.void]
+    zeros: IntArray
+
+
+class Questions(NamedTuple):
+    """known: questions that were decided exactly (see `question`), sorted; answers: values; asked: (n, 4) room for more."""
+
+    known: npt.NDArray[np.uint64]
+    answers: FloatArray
+    asked: npt.NDArray[np.int64]
+
+
+@step()
 def grown(array, need):
     """The array itself if it holds `need` entries, else a copy with room for twice as many."""
-    if len(array) >= need:
-        return array
-    larger = np.empty(2 * need, array.dtype)
-    larger[: len(array)] = array
+    return array if len(array) >= need else stretched(array, 2 * need)
+
+
+@step()
+def stretched(array, size):
+    """A copy with room for so many entries."""
+    larger = np.empty(size, array.dtype)
+    for i in range(len(array)):  # not a slice: numba would compile the message of its check of shapes for seconds
+        larger[i] = array[i]
     return larger
 
 
-@njit(nogil=True, cache=True)
-def grown_rows(array, need):
-    """`grown` for an array of pairs."""
-    if len(array) >= need:
-        return array
-    larger = np.empty((2 * need, array.shape[1]), array.dtype)
-    larger[: len(array)] = array
+@step()
+def stretched_rows(array, size):
+    """`stretched` for an array of pairs."""
+    larger = np.empty((size, array.shape[1]), array.dtype)
+    for i in range(len(array)):
+        for k in range(array.shape[1]):
+            larger[i, k] = array[i, k]
     return larger
 
 
-@njit(nogil=True, cache=True, inline="always")
+@step()
+def new_arrangement(size, units):
+    """Room for so many vertices, edges and sub-faces."""
+    return Arrangement(
+        np.empty(size, POINT), np.empty(2 * size, HALF), np.empty(size, EDGE), np.empty(size, PART),
+        np.empty(units, CHORD), np.empty(2 * size, np.int32),
+    )  # fmt: skip
+
+
+@step()
+def room(whole):
+    """How many vertices, edges and sub-faces there is room for."""
+    return len(whole.points)
+
+
+@step()
+def larger(whole, need):
+    """A copy with twice the room that is needed."""
+    points, halves, edges, parts, chords, zeros = whole
+    one, two = 2 * need, 4 * need
+    return Arrangement(
+        stretched(points, one), stretched(halves, two), stretched(edges, one), stretched(parts, one), chords,
+        stretched(zeros, two),
+    )  # fmt: skip
+
+
+@step(inline="always")
 def _sign(plus, minus, v, u):
     w, b = u >> 6, np.uint64(u & 63)
     return np.int64((plus[v, w] >> b) & ONE) - np.int64((minus[v, w] >> b) & ONE)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@step(inline="always")
 def _between(va, vb, t):
     """Value at t between va and vb, with their common sign kept against rounding; not for opposite signs."""
     x = va + t * (vb - va)
@@ -62,7 +139,7 @@ def _between(va, vb, t):
     return 0.0
 
 
-@njit(nogil=True, cache=True)
+@step()
 def boundary_value(v, e, o, t, u, edges, plus, minus, z, cut_offsets, cut_unit, cut_order):
     """Value of unit u at a boundary vertex: a corner v (e < 0), or the vertex of order o at t on edge e."""
     if e < 0:
@@ -90,192 +167,42 @@ def question(face, unit, one, other):
     return splitmix(splitmix(word + np.uint64(low)) ^ np.uint64(high))
 
 
-@njit(nogil=True, cache=True)
-def answered(number, known, answers):
+@step()
+def answered(number, known):
     """The place of a question among the sorted ones that were answered, or -1."""
     at = np.searchsorted(known, number)
     return at if at < len(known) and known[at] == number else -1
 
 
-@njit(nogil=True, cache=True)
-def interior_values(
-    value, error, m, count, parent_p, parent_q, place, spread, limit, face, unit, crossing, chord, maker, known, answers,
-    questions, asked,
-):  # fmt: skip
-    """Values of one unit at interior vertices m..count-1, each between its two parents, and their errors.
+@step()
+def interior_values(points, m, vertices, limit, face, unit, crossing, known, answers, room, asked):
+    """Values of one unit at interior vertices m..vertices-1, each between its two parents, and their errors.
 
-    Where the error may hide the sign it is taken from the answers; a question not answered there is written down (up to
-    the room in `questions`), and the value is 0. Returns how many are, and how many values were made 0 that are not.
+    Where the error may hide the sign it is taken from the answers; a question not answered there is written down (as far as
+    there is room), and the value is 0. Returns how many are, and how many values were made 0 that are not.
     """
     made_zero = 0
-    for v in range(m, count):
-        vp, vq = value[parent_p[v]], value[parent_q[v]]
-        error[v] = limit
+    for v in range(m, vertices):
+        new = points[v]
+        vp, vq = points[new.p].value, points[new.q].value
+        new.error = limit
         if (vp < 0.0 and vq > 0.0) or (vp > 0.0 and vq < 0.0):
-            x = vp + place[v] * (vq - vp)
-            error[v] = max(limit, spread[v] * abs(vq - vp))
-            if abs(x) <= error[v]:
+            x = vp + new.t * (vq - vp)
+            new.error = max(limit, new.spread * abs(vq - vp))
+            if abs(x) <= new.error:
                 at = -1
-                if chord[v] >= 0:
-                    at = answered(question(face, unit, crossing[chord[v]], crossing[maker[v]]), known, answers)
+                if new.chord >= 0:
+                    at = answered(question(face, unit, crossing[new.chord], crossing[new.maker]), known)
                 if at >= 0:
                     x = answers[at]
                 else:
-                    if chord[v] >= 0 and asked < len(questions):
-                        questions[asked, 0], questions[asked, 1] = face, unit
-                        questions[asked, 2], questions[asked, 3] = crossing[chord[v]], crossing[maker[v]]
+                    if new.chord >= 0 and asked < len(room):
+                        room[asked, 0], room[asked, 1] = face, unit
+                        room[asked, 2], room[asked, 3] = crossing[new.chord], crossing[new.maker]
                         asked += 1
                     made_zero += x != 0.0
                     x = 0.0
-            value[v] = x
+            new.value = x
         else:
-            value[v] = _between(vp, vq, place[v])
+            new.value = _between(vp, vq, new.t)
     return asked, made_zero
-
-
-@njit(nogil=True, cache=True)
-def choose_cut(first, following, origin, value, zeros, count):
-    """The two of the zero half-edges whose chord contradicts the values least: (i, j, contradiction)."""
-    positive, negative = 0.0, 0.0
-    h = first
-    while True:
-        x = value[origin[h]]
-        positive += max(x, 0.0)
-        negative += max(-x, 0.0)
-        h = following[h]
-        if h == first:
-            break
-    best, best_i, best_j = np.inf, 0, 1
-    for i in range(count):
-        p, n, j = 0.0, 0.0, i + 1
-        h = following[zeros[i]]
-        empty = True
-        while j < count:
-            if h == zeros[j]:
-                if not empty and following[h] != zeros[i]:
-                    cost = min(p + negative - n, n + positive - p)
-                    if cost < best:
-                        best, best_i, best_j = cost, i, j
-                j += 1
-            x = value[origin[h]]
-            p += max(x, 0.0)
-            n += max(-x, 0.0)
-            empty = False
-            h = following[h]
-    return best_i, best_j, best
-
-
-@njit(nogil=True, cache=True)
-def insert_unit(
-    j, m, vertices, edges, faces, limit, hash_j, value, error, x, y, blur, sharpness, parent_p, parent_q, place, spread,
-    chord, maker, chord_t,
-    chord_p, chord_q, origin, following, preceding, edge_unit, face_first, face_hash, zeros,
-):  # fmt: skip
-    """Cut every sub-face that unit j crosses. Returns the new numbers of vertices, edges and faces, and of irregular cuts.
-
-    Values of unit j at all vertices are in `value`; the caller made room for the new entries.
-    """
-    irregular, ends, before = 0, 0, faces
-    chord_p[j], chord_q[j] = -1, -1
-    for f in range(before):
-        first = face_first[f]
-        positive = negative = False
-        h = first
-        while True:
-            s = value[origin[h]]
-            positive |= s > 0.0
-            negative |= s < 0.0
-            h = following[h]
-            if h == first:
-                break
-        if not negative:
-            if positive:
-                face_hash[f] ^= hash_j
-            continue
-        if not positive:
-            continue
-        h, count = first, 0
-        while True:
-            a, after = origin[h], following[h]
-            b = origin[after]
-            va, vb = value[a], value[b]
-            if va == 0.0:
-                zeros[count] = h
-                count += 1
-            elif (va < 0.0 and vb > 0.0) or (va > 0.0 and vb < 0.0):
-                # a -h-> new -k-> b, and on the other side b -(k^1)-> new -(h^1)-> a
-                t = va / (va - vb)
-                v, k = vertices, 2 * edges + (h & 1)
-                vertices += 1
-                edges += 1
-                x[v], y[v] = x[a] + t * (x[b] - x[a]), y[a] + t * (y[b] - y[a])
-                parent_p[v], parent_q[v], place[v], maker[v], value[v], error[v] = a, b, t, j, 0.0, limit
-                spread[v] = max(error[a], error[b]) / abs(vb - va)
-                length = np.hypot(x[b] - x[a], y[b] - y[a])
-                blur[v] = max(blur[a], blur[b], spread[v] * length * sharpness)
-                i = edge_unit[h >> 1]
-                chord[v], edge_unit[k >> 1] = i, i
-                chord_t[v] = -1.0
-                if chord_p[i] >= 0:
-                    # From the place in the plane, not from values again: nearly parallel knots cross at an
-                    # ill-conditioned t, and the vertex must carry the values of the very place where it is drawn.
-                    p, q = chord_p[i], chord_q[i]
-                    dx, dy = x[q] - x[p], y[q] - y[p]
-                    length2 = dx * dx + dy * dy
-                    if length2 > 0.0:
-                        chord_t[v] = min(max((dx * (x[v] - x[p]) + dy * (y[v] - y[p])) / length2, 0.0), 1.0)
-                origin[k] = v
-                origin[k ^ 1] = b
-                origin[h ^ 1] = v
-                following[k], preceding[after] = after, k
-                following[h], preceding[k] = k, h
-                outer, twin = h ^ 1, k ^ 1
-                back = preceding[outer]
-                following[back], preceding[twin] = twin, back
-                following[twin], preceding[outer] = outer, twin
-                zeros[count] = k
-                count += 1
-            h = after
-            if h == first:
-                break
-        p, q = 0, 1
-        if count > 2:
-            p, q, contradiction = choose_cut(first, following, origin, value, zeros, count)
-            irregular += contradiction > 0.0
-        h1, h2 = zeros[p], zeros[q]
-        c = 2 * edges
-        edges += 1
-        a, b, p1, p2 = origin[h1], origin[h2], preceding[h1], preceding[h2]
-        origin[c], origin[c + 1] = a, b
-        following[c], preceding[h2], following[p1], preceding[c] = h2, c, c, p1
-        following[c + 1], preceding[h1], following[p2], preceding[c + 1] = h1, c + 1, c + 1, p2
-        edge_unit[c >> 1] = j
-        face_first[f], face_first[faces], face_hash[faces] = c, c + 1, face_hash[f]
-        left, right = 0.0, 0.0
-        h = c
-        while True:
-            left += value[origin[h]]
-            h = following[h]
-            if h == c:
-                break
-        h = c + 1
-        while True:
-            right += value[origin[h]]
-            h = following[h]
-            if h == c + 1:
-                break
-        if left > right:
-            face_hash[f] ^= hash_j
-        else:
-            face_hash[faces] ^= hash_j
-        faces += 1
-        for end in (a, b):
-            if end < m:
-                if ends == 0:
-                    chord_p[j] = end
-                elif ends == 1:
-                    chord_q[j] = end
-                ends += 1
-    if ends != 2:
-        chord_p[j], chord_q[j] = -1, -1
-    return vertices, edges, faces, irregular

@@ -1,16 +1,17 @@
-"""Bit-packed signs: 64 units a word, unit i in bit i % 64 of word i // 64.
+"""Bit-packed signs: 64 units per word, unit i in bit i % 64 of word i // 64.
 
 numba turns a sum of uint64 and a signed integer into float64, so every constant here is a uint64.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from splineviz._kernels.jit import njit
+from splineviz.errors import FloatArray
 
 ONE = np.uint64(1)
 _M1 = np.uint64(0x5555555555555555)
@@ -20,6 +21,24 @@ _H = np.uint64(0x0101010101010101)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
+
+
+class Scales(NamedTuple):
+    """What is read as 0: |z[v, u]| <= tolerance * (rows[v] * units[u] + offsets[u])."""
+
+    rows: FloatArray
+    units: FloatArray
+    offsets: FloatArray
+    tolerance: float
+
+
+class Reading(NamedTuple):
+    """The inputs z (V, units) of a layer as they are read: packed signs (V, words), and what counts as 0."""
+
+    plus: npt.NDArray[np.uint64]
+    minus: npt.NDArray[np.uint64]
+    z: FloatArray
+    scales: Scales
 
 
 @njit(nogil=True, cache=True, inline="always")

@@ -114,6 +114,32 @@ def _is_convex(path, size, ends, uv):
 
 
 @njit(nogil=True, cache=True)
+def _first_faces(label, count):
+    """Of every label the first face that has it, and how many have it."""
+    owner, members = np.full(count, -1, np.int32), np.zeros(count, np.int32)
+    for f in range(len(label)):
+        members[label[f]] += 1
+        if owner[label[f]] < 0:
+            owner[label[f]] = f
+    return owner, members
+
+
+@njit(nogil=True, cache=True)
+def _numbered(path, size, label, ends, new_vertex, old_vertex, vertex_count, new_edge, old_edge, edge_count, new_faces):
+    """Number the edges and vertices round a label that have no number yet; how many have one then."""
+    for i in range(size):
+        e, v = path[i] >> 1, ends[path[i] >> 1, path[i] & 1]
+        if new_edge[e] < 0:
+            new_edge[e], old_edge[edge_count] = edge_count, e
+            edge_count += 1
+        new_faces[new_edge[e], path[i] & 1] = label
+        if new_vertex[v] < 0:
+            new_vertex[v], old_vertex[vertex_count] = vertex_count, v
+            vertex_count += 1
+    return vertex_count, edge_count
+
+
+@njit(nogil=True, cache=True)
 def dissolve(uv, edges, edge_faces, face_offsets, face_vertices, label, count, corner, phantom):
     """The complex whose faces are the labels 0..count-1, numbered by first appearance; corner (V,): vertices that stay;
     phantom (E,): edges without a knot.
@@ -122,7 +148,7 @@ def dissolve(uv, edges, edge_faces, face_offsets, face_vertices, label, count, c
     a knot that went all the same, and the labels (count,) whose faces make no convex polygon together: if there are any,
     the rest is not to be used.
     """
-    vertices, faces = len(corner), len(label)
+    vertices = len(corner)
     degree, incident, left = _count_edges(edges, edge_faces, label, vertices)
     stray = 0
     for e in range(len(edges)):
@@ -132,11 +158,7 @@ def dissolve(uv, edges, edge_faces, face_offsets, face_vertices, label, count, c
         gone[v] = degree[v] == 2 and not corner[v]
     ends, first, start, along = _directed_edges(edges, edge_faces, label, count, incident, left, gone)
     # --- loops, numbered by first appearance
-    owner, members = np.full(count, -1, np.int32), np.zeros(count, np.int32)
-    for f in range(faces):
-        members[label[f]] += 1
-        if owner[label[f]] < 0:
-            owner[label[f]] = f
+    owner, members = _first_faces(label, count)
     leaving, stamp = np.empty(vertices, np.int32), np.full(vertices, -1, np.int32)
     new_vertex, old_vertex = np.full(vertices, -1, np.int32), np.empty(vertices, np.int32)
     new_edge, old_edge = np.full(len(edges), -1, np.int32), np.empty(len(edges), np.int32)
@@ -160,17 +182,11 @@ def dissolve(uv, edges, edge_faces, face_offsets, face_vertices, label, count, c
             torn[c] = not _is_convex(path, size, ends, uv)
         if torn[c]:
             continue
+        vertex_count, edge_count = _numbered(
+            path, size, c, ends, new_vertex, old_vertex, vertex_count, new_edge, old_edge, edge_count, new_faces
+        )
         for i in range(size):
-            half = path[i]
-            e, v = half >> 1, ends[half >> 1, half & 1]
-            if new_edge[e] < 0:
-                new_edge[e], old_edge[edge_count] = edge_count, e
-                edge_count += 1
-            new_faces[new_edge[e], half & 1] = c
-            if new_vertex[v] < 0:
-                new_vertex[v], old_vertex[vertex_count] = vertex_count, v
-                vertex_count += 1
-            halves[written] = 2 * new_edge[e] + (half & 1)
+            halves[written] = 2 * new_edge[path[i] >> 1] + (path[i] & 1)
             written += 1
         offsets[c + 1] = written
     joined = np.empty((edge_count, 2), np.int32)

@@ -10,10 +10,50 @@ share one vertex (three lines through a point, the same neuron twice): `cut_orde
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from splineviz._kernels.bits import ONE, lowest, popcount, splitmix
-from splineviz._kernels.jit import njit
+from splineviz._kernels.jit import njit, step
+from splineviz.errors import FloatArray, IntArray
+
+
+class EdgeCuts(NamedTuple):
+    """The cuts of all edges, edge by edge in runs offsets (E + 1,), ascending in t.
+
+    unit: that is 0 there; size: |zb - za| of its jump; order: of its vertex on the edge, in runs vertex_offsets (E + 1,);
+    spread: how far off t may be.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    unit: IntArray
+    t: FloatArray
+    size: FloatArray
+    order: IntArray
+    vertex_offsets: npt.NDArray[np.int64]
+    spread: FloatArray
+
+
+class Parents(NamedTuple):
+    """Of every new vertex: it lies at t between vertices a and b, where the unit `maker` of the layer is 0."""
+
+    a: IntArray
+    b: IntArray
+    t: FloatArray
+    maker: IntArray
+
+
+class Skeleton(NamedTuple):
+    """Vertices and edges of a block, old ones first. blur: how far off a vertex may be, times sharpness; see `Block`."""
+
+    uv: FloatArray
+    blur: FloatArray
+    parents: Parents
+    edges: IntArray
+    tag: IntArray
+    key: npt.NDArray[np.uint64]
 
 
 @njit(nogil=True, cache=True)
@@ -29,7 +69,7 @@ def count_cuts(edges, plus, minus):
     return offsets
 
 
-@njit(nogil=True, cache=True)
+@step()
 def share_vertices(start, stop, cut_t, cut_unit, cut_size, cut_order, spread):
     """Let cuts of one edge that cannot be told apart share a vertex; returns the number of vertices.
 
@@ -65,13 +105,21 @@ def share_vertices(start, stop, cut_t, cut_unit, cut_size, cut_order, spread):
     return vertices
 
 
-@njit(nogil=True, cache=True)
-def cut_edges(edges, plus, minus, z, row_scale, unit_scale, unit_offset, tolerance, cut_offsets):
-    """The cuts of every edge, ascending in t: unit, t, size |zb - za| of its jump, and order of its vertex on the edge.
+@step(inline="always")
+def _insert(c, start, t, unit, size, limit, cut_t, cut_unit, cut_size, spread):
+    """Put one more cut among those from `start` to c - 1, which ascend in t."""
+    k = c
+    while k > start and cut_t[k - 1] > t:
+        cut_t[k], cut_unit[k], cut_size[k], spread[k] = cut_t[k - 1], cut_unit[k - 1], cut_size[k - 1], spread[k - 1]
+        k -= 1
+    cut_t[k], cut_unit[k], cut_size[k], spread[k] = t, unit, size, limit
 
-    Also (E + 1,) offsets of the new vertices, the spread of each cut's t, and the edges of which some cuts cannot be told
-    apart, so that they share vertices.
-    """
+
+@njit(nogil=True, cache=True)
+def cut_edges(edges, reading, cut_offsets):
+    """The cuts of every edge; and the edges of which some cuts cannot be told apart, so that they share vertices."""
+    plus, minus, z = reading.plus, reading.minus, reading.z
+    row_scale, unit_scale, unit_offset, tolerance = reading.scales
     total = cut_offsets[-1]
     cut_unit, cut_order = np.empty(total, np.int32), np.empty(total, np.int32)
     cut_t, cut_size, spread = np.empty(total), np.empty(total), np.empty(total)
@@ -91,19 +139,9 @@ def cut_edges(edges, plus, minus, z, row_scale, unit_scale, unit_offset, toleran
                 i = 64 * w + lowest(x)
                 x &= x - ONE
                 za, zb = z[a, i], z[b, i]
-                t = za / (za - zb)
                 size = abs(zb - za)
                 limit = tolerance * (row * unit_scale[i] + unit_offset[i]) / size
-                k = c
-                while k > start and cut_t[k - 1] > t:
-                    cut_t[k], cut_unit[k], cut_size[k], spread[k] = (
-                        cut_t[k - 1],
-                        cut_unit[k - 1],
-                        cut_size[k - 1],
-                        spread[k - 1],
-                    )
-                    k -= 1
-                cut_t[k], cut_unit[k], cut_size[k], spread[k] = t, i, size, limit
+                _insert(c, start, za / (za - zb), i, size, limit, cut_t, cut_unit, cut_size, spread)
                 c += 1
         together = False
         for k in range(start, stop):
@@ -117,58 +155,66 @@ def cut_edges(edges, plus, minus, z, row_scale, unit_scale, unit_offset, toleran
             shared[shared_count] = e
             shared_count += 1
         vertex_offsets[e + 1] += groups
-    return cut_unit, cut_t, cut_size, cut_order, vertex_offsets, spread, shared[:shared_count]
+    return EdgeCuts(cut_offsets, cut_unit, cut_t, cut_size, cut_order, vertex_offsets, spread), shared[:shared_count]
+
+
+@step()
+def _with_room(uv, blur, edges, tag, key, vertices, edge_count):
+    """A block's vertices and edges at the front of arrays that hold so many more."""
+    all_uv, all_blur = np.empty((len(uv) + vertices, 2)), np.empty(len(uv) + vertices)
+    for v in range(len(uv)):
+        all_uv[v, 0], all_uv[v, 1], all_blur[v] = uv[v, 0], uv[v, 1], blur[v]
+    all_edges, all_tag = np.empty((len(edges) + edge_count, 2), np.int32), np.empty(len(edges) + edge_count, np.int32)
+    all_key = np.zeros(len(all_edges), np.uint64)
+    for e in range(len(edges)):
+        all_edges[e, 0], all_edges[e, 1], all_tag[e], all_key[e] = edges[e, 0], edges[e, 1], tag[e], key[e]
+    a, b = np.empty(vertices, np.int32), np.empty(vertices, np.int32)
+    parents = Parents(a, b, np.empty(vertices), np.empty(vertices, np.int32))
+    return Skeleton(all_uv, all_blur, parents, all_edges, all_tag, all_key)
+
+
+@step(inline="always")
+def _chained(chain, c, stop, cut_order, cut_unit):
+    """The word of a seam edge up to a vertex, from the word before it and the units that share the vertex."""
+    # In a sum, for which of the units comes first is a matter of rounding.
+    units, k = np.uint64(0), c
+    while k < stop and cut_order[k] == cut_order[c]:
+        units += splitmix(np.uint64(cut_unit[k] + 1))
+        k += 1
+    return splitmix(chain + units)
 
 
 @njit(nogil=True, cache=True)
-def split_edges(
-    uv, blur, edges, tag, key, layer, cut_offsets, cut_unit, cut_t, cut_order, vertex_offsets, spread, sharpness,
-    spare_vertices, spare_edges,
-):  # fmt: skip
-    """New vertices and sub-edges of all cut edges, in arrays with room for more (the faces' own).
+def split_edges(uv, blur, edges, tag, key, layer, cuts, sharpness, spare_vertices, spare_edges):
+    """New vertices and sub-edges of all cut edges, as a Skeleton with room for more (the faces' own).
 
-    Returns uv and blur of all vertices, parents (a, b), t and unit of the new ones, and edges, tag, key of all edges. blur:
-    how far off a vertex may be, times sharpness. A seam edge (key != 0) hands each sub-edge a key that depends on its own
-    key, the layer, its place and the units that cut it alone.
+    A seam edge (key != 0) hands each sub-edge a key that depends on its own key, the layer, its place and the units that
+    cut it alone.
     """
+    cut_offsets, cut_unit, cut_t, _, cut_order, vertex_offsets, spread = cuts
     old_vertices, old_edges = len(uv), len(edges)
     fresh = vertex_offsets[-1]
-    all_uv = np.empty((old_vertices + fresh + spare_vertices, 2))
-    all_uv[:old_vertices] = uv
-    all_blur = np.empty(len(all_uv))
-    all_blur[:old_vertices] = blur
-    all_edges = np.empty((old_edges + fresh + spare_edges, 2), np.int32)
-    all_edges[:old_edges] = edges
-    all_tag = np.empty(len(all_edges), np.int32)
-    all_tag[:old_edges] = tag
-    all_key = np.zeros(len(all_edges), np.uint64)
-    all_key[:old_edges] = key
-    parent_a, parent_b = np.empty(fresh + spare_vertices, np.int32), np.empty(fresh + spare_vertices, np.int32)
-    parent_t, maker = np.empty(fresh + spare_vertices), np.empty(fresh + spare_vertices, np.int32)
+    whole = _with_room(uv, blur, edges, tag, key, fresh + spare_vertices, fresh + spare_edges)
+    all_uv, all_blur, (parent_a, parent_b, parent_t, maker), all_edges, all_tag, all_key = whole
     for e in range(old_edges):
         first = vertex_offsets[e]
         count = vertex_offsets[e + 1] - first
         if count == 0:
             continue
         a, b = edges[e, 0], edges[e, 1]
+        length = np.hypot(uv[b, 0] - uv[a, 0], uv[b, 1] - uv[a, 1])
         previous, chain = -1, key[e]
         for c in range(cut_offsets[e], cut_offsets[e + 1]):
             if cut_order[c] == previous:
                 continue
             if chain != 0:
-                # In a sum, for which of the units that share a vertex comes first is a matter of rounding.
-                units, k = np.uint64(0), c
-                while k < cut_offsets[e + 1] and cut_order[k] == cut_order[c]:
-                    units += splitmix(np.uint64(cut_unit[k] + 1))
-                    k += 1
-                chain = splitmix(chain + units)
+                chain = _chained(chain, c, cut_offsets[e + 1], cut_order, cut_unit)
             previous = cut_order[c]
             n, t = first + previous, cut_t[c]
             parent_a[n], parent_b[n], parent_t[n], maker[n] = a, b, t, cut_unit[c]
             v = old_vertices + n
             for k in range(2):
                 all_uv[v, k] = uv[a, k] + t * (uv[b, k] - uv[a, k])
-            length = np.hypot(uv[b, 0] - uv[a, 0], uv[b, 1] - uv[a, 1])
             all_blur[v] = max(blur[a], blur[b], spread[c] * length * sharpness)
             all_edges[old_edges + n, 0] = v
             all_edges[old_edges + n, 1] = v + 1 if previous + 1 < count else b
@@ -179,4 +225,4 @@ def split_edges(
                 sub = e if o == 0 else old_edges + first + o - 1
                 # A sum, not an XOR of hashes: that would be symmetric in the two, and two seams could meet.
                 all_key[sub] = splitmix(splitmix(chain) + np.uint64((layer << 32) + o + 1))
-    return all_uv, all_blur, parent_a, parent_b, parent_t, maker, all_edges, all_tag, all_key
+    return whole

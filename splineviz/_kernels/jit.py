@@ -45,6 +45,14 @@ def njit(**options: Any) -> Callable[[Any], Any]:
     return decorate
 
 
+def step(**options: Any) -> Callable[[Any], Any]:
+    """numba.njit(**options) of a part of a kernel that Python never calls: compiled into its kernel, and so kept with it.
+
+    Without the wrappers with which Python calls it: for groups of many arrays they take longer to compile than the rest.
+    """
+    return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+
+
 def _cache_of(function: Any) -> _Cache | None:
     """The cache of a kernel, in the first place that can be written; None where there is no such place."""
     try:

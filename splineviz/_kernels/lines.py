@@ -12,19 +12,39 @@ and z'(1) = z'_Q gives the first slope s. Each flip costs O(width) twice, each t
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from splineviz._kernels.jit import njit
+from splineviz.errors import FloatArray, IntArray
+
+
+class Lines(NamedTuple):
+    """Lines from vertex start (n,) to vertex end (n,), with flips and targets on them, ragged and ascending in t.
+
+    flip_size: |dz| of the flipping unit between the ends. target_vertex: whose values are asked for.
+    """
+
+    start: IntArray
+    end: IntArray
+    flip_offsets: npt.NDArray[np.int64]
+    flip_t: FloatArray
+    flip_unit: IntArray
+    flip_size: FloatArray
+    target_offsets: npt.NDArray[np.int64]
+    target_t: FloatArray
+    target_vertex: IntArray
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
-def propagate(
-    start, end, flip_offsets, flip_t, flip_unit, flip_size, target_offsets, target_t, target_vertex, jump, columns, values
-):
+def propagate(lines, jump, columns, values):
     """Write values[target], the next layer's values, for the targets of every line.
 
-    columns (units, width) holds W transposed. Flips and targets ascend in t; lines without targets cost nothing.
+    columns (units, width) holds W transposed. Lines without targets cost nothing.
     """
+    start, end, flip_offsets, flip_t, flip_unit, flip_size, target_offsets, target_t, target_vertex = lines
     width = values.shape[1]
     slope, here = np.empty(width), np.empty(width)
     for line in range(len(start)):
@@ -55,16 +75,18 @@ def propagate(
 
 
 @njit(nogil=True, cache=True)
-def interpolate(values, first, parent_a, parent_b, parent_t):
+def interpolate(values, first, parents):
     """Write values[first + i] between its parents' values, in order: a parent may be a row written before."""
-    for i in range(len(parent_a)):
-        a, b, t = parent_a[i], parent_b[i], parent_t[i]
+    ends_a, ends_b, places = parents.a, parents.b, parents.t
+    for i in range(len(ends_a)):
+        a, b, t = ends_a[i], ends_b[i], places[i]
         for k in range(values.shape[1]):
             values[first + i, k] = values[a, k] + t * (values[b, k] - values[a, k])
 
 
 @njit(nogil=True, cache=True)
-def larger_scale(scale, first, parent_a, parent_b):
+def larger_scale(scale, first, parents):
     """Write scale[first + i] = the larger of its parents' scales, in order."""
-    for i in range(len(parent_a)):
-        scale[first + i] = max(scale[parent_a[i]], scale[parent_b[i]])
+    ends_a, ends_b = parents.a, parents.b
+    for i in range(len(ends_a)):
+        scale[first + i] = max(scale[ends_a[i]], scale[ends_b[i]])

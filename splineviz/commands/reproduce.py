@@ -35,23 +35,23 @@ names:
   conv       as fig2, a convolutional network
   migration  knots near the anchors and near the decision boundary
 
-DIR then holds NAME.png and NAME.csv, the runs and what was measured: a second call goes on where the
-first was stopped. In full, a run of 100,000 steps takes ten minutes on two cores, to measure it as long.
+DIR then holds NAME.png and NAME.csv, the runs and what was measured: a second call resumes where the
+first stopped. Without --quick a run of 100,000 steps takes ten minutes on two cores, and measuring it as long.
 
 examples:
   splineviz reproduce fig2 --quick               # a first look, about a minute
   splineviz reproduce fig2 migration fig26       # all about one run, trained once
   splineviz reproduce fig1 --data cifar-10-batches-py/
-  splineviz reproduce fig25 --run ckpts/         # of a run that is there already""",
+  splineviz reproduce fig25 --run ckpts/         # of an existing run""",
     )
-    one.add_argument("names", nargs="+", metavar="NAME", choices=choices.REPRODUCTIONS, help="what to reproduce, see below")
+    one.add_argument("names", nargs="+", metavar="NAME", choices=choices.REPRODUCTIONS, help="what to draw, see below")
     flag = one.add_argument
     flag("--quick", action="store_true", help="few steps, checkpoints and points: about a minute")
     flag("--run", type=Path, metavar="RUN", help="a run directory to measure, for figures about one run")
     flag("--data", metavar="DIR", help="CIFAR-10's folder, or another of colour pictures, for fig1")
-    flag("--steps", type=flags.at_least(1), metavar="N", help="of training (default: the paper's)")
-    flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="of weights and batches (default: 0)")
-    flag("--out", type=Path, default=Path("reproduced"), metavar="DIR", help="where everything goes (default: reproduced)")
+    flag("--steps", type=flags.at_least(1), metavar="N", help="training steps (default: as in the paper)")
+    flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="seed of weights and batches (default: 0)")
+    flag("--out", type=Path, default=Path("reproduced"), metavar="DIR", help="output directory (default: reproduced)")
 
 
 def run(options: Namespace) -> None:

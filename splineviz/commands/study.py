@@ -27,8 +27,8 @@ studies (default: all; of a smooth network curves):
   windows     regions in equal squares near the decision boundary and away from it (Fig. 26)
   layers      the knots of each layer by themselves (Fig. 24)
   exact       exact and sampled number of units in the same neighbourhoods (Fig. 25, 35)
-  heat        both numbers over the last slice, beside the exact density of knots
-  deformation embedded neighbourhoods against their radius: is it small enough?
+  heat        exact and sampled number over the last slice, beside the exact density of knots
+  deformation distortion of neighbourhoods against their radius
 
 DIR then holds a .png and a .csv each, and the partitions and measures.csv as `animate` writes them.
 
@@ -39,18 +39,19 @@ examples:
   splineviz study ckpts/ kymograph lineage --planes 10 --between 10000 25119""",
     )
     flags.run_flags(one)
-    one.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(choices.STUDIES)}")
+    one.add_argument("names", nargs="*", metavar="NAME", help=f"which studies: {', '.join(choices.STUDIES)}")
     flags.slice_flags(one)
     flag = one.add_argument
-    flag("--out", type=Path, default=Path("study"), metavar="DIR", help="where everything goes (default: study)")
+    flag("--out", type=Path, default=Path("study"), metavar="DIR", help="output directory (default: study)")
     flag("--steps", type=flags.at_least(0), nargs="+", metavar="N", help="the checkpoints of these steps only")
     flags.thinning_flags(one)
-    flag("--lc-radius", type=flags.positive, default=0.05, metavar="R", help="of a neighbourhood (default: 0.05)")
-    flag("--lc-points", type=flags.at_least(1), default=1000, metavar="N", help="most points a curve (default: 1000)")
+    flag("--lc-radius", type=flags.positive, default=0.05, metavar="R", help="radius of a neighbourhood (default: 0.05)")
+    flag("--lc-points", type=flags.at_least(1), default=1000, metavar="N",
+         help="maximum number of sample points per curve (default: 1000)")  # fmt: skip
     flags.near_flag(flag, "default: 0.025; 0.05 for kymograph and lineage")
     flag("--planes", type=flags.at_least(1), metavar="N",
-         help="of kymograph and lineage: the anchors' own and others, drawn, for errors (default: 4)")  # fmt: skip
-    flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="of that draw (default: 0)")
+         help="number of planes for kymograph and lineage, one of them through the anchors (default: 4)")  # fmt: skip
+    flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="seed of the random planes (default: 0)")
     flag("--between", type=flags.at_least(0), nargs=2, metavar=("A", "B"),
          help="steps that kymograph and lineage compare (default: end of the complexity's ascent, last)")  # fmt: skip
     flag("--attack-steps", type=flags.at_least(0), default=10, metavar="N",

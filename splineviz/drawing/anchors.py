@@ -51,6 +51,17 @@ def thumbnail(x: Any) -> FloatArray | None:
     return (image - low) / (high - low if high > low else 1.0)
 
 
+def _framed(picture: Any, anchor: FloatArray, offset: FloatArray, size: float) -> AnnotationBbox:
+    """A sample's picture in a frame, so many points from its anchor, tied to it where it is far."""
+    image = OffsetImage(picture, zoom=size / picture.shape[0], cmap="gray", interpolation="nearest")
+    far = np.abs(offset).max() > size
+    return AnnotationBbox(
+        image, tuple(anchor), xybox=tuple(offset), boxcoords="offset points", pad=0.12, zorder=4.5,
+        bboxprops={"edgecolor": "black", "facecolor": "white", "linewidth": min(size / 62.0, 1.0)},
+        arrowprops={"arrowstyle": "-", "color": "white", "linewidth": 1.5} if far else None,
+    )  # fmt: skip
+
+
 def anchors(
     plane: Plane,
     *,
@@ -95,15 +106,7 @@ def anchors(
         label = labels[i] if labels and shown[i] else ""
         picture = pictures[i]
         if i in spots and picture is not None:
-            image = OffsetImage(picture, zoom=size / picture.shape[0], cmap="gray", interpolation="nearest")
-            offset = spots[i] - points[i]
-            far = np.abs(offset).max() > size
-            box = AnnotationBbox(
-                image, plane.anchors_uv[i], xybox=tuple(offset), boxcoords="offset points", pad=0.12, zorder=4.5,
-                bboxprops={"edgecolor": "black", "facecolor": "white", "linewidth": min(size / 62.0, 1.0)},
-                arrowprops={"arrowstyle": "-", "color": "white", "linewidth": 1.5} if far else None,
-            )  # fmt: skip
-            ax.add_artist(box)
+            ax.add_artist(_framed(picture, plane.anchors_uv[i], spots[i] - points[i], size))
         if label:
             corner = np.array([2 - size / 2, size / 2 - 2])
             place = spots[i] - points[i] + corner if i in spots else np.array([0.6 * star, 0.3 * star])

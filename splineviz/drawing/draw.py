@@ -14,8 +14,6 @@ What fills there are, and their scales, is said in `fills`.
 
 from __future__ import annotations
 
-import itertools
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -32,11 +30,11 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Affine2D, Bbox
 from PIL import Image
 
-from splineviz._kernels import raster
 from splineviz.drawing.anchors import anchors, thumbnail
 from splineviz.drawing.fills import (
     CMAP,
     PALETTES,
+    Scale,
     color_limits,
     colors,
     face_classes,
@@ -47,6 +45,7 @@ from splineviz.drawing.fills import (
     padded,
     shared_limits,
 )
+from splineviz.drawing.pixels import Color, rasterize
 from splineviz.errors import FloatArray, to_float_array
 from splineviz.geometry.partition import Partition
 
@@ -55,95 +54,16 @@ __all__ = [
     "face_margins", "few_colors", "fill_quantiles", "padded", "rasterize", "regions", "shared_limits", "thumbnail",
 ]  # fmt: skip
 
-Color = Any
-"""Any colour that matplotlib understands."""
-
 VECTOR_LIMIT = 20_000
 """Most regions that `regions(vector=True)` accepts; beyond, a vector file is slow to open and gains nothing."""
 
 LINE_WIDTH = 0.5
 """Default width of a knot, in points."""
 
-KNEE, CEILING = 0.22, 0.62
-"""Share of a neighbourhood that knots may cover before they fade, and the share that they never exceed."""
-
 BOUNDARY_COLOR = "#e8000b"
 
 
 # ---- the raster --------------------------------------------------------------------------------------
-
-
-def rasterize(
-    partition: Partition,
-    faces: FloatArray,
-    *,
-    view: tuple[float, float, float, float],
-    shape: tuple[int, int],
-    line_width: float = 1.0,
-    line_color: Color = "black",
-    line_alpha: float = 1.0,
-    mask: Any = True,
-    threads: int | None = None,
-) -> npt.NDArray[np.uint8]:
-    """Picture (H, W, 4) uint8 of a rectangle of the plane, row 0 at the top, straight alpha, transparent outside.
-
-    faces: (F, 3) colours in [0, 1], one per region, or (P, 3), one per part of `partition.classes()`; every pixel shows the
-    area-weighted mean of what lies in it.
-    view: (u0, u1, v0, v1), the rectangle; shape: (H, W) in pixels.
-    line_width: of the knots, in pixels (0: none); a line thinner than a pixel covers it in part. Where knots cover
-    more than KNEE of a neighbourhood of 11 pixels they fade, and on average never cover more than CEILING of it.
-    line_color: one colour, or (E, 3) in [0, 1]; where knots of several colours share a pixel, their mean.
-    mask: (E,) bool, which edges are drawn.
-    """
-    height, width = shape
-    u0, u1, v0, v1 = view
-    if not (height > 0 and width > 0 and u1 > u0 and v1 > v0):
-        raise ValueError(f"view, shape: expected u0 < u1, v0 < v1 and at least one pixel, got view {view}, shape {shape}.")
-    scale = np.array([width / (u1 - u0), height / (v1 - v0)])
-    threads = threads or min(os.cpu_count() or 1, 8)
-    bands = max(threads, -(-height // 256))  # few enough rows a band that its buffer stays small
-    cuts = np.linspace(0, height, min(bands, height) + 1).astype(int)
-    slices = list(itertools.pairwise(cuts.tolist()))
-    opacity = np.zeros((height, width))
-    image = np.empty((height, width, 4), dtype=np.uint8)
-    vertices, edges = partition.local_vertices, partition.edges
-    lower_left = np.array([u0, v0]) - partition.centre
-    widths = np.where((partition.edge_tag >= 0) & mask, float(line_width), 0.0)
-    tinted = isinstance(line_color, np.ndarray) and line_color.ndim == 2
-    ink = np.zeros((height, width, 3)) if tinted else np.reshape(mpl_colors.to_rgb(line_color), (1, 1, 3))
-    inks = np.column_stack([np.ones(len(edges)), line_color]) if tinted else np.ones((1, 1))
-
-    def origin(row: int) -> FloatArray:
-        return lower_left + np.array([0.0, row / scale[1]])
-
-    def cover(rows: tuple[int, int]) -> None:
-        total = np.zeros((rows[1] - rows[0], width + 1, inks.shape[1]))
-        raster.add_lines(total, vertices, edges, widths, inks, origin(rows[0]), scale)
-        raster.sum_rows(total)
-        opacity[rows[0] : rows[1]] = total[:, :width, 0]
-        if tinted:
-            ink[rows[0] : rows[1]] = total[:, :width, 1:] / np.maximum(total[:, :width, :1], 1e-9)
-
-    own = partition.num_regions
-    parts = partition.classes() if len(faces) > own else None
-    rims = None if parts is None else parts.rims()
-
-    def paint(rows: tuple[int, int]) -> None:
-        total = np.zeros((rows[1] - rows[0], width + 1, 4))
-        raster.add_fills(total, vertices, edges, partition.edge_faces, faces, origin(rows[0]), scale)
-        if parts is not None and rims is not None:  # each changes its face's colour to its own
-            raster.add_fills(total, parts.vertices, *rims, faces, origin(rows[0]), scale)
-        raster.sum_rows(total)
-        band = ink[rows[0] : rows[1]] if tinted else ink
-        raster.compose(total, line_alpha * opacity[rows[0] : rows[1]], band, image[rows[0] : rows[1]])
-
-    with ThreadPoolExecutor(threads) as pool:
-        if line_width > 0:
-            list(pool.map(cover, slices))
-            density = raster.box_mean(raster.box_mean(opacity, 3), 2)
-            opacity = raster.line_opacity(opacity, density, KNEE, CEILING)
-        list(pool.map(paint, slices))
-    return image[::-1]
 
 
 def few_colors(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -301,10 +221,7 @@ def regions(
     ax = pyplot.gca() if ax is None else ax
     ax.set_aspect("equal")
     if note and partition.note:
-        ax.annotate(
-            partition.note, (0.0, 0.0), xycoords="axes fraction", xytext=(4.0, 4.0), textcoords="offset points",
-            color="white", fontsize="small", zorder=7, path_effects=[withStroke(linewidth=2.0, foreground="black")],
-        )  # fmt: skip
+        _say(ax, partition.note)
     if not vector:
         image = PartitionImage(
             ax, partition, fill=fill, cmap=cmap, limits=limits, edges=edges,
@@ -314,14 +231,35 @@ def regions(
         image.set_clip_path(ax.patch)
         image.set_extent(image.get_extent())  # sets the axes' limits, where they are automatic
         return image
+    if isinstance(edge_color, str) and edge_color == "none":
+        edges, edge_color = False, "black"
+    return _polygons(ax, partition, colors(partition, fill, cmap, limits), edges, line_width, edge_color, edge_alpha)
+
+
+def _say(ax: Axes, note: str) -> None:
+    """Write in the lower left corner what a partition was drawn with."""
+    ax.annotate(
+        note, (0.0, 0.0), xycoords="axes fraction", xytext=(4.0, 4.0), textcoords="offset points",
+        color="white", fontsize="small", zorder=7, path_effects=[withStroke(linewidth=2.0, foreground="black")],
+    )  # fmt: skip
+
+
+def _polygons(
+    ax: Axes,
+    partition: Partition,
+    scale: Scale,
+    edges: bool | npt.NDArray[np.bool_],
+    line_width: float,
+    edge_color: Color,
+    edge_alpha: float,
+) -> PolyCollection:
+    """The regions as polygons; see `regions`."""
     if partition.num_regions > VECTOR_LIMIT:
         raise ValueError(
             f"vector: expected at most {VECTOR_LIMIT} regions, got {partition.num_regions}; leave vector=False: the fills "
             f"are then an image of the file's dpi, text and boundary stay vectors."
         )
-    if isinstance(edge_color, str) and edge_color == "none":
-        edges, edge_color = False, "black"
-    faces, norm, chosen = colors(partition, fill, cmap, limits)
+    faces, norm, chosen = scale
     polygons = np.split(partition.vertices[partition.face_vertices], partition.face_offsets[1:-1])
     if len(faces) > len(polygons):  # parts of classes, over their faces
         parts = partition.classes()

@@ -1,11 +1,11 @@
-r"""Fills: one colour for every region of a Partition, and the scale that a colour bar shows.
+r"""Fills: one colour for every region of a Partition (slope, class, ...), and the scale that a colour bar shows.
 
         slope    norm of the region's slope on the slice             logarithmic scale
         area     of the region                                       logarithmic scale
-        class    largest output, cut exactly along the boundary      one colour a class
+        class    largest output, cut exactly along the boundary      one colour per class
         margin   colour: class, lightness: largest output less the   logarithmic scale of the lightness
                  second, at the middle of each part of one class
-        layer    the kink layer that cut the region last             one colour a layer
+        layer    the kink layer that cut the region last             one colour per layer
         active   units that are on                                   linear scale
         lc       local complexity: units whose knots meet the        linear scale
                  diamond {x +- r e1, x +- r e2} round the region's
@@ -37,7 +37,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colors as mpl_colors
-from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import MaxNLocator
 
 from splineviz.drawing.colors import BAD_COLOR as BAD_COLOR
@@ -50,6 +49,10 @@ from splineviz.drawing.colors import hash_colors as hash_colors
 from splineviz.drawing.colors import layer_colors as layer_colors
 from splineviz.drawing.colors import lightness as lightness
 from splineviz.drawing.colors import palette as palette
+from splineviz.drawing.names import as_text as as_text
+from splineviz.drawing.names import ending as ending
+from splineviz.drawing.names import layer_names as layer_names
+from splineviz.drawing.names import named_layers as named_layers
 from splineviz.errors import FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.metrics import diamonds
@@ -195,17 +198,6 @@ def _active(partition: Partition) -> FloatArray:
 # ---- values per face ---------------------------------------------------------------------------------
 
 
-def as_text(name: str) -> str:
-    """A name as matplotlib shows it: mathematics between dollar signs where it is some, else the signs themselves."""
-    if "$" not in name:
-        return name
-    try:
-        MathTextParser("path").parse(name)
-        return name
-    except (ValueError, RuntimeError):
-        return name.replace("$", r"\$")
-
-
 def face_classes(partition: Partition) -> npt.NDArray[np.int64]:
     """(F,) class of each region, or of its largest part where the decision boundary cuts it; see `Partition.classes`."""
     return partition.classes().label[: partition.num_regions].astype(np.int64)
@@ -234,30 +226,6 @@ def knot_colors(partition: Partition) -> FloatArray:
     return layer_colors(partition.edge_unit[:, 0], layer_count(partition), dark=True)
 
 
-def layer_names(partition: Partition, fits: Callable[[str], bool]) -> list[str]:
-    """What pictures call the kink layers, counted from 0 as everywhere: "layer 1 · encoder.3".
-
-    The module path is cut at its front, and left out of all names, until every name `fits`.
-    """
-    return named_layers(layer_count(partition), partition.layer_paths, fits)
-
-
-def named_layers(count: int, paths: Sequence[str], fits: Callable[[str], bool]) -> list[str]:
-    """The same of `count` layers whose module paths, as far as they are known, are these."""
-    paths = [*paths, *[""] * count][:count]
-    longest = max(map(len, paths), default=0)
-    for most in range(longest, min(longest, 4) - 1, -1) if longest else ():
-        names = [f"layer {k}" + (f" · {ending(path, most)}" if path else "") for k, path in enumerate(paths)]
-        if all(map(fits, names)):
-            return [as_text(name) for name in names]
-    return [f"layer {k}" for k in range(count)]
-
-
-def ending(path: str, most: int) -> str:
-    """A module path in at most so many letters: its end tells more than its beginning."""
-    return path if len(path) <= most else "\N{HORIZONTAL ELLIPSIS}" + path[1 - most :]
-
-
 def layer_count(partition: Partition) -> int:
     """Number of kink layers of the network that was cut."""
     return len(partition.unit_offsets) - 1
@@ -270,7 +238,7 @@ Scale = tuple[FloatArray, mpl_colors.Normalize, mpl_colors.Colormap]
 def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[float, float] | None = None) -> Scale:
     """Colours in [0, 1] of all faces (F, 3), for "class" and "margin" of all parts (P, 3); norm and map of their scale.
 
-    fill: as in this room's docstring. cmap: see `palette`. limits: (low, high) of the scale, by default `color_limits`.
+    fill: as in this file's docstring. cmap: see `palette`. limits: (low, high) of the scale, by default `color_limits`.
     Raises ValueError on an unknown name or an array that does not fit.
     """
     if isinstance(fill, str):
@@ -285,7 +253,7 @@ def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[floa
 
 
 def _by_class(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
-    """A colour a class; with limits, nearer to white the smaller the margin."""
+    """One colour per class; with limits, nearer to white the smaller the margin."""
     channels = max(partition.outputs.shape[1], 2)
     table = [CLASS_COLORS[i % len(CLASS_COLORS)] for i in range(channels)]
     chosen = mpl_colors.ListedColormap(table) if cmap is None else palette(cmap).resampled(channels)

@@ -1,4 +1,4 @@
-r"""Papers: a figure of one or more partitions, laid out for print, in one call.
+r"""Print figures: one or more partitions laid out for print, in one call.
 
         step 100          step 10,000
         +-------------+   +-------------+  #      title      above each panel
@@ -142,35 +142,52 @@ def figure(
     _inside(views, panels)
     each, limits = _fills(panels, fill, limits, layers)
     with matplotlib.rc_context(chosen):
-        note = next((partition.note for partition in panels if partition.note), "")
-        said = _said(panels, masks, layers)
-        layout = _layout(
-            panels, views, wide, across, titles, said, _bar(panels[0], each[0], limits, fill_label, classes), note
-        )
+        said, bar = _said(panels, masks, layers), _bar(panels[0], each[0], limits, fill_label, classes)
+        layout = _layout(panels, views, wide, across, titles, said, bar, _note(panels))
         if layers and not titles:
-            titles = fills.layer_names(panels[0], layout.room_for_title)
-            layout = replace(layout, titles=titles)
-        paper = Paper(chosen, figsize=(wide, layout.height))
+            layout = replace(layout, titles=fills.layer_names(panels[0], layout.room_for_title))
         look = {"cmap": cmap, "limits": limits, "edge_color": edge_color, "line_width": line_width, **more}
-        image: Any = None
+        looks = _looks(panels, masks, each, {**look, "compact": compact}, vector)
         # The boundaries of all panels, so that samples stand in the same places on each.
         around = np.concatenate([partition.decision_boundary() for partition in panels]) if boundary and thumbnails else None
-        for index, (partition, mask) in enumerate(zip(panels, masks, strict=True)):
-            small = partition.num_regions <= VECTOR_REGIONS if vector is None else vector
-            options = {**look, "fill": each[index], "vector": small, "edges": mask, "compact": compact}
-            place = layout.panel(index)
-            view = bounding_square(partition.window).view
-            ax, image = _square(paper, layout, (*place, layout.side), partition, view, options, boundary)
-            if titles:
-                ax.set_title(titles[index], pad=3.0, fontsize=layout.sizes["title"])
-            _foot(paper, layout, place, said[index])
-            if anchors:
-                _anchors(ax, partition, layout, {"thumbnails": thumbnails, "labels": labels, "avoid": around})
-            _zooms(paper, layout, index, ax, views, partition, options, boundary)
-        if note:
-            paper.text(0.04 / wide, 0.06 / layout.height, note, color="#444444", fontsize=layout.small)
-        if layout.bar:
-            _color_bar(paper, layout, image)
+        stars = {"thumbnails": thumbnails, "labels": labels, "avoid": around} if anchors else None
+        return _composed(Paper(chosen, figsize=(wide, layout.height)), layout, panels, looks, views, said, stars, boundary)
+
+
+def _note(panels: Sequence[Partition]) -> str:
+    return next((partition.note for partition in panels if partition.note), "")
+
+
+def _looks(
+    panels: Sequence[Partition], masks: Sequence[Any], each: Sequence[Any], shared: dict[str, Any], vector: bool | None
+) -> list[dict[str, Any]]:
+    """What `draw.regions` is told of each panel; vector: None decides by VECTOR_REGIONS."""
+    small = [partition.num_regions <= VECTOR_REGIONS if vector is None else vector for partition in panels]
+    parts = zip(each, small, masks, strict=True)
+    return [{**shared, "fill": fill, "vector": vectors, "edges": mask} for fill, vectors, mask in parts]
+
+
+def _composed(
+    paper: Paper, layout: Layout, panels: Sequence[Partition], looks: Sequence[dict[str, Any]], views: Sequence[Zoom],
+    said: Sequence[Any], stars: dict[str, Any] | None, boundary: bool,
+) -> Paper:  # fmt: skip
+    """All panels with their titles, feet, samples and zooms on the paper, the note and the colour bar; stars: of anchors."""
+    image: Any = None
+    for index, (partition, options) in enumerate(zip(panels, looks, strict=True)):
+        place = layout.panel(index)
+        view = bounding_square(partition.window).view
+        ax, image = _square(paper, layout, (*place, layout.side), partition, view, options, boundary)
+        if layout.titles:
+            ax.set_title(layout.titles[index], pad=3.0, fontsize=layout.sizes["title"])
+        _foot(paper, layout, place, said[index])
+        if stars is not None:
+            _anchors(ax, partition, layout, stars)
+        _zooms(paper, layout, index, ax, views, partition, options, boundary)
+    note = _note(panels)
+    if note:
+        paper.text(0.04 / layout.width, 0.06 / layout.height, note, color="#444444", fontsize=layout.small)
+    if layout.bar:
+        _color_bar(paper, layout, image)
     return paper
 
 

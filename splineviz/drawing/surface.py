@@ -31,6 +31,17 @@ MOST_REGIONS = 20_000
 """Most regions that are drawn: beyond, sorting them by depth takes minutes."""
 
 
+def _check(partition: Partition, output: int) -> None:
+    channels = partition.outputs.shape[1]
+    if not 0 <= output < channels:
+        raise DataError(f"output: expected one of 0 to {channels - 1}, got {output}.")
+    if partition.num_regions > MOST_REGIONS:
+        raise DataError(
+            f"partition: expected at most {MOST_REGIONS:,} regions for a surface, got {partition.num_regions:,}; "
+            "cut a smaller window."
+        )
+
+
 def surface(
     partition: Partition,
     *,
@@ -62,14 +73,7 @@ def surface(
     Raises:
         DataError: there is no such output, or there are too many regions.
     """
-    channels = partition.outputs.shape[1]
-    if not 0 <= output < channels:
-        raise DataError(f"output: expected one of 0 to {channels - 1}, got {output}.")
-    if partition.num_regions > MOST_REGIONS:
-        raise DataError(
-            f"partition: expected at most {MOST_REGIONS:,} regions for a surface, got {partition.num_regions:,}; "
-            "cut a smaller window."
-        )
+    _check(partition, output)
     if ax is None:
         ax = pyplot.figure().add_subplot(projection="3d")
     colors = fills.colors(partition, fill, cmap, limits)[0]

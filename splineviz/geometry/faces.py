@@ -13,7 +13,7 @@ counts as a tie is decided there and here alike. A face too thin to be cut has o
 A margin, largest less second largest output, is not affine on a part. `Classes.margins` holds its value at the mean of
 the part's corners, which lies inside the part: it is never negative and belongs to the part's class.
 
-This room works on plain arrays: it knows neither partitions nor networks, and does not draw.
+This file works on plain arrays: it knows neither partitions nor networks, and does not draw.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import numpy.typing as npt
 from splineviz._kernels import classing as _classing
 from splineviz._kernels import envelope as _envelope
 from splineviz._kernels import faces as _faces
+from splineviz._kernels import margins as _margins
 from splineviz.errors import FloatArray, IntArray, PartitionError
 from splineviz.geometry.boundary import TOLERANCE, complex_of
 
@@ -130,7 +131,7 @@ def classes(
         raise PartitionError(f"classes: expected parts that cover the faces' {whole:.17g}, got a gap of {gap:.3g}.")
     label, face = label.astype(np.int32), face.astype(np.int32)
     middles = _faces.face_means(everywhere, starts, corners)
-    margins = _classing.margins(points, offsets, ring, values, face, label, middles, part_cell < 0)
+    margins = _margins.margins(points, offsets, ring, values, face, label, middles, part_cell < 0)
     return Classes(label, face, areas, margins, everywhere, starts, corners, len(offsets) - 1, values.shape[1], torn)
 
 
@@ -144,7 +145,7 @@ def leads(
     points, offsets, ring, values = complex_of(vertices, face_offsets, face_vertices, outputs, level, TOLERANCE)
     slack = _envelope.vertex_slack(offsets, ring, values, TOLERANCE)
     middles = found.middles
-    starts, rows = _classing.rivals(
+    starts, rows = _margins.rivals(
         points, offsets, ring, values, slack, found.face, found.label, found.offsets, found.corners, found.vertices, middles
     )
     return starts.astype(np.int32), rows

@@ -13,7 +13,7 @@ affine on it, so its slope on the slice follows exactly from the outputs at its 
 A unit is numbered through all kink layers; `unit_offsets` tells where a layer begins.
 Far from the plane's origin `vertices` are coarse, so geometry uses `local_vertices`, which are relative to `centre`.
 
-This room does not know torch and does not draw. A face without area (thinner than rounding) is kept:
+This file does not know torch and does not draw. A face without area (thinner than rounding) is kept:
 it counts as a region, its slope may be undefined (0 is returned, see `slopes`).
 """
 
@@ -23,7 +23,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,38 +38,12 @@ from splineviz.geometry import boundary, doors, faces
 from splineviz.geometry.invariants import ARRAYS, misshapen
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area
+from splineviz.geometry.report import Report
 from splineviz.storage import archives, files
 
 FORMAT = 1
 ROUNDING = 2.0**-46
 """Error of the outputs at the vertices, relative to the largest output on the slice (64 units of rounding)."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the enumerator met on its way; every number is a count unless it says otherwise.
-
-    near_zero: values within the tolerance of a knot at a vertex that is not on it by construction; they
-    were read as 0, so a region thinner than the tolerance may have been merged there.
-    irregular_faces: faces too thin for double precision, whose signs no single line makes; each was cut along
-    the chord that contradicts its values least.
-    tolerance: relative to a unit's scale; seconds: wall time of the enumeration, 0 in a partition that was read from a file.
-    seam_readings: values at seams between blocks that two blocks, rounding differently, would have read with different
-    signs; the first block's was taken by both. Not 0 says that the machine's arithmetic depends on the batch.
-    contradicted: of 48 random points, those that the network reads otherwise than the regions they are in: the partition is
-    wrong there, as something could not be decided.
-    """
-
-    near_zero: int = 0
-    irregular_faces: int = 0
-    tolerance: float = 0.0
-    seconds: float = field(default=0.0, compare=False)
-    seam_readings: int = 0
-    contradicted: int = 0
-
-    def lasting(self) -> dict[str, Any]:
-        """What belongs into a file: all but the wall time, so that the same slice is the same file."""
-        return asdict(self) | {"seconds": 0.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +243,7 @@ class Partition:
         return polygons
 
     def to_networkx(self) -> Any:
-        """The dual graph as a networkx.Graph: a node a region, an edge wherever two share a side (`export.to_networkx`)."""
+        """The dual graph as a networkx.Graph: one node per region, an edge where two share a side (`export.to_networkx`)."""
         return _door().export.to_networkx(self)
 
     def verify(self, model: Any, **options: Any) -> doors.CertificateReport:
@@ -349,7 +323,7 @@ class Partition:
                 seed_pattern=data["seed_pattern"] if "seed_face" in data else np.empty(0, np.uint8),
                 layer_paths=tuple(str(path) for path in meta["layer_paths"]),
                 max_layers=tuple(int(i) for i in meta.get("max_layers", ())),
-                report=_report(meta["report"]),
+                report=Report.read(meta["report"]),
                 swaps=_words(meta.get("swaps", {})),
             )
         except PartitionError:
@@ -377,17 +351,6 @@ class Partition:
             raise PartitionError(f"partition: expected areas that sum to the window's {whole:.17g}, got a gap of {gap:.3g}.")
 
 
-def _report(data: Mapping[str, Any]) -> Report:
-    return Report(
-        near_zero=int(data["near_zero"]),
-        irregular_faces=int(data["irregular_faces"]),
-        tolerance=float(data["tolerance"]),
-        seconds=float(data["seconds"]),
-        seam_readings=int(data.get("seam_readings", 0)),
-        contradicted=int(data.get("contradicted", 0)),
-    )
-
-
 def _words(swaps: Mapping[str, str]) -> dict[str, str]:
     """Swaps from a file: names alone, since pictures and pages say them."""
     for word in [*swaps, *swaps.values()]:
@@ -402,5 +365,5 @@ def drawn_as(swaps: Mapping[str, str]) -> str:
 
 
 def _door() -> Any:
-    """The package as its users know it: what exports a partition lies above this room."""
+    """The package as its users know it: what exports a partition lies above this file."""
     return sys.modules["splineviz"]

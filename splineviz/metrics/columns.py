@@ -1,7 +1,7 @@
 """Columns: one record each for the columns of a table of measures, and the same numbers as one tidy table.
 
-    measures.csv      a row a checkpoint:      step, regions, ..., lc_train, lc_train_band, ..., knot_ratio_boundary, ...
-    tidy              a row a number:          step, set, measure, value, unit
+    measures.csv      one row per checkpoint:      step, regions, ..., lc_train, lc_train_band, ..., knot_ratio_boundary, ...
+    tidy              one row per number:          step, set, measure, value, unit
 
 A set is what is measured: training, test or random points, the window of the slice, what lies near the anchors or near
 the decision boundary. A new column is one record in TABLE: rows, tables, `tidy`, docs/measures.md and the audit follow
@@ -11,10 +11,11 @@ from it.
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -211,7 +212,7 @@ TABLE = (
     ),
     Column(
         "crossings", "anchors", "crossings", "knots",
-        "knots met on the polyline through the anchors and back",
+        "knots met on the polyline through the anchors and back; nan where counting them would take longer than the slice",
         "`sv.crossings`",
     ),
     Column(
@@ -280,6 +281,21 @@ def as_markdown() -> str:
         unit = f" {one.unit} " if one.unit else " "
         head.append(f"| `{one.name}` | {one.set} | {one.measure} |{unit}| {one.definition} | {one.source} |")
     return "\n".join(head) + "\n"
+
+
+def table_text(rows: Sequence[tuple[tuple[str, str, str] | None, Mapping[str, float]]]) -> str:
+    """Rows, each with the run, anchors and window that it is about or None, as the text of a table.
+
+    The same to the byte for the same numbers.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    labelled = any(labels is not None for labels, _ in rows)
+    table.writerow([*(LABELS[1:] if labelled else ()), *COLUMNS])
+    for labels, row in rows:
+        numbers = (int(row[name]) if name in ("step", "regions") else repr(float(row[name])) for name in COLUMNS)
+        table.writerow([*(labels or ()), *numbers])
+    return text.getvalue()
 
 
 def tidy(table: str | os.PathLike[str] | Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -244,7 +244,7 @@ def network_of(
         try:
             return Watched(model, shape, dtype, device)
         except TraceError as other:
-            raise TraceError(f"{refusal} It cannot be watched while it runs either: {other}") from refusal
+            raise TraceError(f"{refusal} Recording its activations while it runs failed too: {other}") from refusal
 
 
 def checked_device(name: str, dtype: torch.dtype) -> torch.device:

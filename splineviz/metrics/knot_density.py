@@ -23,7 +23,7 @@ the sampling of x, exactly the mean over shifts of the knots' volume in K, each 
 the network's own density of knots as the noise gets small, while fewer and fewer points see a knot at all.
 
 Noise has one value for every unit of a layer of vectors and one for every channel of a layer of images, as biases have.
-Knots of maxima are not counted: no bias shifts them. This room does not draw.
+Knots of maxima are not counted: no bias shifts them. This file does not draw.
 """
 
 from __future__ import annotations
@@ -110,6 +110,13 @@ def gradient_complexity(
 
 
 @at_home
+def _check(scale: float, draws: int, noise: str) -> None:
+    if not (math.isfinite(scale) and scale > 0) or draws < 0:
+        raise DataError(f"scale, draws: expected a positive scale and draws >= 0, got {scale} and {draws}.")
+    if noise not in NOISES:
+        raise DataError(f"noise: expected one of {', '.join(NOISES)}, got {noise!r}.")
+
+
 def boundary_density(
     model: Any,
     x: Any,
@@ -143,10 +150,7 @@ def boundary_density(
         DataError: points, scale, noise or directions do not fit.
         TraceError: the network is not piecewise affine.
     """
-    if not (math.isfinite(scale) and scale > 0) or draws < 0:
-        raise DataError(f"scale, draws: expected a positive scale and draws >= 0, got {scale} and {draws}.")
-    if noise not in NOISES:
-        raise DataError(f"noise: expected one of {', '.join(NOISES)}, got {noise!r}.")
+    _check(scale, draws, noise)
     shape = model.input_shape if isinstance(model, Program) else np.shape(x)[1:]
     points = torch.from_numpy(as_points(x, shape, "x"))
     lowered = lower(trace(model, shape).to(torch.float64, "cpu"))
@@ -160,10 +164,8 @@ def boundary_density(
     size = max(1, BLOCK_FLOATS // (len(basis) * widest))
     generator = torch.Generator().manual_seed(seed)
     for _ in range(max(draws, 1)):
-        shifts = [
-            _drawn(layer.shape, scale if draws and i in own else 0.0, noise, generator)
-            for i, layer in enumerate(program.layers)
-        ]
+        shifted = [scale if draws and i in own else 0.0 for i in range(len(program.layers))]
+        shifts = [_drawn(layer.shape, s, noise, generator) for layer, s in zip(program.layers, shifted, strict=True)]
         network = _Shifted(program, shifts, generator)
         for start in range(0, len(points), size):
             some = points[start : start + size]

@@ -8,7 +8,7 @@ Their number falls while a network trains, and with it every count of knots, whe
 closed: a value on a breakpoint belongs to both its pieces.
 
 A smooth network has no pieces. There a unit's sign decides (`signs`): live where what enters its activation takes both,
-linear where it is never negative, dead where it is never positive. This room does not draw and knows no slice.
+linear where it is never negative, dead where it is never positive. This file does not draw and knows no slice.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ r"""Neighbourhoods: the smallest and the largest value of every unit over the ve
     v (m, d) --image--> what directions become before the first kink, once for all points and radii that share them
     extremes(x, image, rows) -> (low, high) of one layer after the other, each (n, units); rows (n, P): a point's directions
 
-Both give the same numbers up to rounding. This room knows no sets of points and counts nothing.
+Both give the same numbers up to rounding. This file knows no sets of points and counts nothing.
 """
 
 from __future__ import annotations

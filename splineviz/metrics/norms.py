@@ -3,7 +3,7 @@
     weight norm   sqrt of the sum of squares of all weights and biases; what batch norm has averaged is none of them
     logit norm    mean over points of the length of the output vector
 
-Works on Programs and modules alike. This room knows no slice.
+Works on Programs and modules alike. This file knows no slice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Activations: a network that is run as it is, and what enters its activation functions.
+"""Pre-activations: a network that is run as it is, and what enters its activation functions.
 
     forward:  ... -> z -> gelu(z) -> ...      z: pre-activations of one layer of units, one for each call that is made
                      |                        of a function in NAMES, as a module (nn.GELU), a function (F.gelu,
@@ -8,7 +8,7 @@
 For what counts sign changes of pre-activations nothing more is needed: no trace, no pieces, no linear regions. Calls are
 seen through torch's function mode, so any forward will do. A non-linearity that is no call of NAMES (a maximum, a softmax,
 x * (x > 0)) is run and not recorded; `layers` says what is. What torch compiled beforehand (TorchScript) cannot be seen.
-This room knows no geometry.
+This file knows no geometry.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Watched:
         self.layers, self.units, self.outputs = self._probe()
         if not self.layers:
             raise TraceError(
-                f"{type(network).__name__}: expected a call of an activation function ({', '.join(NAMES)}), saw none."
+                f"{type(network).__name__}: expected a call of an activation function ({', '.join(NAMES)}), got none."
             )
 
     @torch.no_grad()

@@ -11,7 +11,7 @@ Two accuracies under attack are in use, and differ where a small step succeeds a
     nested   and on what it made of it at every smaller radius, which the box holds; it only falls (`robust_accuracy`)
 
 An attack is an upper bound of robustness: a stronger adversary may lower it, so what the samples lose counts and what
-they keep is not proven. This room knows no geometry and draws nothing.
+they keep is not proven. This file knows no geometry and draws nothing.
 """
 
 from __future__ import annotations

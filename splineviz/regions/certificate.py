@@ -121,8 +121,7 @@ def verify(
         CertificateError: a check fails (face and check are named), or the network has another shape.
         TraceError: the network cannot be traced.
     """
-    began = time.perf_counter()
-    findings = Findings()
+    began, findings = time.perf_counter(), Findings()
     program = trace(model, partition.plane.input_shape, swap=partition.swaps)
     witness = Witness(partition, program, model)
     corners = _topology(partition, findings)
@@ -158,13 +157,17 @@ def verify(
         seconds=time.perf_counter() - began,
         linear_regions=linear,
         boundary_segments=segments,
-        unjudged=("anchors_uv: pass the samples, anchors=(x0, x1, x2)",)
-        if anchors is None and len(partition.plane.anchors_uv)
-        else (),
+        unjudged=_unjudged(partition, anchors),
     )
     if report.failures and raise_on_failure:
         raise CertificateError(f"certificate: expected a partition that the model proves, got\n{report}")
     return report
+
+
+def _unjudged(partition: Partition, anchors: Any) -> tuple[str, ...]:
+    """What was not checked, and what to pass for it."""
+    missing = anchors is None and len(partition.plane.anchors_uv) > 0
+    return ("anchors_uv: pass the samples, anchors=(x0, x1, x2)",) if missing else ()
 
 
 def _beside(
@@ -208,10 +211,10 @@ class Findings:
 # ---- topology and geometry -------------------------------------------------------------------------------------
 
 
-def _topology(partition: Partition, findings: Findings) -> Corners | None:
-    """Ids in range (else None: nothing more can be read), V - E + F = 1, and faces and edges that name each other."""
-    offsets, here = partition.face_offsets.astype(np.int64), partition.face_vertices.astype(np.int64)
-    edges, vertices, faces = partition.edges.astype(np.int64), len(partition.vertices), partition.num_regions
+def _in_range(partition: Partition, findings: Findings) -> bool:
+    """Whether all ids are in range and all lengths fit, so that the rest can be read."""
+    offsets, here, edges = partition.face_offsets, partition.face_vertices, partition.edges
+    vertices, faces = len(partition.vertices), partition.num_regions
     ranges = (
         (
             len(offsets) >= 2 and offsets[0] == 0 and offsets[-1] == len(here) and (np.diff(offsets) >= 3).all(),
@@ -229,8 +232,15 @@ def _topology(partition: Partition, findings: Findings) -> Corners | None:
     for holds, name in ranges:
         if not holds:
             findings.add("ids", f"{name}: out of range or of the wrong length")
-    if findings.by_check:
+    return not findings.by_check
+
+
+def _topology(partition: Partition, findings: Findings) -> Corners | None:
+    """Ids in range (else None: nothing more can be read), V - E + F = 1, and faces and edges that name each other."""
+    if not _in_range(partition, findings):
         return None
+    offsets, here = partition.face_offsets.astype(np.int64), partition.face_vertices.astype(np.int64)
+    edges, vertices, faces = partition.edges.astype(np.int64), len(partition.vertices), partition.num_regions
     if vertices - len(edges) + faces != 1:
         findings.add(
             "euler", f"expected V - E + F = 1, got {vertices} - {len(edges)} + {faces} = {vertices - len(edges) + faces}"

@@ -9,17 +9,20 @@ The loops are the kernels' (`_kernels.edges`, `_kernels.cutting`); what they can
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from splineviz._kernels import edges as edge_kernels
-from splineviz._kernels.bits import packed, units_of
+from splineviz._kernels.arrangement import Questions
+from splineviz._kernels.bits import Reading, packed, units_of
+from splineviz._kernels.cutting import CutFaces, Faces
+from splineviz._kernels.edges import EdgeCuts, Parents
+from splineviz._kernels.lines import Lines
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import Block
-from splineviz.regions.decisions import Decisions, EdgeCuts
+from splineviz.regions.decisions import Decisions
 
 SAFETY = 64.0
 """How many times the tolerance is larger than the error that it stands for."""
@@ -74,24 +77,24 @@ class Turns:
         return rank
 
 
-@dataclass(frozen=True)
-class Cut:
+class Cut(NamedTuple):
     """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs.
 
-    placed: new vertices whose place was computed exactly, as their values must be. near_zero, irregular: what was met on the
-    way, counted when the block advances.
+    faces: in a round of a tournament their `hash` is the number of the block's face that each is a part of.
+    edge_lines, chord_lines: on which the new vertices lie, but for those `lost`. placed: new vertices whose place was
+    computed exactly, as their values must be. near_zero, irregular: met on the way, counted when the block advances.
     """
 
     old: int
     norm: FloatArray
     uv: FloatArray
-    parents: tuple[IntArray, IntArray, FloatArray, IntArray]
+    parents: Parents
     edges: IntArray
     tag: IntArray
     key: npt.NDArray[np.uint64]
-    faces: tuple[IntArray, IntArray, npt.NDArray[np.uint64]]
-    edge_lines: tuple[Any, ...]
-    chord_lines: tuple[Any, ...]
+    faces: Faces
+    edge_lines: Lines
+    chord_lines: Lines
     lost: IntArray
     birth: npt.NDArray[np.int64]
     blur: FloatArray
@@ -101,15 +104,13 @@ class Cut:
 
 
 def cut_edges(
-    block: Block, plus: Words, minus: Words, scales: tuple[Any, ...], decisions: Decisions, sharpness: float
+    block: Block, reading: Reading, decisions: Decisions, sharpness: float
 ) -> tuple[EdgeCuts, int]:
     """The cuts of a block's edges, in an order that is decided exactly where it is in doubt; how many cuts are left so."""
-    offsets = edge_kernels.count_cuts(block.edges, plus, minus)
-    unit, t, size, order, vertex_offsets, spread, shared = edge_kernels.cut_edges(
-        block.edges, plus, minus, block.values, *scales, offsets
-    )
-    cuts = EdgeCuts(offsets, unit, t, size, order, vertex_offsets, spread)
-    far = np.flatnonzero(spread > BLURRED * SAFETY * scales[-1] / 2)
+    offsets = edge_kernels.count_cuts(block.edges, reading.plus, reading.minus)
+    cuts, shared = edge_kernels.cut_edges(block.edges, reading, offsets)
+    spread: FloatArray = cuts.spread
+    far = np.flatnonzero(spread > BLURRED * SAFETY * reading.scales.tolerance / 2)
     if len(far):
         edge = np.searchsorted(offsets, far, side="right") - 1
         ends = block.uv[block.edges[edge]]
@@ -118,13 +119,13 @@ def cut_edges(
     return cuts, decisions.edges(cuts, shared, far, block.edges, block.birth, block.layer)
 
 
-def decided_faces(block: Block, decisions: Decisions, cut_faces: Callable[..., tuple[Any, ...]]) -> tuple[Any, ...]:
-    """What cut_faces(known, answers, questions) gives (see `_kernels.cutting`) once its questions are answered."""
+def decided_faces(block: Block, decisions: Decisions, cut_faces: Callable[[Questions], CutFaces]) -> CutFaces:
+    """What cut_faces gives (see `_kernels.cutting`) once its questions are answered."""
     known, answers = np.zeros(0, np.uint64), np.zeros(0)
-    questions = np.empty((QUESTIONS if decisions.open else 0, 4), np.int64)
-    found = cut_faces(known, answers, questions)
+    room = np.empty((QUESTIONS if decisions.open else 0, 4), np.int64)
+    found = cut_faces(Questions(known, answers, room))
     for _ in range(MOST_ROUNDS):
-        asked = questions[: found[-2]]
+        asked = room[: found.asked]
         if not len(asked) or len(known) > MOST_QUESTIONS:
             break
         loops = [block.face_halves[block.face_offsets[f] : block.face_offsets[f + 1]] for f in asked[:, 0]]
@@ -135,7 +136,7 @@ def decided_faces(block: Block, decisions: Decisions, cut_faces: Callable[..., t
         known, answers = np.concatenate([known, more]), np.concatenate([answers, values])
         order = np.argsort(known)
         known, answers = known[order], answers[order]
-        found = cut_faces(known, answers, questions)
+        found = cut_faces(Questions(known, answers, room))
     return found
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy.typing as npt
 
 from splineviz._kernels.arrangement import question
 from splineviz._kernels.bits import packed, units_of
+from splineviz._kernels.edges import EdgeCuts, Parents
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.exact import Exact, Ids, Point, TooMuch, Undecided, rounded
 from splineviz.tracing.program import Program
@@ -34,19 +34,6 @@ QUESTION = 300
 
 BORDER = 2.0**-48
 """How far off a side of the window, relative to its size, a point on it may have been computed."""
-
-
-@dataclass(frozen=True)
-class EdgeCuts:
-    """The cuts of a block's edges, edge by edge, ascending; see `_kernels.edges.cut_edges`."""
-
-    offsets: Ids
-    unit: IntArray
-    t: FloatArray
-    size: FloatArray
-    order: IntArray
-    vertex_offsets: Ids
-    spread: FloatArray
 
 
 class Decisions:
@@ -75,12 +62,25 @@ class Decisions:
         with self._lock:
             return self._exact.corners(points)
 
-    def born(self, layer: int, a: IntArray, b: IntArray, maker: IntArray, old: Ids) -> Ids:
+    def born(self, layer: int, parents: Parents, old: Ids) -> Ids:
         """Births of all vertices after a layer's cuts; see `Exact.born`."""
         if not self.open:
-            return np.zeros(len(old) + len(a), np.int64)
+            return np.zeros(len(old) + len(parents.a), np.int64)
         with self._lock:
-            return self._exact.born(layer, a, b, maker, old)
+            return self._exact.born(layer, parents.a, parents.b, parents.maker, old)
+
+    def middle(self, one: int, other: int, uv: FloatArray) -> Ids:
+        """Birth (1,) of the vertex half way between two, which as computed is at uv (2,) relative to the centre."""
+        if not self.open:
+            return np.zeros(1, np.int64)
+        try:
+            with self._lock:
+                (ax, ay, aw), (bx, by, bw) = self._exact.point(one), self._exact.point(other)
+                w = 2 * aw * bw
+                return self._exact.corners([(Fraction(ax * bw + bx * aw, w), Fraction(ay * bw + by * aw, w))])
+        except Undecided as reason:
+            self._note(reason)
+            return self.corners(uv[None])
 
     # ---- answers -----------------------------------------------------------------------------------
 

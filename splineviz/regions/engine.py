@@ -1,4 +1,4 @@
-"""Engine: one kink layer at a time, a block's complex is cut and its values are brought to the next layer.
+"""Engine: layer by layer a block's complex is cut, and values are computed at its vertices, old and new.
 
     z at the block's vertices --signs--> cut edges --> cut faces --> z' at old vertices by the network's own calls,
                                                                      at new ones from the ends of their line
@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +21,11 @@ import torch
 from splineviz._kernels import bits, cutting, dissolving, lines
 from splineviz._kernels import edges as edge_kernels
 from splineviz._kernels import winners as winner_kernels
+from splineviz._kernels.arrangement import Questions
+from splineviz._kernels.bits import Reading, Scales
+from splineviz._kernels.cutting import CutFaces, Faces
+from splineviz._kernels.edges import EdgeCuts, Parents
+from splineviz._kernels.lines import Lines
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import Block, dissolve
 from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, place, refine
@@ -158,7 +161,7 @@ class Engine:
         after = cut
         if round_ is not None:
             face_hash, winners = self._played(block, cut, round_) if last_turn else self._unplayed(block, cut)
-            after = replace(cut, faces=(*cut.faces[:2], face_hash))
+            after = cut._replace(faces=cut.faces._replace(hash=face_hash))
             if last_turn and round_.is_last and block.faces:
                 after, keep = self._dissolved(after)
         if last_turn:
@@ -166,7 +169,6 @@ class Engine:
         else:
             values, row_scale, live = self._same_values(block, cut)
         refine(self.decisions, block.layer + last_turn, cut, keep, values, live)
-        offsets, halves, face_hash = after.faces
         return Block(
             place=block.place,
             layer=block.layer + last_turn,
@@ -174,9 +176,9 @@ class Engine:
             edges=after.edges,
             tag=after.tag,
             key=after.key,
-            face_offsets=offsets,
-            face_halves=halves,
-            face_hash=face_hash,
+            face_offsets=after.faces.offsets,
+            face_halves=after.faces.halves,
+            face_hash=after.faces.hash,
             values=values,
             row_scale=row_scale,
             live=live,
@@ -190,45 +192,49 @@ class Engine:
     def cut(self, block: Block) -> Cut:
         """The block's complex after the cuts of its kink layer."""
         z, layer = block.values, block.layer
-        scales = self.scales_at(block)
         plus, minus, norm, near_zero = self._signs(block)
         is_round = self.lowered.rounds[layer] is not None
         if is_round:
             winner_kernels.clear_zeros(z, plus, minus)
         turn = self._turns.mask(layer, block.turn, plus.shape[1])
-        plus, minus = plus & turn, minus & turn
-        cuts, undecided = cut_edges(block, plus, minus, scales, self.decisions, self._sharpness)
-        spare = len(block.edges) // 2
-        uv, blur, *parents, edges, tag, key = edge_kernels.split_edges(
-            block.uv, block.blur, block.edges, block.tag, block.key, layer, cuts.offsets, cuts.unit, cuts.t, cuts.order,
-            cuts.vertex_offsets, cuts.spread, self._sharpness, spare, spare,
-        )  # fmt: skip
+        reading = Reading(plus & turn, minus & turn, z, self.scales_at(block))
+        cuts, undecided = cut_edges(block, reading, self.decisions, self._sharpness)
         # With hashes of units that are all 0, a face of a round hands on whose part it is.
         face_hash = np.arange(block.faces, dtype=np.uint64) if is_round else block.face_hash
+        spare = len(block.edges) // 2
+        skeleton = edge_kernels.split_edges(
+            block.uv, block.blur, block.edges, block.tag, block.key, layer, cuts, self._sharpness, spare, spare
+        )
 
-        def cut_faces(*decided: Any) -> tuple[Any, ...]:
-            found: tuple[Any, ...] = cutting.cut_faces(
-                block.face_offsets, block.face_halves, face_hash, block.edges, plus, minus, z, *scales,
-                self.unit_hashes[layer], int(self.unit_offsets[layer]), cuts.offsets, cuts.unit, cuts.order,
-                cuts.vertex_offsets, uv, blur, *parents, edges, tag, self._sharpness, *decided,
+        def cut_faces(questions: Questions) -> CutFaces:
+            found: CutFaces = cutting.cut_faces(
+                Faces(block.face_offsets, block.face_halves, face_hash), block.edges, skeleton, reading, cuts,
+                self.unit_hashes[layer], int(self.unit_offsets[layer]), self._sharpness, questions,
             )  # fmt: skip
             return found
 
         found = decided_faces(block, self.decisions, cut_faces)
-        whole_uv, whole_blur, a, b, t, maker, all_edges, tags, *faces, chords, lost, irregular, _, made_zero = found
-        birth = self.decisions.born(layer, a, b, maker, block.birth)
-        placed, left = place(self.decisions, birth, whole_blur, whole_uv, len(z))
-        whole_key = np.zeros(len(all_edges), np.uint64)
-        known_keys = min(len(key), len(all_edges))
-        whole_key[:known_keys] = key[:known_keys]
-        fresh = int(cuts.vertex_offsets[-1])
-        targets = np.arange(len(z), len(z) + fresh, dtype=np.int32)
-        starts, ends = np.ascontiguousarray(block.edges[:, 0]), np.ascontiguousarray(block.edges[:, 1])
-        edge_lines = (starts, ends, cuts.offsets, cuts.t, cuts.unit, cuts.size, cuts.vertex_offsets, t[:fresh], targets)
+        uv, blur, parents, edges, tag, key = found.skeleton
+        birth = self.decisions.born(layer, parents, block.birth)
+        placed, left = place(self.decisions, birth, blur, uv, len(z))
         return Cut(
-            len(z), norm, whole_uv, (a, b, t, maker), all_edges, tags, whole_key, tuple(faces), edge_lines, chords, lost,
-            birth, whole_blur, placed, near_zero + undecided + made_zero + left, irregular,
-        )  # fmt: skip
+            old=len(z),
+            norm=norm,
+            uv=uv,
+            parents=parents,
+            edges=edges,
+            tag=tag,
+            key=key,
+            faces=found.faces,
+            edge_lines=_lines_of_edges(block, cuts, parents),
+            chord_lines=found.chords,
+            lost=found.lost,
+            birth=birth,
+            blur=blur,
+            placed=placed,
+            near_zero=near_zero + undecided + found.made_zero + left,
+            irregular=found.irregular,
+        )
 
     @property
     def decisions(self) -> Decisions:
@@ -236,9 +242,9 @@ class Engine:
         assert self._decisions is not None
         return self._decisions
 
-    def scales_at(self, block: Block) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+    def scales_at(self, block: Block) -> Scales:
         """What is read as 0 in a block: the scales of its rows (V,), of its units (units,), their offsets, the tolerance."""
-        return (block.row_scale, *self._scales[block.layer], self.tolerance)
+        return Scales(block.row_scale, *self._scales[block.layer], self.tolerance)
 
     def _signs(self, block: Block) -> tuple[Words, Words, FloatArray, int]:
         """Packed signs of the block's values, the norm of each row in units of the typical sizes, and the number of values
@@ -262,7 +268,7 @@ class Engine:
 
     def _played(self, block: Block, cut: Cut, round_: Round) -> tuple[npt.NDArray[np.uint64], IntArray | None]:
         """Hashes of the faces after a round, and who is left in each group on each face (None after the last round)."""
-        offsets, halves, parents = cut.faces
+        parents = cut.faces.hash
         layer = self.lowered.layers[round_.layer]
         assert layer.groups is not None
         before = block.winners
@@ -271,8 +277,8 @@ class Engine:
             before = np.broadcast_to(places, (block.faces, round_.entrants, layer.units))
         after = np.empty((len(parents), round_.entrants - round_.pairs, layer.units), np.int32)
         z = _widened(block.values, cut)
-        z[np.arange(cut.old, len(z)), cut.parents[3]] = 0.0
-        winner_kernels.play(offsets, halves, cut.edges, z, parents, before, round_.pairs, after)
+        z[np.arange(cut.old, len(z)), cut.parents.maker] = 0.0
+        winner_kernels.play(cut.faces.offsets, cut.faces.halves, cut.edges, z, parents, before, round_.pairs, after)
         face_hash = block.face_hash[parents]
         if not round_.is_last:
             return face_hash, after
@@ -289,19 +295,18 @@ class Engine:
         one = dissolve(cut.uv, cut.edges, cut.tag, edge_faces, offsets, loops, face_hash, self.lowered.round_tags, rim)
         with self._lock:
             self.irregular += one.stray
-        left = replace(
-            cut,
+        left = cut._replace(
             uv=cut.uv[one.old_vertex],
             edges=one.edges,
             tag=cut.tag[one.old_edge],
             key=cut.key[one.old_edge],
-            faces=(one.face_offsets, one.face_halves, face_hash[one.old_face]),
+            faces=Faces(one.face_offsets, one.face_halves, face_hash[one.old_face]),
         )
         return left, one.old_vertex
 
     def _unplayed(self, block: Block, cut: Cut) -> tuple[npt.NDArray[np.uint64], IntArray | None]:
         """The same before a round's last turn: nobody has won yet."""
-        parents = cut.faces[2]
+        parents = cut.faces.hash
         return block.face_hash[parents], None if block.winners is None else block.winners[parents]
 
     # ---- values at the next layer ------------------------------------------------------------------
@@ -313,23 +318,22 @@ class Engine:
 
         keep: vertices to evaluate alone, after the last round of a tournament.
         """
-        a, b, t, maker = cut.parents
         values = np.empty((len(cut.uv), stage.width))
         scale = np.empty(len(cut.uv))
         scale[: cut.old] = 1.0 + cut.norm
-        lines.larger_scale(scale, cut.old, a, b)
+        lines.larger_scale(scale, cut.old, cut.parents)
         if stage.columns is not None:
             stage.run(self._live(block, stage), values[: cut.old])
             assert stage.before is not None
             low, high = stage.before.kinks.slopes
             for line in (cut.edge_lines, cut.chord_lines):
-                lines.propagate(*line, high - low, stage.columns, values)
+                lines.propagate(line, high - low, stage.columns, values)
             if len(cut.lost):
                 values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
             return values, self._blurred(scale, cut), {}
         live = {register: _widened(tensor, cut) for register, tensor in self._live(block, stage).items()}
         kink_input = self._kink_input(stage)
-        live[kink_input].reshape(len(values), -1)[np.arange(cut.old, len(values)), maker] = 0.0
+        live[kink_input].reshape(len(values), -1)[np.arange(cut.old, len(values)), cut.parents.maker] = 0.0
         for register, size in stage.inverse_size.items():
             if register != stage.source:
                 scale += np.linalg.norm(live[register].reshape(len(values), -1) * size, axis=1)
@@ -342,7 +346,7 @@ class Engine:
         """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""
         scale = np.empty(len(cut.uv))
         scale[: cut.old] = block.row_scale
-        lines.larger_scale(scale, cut.old, *cut.parents[:2])
+        lines.larger_scale(scale, cut.old, cut.parents)
         scale = self._blurred(scale, cut)
         return _widened(block.values, cut), scale, {r: _widened(tensor, cut) for r, tensor in block.live.items()}
 
@@ -361,20 +365,35 @@ class Engine:
 
     def _interpolated(self, block: Block, cut: Cut, stage: Stage, values: FloatArray, rows: IntArray) -> FloatArray:
         """Next values at vertices that lie on no single chord: z between the parents, then kink and stage in full."""
-        a, b, t, maker = cut.parents
         z = np.empty((len(cut.uv), block.values.shape[1]))
         z[: cut.old] = block.values
-        lines.interpolate(z, cut.old, a, b, t)
-        z[np.arange(cut.old, len(z)), maker] = 0.0
+        lines.interpolate(z, cut.old, cut.parents)
+        z[np.arange(cut.old, len(z)), cut.parents.maker] = 0.0
         assert stage.before is not None
         out = np.empty((len(rows), values.shape[1]))
         stage.run({self._kink_input(stage): z[rows].reshape(-1, *stage.before.shape)}, out)
         return out
 
 
+def _lines_of_edges(block: Block, cuts: EdgeCuts, parents: Parents) -> Lines:
+    """A block's edges with the vertices on them, which come right after its own."""
+    old, fresh = len(block.uv), int(cuts.vertex_offsets[-1])
+    return Lines(
+        start=np.ascontiguousarray(block.edges[:, 0]),
+        end=np.ascontiguousarray(block.edges[:, 1]),
+        flip_offsets=cuts.offsets,
+        flip_t=cuts.t,
+        flip_unit=cuts.unit,
+        flip_size=cuts.size,
+        target_offsets=cuts.vertex_offsets,
+        target_t=parents.t[:fresh],
+        target_vertex=np.arange(old, old + fresh, dtype=np.int32),
+    )
+
+
 def _widened(tensor: FloatArray, cut: Cut) -> FloatArray:
     """A tensor of the old vertices (old, ...), affine on their faces, at all vertices."""
     flat = np.empty((len(cut.uv), tensor[0].size))
     flat[: cut.old] = tensor.reshape(cut.old, -1)
-    lines.interpolate(flat, cut.old, *cut.parents[:3])
+    lines.interpolate(flat, cut.old, cut.parents)
     return flat.reshape(len(flat), *tensor.shape[1:])

@@ -7,7 +7,7 @@ at the face's vertices (`engine`).
 
 The complex is worked depth-first in blocks of faces whose values fit a budget; several threads take blocks from one
 stack. Neither the block size nor the number of threads changes a number of the result.
-This room draws nothing and touches no file.
+This file draws nothing and touches no file.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ import torch
 from splineviz._kernels import faces as _faces
 from splineviz._kernels.bits import unit_hashes
 from splineviz.errors import BudgetError, FloatArray
-from splineviz.geometry.partition import Partition, Report
+from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area
+from splineviz.geometry.report import Report
 from splineviz.regions.blocks import Block, Complex, sew
 from splineviz.regions.budget import Budget, Exceeded, Spent
 from splineviz.regions.engine import TOLERANCE, Engine
@@ -106,20 +107,29 @@ def partition(
         SeamError: tiles do not fit together.
         PartitionError: the checks of the result fail.
     """
+    plane = Plane.of(plane)
     if output is not None or outputs is not None:
         model, swap = trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs), None
     if tiles is not None:
-        from splineviz.regions import sewing  # a door upward: tiles are cut by this room and sewn by that one
-
-        return sewing.tiled(
+        return _sewn(
             model, plane, tiles, window=window, tolerance=tolerance, threads=threads, block_bytes=block_bytes,
             max_regions=max_regions, max_bytes=max_bytes, max_seconds=max_seconds, progress=progress, device=device,
             swap=swap, executor=executor,
         )  # fmt: skip
-    budget = Budget(max_regions, max_bytes, max_seconds)
     job = Slice(trace(model, plane.input_shape, swap=swap).to(device=device), plane, plane.window(window), tolerance)
-    found = job.partition(job.enumerate(job.whole, threads, block_bytes, budget, progress))
-    return checked(found, job.program)
+    return _whole(job, threads, block_bytes, Budget(max_regions, max_bytes, max_seconds), progress)
+
+
+def _whole(
+    job: Slice, threads: int | None, block_bytes: int | None, budget: Budget, progress: Progress | None
+) -> Partition:
+    return checked(job.partition(job.enumerate(job.whole, threads, block_bytes, budget, progress)), job.program)
+
+
+def _sewn(*asked: Any, **options: Any) -> Partition:
+    from splineviz.regions import sewing  # a door upward: tiles are cut by this file and sewn by that one
+
+    return sewing.tiled(*asked, **options)
 
 
 class Slice:
@@ -281,7 +291,7 @@ class _Enumeration:
         if need > self._most(block.layer) and block.faces > 1:
             return self._split(block, min(-(-2 * need // self._most(block.layer)), block.faces))
         # With maxima some faces are parts of others, on the far side of a seam or of a comparison without a knot.
-        new = 0 if self._rounds else len(cut.faces[2]) - block.faces
+        new = 0 if self._rounds else len(cut.faces.hash) - block.faces
         self.spent.check(regions=new, bytes_=need)
         after = self.engine.advance(block, cut)
         if self._rounds:

@@ -1,7 +1,7 @@
 """What the model says about the faces of a partition, and where rounding leaves it undecided.
 
 The model is run at every corner and at one point inside every face (the mean of its vertices), in chunks of faces.
-This room draws no conclusions: `certificate.py` does.
+This file draws no conclusions: `certificate.py` does.
 
 Rounding. A value decides nothing when it is within the rounding of its own computation. Sums of products are backward
 stable (Higham, Accuracy and Stability of Numerical Algorithms, ch. 3): the computed value is the exact one of weights
@@ -226,9 +226,8 @@ class Witness:
         sign_unit = np.where(worst < 0, -1, self.unit[worst]) if len(self.unit) else worst
         # Every corner stands for the edge to the next one: its unit is 0 at both ends, and has one sign inside.
         tag = np.where(corners.edge[flat] >= 0, part.edge_tag[corners.edge[flat]], -1)
-        following = np.arange(1, len(flat) + 1)
-        following[starts[1:] - 1] = starts[:-1]
-        sides = _Sides(tag, np.repeat(np.arange(len(faces)), counts), np.stack([rows, rows[following]], axis=1))
+        ends = np.stack([rows, rows[_following(starts)]], axis=1)
+        sides = _Sides(tag, np.repeat(np.arange(len(faces)), counts), ends)
         knot, mark = np.zeros(len(flat)), np.zeros(len(flat), np.int32)
         self._read_knots(sides, at, inside, slack, knot, mark)
         words: list[list[int]] = [[] for _ in faces]
@@ -264,16 +263,18 @@ class Witness:
         said.knot[faces] = np.maximum.reduceat(knot, starts[:-1])
         inner = np.flatnonzero(tag >= 0)
         said.edge_sign[corners.edge[flat][inner], corners.side[flat][inner]] = mark[inner]
-
-        largest = max(float(self.largest.max(initial=0.0)), np.finfo(float).tiny)
-        off = np.abs(part.outputs[ids] - y[: len(ids)])
-        mean = np.add.reduceat(part.outputs[corners.here[flat]], starts[:-1], axis=0) / counts[:, None]
         with torch.no_grad(), Double():
             real = self.module(x[len(ids) :]).reshape(len(faces), -1).numpy()
-        bent = np.abs(mean - real)
-        said.output[faces] = np.maximum.reduceat(_ratio(off, self.output_tolerance).max(axis=1)[rows], starts[:-1])
+        mean = np.add.reduceat(part.outputs[corners.here[flat]], starts[:-1], axis=0) / counts[:, None]
+        off = np.abs(part.outputs[ids] - y[: len(ids)])
+        self._write_outputs(faces, off[rows], np.abs(mean - real), starts, said)
+
+    def _write_outputs(self, faces: Ids, off: FloatArray, bent: FloatArray, starts: Ids, said: Testimony) -> None:
+        """How far the outputs of some faces are off, at their corners (in runs from starts) and inside, (n, C)."""
+        largest = max(float(self.largest.max(initial=0.0)), np.finfo(float).tiny)
+        said.output[faces] = np.maximum.reduceat(_ratio(off, self.output_tolerance).max(axis=1), starts[:-1])
         said.interior[faces] = _ratio(bent, self.output_tolerance).max(axis=1)
-        said.relative[faces, 0] = np.maximum.reduceat(off.max(axis=1)[rows], starts[:-1]) / largest
+        said.relative[faces, 0] = np.maximum.reduceat(off.max(axis=1), starts[:-1]) / largest
         said.relative[faces, 1] = bent.max(axis=1) / largest
 
     def _read_knots(
@@ -346,3 +347,10 @@ def _splitmix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+def _following(starts: Ids) -> Ids:
+    """For corners of faces in runs from starts, each one's next one round its face."""
+    following = np.arange(1, int(starts[-1]) + 1)
+    following[starts[1:] - 1] = starts[:-1]
+    return following

@@ -7,7 +7,7 @@ a stand-in of our own (see `harmless`): nothing that a file names is imported, m
 bytes, taken where shape and type say as many. What a file may do with a stand-in is bounded as well: states are given
 to stand-ins of arrays alone, and operations that could claim memory beyond the file's size are refused.
 
-This room knows no data sets.
+This file knows no data sets.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ which has the same pieces: each breakpoint is a unit of its own. Functions that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,6 +30,21 @@ class Kinks:
 
     breakpoints: tuple[float, ...]
     slopes: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class KinkLayer:
+    """Where a kink stands: index of its step, its path, the units' shape (no batch), and its breakpoints and slopes."""
+
+    step: int
+    path: str
+    shape: tuple[int, ...]
+    kinks: Kinks
+
+    @property
+    def units(self) -> int:
+        """Number of units: entries of the kink's input."""
+        return math.prod(self.shape)
 
 
 def _clamp(a: Attrs) -> Kinks:

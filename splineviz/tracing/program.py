@@ -2,7 +2,7 @@
 
 A Program is straight-line code over numbered registers. Register 0 is the input; each Step reads
 registers and writes one. A step is either *affine* in its inputs (see `affine`) or a *kink* (see `kinks`): a scalar,
-continuous, piecewise-linear function applied to every entry of a tensor. (Maxima have a room of their own, and so have
+continuous, piecewise-linear function applied to every entry of a tensor. (Maxima have a file of their own, and so have
 `smooth` functions, with which a Program can be run but has no regions.)
 
     x --linear--> z --relu--> h --linear--> y          registers 0, 1, 2, 3
@@ -17,7 +17,6 @@ It knows nothing of planes, faces or files.
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,12 +28,11 @@ from torch import Tensor
 from splineviz.errors import TraceError
 from splineviz.storage import files
 from splineviz.tracing.affine import AFFINE, JOINS, Attrs, viewed
-from splineviz.tracing.kinks import KINKS, Kinks
+from splineviz.tracing.kinks import KINKS, KinkLayer, Kinks
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.smooth import SMOOTH
 
 __all__ = ["AFFINE", "JOINS", "KINKS", "KinkLayer", "Kinks", "Program", "Step", "fingerprint", "operations"]
-
 
 MOST_ENTRIES = 1 << 26
 """A network from a file may not hold more numbers at a time, for one input: half a gigabyte in double precision."""
@@ -65,26 +63,10 @@ class Step:
         """Whether every entry that the step writes is the largest of a group of entries that it reads."""
         return self.op in MAXES
 
-
     @property
     def is_smooth(self) -> bool:
         """Whether the step is a function without knots, applied to every entry."""
         return self.op in SMOOTH and SMOOTH[self.op].scalar
-
-
-@dataclass(frozen=True)
-class KinkLayer:
-    """Where a kink stands: index of its step, its path, the units' shape (no batch), and its breakpoints and slopes."""
-
-    step: int
-    path: str
-    shape: tuple[int, ...]
-    kinks: Kinks
-
-    @property
-    def units(self) -> int:
-        """Number of units: entries of the kink's input."""
-        return math.prod(self.shape)
 
 
 class Program:
@@ -256,10 +238,8 @@ class Program:
         """The same Program with its floating-point weights in another precision or on another device."""
 
         def moved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            return {
-                key: t.detach().to(device=device, dtype=dtype if t.is_floating_point() else None)
-                for key, t in tensors.items()
-            }
+            kinds = {key: dtype if t.is_floating_point() else None for key, t in tensors.items()}
+            return {key: t.detach().to(device=device, dtype=kinds[key]) for key, t in tensors.items()}
 
         return self._with(moved(self.weights), moved(self.constants))
 

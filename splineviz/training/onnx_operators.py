@@ -2,7 +2,7 @@
 
 A call takes the values that the node reads: those that depend on the input, and weights. Shapes, axes, pads and bounds are
 numbers by then; each that is used is written down in the graph's `fixed`, so that two files differ when they do. What would
-move the batch from the front, or is not affine, is refused. This room knows no files.
+move the batch from the front, or is not affine, is refused. This file knows no files.
 """
 
 from __future__ import annotations
@@ -378,14 +378,14 @@ def _leaky(n: Node) -> Any:
 OPERATORS: dict[str, Callable[[Node], Any]] = {
     "Gemm": _gemm, "MatMul": _matmul, "Conv": _conv, "ConvTranspose": lambda n: _conv(n, True),
     "BatchNormalization": _batch_norm, "Relu": _each(torch.relu), "LeakyRelu": _leaky, "Clip": _clip,
-    "Abs": _each(torch.abs),
-    "Neg": _each(torch.neg), "Add": _sum, "Sum": _sum, "Sub": _two(lambda a, b: a - b), "Mul": _mul, "Div": _div,
-    "Max": _two(torch.maximum), "Min": _two(torch.minimum), "Concat": _concat, "Flatten": _flatten, "Reshape": _reshape,
-    "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Slice": _slice, "Gather": _gather, "Pad": _pad,
-    "MaxPool": lambda n: _pool(n, True), "AveragePool": lambda n: _pool(n, False), "GlobalAveragePool": _global(torch.mean),
-    "GlobalMaxPool": _global(torch.amax), "ReduceMean": _reduce(torch.mean), "ReduceSum": _reduce(torch.sum),
-    "Identity": _same, "Dropout": _same, "Sigmoid": _each(torch.sigmoid), "Tanh": _each(torch.tanh),
-    "Softmax": lambda n: _softmax(n, F.softmax), "LogSoftmax": lambda n: _softmax(n, F.log_softmax), "Gelu": _each(F.gelu),
+    "Abs": _each(torch.abs), "Neg": _each(torch.neg), "Add": _sum, "Sum": _sum, "Sub": _two(lambda a, b: a - b),
+    "Mul": _mul, "Div": _div, "Max": _two(torch.maximum), "Min": _two(torch.minimum), "Concat": _concat, "Flatten": _flatten,
+    "Reshape": _reshape, "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Slice": _slice,
+    "Gather": _gather, "Pad": _pad, "MaxPool": lambda n: _pool(n, True), "AveragePool": lambda n: _pool(n, False),
+    "GlobalAveragePool": _global(torch.mean), "GlobalMaxPool": _global(torch.amax), "ReduceMean": _reduce(torch.mean),
+    "ReduceSum": _reduce(torch.sum), "Identity": _same, "Dropout": _same, "Sigmoid": _each(torch.sigmoid),
+    "Tanh": _each(torch.tanh), "Gelu": _each(F.gelu), "Softmax": lambda n: _softmax(n, F.softmax),
+    "LogSoftmax": lambda n: _softmax(n, F.log_softmax),
 }  # fmt: skip
 """Kinds of nodes that depend on the input, and what makes their calls; smooth ones too, for the tracer to name them."""
 
@@ -394,8 +394,7 @@ FOLDED: dict[str, Callable[[list[Any], Attrs], Any]] = {
     "Concat": lambda a, attrs: np.concatenate([np.atleast_1d(one) for one in a], axis=int(attrs.get("axis", 0))),
     "Unsqueeze": lambda a, attrs: np.reshape(a[0], (1,) if np.ndim(a[0]) == 0 else (1, *np.shape(a[0]))),
     "Squeeze": lambda a, attrs: np.squeeze(a[0]),
-    "Cast": lambda a, attrs: a[0],
-    "Identity": lambda a, attrs: a[0],
+    **dict.fromkeys(("Cast", "Identity"), lambda a, attrs: a[0]),
     "Slice": lambda a, attrs: a[0][int(a[1].reshape(-1)[0]) : int(a[2].reshape(-1)[0])],
 }
 """Kinds of nodes that shapes are computed with."""

@@ -14,7 +14,7 @@ spline      2-32-32-1 fits a smooth surface over a square: an affine spline from
 waves       2-32-32-1 fits (sin x1 + cos x2) 1[x1 < 0], the target of the paper's Fig. 3.
 
 A recipe uses the Recorder and nothing that a user's own loop could not. The same seed gives the same run on the same
-machine and number of threads. This room knows no geometry.
+machine and number of threads. This file knows no geometry.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 `open_run` reads a directory that describes itself (sv.Recorder wrote it) without any of the user's code, and
 foreign folders of state dicts when it is told the network and the data.
 
-This room draws and measures nothing. Rooms below it: `run_json` (what run.json says), `checkpoints` (their files).
+This file draws and measures nothing. Files below it: `run_json` (what run.json says), `checkpoints` (their files).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from splineviz.errors import CheckpointError, DataError, ScaleWarning, to_float_array
@@ -29,7 +28,7 @@ from splineviz.tracing.swaps import Swap, swapped
 from splineviz.tracing.trace import trace
 from splineviz.training import checkpoints, formats, onnx_networks, run_json, sources, state_files, user_code
 from splineviz.training.checkpoints import Checkpoint
-from splineviz.training.guards import Chosen, Loaded
+from splineviz.training.guards import Chosen, Loaded, traced
 from splineviz.training.run_json import Manifest
 from splineviz.training.samples import Array, Data
 
@@ -310,42 +309,22 @@ def open_run(
         raise CheckpointError(f"{root}: expected a run directory or a folder of checkpoints, got {_what(root)}.")
     if (root / run_json.NAME).exists():
         arguments = None if witness is not None else model_args
-        if any(said is not None for said in (model, data, arguments, data_args, weights_key, output, outputs, files)):
-            raise CheckpointError(
-                f"{root}: expected a bare call for a run that describes itself, got a model, data, key or outputs; leave "
-                "them out (outputs are chosen when it is recorded)."
-            )
+        _check_bare(root, (model, data, arguments, data_args, weights_key, output, outputs, files))
         return _own(root, swap, witness, model_args)
-    if witness is not None:
-        raise CheckpointError(f"{root}: expected a run that describes itself for a witness; pass the module as model.")
-    if single and files is not None:
-        raise CheckpointError(f"{root}: expected a folder for files={files!r}, got one file; leave files out.")
+    _check_foreign(root, witness, files if single else None)
     listed = checkpoints.alone(root) if single else checkpoints.listing(root, files)
     found = listed.checkpoints
     holds_network = trust or all(checkpoint.path.suffix == ".onnx" for checkpoint in found)
     if (model is None and not holds_network) or data is None:
-        raise CheckpointError(
-            f"{root}: expected a run that describes itself ({run_json.NAME}, written by sv.Recorder), got "
-            f"{len(found)} checkpoint{'s' * (len(found) > 1)}; say what they are, for example --model mlp --data mnist "
-            "(open_run(path, model='mlp', data='mnist'))."
-        )
+        raise _not_said(root, len(found))
     _check_arguments("model", model, model_args)
     _check_arguments("data", data, data_args)
     samples = sources.load(data, data_args) if isinstance(data, str) else data
     if samples.remark:
         warnings.warn(samples.remark, ScaleWarning, stacklevel=3)
-    guard: Loaded | None = None
-    if isinstance(model, str) and model == "mlp":
-        state = state_files.load_state(found[0].path, trust=trust, key=weights_key)
-        network = trace(checkpoints.mlp(state, samples.train_x.shape[1:], found[0].path), samples.train_x.shape[1:],
-                        outputs=outputs)  # fmt: skip
-    else:
-        made = _foreign_network(model, model_args, found[0])
-        network = trace(made, samples.train_x.shape[1:], smooth=True, output=output, outputs=outputs)
-        if tied := _tied(made):
-            network = checkpoints.retied(network, tied, state_files.load_state(found[0].path, trust=trust, key=weights_key))
-        if not isinstance(made, (Program, torch.export.ExportedProgram)):
-            guard = Loaded(made, network, samples.train_x, Chosen(output, outputs))
+    made = None if isinstance(model, str) and model == "mlp" else _foreign_network(model, model_args, found[0])
+    first = (found[0].path, trust, weights_key)
+    network, guard = traced(made, samples.train_x, first, Chosen(output, outputs))
     network = network if swap is None else swapped(network, swap)
     return Run(
         root, found, samples, network.to_data(), skipped=listed.skipped, own=False, trust=trust, weights_key=weights_key,
@@ -354,6 +333,29 @@ def open_run(
 
 
 # ---- opening ---------------------------------------------------------------------------------------------
+
+
+def _check_bare(root: Path, given: Sequence[Any]) -> None:
+    if any(said is not None for said in given):
+        raise CheckpointError(
+            f"{root}: expected a bare call for a run that describes itself, got a model, data, key or outputs; leave "
+            "them out (outputs are chosen when it is recorded)."
+        )
+
+
+def _check_foreign(root: Path, witness: Any, files: str | None) -> None:
+    if witness is not None:
+        raise CheckpointError(f"{root}: expected a run that describes itself for a witness; pass the module as model.")
+    if files is not None:
+        raise CheckpointError(f"{root}: expected a folder for files={files!r}, got one file; leave files out.")
+
+
+def _not_said(root: Path, count: int) -> CheckpointError:
+    return CheckpointError(
+        f"{root}: expected a run that describes itself ({run_json.NAME}, written by sv.Recorder), got "
+        f"{count} checkpoint{'s' * (count > 1)}; say what they are, for example --model mlp --data mnist "
+        "(open_run(path, model='mlp', data='mnist'))."
+    )
 
 
 def _check_arguments(name: str, given: Any, arguments: str | None) -> None:
@@ -384,14 +386,6 @@ def _foreign_network(model: Any, model_args: str | None, first: Checkpoint) -> A
             raise CheckpointError(f"model: expected 'mlp', module:function, a module or a Program, got {model!r}.")
         model = user_code.make(model, model_args, error=CheckpointError)
     return model
-
-
-def _tied(model: Any) -> list[list[str]]:
-    """Names of one and the same parameter, where a module has several for it."""
-    names: dict[int, list[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False) if isinstance(model, nn.Module) else ():
-        names.setdefault(id(parameter), []).append(name)
-    return [group for group in names.values() if len(group) > 1]
 
 
 def _what(path: Path) -> str:

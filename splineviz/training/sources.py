@@ -9,7 +9,7 @@
     package.module:function  a torch Dataset, a pair (x, y), or Data
 
 Pictures become (channels, height, width) in [0, 1], as torchvision's ToTensor has them, turned as their EXIF data say. This
-room knows no network.
+file knows no network.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ def _pixels(path: Path, grey: bool | None = None) -> Array:
     """A picture as (channels, height, width) in [0, 1]; grey: None keeps what it is."""
     from PIL import Image, ImageOps
 
+    if not path.is_file():
+        raise DataError(f"{path}: expected a picture, got a folder, a pipe or nothing; take it out of the folder.")
     try:
         with Image.open(path) as opened:
             frames = int(getattr(opened, "n_frames", 1))
@@ -310,7 +312,7 @@ def _image_folder(folder: Path) -> Data:
     ]
     places = [(p, c) for p, c in places if p.suffix.lower() in PICTURES]
     if not places:
-        raise DataError(f"{folder}: expected pictures ({', '.join(PICTURES)}), alone or in a folder a class, got none.")
+        raise DataError(f"{folder}: expected pictures ({', '.join(PICTURES)}), alone or in one folder per class, got none.")
     pictures: list[Array] = []
     for path, _ in places:
         pictures.append(_pixels(path))

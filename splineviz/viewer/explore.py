@@ -1,10 +1,10 @@
-"""Explore: partitions to pan, zoom and question, in a notebook or as one HTML file that opens offline.
+"""Explore: partitions to pan, zoom and inspect, in a notebook or as one HTML file that opens offline.
 
     explore(partition | {step: partition} | "out/")              -> a widget for Jupyter (extra: viewer)
     explore("out/", run="ckpts/")                                -> one whose anchors can be moved: it slices again
     explore("out/", html="view.html")                            -> a file; nothing is fetched, it can be mailed
 
-The door to two rooms: `pages` makes the file, `widget` the notebook's view of the same front end.
+The entry to two modules: `page` makes the file, `widget` the notebook's view of the same front end.
 """
 
 from __future__ import annotations
@@ -16,6 +16,16 @@ from typing import Any
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 from splineviz.viewer import page
+
+
+def _need_anywidget() -> None:
+    try:
+        import anywidget  # noqa: F401  # asked for here, so that the message is ours
+    except ImportError as error:
+        raise ImportError(
+            f"explore: expected anywidget for a notebook, got {error}; "
+            "pip install 'splineviz[viewer]', or pass html='view.html'."
+        ) from error
 
 
 def explore(
@@ -68,13 +78,7 @@ def explore(
         raise DataError("samples: expected a model or a run to slice with, got neither; pass model= or run=.")
     if html is not None:
         return page.write_html(opened, html, fill=fill, outputs=outputs)
-    try:
-        import anywidget  # noqa: F401  # asked for here, so that the message is ours
-    except ImportError as error:
-        raise ImportError(
-            f"explore: expected anywidget for a notebook, got {error}; "
-            "pip install 'splineviz[viewer]', or pass html='view.html'."
-        ) from error
+    _need_anywidget()
     from splineviz.viewer.reslicing import Slicer
     from splineviz.viewer.widget import Explorer
 

@@ -1,4 +1,4 @@
-"""Callbacks: a run recorded, and monitored, by a trainer's own loop.
+"""Lightning callbacks: a run recorded, and monitored, by a trainer's own loop.
 
     trainer = pytorch_lightning.Trainer(callbacks=[sv.lightning_callback("ckpts/", train=(x, y))])
 
@@ -53,9 +53,7 @@ def lightning_callback(
     Raises:
         ImportError: Lightning is not installed.
     """
-    base = _package().Callback
-
-    class Recording(base):  # type: ignore[misc, valid-type]
+    class Recording(_package().Callback):  # type: ignore[misc]
         """Saves checkpoints of a run as training goes on."""
 
         recorder: Recorder | None = None

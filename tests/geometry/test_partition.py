@@ -16,8 +16,9 @@ from torch import nn
 
 from splineviz.errors import PartitionError
 from splineviz.geometry.invariants import ARRAYS
-from splineviz.geometry.partition import Partition, Report
+from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.report import Report
 from splineviz.regions.enumerate import partition
 
 PLANE = Plane(np.zeros(2), np.eye(2), np.array([[0.5, 0.0], [0.0, 0.5], [-0.5, 0.0]]))

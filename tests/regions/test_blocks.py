@@ -46,12 +46,12 @@ def test_keys_of_sub_edges_do_not_meet():
         edge, tag = np.array([[0, 1]], np.int32), np.zeros(1, np.int32)
         t = np.arange(1, cuts + 1) / (cuts + 1)
         for layer in range(3):
+            number, ends = np.arange(cuts, dtype=np.int32), np.array([0, cuts])
+            found = edges.EdgeCuts(ends, number, t, np.ones(cuts), number, ends, np.zeros(cuts))
             split = edges.split_edges(
-                np.array([[0.0, 0.0], [1.0, 0.0]]), np.zeros(2), edge, tag, key, layer, np.array([0, cuts]),
-                np.arange(cuts, dtype=np.int32), t, np.arange(cuts, dtype=np.int32), np.array([0, cuts]), np.zeros(cuts),
-                0.0, 0, 0,
-            )  # fmt: skip
-            keys.append(split[-1])
+                np.array([[0.0, 0.0], [1.0, 0.0]]), np.zeros(2), edge, tag, key, layer, found, 0.0, 0, 0
+            )
+            keys.append(split.key)
     keys = np.concatenate(keys)
     assert len(np.unique(keys)) == len(keys) == 40 * 3 * 41
 

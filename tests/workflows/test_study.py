@@ -40,7 +40,7 @@ def test_every_study_writes_its_table_and_its_picture(tmp_path: Path) -> None:
     assert all(path.name.split("-")[0] in study.STUDIES and path.suffix == ".csv" for path in further)
     for path in (path for path in written if path.suffix == ".png"):
         with Image.open(path) as picture:
-            # one column a layer, so a network of one layer makes a narrow picture
+            # one column per layer, so a network of one layer makes a narrow picture
             assert picture.width >= 500 and len(np.unique(np.asarray(picture.convert("L").resize((64, 64))))) > 5
     dynamics = rows(out / "dynamics.csv")
     assert [row["step"] for row in dynamics] == list(STEPS)
