@@ -262,21 +262,37 @@ def deformation(table: Sequence[Row], *, radius: float, paths: Sequence[str] = (
     shades = LinearSegmentedColormap.from_list("layers", ["#9ecae1", RANDOM])
     names = fills.named_layers(layers, paths, lambda name: len(name) <= LETTERS)
     with sheet(0.4 + 1.9 * len(steps)) as figure:
-        axes = figure.subplots(len(steps), 2, squeeze=False, sharex=True)
-        for pair, step in zip(axes, steps, strict=True):
+        axes = figure.subplots(len(steps), 3, squeeze=False, sharex="col")
+        for trio, step in zip(axes, steps, strict=True):
             rows = [row for row in table if row["step"] == step]
             radii = curves.column(rows, "radius")
-            for ax, name in zip(pair, ("eccentricity", "diameter"), strict=True):
+            _by_depth(trio[2], rows, layers, radius)
+            for ax, name in zip(trio[:2], ("eccentricity", "diameter"), strict=True):
                 for layer in range(layers):
                     values = curves.column(rows, f"{name}_{layer}")
                     ax.plot(radii, values, color=shades(layer / max(layers - 1, 1)), label=names[layer])
                 ax.axvline(radius, color="#555555", linewidth=0.7, linestyle=(0, (2, 2)), zorder=0.5)
                 ax.set(xscale="log", ylim=(0.0, None))
-                ax.set_title(f"{name} over the input's, step {step:,.0f}", loc="left")
-        for ax in axes[-1]:
-            ax.set_xlabel("radius r")
-        axes[0, 0].legend(frameon=False, fontsize=6.0)
+                ax.set_title(f"{name}, step {step:,.0f}", loc="left")
+        axes[0, 0].set_ylabel("over the input's")
+        for ax, label in zip(axes[-1], ("radius r", "radius r", "layer"), strict=True):
+            ax.set_xlabel(label)
+        for ax in axes[0, ::2]:
+            ax.legend(frameon=False, fontsize=6.0)
     return figure
+
+
+def _by_depth(ax: Any, rows: Sequence[Row], layers: int, radius: float) -> None:
+    """Eccentricity by layer for a few radii, each over that of the smallest: 1 where nothing is deformed."""
+    chosen = [row for row in rows if min(abs(np.log10(row["radius"] / radius) - k) for k in (-1, 0, 1, 2)) < 1e-6]
+    least = np.array([rows[0][f"eccentricity_{i}"] for i in range(layers)])
+    for row, shade in zip(chosen, shades("#000000", len(chosen)), strict=True):
+        values = np.array([row[f"eccentricity_{i}"] for i in range(layers)]) / least
+        ax.plot(range(layers), values, color=shade, marker="o", markersize=2.5, label=f"r = {row['radius']:.2g}")
+    curves.mark_level(ax, 1.0)
+    ax.set(xticks=range(layers), ylim=(0.0, None))
+    ax.set_title("eccentricity by layer", loc="left")
+    ax.set_ylabel("over that of a small r")
 
 
 def comparison(tables: Mapping[str, Sequence[Row]], *, radius: float, about: str) -> Figure:

@@ -195,6 +195,9 @@ def _of_one_run(
         return _relief(run, root / name)
     if chosen.study == studies.CURVES:
         return _without_slices(_thinned(run, 6) if quick else run, chosen, root, name, where, quick, progress)
+    if chosen.study == "deformation":
+        table, paths = studies.deformed(run, (0, len(run.checkpoints) // 2, -1), _options(chosen, 1), 10 if quick else 50)
+        return studies.save(root / name, table, study_plots.deformation(table, radius=chosen.radius, paths=paths))
     measured = studies.measure(
         _thinned(run) if quick else run, out=root / "measured" / where, lc=_options(chosen, 100 if quick else 10_000),
         attack_steps=10 if quick else 100, points=100 if quick else 400, squares=6 if quick else 24, progress=progress,

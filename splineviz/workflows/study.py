@@ -22,6 +22,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,9 @@ Outcome = tuple[Table, "Figure"] | tuple[Table, "Figure", dict[str, Table]]
 
 CURVES, OF_CURVES = "curves", ("lc", "attack_steps", "steps", "progress")
 """The study without a slice, and those settings of the others that it has as well."""
+
+BENT = 0.1
+"""Share by which an eccentricity may differ from that of small neighbourhoods before a radius is called too large."""
 
 FURTHER = {"kymograph": ("steps",), "lineage": ("ledger", "units", "regions")}
 """Further tables of studies."""
@@ -337,16 +341,44 @@ def _heat(measured: Measured, size: int = 48) -> Outcome:
 
 def _deformation(measured: Measured, points: int = 50) -> Outcome:
     """Embedded neighbourhoods of training points at the first checkpoint, at the peak and at the last."""
-    lc, table = measured.lc, []
+    shown = (0, peak(measured.rows), len(measured.rows) - 1)
+    table, paths = deformed(measured.run, shown, measured.lc, points)
+    return table, study_plots.deformation(table, radius=measured.lc.radius, paths=paths)
+
+
+def deformed(run: runs.Run, indices: Sequence[int], lc: LCOptions, points: int = 50) -> tuple[Table, tuple[str, ...]]:
+    """Eccentricity and diameter by layer, a row a checkpoint and radius, and the layers' names; needs no slice.
+
+    Warns where the radius of the local complexity is too large: neighbourhoods of it are deformed by more than BENT.
+    """
+    table: Table = []
     radii = [lc.radius * 10 ** (k / 4) for k in range(-8, 9)]
-    for index in dict.fromkeys((0, peak(measured.rows), len(measured.rows) - 1)):
-        program = measured.run.program(measured.run.checkpoints[index])
-        found = deformation(program, measured.run.train_x[:points], radii=radii, num_vectors=lc.num_vectors, seed=lc.seed)
+    for index in dict.fromkeys(indices):
+        checkpoint = run.checkpoints[index]
+        found = deformation(
+            run.program(checkpoint), run.train_x[:points], radii=radii, num_vectors=lc.num_vectors, seed=lc.seed
+        )
         both = {which: found.relative(which) for which in ("eccentricity", "diameter")}
         for k, radius in enumerate(radii):
-            row = {"step": float(measured.step(index)), "radius": radius}
+            row = {"step": float(checkpoint.step), "radius": radius}
             table.append(row | {f"{name}_{i}": float(v) for name, a in both.items() for i, v in enumerate(a[k])})
-    return table, study_plots.deformation(table, radius=lc.radius, paths=found.layers)
+        _warn_of_bends(checkpoint.step, radii, both["eccentricity"], lc.radius)
+    return table, found.layers
+
+
+def _warn_of_bends(step: int, radii: Sequence[float], eccentricity: FloatArray, radius: float) -> None:
+    """eccentricity: (radii, layers) over the input's; at the smallest radius it is that of undeformed neighbourhoods."""
+    off = np.abs(eccentricity / eccentricity[0] - 1.0)
+    at = int(np.argmin(np.abs(np.array(radii) - radius)))
+    if off[at].max() <= BENT:
+        return
+    fine = radii[int((off <= BENT).all(axis=1).cumprod().sum()) - 1]
+    warnings.warn(
+        f"splineviz: step {step:,}: neighbourhoods of r = {radius:g} are deformed by {off[at].max():.0%} in layer "
+        f"{int(off[at].argmax())}, so counts at their corners miss knots; all "
+        f"layers keep within {BENT:.0%} up to r = {fine:.2g}.",
+        RuntimeWarning, stacklevel=4,
+    )  # fmt: skip
 
 
 _STUDIES: dict[str, Callable[[Measured], Outcome]] = {

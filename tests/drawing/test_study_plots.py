@@ -59,6 +59,13 @@ def dynamics() -> Figure:
     return study_plots.dynamics(table(), slices(), radius=0.05, phases=(5, 9), eps=EPS, thumbnails=PICTURE)
 
 
+def curves() -> Figure:
+    steep = {"gradient_complexity": 80.0, "gradient_complexity_band": 9.0, "weight_norm": 12.0, "logit_norm": 1.2}
+    units = {"units_live": 500.0, "units_linear": 30.0, "units_dead": 70.0}
+    found = [row | {k: v * (1 + np.log10(row["step"] + 1) / 4) for k, v in (steep | units).items()} for row in table()]
+    return study_plots.curves_of_run(found, radius=0.05, num_vectors=25, eps=EPS)
+
+
 def migration() -> Figure:
     return study_plots.migration(table(), (5, 9), radius=0.05)
 
@@ -158,7 +165,7 @@ def relief() -> Figure:
     return study_plots.relief(flat)
 
 
-_DRAWN = (dynamics, migration, kymograph, lineage, windows, layers, exact, heat, deformation, comparison, relief)
+_DRAWN = (curves, dynamics, migration, kymograph, lineage, windows, layers, exact, heat, deformation, comparison, relief)
 FIGURES = {f.__name__: f for f in _DRAWN}
 
 

@@ -80,7 +80,7 @@ def test_what_needs_no_slice_and_what_shows_where_a_radius_is_too_large(tmp_path
     assert all(row[name] > 0 for row in table for name in ("weight_norm", "logit_norm", "gradient_complexity", "units_live"))
     assert not (tmp_path / "measured" / "moons-20" / "partitions").exists()
     reproduce("fig5", out=tmp_path, quick=True, steps=20)
-    assert {"eccentricity_1", "eccentricity_2", "radius"} <= set(rows(tmp_path / "fig5.csv")[0])
+    assert {"eccentricity_0", "eccentricity_1", "radius"} <= set(rows(tmp_path / "fig5.csv")[0])
 
 
 def test_a_run_of_ones_own(tmp_path: Path) -> None:

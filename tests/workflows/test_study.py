@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from small_runs import STEPS, write_run
+from torch import nn
 
 from splineviz.errors import DataError
 from splineviz.geometry.boundary import distances
@@ -55,7 +58,7 @@ def test_every_study_writes_its_table_and_its_picture(tmp_path: Path) -> None:
     assert [row["length_0"] / 4.0 for row in layers] == pytest.approx(knots), "one layer, a window of area 4"
     bent = rows(out / "deformation.csv")
     assert all(row["diameter_0"] >= row["eccentricity_0"] > 0 for row in bent)
-    first = [row["diameter_1"] for row in bent if row["step"] == STEPS[0]]
+    first = [row["diameter_0"] for row in bent if row["step"] == STEPS[0]]
     assert first == pytest.approx([first[0]] * 17, rel=1e-6), "before the first kink all is affine"
     heat = rows(out / "heat.csv")
     assert sum(row["density"] for row in heat) > 0
@@ -124,3 +127,18 @@ def test_refusals(tmp_path: Path) -> None:
         study.study(run, ["fig9"], out=tmp_path / "out")
     with pytest.raises(DataError, match=r"window: expected one wider than 0\.8"):
         study.study(run, ["exact"], out=tmp_path / "out", window=0.2, lc=LC)
+
+
+def test_a_radius_that_deforms_its_neighbourhoods_is_warned_of(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    write_run(tmp_path / "run", model=nn.Sequential(nn.Flatten(), nn.Linear(4, 30), nn.ReLU(), nn.Linear(30, 30), nn.ReLU(),
+                                                    nn.Linear(30, 3)))  # fmt: skip
+    run = open_run(tmp_path / "run")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        study.deformed(run, (0,), replace(LC, radius=1e-4))
+    with pytest.warns(RuntimeWarning, match=r"r = 10 are deformed by \d+% in layer 1, .* up to r"):
+        table, paths = study.deformed(run, (0,), replace(LC, radius=10.0))
+    assert paths == ("2", "4") and len(table) == 17
+    fine = [r["radius"] for r in table if abs(r["eccentricity_1"] / table[0]["eccentricity_1"] - 1) <= study.BENT]
+    assert table[0]["radius"] in fine and 10.0 not in fine
