@@ -24,7 +24,8 @@ from pictures import compare, pixels
 from PIL import Image
 
 from splineviz._kernels import raster
-from splineviz.drawing import draw, fills, pixels
+from splineviz.drawing import draw, fills
+from splineviz.drawing.pixels import CEILING
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 
@@ -168,7 +169,7 @@ def test_sparse_knots_have_their_full_width_and_crowded_ones_never_make_a_blot()
     assert darkness(10).mean() == pytest.approx(2 * 10 / 200 - (10 / 200) ** 2, rel=0.12)
     means = [darkness(columns).mean() for columns in (10, 20, 40, 80, 160, 400)]
     assert (np.diff(means) > 0).all()  # the more knots, the darker
-    assert means[-1] < pixels.CEILING + 0.01  # but never black
+    assert means[-1] < CEILING + 0.01  # but never black
     assert darkness(4).max() > 0.95  # a lone line of one pixel is black
 
 
