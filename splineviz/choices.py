@@ -32,17 +32,29 @@ PALETTES = ("viridis", "cividis", "grey")
 FORMATS = ("mp4", "webm", "webp", "apng", "gif")
 """Formats of a film (`drawing.video`)."""
 
+CENTERS = ("anchors", "boundary")
+"""Where the middle of a film's window may lie, besides a sample or a point (`workflows.preflight`)."""
+
+QUALITIES = ("small", "usual", "fine")
+"""How much of a picture a film keeps, against its size (`drawing.video`)."""
+
+UNITS = ("step", "epoch", "checkpoint")
+"""What the steps of a run count (`Run.unit`)."""
+
 STYLES = ("sans", "serif", "slides")
 """Styles of a figure for print (`drawing.print_figure`)."""
 
 WIDTHS = ("column", "double")
 """Named widths of a figure for print."""
 
-STUDIES = ("dynamics", "migration", "kymograph", "lineage", "windows", "layers", "exact", "heat", "deformation")
+STUDIES = (
+    "curves", "dynamics", "migration", "kymograph", "lineage", "windows", "layers", "exact", "heat", "deformation",
+)  # fmt: skip
 """What the paper's figures show of a run (`workflows.study`)."""
 
 REPRODUCTIONS = (
-    "fig2", "fig3", "fig6", "fig7", "fig10", "fig13", "fig14", "fig24", "fig25", "fig26", "fig34", "conv", "migration",
+    "fig1", "fig2", "fig3", "fig5", "fig6", "fig7", "fig10", "fig13", "fig14", "fig24", "fig25", "fig26", "fig34", "conv",
+    "migration",
 )  # fmt: skip
 """The paper's figures (`workflows.reproduce`)."""
 

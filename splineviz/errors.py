@@ -1,7 +1,7 @@
-"""The exceptions of splineviz, the casts that guard its doors, and the types that all its rooms speak.
+"""Errors: the exceptions of splineviz, its checks of arguments, and the types that all its packages share.
 
 Every error says what was expected, what came and what to do, and subclasses the
-builtin a caller would catch. This room knows nothing of the others.
+builtin a caller would catch. This file knows nothing of the others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Workers: threads that take items from one stack until it is empty.
+"""Threads that take items from one stack until it is empty.
 
 Depth-first (the newest item is taken first), so what lies on the stack stays small. An exception in one worker,
 or Ctrl-C in the caller, stops all and reaches the caller. Knows nothing of blocks or networks.

@@ -1,4 +1,4 @@
-"""House rules that no linter knows: the table of rooms is true, files stay short, docs run, only the command line prints."""
+"""House rules that no linter knows: the table of files is true, files stay short, docs run, only the command line prints."""
 
 import ast
 import re

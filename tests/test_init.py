@@ -49,6 +49,10 @@ def test_every_public_name_is_there(name: str) -> None:
         assert getattr(importlib.import_module(value.__module__), value.__name__) is value
 
 
+def test_the_list_of_names_is_the_public_ones() -> None:
+    assert [name for name in dir(sv) if not name.startswith("__")] == sorted(sv.__all__)
+
+
 def test_functions_with_the_name_of_a_room_can_be_pickled() -> None:
     assert pickle.loads(pickle.dumps(sv.partition)) is sv.partition
     assert pickle.loads(pickle.dumps(sv.animate)) is sv.animate

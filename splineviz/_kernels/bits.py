@@ -1,4 +1,4 @@
-"""Bit-packed signs: 64 units a word, unit i in bit i % 64 of word i // 64.
+"""Bit-packed signs: 64 units per word, unit i in bit i % 64 of word i // 64.
 
 numba turns a sum of uint64 and a signed integer into float64, so every constant here is a uint64.
 """

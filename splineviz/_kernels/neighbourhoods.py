@@ -167,7 +167,7 @@ def _length(t, sums):
 def multiply(odd, even, index, weight, active, needed, new_odd, new_even):
     """Write the rows' images under a dense map, weight (U, inputs): from active entries to needed units, zero elsewhere."""
     n, inputs, pairs = len(active), odd.shape[1], len(odd) // len(active)
-    table = np.empty((inputs, 2 * pairs), odd.dtype)  # one column a row: the innermost loops run along it
+    table = np.empty((inputs, 2 * pairs), odd.dtype)  # one column per row: the innermost loops run along it
     sums = np.empty((2, 2 * pairs), odd.dtype)
     source = np.empty(pairs, np.int64)  # of the even parts
     for i in range(n):

@@ -1,6 +1,6 @@
-"""Who wins the groups of a max layer on each face, one round of comparisons after the other (see `tournaments`).
+"""Winners: the largest entry of each group of a max layer on each face, round by round (see `tracing.lowering`).
 
-winners (F, entrants, groups): number of the entrant of each group that stands at each place of the round. z (V, pairs *
+winners (F, entrants, groups): number of the entrant of each group at each place of the round. z (V, pairs *
 groups): what the first of a pair has over the second, at the vertices; exactly 0 where it was read as 0, so on a face
 where the two tie everywhere the sum over its corners is exactly 0, and the second goes on.
 """

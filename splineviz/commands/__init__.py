@@ -77,8 +77,8 @@ def _listed(about: dict[str, str]) -> str:
             lines.append(f"  {name:<11}{about[name]}")
         lines.append("")
     return "\n".join([*lines, ""]) + """\
-the main job:
+typical use:
   splineviz train --recipe mnist-mlp --steps 30000 --out ckpts/
   splineviz animate ckpts/ --anchors 0 1 2
 
-Each command explains itself, with examples: splineviz animate --help"""
+Options and examples of a command: splineviz animate --help"""

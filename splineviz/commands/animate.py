@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
 Three training samples, the anchors, span a plane through input space. Every linear region on a window
 of it is found at every checkpoint, exactly. DIR then holds animation.mp4 and animation.gif, frames/,
 partitions/, measures.csv, summary.png, poster.png, and the film in words:
-animation.vtt (captions) and animation.txt (alternative text). A second call goes on where the first was stopped.
+animation.vtt (captions) and animation.txt (alternative text). A second call resumes where the first stopped.
 
 examples:
   splineviz animate ckpts/ --anchors 0 1 2
@@ -38,33 +38,57 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
     """What a film is made of, and how it looks; `watch` has the same."""
     flags.run_flags(one)
     flags.slice_flags(one)
-    one.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where everything goes (default: out)")
+    one.add_argument(
+        "--regions", type=flags.at_least(2), metavar="N", help="instead of --window: the largest that holds about N regions"
+    )
+    one.add_argument(
+        "--center",
+        type=flags.center,
+        nargs="+",
+        metavar="WHERE",
+        help="of the window: anchors, boundary (at the last step), the number of an anchor, or U V (default: anchors)",
+    )
+    one.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="output directory (default: out)")
     one.add_argument(
         "--tween", type=flags.at_least(0), default=0, metavar="N", help="frames between checkpoints, of interpolated weights"
     )
     flags.panels_flag(flags.look_flags(one))
-    flags.film_flags(one, formats=formats, fps=6.0, unit="checkpoints")
+    flags.film_flags(one, formats=formats, fps=4.0, unit="checkpoints")
     flags.near_flag(one.add_argument)
     flags.lc_flags(one)
+    one.set_defaults(lc_points=None)
     flags.engine_flags(one)
 
 
 def film_options(options: Namespace) -> dict[str, Any]:
-    """What `animate` is called with, but for the run, its steps and who works."""
-    from splineviz.metrics.options import LCOptions
+    """What `animate` is called with, but for the run, its steps and parallelism."""
+    from splineviz.errors import DataError
+    from splineviz.metrics.options import USUAL, LCOptions
 
+    center = options.center
+    if center is not None and len(center) > 1 and (len(center) > 2 or any(isinstance(part, str) for part in center)):
+        raise DataError("--center: expected one word, one number of an anchor, or U V, got more.")
+    lc = LCOptions(options.lc_radius, options.lc_vectors, USUAL.points if options.lc_points is None else options.lc_points)
     return {
         "anchors": options.anchors,
         "window": options.window,
+        "regions": options.regions,
+        "center": center if center is None or len(center) > 1 else _one(center[0]),
         "out": options.out,
         "formats": options.format,
         "fps": options.fps,
+        "quality": options.quality,
         **resolve.look(options),
         "tween": options.tween,
-        "lc": LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
+        "lc": USUAL if options.lc_points is None and lc == USUAL else lc,
         "near": options.near,
         "threads": options.threads,
     }
+
+
+def _one(said: str | float) -> str | int | float:
+    """The one thing that stands behind --center: a word, or the number of an anchor."""
+    return said if isinstance(said, str) or said != int(said) else int(said)
 
 
 def run(options: Namespace) -> None:

@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
         "film runs side by side at the same steps, or one run's layers",
         """\
 Up to four panels with one colour scale, and the curves of all runs below: the first solid, the others dashed. Only steps
-that all runs have are drawn. With --layers one run is taken apart, a panel for the knots of each layer.
+that all runs have are drawn. With --layers one run is drawn in one panel per layer, with that layer's knots.
 DIR then holds animation.mp4, frames/, poster.png, and a folder for each run as `animate` leaves it.
 
 examples:
@@ -30,12 +30,12 @@ examples:
     flags.run_flags(one, several=True)
     flags.slice_flags(one)
     flag = one.add_argument
-    flag("--layers", action="store_true", help="one run, a panel for each layer with its knots alone")
-    flag("--names", nargs="+", metavar="NAME", default=(), help="of the runs (default: of their directories)")
+    flag("--layers", action="store_true", help="one run; one panel per layer with the knots of that layer")
+    flag("--names", nargs="+", metavar="NAME", default=(), help="names of the runs (default: their directories)")
     flag("--steps", type=flags.at_least(0), nargs="+", metavar="N", help="draw these checkpoints only")
-    flag("--out", type=Path, default=Path("comparison"), metavar="DIR", help="where everything goes (default: comparison)")
+    flag("--out", type=Path, default=Path("comparison"), metavar="DIR", help="output directory (default: comparison)")
     flags.panels_flag(flags.look_flags(one), choices.COMPARED_PANELS, "below")
-    flags.film_flags(one, formats=["mp4"], fps=6.0, unit="checkpoints")
+    flags.film_flags(one, formats=["mp4"], fps=4.0, unit="checkpoints")
     flags.lc_flags(one)
     flags.engine_flags(one)
 
@@ -58,6 +58,7 @@ def run(options: Namespace) -> None:
             out=options.out,
             formats=options.format,
             fps=options.fps,
+            quality=options.quality,
             lc=LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
             jobs=jobs,
             progress=tick,

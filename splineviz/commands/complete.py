@@ -21,12 +21,12 @@ def add(commands: Any) -> None:
         """\
 Needs the package shtab: pip install 'splineviz[completion]'. Send the script to a file where the shell looks:
 bash: ~/.local/share/bash-completion/completions/splineviz; zsh: _splineviz in a folder of $fpath.
-Print it anew after an update.
+Print it again after an update.
 
 example:
   splineviz complete bash""",
     )
-    one.add_argument("shell", choices=choices.SHELLS, metavar="SHELL", help=f"of {', '.join(choices.SHELLS)}")
+    one.add_argument("shell", choices=choices.SHELLS, metavar="SHELL", help=f"one of {', '.join(choices.SHELLS)}")
 
 
 def run(options: Namespace) -> None:

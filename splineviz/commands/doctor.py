@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
         "",
         "report versions, threads, caches and codecs, and cut a small slice as a trial",
         """\
-Paste it into a report of a defect. The exit code is 2 when something that splineviz needs is missing.
+Include its output in bug reports. The exit code is 2 when something that splineviz needs is missing.
 
 example:
   splineviz doctor""",
@@ -31,4 +31,4 @@ def run(options: Namespace) -> None:
     findings = list(examine())
     terminal.table(*((finding.topic, finding.found) for finding in findings))
     if bad := [finding.topic for finding in findings if not finding.fine]:
-        raise SurroundingsError(f"expected surroundings that do, got trouble with {', '.join(bad)}; see the lines above.")
+        raise SurroundingsError(f"environment check failed for {', '.join(bad)}; see the lines above.")

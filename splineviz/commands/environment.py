@@ -1,7 +1,7 @@
 """The environment: what splineviz runs on and whether it is enough, for `splineviz doctor` and for reports of defects.
 
 Each finding is (topic, what was found, whether it will do). Requirements are read from the installed package's own
-metadata, so they are said once. Nothing here raises for a thing that is missing: that is a finding. The only room that
+metadata, so they are said once. Nothing here raises for a thing that is missing: that is a finding. The only file that
 asks for versions of other packages; imports are made when they are asked about.
 """
 

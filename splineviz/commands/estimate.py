@@ -17,7 +17,7 @@ def add(commands: Any) -> None:
         "predict regions, seconds and memory of a slice without enumerating it",
         """\
 Random lines through the window are cut exactly; Crofton's formula turns their crossings into a number of
-regions, mostly right within a fifth. With --regions it looks for the window that holds about so many.
+regions, usually within 20%. With --regions it looks for the window that holds about so many.
 
 examples:
   splineviz estimate ckpts/ --window 50

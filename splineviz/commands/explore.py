@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
         commands,
         "explore",
         "OUT [--html FILE] [--steps N ...] [--classes NAME ...]",
-        "write one HTML file in which regions can be panned, zoomed and questioned",
+        "write one HTML file in which regions can be panned, zoomed and inspected",
         """\
 OUT is what `animate` wrote (its partitions and measures), or one partition file. FILE holds everything,
 opens offline in any browser and can be mailed: about 40 bytes a region and checkpoint.
@@ -32,13 +32,13 @@ examples:
     flag("source", type=Path, metavar="OUT", help="a folder that `animate` wrote, or an .npz file of a partition")
     flag("--html", type=Path, default=DEFAULT[0], metavar="FILE", help="(default: view.html)")
     flag("--steps", type=flags.at_least(0), nargs="+", metavar="N", help="these checkpoints only (default: all)")
-    flag("--classes", nargs="+", metavar="NAME", help="names of the outputs, in order (default: the run's, if it has some)")
+    flag("--classes", nargs="+", metavar="NAME", help="names of the outputs, in order (default: those of the run)")
     flag(
         "--fill",
         choices=choices.EXPLORED,
         default="slope",
         metavar="F",
-        help=f"at first: {', '.join(choices.EXPLORED)} (default: slope)",
+        help=f"initial fill: {', '.join(choices.EXPLORED)} (default: slope)",
     )
 
 

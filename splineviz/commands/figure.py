@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
         "RUN [--steps N ...] [--zoom U V HALF ...] [--out FILE ...] ...",
         "lay out some checkpoints side by side for print",
         """\
-One panel a step, with one colour scale, a scale bar in input-space length, the anchors' samples, and zooms
+One panel per step, with one colour scale, a scale bar in input-space length, the anchors' samples, and zooms
 below it. In .pdf and .svg text, boundary and frames are vectors; so are small partitions, larger ones are a
 picture of the resolution asked for.
 
@@ -45,12 +45,12 @@ examples:
         help="(default: figure.pdf)",
     )
     flag("--zoom", type=float, nargs=3, action="append", default=[], metavar=("U", "V", "HALF"),
-         help="a square to show larger: centre in plane coordinates, half its side; again for more")  # fmt: skip
-    flag("--layers", action="store_true", help="one step, a panel for each layer with its knots alone")
+         help="a square to enlarge: centre in plane coordinates, half its side; may be repeated")  # fmt: skip
+    flag("--layers", action="store_true", help="one step; one panel per layer with the knots of that layer")
     flag = one.add_argument_group("print").add_argument
     flag("--width", type=flags.width, default="double", metavar="W", help="column, double, or inches (default: double)")
     flag("--style", choices=choices.STYLES, default="sans", metavar="S", help="sans, serif, slides (default: sans)")
-    flag("--dpi", type=flags.positive, default=300.0, metavar="N", help="of pictures in the file (default: 300)")
+    flag("--dpi", type=flags.positive, default=300.0, metavar="N", help="resolution of images in the file (default: 300)")
 
 
 def run(options: Namespace) -> None:

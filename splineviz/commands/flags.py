@@ -74,7 +74,7 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
         type=swap,
         nargs="+",
         metavar="A=B",
-        help="draw smooth functions as piecewise-linear ones, which every picture says: gelu=relu tanh=hardtanh ...",
+        help="replace smooth activations before slicing (gelu=relu tanh=hardtanh ...); every picture is labelled with it",
     )
     foreign = one.add_argument_group("a folder of checkpoints without run.json")
     foreign.add_argument(
@@ -82,7 +82,7 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
         type=model_name,
         metavar="M",
         help="mlp: a plain ReLU network, rebuilt from its weights; or package.module:function or file.py:function, "
-        "which makes it",
+        "which returns the network",
     )
     foreign.add_argument(
         "--model-args", metavar="JSON", help="keyword arguments of that function, such as '{\"width\": 200}'"
@@ -97,18 +97,18 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
     foreign.add_argument(
         "--weights-key",
         metavar="KEY",
-        help="which of a file's weights: ema, ema.state_dict, ...; . for all (default: the only ones)",
+        help="key of the weights in a file that holds several: ema, ema.state_dict, ...; . takes all",
     )
     foreign.add_argument(
         "--files",
         metavar="GLOB",
-        help="which files: 'net_*.pt'; {step} or {epoch} in it is the number that counts: 'net_*_{step}.pt'",
+        help="pattern of checkpoint names, such as 'net_*.pt'; {step} or {epoch} marks the number: 'net_*_{step}.pt'",
     )
     foreign.add_argument(
-        "--output", type=output, metavar="NAME", help="which result of forward is drawn, by name or place (default: logits)"
+        "--output", type=output, metavar="NAME", help="which output of forward to draw, name or position (default: logits)"
     )
     foreign.add_argument(
-        "--outputs", type=at_least(0), nargs="+", metavar="N", help="the numbers of the outputs to keep (default: all)"
+        "--outputs", type=at_least(0), nargs="+", metavar="N", help="indices of the outputs to keep (default: all)"
     )
     foreign.add_argument("--trust", action="store_true", help="unpickle files that need code, which RUNS THEIR CODE")
 
@@ -136,15 +136,15 @@ def look_flags(one: argparse.ArgumentParser) -> Callable[..., Any]:
     """What colours the regions and their knots, each named as a field of `Look`; returns what adds a flag to them."""
     flag = one.add_argument_group("look").add_argument
     flag("--fill", choices=choices.FILLS, default="slope", metavar="F",
-         help=f"of {', '.join(choices.FILLS)} (default: slope)")  # fmt: skip
+         help=f"colour of the regions: {', '.join(choices.FILLS)} (default: slope)")  # fmt: skip
     flag("--palette", dest="cmap", metavar="P",
-         help=f"{', '.join(choices.PALETTES)}, or any of matplotlib's (default: viridis; for classes "
-              "colours that stay apart)")  # fmt: skip
+         help=f"{', '.join(choices.PALETTES)}, or any of matplotlib's (default: viridis; for "
+              "classes distinct colours)")  # fmt: skip
     flag("--limits", type=number, nargs=2, metavar=("LOW", "HIGH"),
-         help="of the colour scale (default: what holds the middle 98%% of the area)")  # fmt: skip
+         help="ends of the colour scale (default: values of the middle 98%% of the area)")  # fmt: skip
     flag("--color-knots", dest="edge_color", action="store_const", const="layer", default="black",
-         help="knots in the colour of their layer, the first the darkest")  # fmt: skip
-    flag("--no-knots", action="store_true", help="fills and boundary, no knots")
+         help="colour knots by layer, the first layer darkest")  # fmt: skip
+    flag("--no-knots", action="store_true", help="draw fills and decision boundary without knots")
     flag("--boundary-only", action="store_true", help="the decision boundary on white, without fills and knots")
     return flag
 
@@ -162,40 +162,43 @@ def film_flags(one: argparse.ArgumentParser, *, formats: Sequence[str], fps: flo
     flag = one.add_argument_group("film").add_argument
     flag("--format", nargs="+", choices=choices.FORMATS, default=list(formats), metavar="F",
          help=f"{', '.join(choices.FORMATS)} (default: {' '.join(formats)})")  # fmt: skip
-    flag("--fps", type=positive, default=fps, metavar="N", help=f"{unit} a second (default: {fps:g})")
-    flag("--size", type=size, default=(1920, 1080), metavar="WxH", help="of a frame, in pixels (default: 1920x1080)")
+    flag("--fps", type=positive, default=fps, metavar="N", help=f"{unit} per second (default: {fps:g})")
+    flag("--quality", choices=choices.QUALITIES, default="usual", metavar="Q",
+         help=f"{', '.join(choices.QUALITIES)}: what a film keeps, against its size (default: usual)")  # fmt: skip
+    flag("--size", type=size, default=(1920, 1080), metavar="WxH", help="frame size in pixels (default: 1920x1080)")
 
 
 def lc_flags(one: argparse.ArgumentParser) -> None:
     """How the local complexity is sampled."""
     flag = one.add_argument_group("local complexity, sampled as in arXiv 2402.15555").add_argument
-    flag("--lc-radius", type=positive, default=0.005, metavar="R", help="of a neighbourhood (default: 0.005)")
+    flag("--lc-radius", type=positive, default=0.005, metavar="R", help="radius of a neighbourhood (default: 0.005)")
     flag("--lc-vectors", type=at_least(1), default=25, metavar="P", help="directions in a neighbourhood (default: 25)")
     points_flag(flag)
 
 
 def near_flag(flag: Callable[..., Any], default: str = "default: 0.025") -> None:
-    """What counts as near the anchors and the decision boundary."""
+    """Distance that counts as near the anchors and the decision boundary."""
     flag("--near", type=share, metavar="S",
-         help=f"what counts as near anchors and boundary, as a share of the window's side ({default})")  # fmt: skip
+         help=f"distance that counts as near anchors or boundary, as a share of the window's side ({default})")  # fmt: skip
 
 
 def engine_flags(one: argparse.ArgumentParser) -> None:
-    """Who does the jobs."""
-    flag = one.add_argument_group("who works").add_argument
-    flag("--jobs", type=at_least(1), default=1, metavar="N", help="processes that measure (default: 1, on all cores)")
+    """How many processes and threads do the jobs."""
+    flag = one.add_argument_group("parallelism").add_argument
+    flag("--jobs", type=at_least(1), default=1, metavar="N", help="worker processes (default: 1, which uses all cores)")
     flag("--scheduler", metavar="ADDRESS", help="a Dask scheduler, such as tcp://head:8786; its workers see the same files")
-    flag("--threads", type=at_least(1), metavar="N", help="of one job (default: its share of the cores; 1 with --scheduler)")
+    flag("--threads", type=at_least(1), metavar="N", help="threads per job (default: a share of cores; 1 with --scheduler)")
 
 
 def points_flag(flag: Callable[..., Any]) -> None:
-    """Most points of the sampled local complexity: one number, or three."""
+    """Maximum number of points of the sampled local complexity: one number, or three."""
     flag("--lc-points", type=at_least(1), nargs="+", action=_OneOrThree, default=1000, metavar="N",
-         help="most points a curve, or most training, test and random points (default: 1000)")  # fmt: skip
+         help="maximum number of sample points per curve, or one each for training, test and random points "
+              "(default: 1000)")  # fmt: skip
 
 
 class _OneOrThree(argparse.Action):
-    """One number for all of three things, or a number each."""
+    """One number for all three values, or three numbers."""
 
     def __call__(self, parser: argparse.ArgumentParser, options: argparse.Namespace, values: Any, name: Any = None) -> None:
         if len(values) not in (1, 3):
@@ -242,6 +245,11 @@ def number(text: str) -> float:
     if not abs(value) < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
     return value
+
+
+def center(text: str) -> str | float:
+    """Where a window lies: a word, or a number."""
+    return text if text in choices.CENTERS else number(text)
 
 
 def size(text: str) -> tuple[int, int]:

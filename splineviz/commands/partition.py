@@ -1,4 +1,4 @@
-"""`splineviz partition`: cut one checkpoint with one plane; write the partition, a picture of it, or both."""
+"""`splineviz partition`: find the regions of one checkpoint on one plane; write the partition, a picture of it, or both."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
         commands,
         "partition",
         "RUN [--step N] [--anchors I J K] [--out FILE ...] ...",
-        "cut one checkpoint with one plane",
+        "find the regions of one checkpoint on one plane",
         """\
 An .npz file holds the whole partition (splineviz.Partition.load reads it); .png, .pdf, .svg are pictures.
 
@@ -43,15 +43,15 @@ examples:
     flag = one.add_argument
     flag("--step", type=flags.at_least(0), metavar="N", help="which checkpoint (default: the last)")
     flag(
-        "--max-regions", type=flags.at_least(1), metavar="N", help="stop when there are more, and propose a window that fits"
+        "--max-regions", type=flags.at_least(1), metavar="N", help="stop above N regions, and propose a smaller window"
     )
-    flag("--max-memory", type=flags.positive, metavar="GB", help="stop before blocks and result take more memory than that")
-    flag("--max-seconds", type=flags.positive, metavar="S", help="stop when it has taken so long")
+    flag("--max-memory", type=flags.positive, metavar="GB", help="stop before blocks and result need more memory than this")
+    flag("--max-seconds", type=flags.positive, metavar="S", help="stop after this many seconds")
     flag(
         "--tiles",
         type=flags.tiles,
         metavar="RxC",
-        help="enumerate R x C tiles of the window apart and sew them together: the same regions",
+        help="split the window into R x C tiles, enumerate each separately and join them; the regions are the same",
     )
     flag("--surface", type=flags.at_least(0), metavar="OUTPUT", help="draw the graph of an output over the slice, in 3D")
     flag("--jobs", type=flags.at_least(1), default=1, metavar="N", help="processes that enumerate tiles (default: 1)")
@@ -59,7 +59,7 @@ examples:
 
 
 def run(options: Namespace) -> None:
-    """Cut one checkpoint with one plane; write the partition, a picture of it, or both."""
+    """Find the regions of one checkpoint on one plane; write the partition, a picture of it, or both."""
     from splineviz.regions.enumerate import partition as cut
     from splineviz.threads import available
 

@@ -19,8 +19,10 @@ def add(commands: Any) -> None:
         "train, measure and draw the figures of arXiv 2402.15555, with their tables",
         """\
 names:
+  fig1       ResNet18 on CIFAR-10 (--data DIR); with --quick a narrow one on colour patches
   fig2       accuracy, robustness and local complexity over training; two slices; the phases
   fig3       a network from the plane to the line, over its regions
+  fig5       how neighbourhoods are deformed, by radius and depth: is r too large?
   fig6       a convolutional network without and with batch norm (Fig. 6, 12)
   fig7       as fig2, all weights times 8 at the start
   fig10      depths 2 to 6
@@ -33,21 +35,23 @@ names:
   conv       as fig2, a convolutional network
   migration  knots near the anchors and near the decision boundary
 
-DIR then holds NAME.png and NAME.csv, the runs and what was measured: a second call goes on where the
-first was stopped. In full, a run of 100,000 steps takes ten minutes on two cores, to measure it as long.
+DIR then holds NAME.png and NAME.csv, the runs and what was measured: a second call resumes where the
+first stopped. Without --quick a run of 100,000 steps takes ten minutes on two cores, and measuring it as long.
 
 examples:
   splineviz reproduce fig2 --quick               # a first look, about a minute
   splineviz reproduce fig2 migration fig26       # all about one run, trained once
-  splineviz reproduce fig25 --run ckpts/         # of a run that is there already""",
+  splineviz reproduce fig1 --data cifar-10-batches-py/
+  splineviz reproduce fig25 --run ckpts/         # of an existing run""",
     )
-    one.add_argument("names", nargs="+", metavar="NAME", choices=choices.REPRODUCTIONS, help="what to reproduce, see below")
+    one.add_argument("names", nargs="+", metavar="NAME", choices=choices.REPRODUCTIONS, help="what to draw, see below")
     flag = one.add_argument
     flag("--quick", action="store_true", help="few steps, checkpoints and points: about a minute")
     flag("--run", type=Path, metavar="RUN", help="a run directory to measure, for figures about one run")
-    flag("--steps", type=flags.at_least(1), metavar="N", help="of training (default: the paper's)")
-    flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="of weights and batches (default: 0)")
-    flag("--out", type=Path, default=Path("reproduced"), metavar="DIR", help="where everything goes (default: reproduced)")
+    flag("--data", metavar="DIR", help="CIFAR-10's folder, or another of colour pictures, for fig1")
+    flag("--steps", type=flags.at_least(1), metavar="N", help="training steps (default: as in the paper)")
+    flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="seed of weights and batches (default: 0)")
+    flag("--out", type=Path, default=Path("reproduced"), metavar="DIR", help="output directory (default: reproduced)")
 
 
 def run(options: Namespace) -> None:
@@ -59,7 +63,8 @@ def run(options: Namespace) -> None:
     for name in dict.fromkeys(options.names):
         with terminal.bar(name) as tick:
             written = reproduce.reproduce(
-                name, out=options.out, quick=options.quick, run=given, steps=options.steps, seed=options.seed, progress=tick
+                name, out=options.out, quick=options.quick, run=given, steps=options.steps, seed=options.seed,
+                data=options.data if name == "fig1" or "fig1" not in options.names else None, progress=tick,
             )
         for path in written:
             print(path)

@@ -126,14 +126,14 @@ def may_replace(targets: Sequence[Path], default: Sequence[Path]) -> None:
     for target in targets if targets is default else ():
         if (target.exists() or target.is_symlink()) and not outputs.is_picture_of_ours(target):
             raise OutputError(
-                f"{target}: expected none so far or one that splineviz wrote, got another file; name the file to write, "
-                "this one too if it may be replaced."
+                f"{target}: expected no file or one that splineviz wrote, got another file; name it with --out to "
+                "replace it, or choose another name."
             )
 
 
 @contextmanager
 def engine(options: Namespace) -> Iterator[int | Executor]:
-    """Who works, of the flags that `flags.engine_flags` adds."""
+    """Parallelism, from the flags that `flags.engine_flags` adds."""
     if options.scheduler is None:
         yield options.jobs
         return

@@ -20,12 +20,12 @@ def add(commands: Any) -> None:
         "DIR",
         "say which jobs of a directory are done, running or failed, and why",
         """\
-Works while others work there, from any machine that sees the files.
+May be called while jobs are running, on any machine that sees the files.
 
 example:
   splineviz status sweep/""",
     )
-    one.add_argument("out", type=Path, metavar="DIR", help="what `sweep`, `animate` or `study` writes to")
+    one.add_argument("out", type=Path, metavar="DIR", help="output directory of `sweep`, `animate` or `study`")
 
 
 def run(options: Namespace) -> None:

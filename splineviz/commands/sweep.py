@@ -17,9 +17,9 @@ def add(commands: Any) -> None:
         "RUN [RUN ...] [--anchors I J K] [--planes N] [--window W ...] [--out DIR] ...",
         "measure runs x checkpoints x planes x windows, and gather them in one table",
         """\
-Every slice is a job of its own. DIR then holds sweep.csv (a row a job), rows/ and partitions/ by job, and jobs.json,
-what was asked. A job that fails does not stop the others. The same command again does what is missing: what was
-killed, what failed, what is new. Several calls, also from several machines, may work on one DIR at a time.
+Every slice is a separate job. DIR then holds sweep.csv (one row per job), rows/ and partitions/ by job, and
+jobs.json, the list of jobs. A job that fails does not stop the others. The same command again does the missing jobs: killed,
+failed and new ones. Several calls, also from several machines, may work on one DIR at a time.
 `splineviz status DIR` says how far it is, `splineviz verify DIR` proves what is there.
 
 examples:
@@ -36,10 +36,10 @@ examples:
         nargs=3,
         action="append",
         metavar=("I", "J", "K"),
-        help="a plane through three training samples; again for another one (default: 0 1 2, unless --planes)",
+        help="a plane through three training samples; may be repeated (default: 0 1 2, unless --planes)",
     )
-    flag("--planes", type=flags.at_least(1), metavar="N", help="and N planes through samples drawn at random")
-    flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="of that draw (default: 0)")
+    flag("--planes", type=flags.at_least(1), metavar="N", help="N further planes, through samples chosen at random")
+    flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="seed of the random planes (default: 0)")
     flag(
         "--window",
         type=flags.positive,
@@ -47,12 +47,12 @@ examples:
         metavar="HALF_WIDTH",
         help="half-widths of windows, in input-space length (default: the anchors with a margin)",
     )
-    flag("--out", type=Path, default=Path("sweep"), metavar="DIR", help="where everything goes (default: sweep)")
-    flag("--store", metavar="URL", help="keep every result there too, and bring what is there already")
+    flag("--out", type=Path, default=Path("sweep"), metavar="DIR", help="output directory (default: sweep)")
+    flag("--store", metavar="URL", help="also keep every result there; results already there are reused")
     flag("--steps", type=flags.at_least(0), nargs="+", metavar="N", help="the checkpoints of these steps only")
     flags.thinning_flags(one)
     flag("--rows-only", action="store_true", help="keep the rows, not the partitions (no churn, less to verify)")
-    flag("--prove", action="store_true", help="make the certificate of every partition, and keep it with the row")
+    flag("--prove", action="store_true", help="verify every partition, and keep the outcome with the row")
     flags.near_flag(flag)
     flags.lc_flags(one)
     flags.engine_flags(one)

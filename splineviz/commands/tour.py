@@ -19,12 +19,12 @@ def add(commands: Any) -> None:
         "film one checkpoint while the view moves: zoom, turn, slide",
         """\
 kinds:
-  zoom    close in on a bend of the decision boundary (or --to U V), down to where double precision ends
+  zoom    close in on a bend of the decision boundary (or --to U V), down to the limit of double precision
   turn    two anchors stay, the plane turns until it holds a fourth sample (--toward)
   slide   the plane moves along its normal until it holds a fourth sample
 
-Every view is cut afresh and exactly; nothing is resampled. DIR then holds animation.mp4, frames/, partitions/,
-measures.csv and poster.png. A second call goes on where the first was stopped.
+Every view is enumerated anew, exactly; nothing is resampled. DIR then holds animation.mp4, frames/, partitions/,
+measures.csv and poster.png. A second call resumes where the first stopped.
 
 examples:
   splineviz tour ckpts/ zoom --step 30000
@@ -37,9 +37,9 @@ examples:
     flags.slice_flags(one)
     flags.look_flags(one)
     flag("--step", type=flags.at_least(0), metavar="N", help="which checkpoint (default: the last)")
-    flag("--out", type=Path, default=Path("tour"), metavar="DIR", help="where everything goes (default: tour)")
-    flag = one.add_argument_group("the way").add_argument
-    flag("--frames", type=flags.at_least(2), default=120, metavar="N", help="how many (default: 120)")
+    flag("--out", type=Path, default=Path("tour"), metavar="DIR", help="output directory (default: tour)")
+    flag = one.add_argument_group("camera path").add_argument
+    flag("--frames", type=flags.at_least(2), default=120, metavar="N", help="number of frames (default: 120)")
     flag("--to", type=float, nargs=2, metavar=("U", "V"), help="zoom: a point in plane coordinates")
     flag("--depth", type=flags.positive, metavar="M", help="zoom: last magnification (default: the largest possible)")
     flag("--toward", type=flags.at_least(0), metavar="L", help="turn, slide: the fourth sample (default: the next one)")
@@ -65,6 +65,7 @@ def run(options: Namespace) -> None:
             out=options.out,
             formats=options.format,
             fps=options.fps,
+            quality=options.quality,
             progress=tick,
             **resolve.look(options),
         )

@@ -25,8 +25,10 @@ recipes:
   mnist-conv-bn  the same with batch norm
   two-moons      2-32-32-32-2 on two half circles: an input space that can be seen whole
   spline         2-32-32-1 fits a surface over a square: an affine spline from the plane to the line
+  waves          2-32-32-1 fits (sin x1 + cos x2) 1[x1 < 0], as in Fig. 3 of the paper
+  patches-resnet a narrow ResNet18 on colour patches of two photographs
 
-A run is a directory: run.json, the samples, and a checkpoint for every due step. Steps are due on a
+A run is a directory: run.json, the samples, and a checkpoint for every due step. Checkpoints follow a
 logarithmic schedule, dense early. To record a training of your own, see splineviz.Recorder.
 
 examples:
@@ -35,9 +37,9 @@ examples:
     )
     flag = one.add_argument
     flag("--recipe", default="mnist-mlp", choices=choices.RECIPES, metavar="NAME", help="what to train (default: mnist-mlp)")
-    flag("--steps", type=flags.at_least(0), metavar="N", help="how many (default: 30000 for an MLP on MNIST, else 5000)")
-    flag("--out", type=Path, default=Path("ckpts"), metavar="DIR", help="where the run goes (default: ckpts)")
-    flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="of weights and batches (default: 0)")
+    flag("--steps", type=flags.at_least(0), metavar="N", help="training steps (default: 30000 for MLPs on MNIST, else 5000)")
+    flag("--out", type=Path, default=Path("ckpts"), metavar="DIR", help="output directory (default: ckpts)")
+    flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="seed of weights and batches (default: 0)")
     flag(
         "--per-decade", type=flags.at_least(1), default=10, metavar="N",
         help="checkpoints for each tenfold of steps (default: 10, 44 to step 30,000; 26: 102)",

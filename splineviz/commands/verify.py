@@ -22,10 +22,10 @@ def add(commands: Any) -> None:
         "FILE RUN [--step N]  |  splineviz verify DIR",
         "prove a partition file, or a whole directory of them, against the network",
         """\
-The enumerator is not taken at its word: counts, areas and convexity are checked, and the network itself
+The check does not rely on the enumerator: counts, areas and convexity are tested, and the network itself
 is evaluated at every vertex and inside every region. A failure names the region; the exit code is 1, also when
-nothing could be proved.
-A directory that `animate`, `study` or `sweep` wrote knows its checkpoints itself: all partitions are proved, rows are
+nothing could be checked.
+For a directory that `animate`, `study` or `sweep` wrote no RUN is needed: all partitions are proved, rows are
 computed from them again, the table and every file are compared with what was written down about them. Local
 complexity, accuracies and crossings of 16 rows chosen at random are measured again, or of all (--all). Results of
 other slices or runs that lie there are named.
@@ -38,9 +38,9 @@ examples:
     )
     one.add_argument("what", type=Path, metavar="FILE", help="an .npz file that `partition` or `animate` wrote, or DIR")
     flags.run_flags(one, optional=True)
-    one.add_argument("--all", action="store_true", help="of DIR: measure the numbers of all rows again, not of a part")
+    one.add_argument("--all", action="store_true", help="for DIR: measure all rows again, not only a sample of them")
     one.add_argument(
-        "--certificate", type=Path, metavar="OUT", help="of FILE: also write a file that docs/check_certificate.py proves"
+        "--certificate", type=Path, metavar="OUT", help="for FILE: write a certificate that docs/check_certificate.py checks"
     )
     one.add_argument(
         "--step", type=flags.at_least(0), metavar="N", help="which checkpoint (default: the one whose weights FILE names)"
@@ -144,7 +144,7 @@ def _checkpoint(run: Run, options: Namespace, held: Any) -> tuple[Checkpoint, st
                 return checkpoint, "whose weights the file names"
         raise PartitionError(
             f"{options.what}: expected a partition of one of the {len(likely)} checkpoints of {run.path}, got one that "
-            "names the weights of none of them; name its own run, or say which step to hold it against (--step)."
+            "names the weights of none of them; name its own run, or say which step to compare it with (--step)."
         )
     if named:
         return run.at(int(named[1])), "the step in the file's name; the file names no weights"

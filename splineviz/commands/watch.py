@@ -17,9 +17,9 @@ def add(commands: Any) -> None:
         "RUN [--anchors I J K] [--out DIR] [--until N] [--idle S] ...",
         "follow a training run, and animate its checkpoints as they appear",
         """\
-DIR is what `animate` makes, made again whenever there are new checkpoints; at most half of the time goes into it. A
-checkpoint that is being written is left for the next look. It ends with the last step of the training where run.json
-knows it (sv.Recorder(..., steps=N)), with --until or --idle, or with Ctrl-C: what is drawn by then is whole.
+DIR is laid out as by `animate`, and updated when there are new checkpoints; this takes at most half of the time. A
+checkpoint that is still being written is left for the next check. It ends with the last step of the training where run.json
+knows it (sv.Recorder(..., steps=N)), with --until or --idle, or with Ctrl-C: everything drawn by then is complete.
 
 examples:
   splineviz watch ckpts/ --anchors 0 1 2
@@ -27,9 +27,9 @@ examples:
     )
     animate.film_flags(one, formats=("mp4",))
     flag = one.add_argument_group("watching").add_argument
-    flag("--poll", type=flags.positive, default=5.0, metavar="S", help="seconds between two looks (default: 5)")
+    flag("--poll", type=flags.positive, default=5.0, metavar="S", help="seconds between checks for new files (default: 5)")
     flag("--until", type=flags.at_least(0), metavar="N", help="stop when a checkpoint of step N or later is drawn")
-    flag("--idle", type=flags.positive, metavar="S", help="stop when nothing new has come for S seconds (default: never)")
+    flag("--idle", type=flags.positive, metavar="S", help="stop after S seconds without a new checkpoint (default: never)")
 
 
 def run(options: Namespace) -> None:

@@ -4,7 +4,7 @@ r"""Canvases: a figure that is painted again and again, and the panel on it that
                  what stays the same is drawn once and kept as pixels, the rest is drawn over it
         Panel    a square Axes: fills and knots, decision boundary, anchors; and the colour bar of its scale
 
-This room knows no run and lays nothing out: who paints says where things stand.
+This file knows no run and lays nothing out: who paints says where things stand.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
 from splineviz.drawing import draw, fills
@@ -58,6 +59,14 @@ FRAME_STYLE: Any = {
 ZERO_SWATCH = 46.0
 """Height of the swatch of 0 below a colour bar, in 1080ths of the canvas's: its number clears the bar's lowest."""
 
+MAP = 128.0
+"""Side of the map of the plane on a frame, in 1080ths of its height."""
+LEAST_MARK = 9.0
+"""Side of the smallest frame that stands for a window on the map, in points: a true one may be too small to be seen."""
+
+PLACE = "#0077bb"
+"""Colour of that frame, which is neither the boundary's nor an anchor's."""
+
 NAME = 10
 """Most letters of a class's name, or of a layer's path, beside a colour bar: there is no room for more."""
 
@@ -67,7 +76,7 @@ def frame_size(size: tuple[int, int]) -> tuple[int, int]:
     width, height = size
     if not (height >= 100 and width >= 1.75 * height):
         raise DataError(
-            f"size: expected (width, height) in pixels with width >= 1.75 height >= 175, got {size}; 1280x720 would do."
+            f"size: expected (width, height) in pixels with width >= 1.75 height >= 175, got {size}; for example 1280x720."
         )
     return int(width), int(height)
 
@@ -114,6 +123,36 @@ class Canvas:
                 artist.set_animated(False)
         # One copy in one piece: who saves the picture and who encodes it then need none of their own.
         return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[: self.size[1], : self.size[0], :3])
+
+
+def left_out(partition: Partition) -> npt.NDArray[np.float64]:
+    """(n, 2) the anchors that lie outside a partition's window."""
+    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+    anchors = np.asarray(partition.plane.anchors_uv).reshape(-1, 2)
+    outside: npt.NDArray[np.float64] = anchors[~((anchors >= low) & (anchors <= high)).all(axis=1)]
+    return outside
+
+
+def draw_map(ax: Axes, partition: Partition) -> None:
+    """Where a window lies on its plane: all anchors, and a frame; on an Axes as small as MAP."""
+    anchors = partition.plane.anchors_uv
+    corners = np.concatenate([partition.plane.window(None), partition.window])
+    square = bounding_square(corners).view
+    ax.set(xticks=[], yticks=[], xlim=square[:2], ylim=square[2:])
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set(visible=True, linewidth=1.0, edgecolor="#444444")
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    least = LEAST_MARK / 72.0 * figure.dpi / ax.bbox.width * (square[1] - square[0])
+    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+    side, middle = np.maximum(high - low, least), 0.5 * (low + high)
+    ax.scatter(anchors[:, 0], anchors[:, 1], s=95.0, marker="*", color="white", edgecolor="black", linewidth=0.9, zorder=3)
+    place = Rectangle(tuple(middle - 0.5 * side), *side, fill=False, edgecolor=PLACE, linewidth=2.0, zorder=4)
+    ax.add_patch(place)
+    times = (square[1] - square[0]) / float((high - low).max())
+    said = f"map, 1 : {times:,.0f}" if times >= 1.5 else "map"
+    ax.set_title(said, fontsize=14.0, fontweight="normal", color="#444444", loc="left", pad=6)
 
 
 class Panel:

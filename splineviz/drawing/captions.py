@@ -1,8 +1,8 @@
 """Captions: what a film shows, in words, for those who cannot see it.
 
-`alternative` and its like are one paragraph for the film as a whole (an alt text), `captions` one line a frame with its
+`alternative` and its like are one paragraph for the film as a whole (an alt text), `captions` one line per frame with its
 times (WebVTT, which browsers and players show beside an mp4 or webm). Numbers are those of the table; one that is not
-available is left out. This room draws nothing.
+available is left out. This file draws nothing.
 """
 
 from __future__ import annotations
@@ -32,33 +32,36 @@ def captions(cues: Sequence[str | None], *, rate: float, hold: float, note: str 
     return "\n\n".join(["WEBVTT", *([f"NOTE {note}"] if note else []), *said]) + "\n"
 
 
-def of_row(row: Row, note: str = "") -> str:
-    """A row of measures in words. note: what must be said of the network, see `Partition.note`."""
+def of_row(row: Row, note: str = "", unit: str = "step") -> str:
+    """A row of measures in words. note: what must be said of the network, see `Partition.note`. unit: what steps count."""
     parts = _numbers(row, note)
-    return f"Step {row['step']:,.0f}: {', '.join(parts)}." if parts else f"Step {row['step']:,.0f}."
+    step = f"{unit.capitalize()} {row['step']:,.0f}"
+    return f"{step}: {', '.join(parts)}." if parts else f"{step}."
 
 
-def of_rows(rows: Sequence[Row], titles: Sequence[str], notes: Sequence[str]) -> str:
+def of_rows(rows: Sequence[Row], titles: Sequence[str], notes: Sequence[str], unit: str = "step") -> str:
     """Rows of several runs at one step in words."""
     each = [f"{title}: {', '.join(_numbers(row, note))}" for row, title, note in zip(rows, titles, notes, strict=True)]
-    return f"Step {rows[0]['step']:,.0f}. {'; '.join(each)}."
+    return f"{unit.capitalize()} {rows[0]['step']:,.0f}. {'; '.join(each)}."
 
 
 def alternative(
-    table: Sequence[Row], *, fill: str = "slope", note: str = "", knots: bool = True, anchors: int | None = None
-) -> str:
+    table: Sequence[Row], *, fill: str = "slope", note: str = "", knots: bool = True, anchors: int | None = None,
+    place: str = "", unit: str = "step",
+) -> str:  # fmt: skip
     """One paragraph on the film of a run's checkpoints; note: as for `of_row`.
 
-    knots: whether they are drawn; anchors: how many samples lie in the window, None for all. What no frame shows is not
+    knots: whether they are drawn; anchors: how many samples lie in the window, None for all; place: where that lies, a
+    sentence, where it is far from them. What no frame shows is not
     spoken of: without a boundary at any step (length 0 in the table) the text says so.
     """
     steps, regions, lengths = (column(table, name) for name in ("step", "regions", "boundary_length"))
     text = [
         f"Linear regions of a network on a plane through three training samples, at {len(table)} "
-        f"checkpoint{'' if len(table) == 1 else 's'} from step {steps[0]:,.0f} to step {steps[-1]:,.0f}. "
-        + _shown(fill, lengths, knots, anchors),
+        f"checkpoint{'' if len(table) == 1 else 's'} from {unit} {steps[0]:,.0f} to {unit} {steps[-1]:,.0f}. "
+        + _shown(fill, lengths, knots, anchors, place),
         f"There are {regions[0]:,.0f} regions at first and {regions[-1]:,.0f} at last"
-        + (f", at most {np.nanmax(regions):,.0f} at step {steps[np.nanargmax(regions)]:,.0f}." if len(table) > 2 else "."),
+        + (f", at most {np.nanmax(regions):,.0f} at {unit} {steps[np.nanargmax(regions)]:,.0f}." if len(table) > 2 else "."),
     ]
     if note:
         text.append(f"The regions are those of the network with {note}.")
@@ -71,13 +74,13 @@ def alternative(
     values = column(table, "lc_train")
     if np.isfinite(values).any():
         high = int(np.nanargmax(values))
-        text.append(f"Local complexity at training points is highest at step {steps[high]:,.0f} ({values[high]:.3g}).")
+        text.append(f"Local complexity at training points is highest at {unit} {steps[high]:,.0f} ({values[high]:.3g}).")
     return " ".join(text) + "\n"
 
 
 def alternative_of_runs(
     tables: Sequence[Sequence[Row]], titles: Sequence[str], *, fill: str, layers: bool, knots: bool = True,
-    anchors: int | None = None,
+    anchors: int | None = None, place: str = "",
 ) -> str:  # fmt: skip
     """One paragraph on a film of runs side by side, or of one run's layers; knots, anchors: as for `alternative`."""
     table, count = tables[0], len(titles)
@@ -85,7 +88,7 @@ def alternative_of_runs(
     text = [
         f"Linear regions of {what} side by side on a plane through three training samples, at {len(table)} "
         f"checkpoint{'' if len(table) == 1 else 's'} from step {table[0]['step']:,.0f} to step {table[-1]['step']:,.0f}. "
-        + _shown(fill, np.concatenate([column(rows, "boundary_length") for rows in tables]), knots, anchors)
+        + _shown(fill, np.concatenate([column(rows, "boundary_length") for rows in tables]), knots, anchors, place)
         + (" Each panel shows the knots of one layer." if layers else "")
     ]
     for title, rows in zip(["The network"] if layers else titles, tables, strict=True):
@@ -95,12 +98,12 @@ def alternative_of_runs(
 
 def alternative_of_tour(
     table: Sequence[Row], way: Sequence[str], *, step: int, fill: str, note: str = "", knots: bool = True,
-    anchors: int | None = None,
+    anchors: int | None = None, place: str = "",
 ) -> str:  # fmt: skip
     """One paragraph on a film in which the view moves. way: its first and its last view, in words."""
     text = [
         f"Linear regions of one network, at step {step:,}, in {len(table)} views, from {way[0]} to {way[1]}. "
-        + _shown(fill, column(table, "boundary_length"), knots, anchors),
+        + _shown(fill, column(table, "boundary_length"), knots, anchors, place),
         f"A view has {table[0]['regions']:,.0f} regions at first and {table[-1]['regions']:,.0f} at last."
     ]
     if note:
@@ -108,7 +111,7 @@ def alternative_of_tour(
     return " ".join(text) + "\n"
 
 
-def _shown(fill: str, lengths: FloatArray, knots: bool, anchors: int | None) -> str:
+def _shown(fill: str, lengths: FloatArray, knots: bool, anchors: int | None, place: str) -> str:
     """What there is to see, one clause each."""
     known = lengths[np.isfinite(lengths)]
     red = "the red line is the decision boundary"
@@ -122,7 +125,7 @@ def _shown(fill: str, lengths: FloatArray, knots: bool, anchors: int | None) -> 
     filled = f"each region has the colour of {colour}" if colour else ""
     parts = (filled, "thin lines are knots" if knots else "", red, stars or "white stars mark the samples")
     said = "; ".join(part for part in parts if part)
-    return f"{said[0].upper()}{said[1:]}."
+    return " ".join(filter(None, (place, f"{said[0].upper()}{said[1:]}.")))
 
 
 def _numbers(row: Row, note: str) -> list[str]:

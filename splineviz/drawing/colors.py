@@ -1,6 +1,6 @@
 """Colours: palettes that stay apart for colour-blind readers, and the colours of layers and patterns.
 
-Palettes keep their order in grey print: lightness rises along them. This room knows no partition.
+Palettes keep their order in grey print: lightness rises along them. This file knows no partition.
 """
 
 from __future__ import annotations

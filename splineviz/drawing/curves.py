@@ -3,7 +3,7 @@
 A table is a sequence of rows, one a checkpoint, in order of steps; a curve is (name of the column, label, colour). A
 column `<name>_band` is drawn as the band around `<name>`. A value that is NaN or absent leaves a gap; a curve
 without values is left out by `present`. Steps are on a logarithmic axis on which step 0 has its place.
-This room lays out no figure and knows no partition.
+This file lays out no figure and knows no partition.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ MIGRATION = (("knot_ratio_boundary", "boundary", BOUNDARY), ("knot_ratio_anchors
 VARIATION = (("variation_ratio_boundary", "boundary", BOUNDARY), ("variation_ratio_anchors", "anchors", TRAIN))
 UNITS = (("units_live", "live", TRAIN), ("units_linear", "linear", "#6a6f73"), ("units_dead", "dead", "#b58a60"))
 LENGTH = (("boundary_length", "boundary length", BOUNDARY),)
+GRADIENT = (("gradient_complexity", "train", TRAIN),)
 CHURN = (("churn", "churn", "#333333"),)
 KNOTS = (("knot_length", "knots", "#333333"),)
 
@@ -150,10 +151,16 @@ class Story:
         ax.xaxis.set_minor_locator(NullLocator())
 
 
-def training(panels: Sequence[str] = PANELS) -> Story:
+def axis_of(unit: str) -> str:
+    """The name of the axis of steps; unit: what they count, of choices.UNITS."""
+    return "training step" if unit == "step" else unit
+
+
+def training(panels: Sequence[str] = PANELS, unit: str = "step") -> Story:
     """The story of a run's checkpoints, with panels of CHARTS; without local complexity its panel shows the regions.
 
-    Raises DataError on a name that is not known, and unless there are 1 to MOST panels.
+    unit: what steps count, of choices.UNITS. Raises DataError on a name that is not known, and unless there are 1 to MOST
+    panels.
     """
     names = list(dict.fromkeys([panels] if isinstance(panels, str) else panels))
     if unknown := [str(name) for name in names if name not in CHARTS]:
@@ -161,7 +168,7 @@ def training(panels: Sequence[str] = PANELS) -> Story:
     if not 1 <= len(names) <= MOST:
         raise DataError(f"panels: expected 1 to {MOST} of {', '.join(CHARTS)}, got {len(names)}.")
     instead = {"complexity": (CHARTS["regions"],)}
-    return Story("step", "training step", "steps", tuple((CHARTS[name], *instead.get(name, ())) for name in names))
+    return Story("step", axis_of(unit), "steps", tuple((CHARTS[name], *instead.get(name, ())) for name in names))
 
 
 TRAINING = training()

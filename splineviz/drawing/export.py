@@ -1,7 +1,7 @@
 """Export: a Partition as the objects and files of other libraries, for one's own analysis.
 
-    to_networkx   the dual graph: a node a region, an edge wherever two regions share a side
-    to_shapely    a polygon a region, in plane coordinates
+    to_networkx   the dual graph: one node per region, an edge wherever two regions share a side
+    to_shapely    one polygon per region, in plane coordinates
     to_geopandas  a table of regions with areas, classes, margins, slopes, layers and polygons   extra: export
                   or, with parts=True, of the parts of one class each that the decision boundary cuts them into
     save          .parquet (GeoParquet), .geojson, .svg, .npz by the file's ending
@@ -191,7 +191,7 @@ WRITERS: dict[str, Callable[[Partition, str], bytes]] = {".parquet": _parquet, "
 
 
 def to_svg(partition: Partition, *, fill: str = "slope") -> str:
-    """An SVG that a drawing program can take apart: a path a region, knots in one group a layer, the boundary, the anchors.
+    """An SVG for drawing programs: one path per region, knots in one group per layer, the boundary, the anchors.
 
     fill: as `draw.regions` takes it. Every region's path has its number as id (`region-12`) and class, area and slope as
     data attributes; where classes are coloured, a region's other classes have paths of their own (`region-12-class-3`).

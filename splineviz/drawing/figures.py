@@ -17,7 +17,7 @@ A table is a sequence of rows, one a checkpoint, in order of steps: mappings wit
 A curve or a panel without values is left out; a run without any local complexity shows its number of regions there. There
 are one to four panels of equal height, those of `curves.CHARTS`; they share the axis of steps, which the lowest names.
 
-Everything is laid out in units of a 1080th of the height, so every size looks alike. This room knows no network.
+Everything is laid out in units of a 1080th of the height, so every size looks alike. This file knows no network.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from splineviz.drawing.canvas import FRAME_STYLE, Canvas, Panel
+from splineviz.drawing import canvas
+from splineviz.drawing.canvas import FRAME_STYLE, MAP, Canvas, Panel
 from splineviz.drawing.curves import (
     CHARTS,
     DASHED,
     Curves,
     Row,
     Story,
+    axis_of,
     column,
     mark_level,
     mark_missing,
@@ -119,16 +121,18 @@ class FramePainter:
         look = Look.of(options) if look is None else replace(look, **options)
         self.table, self.size = list(table), look.size
         self._story, self._missing = look.story if story is None else story, tuple(missing)
-        self._complexity = (look.radius, look.num_vectors)
+        self._unit, self._complexity = look.unit, (look.radius, look.num_vectors)
+        self._map: bool | None = None
         self._moving: list[Artist] = []  # change with the frame, drawn over the rest
-        self._canvas = canvas = Canvas(self.size)
-        self.figure = canvas.figure
+        self._canvas = Canvas(self.size)
+        self.figure = self._canvas.figure
         with matplotlib.rc_context(FRAME_STYLE):
-            self._panel = Panel(canvas.axes(40, 44, 952, 952), look.regions, look.stars)
+            self._panel = Panel(self._canvas.axes(40, 44, 952, 952), look.regions, look.stars)
             self._panel.names = tuple(look.classes)
-            self._panel.bar = (canvas.axes(1014, 44, 20, 952), look.fill_label)
-            self._header = (canvas.text(40, 1014, 25, "left"), canvas.text(992, 1014, 25, "right"))
-            self._mark = canvas.text(40, 12, 15.5, "left")
+            self._bar = self._canvas.axes(1014, 44, 20, 952)
+            self._panel.bar = (self._bar, look.fill_label)
+            self._header = (self._canvas.text(40, 1014, 25, "left"), self._canvas.text(992, 1014, 25, "right"))
+            self._mark = self._canvas.text(40, 12, 15.5, "left")
             self._draw_panels()
 
     def _draw_panels(self) -> None:
@@ -191,16 +195,28 @@ class FramePainter:
             dots.set_visible(tween is None)
             dots.set_offsets(np.array([[step, float(row.get(name, np.nan))] for name, _, _ in curves]).reshape(-1, 2))
         if tween is None:
-            header, mark = words or (f"step {step:,.0f}", "")
+            header, mark = words or (f"{self._unit} {step:,.0f}", "")
             self._header[0].set_text(header)
         else:
-            self._header[0].set_text(f"steps {tween.first:,.0f} to {tween.second:,.0f}")
+            self._header[0].set_text(f"{self._unit}s {tween.first:,.0f} to {tween.second:,.0f}")
             mark = f"weights interpolated, {tween.share:.0%} of the way: no checkpoint"
         self._mark.set_text("; ".join(text for text in (partition.note, mark) if text))
         self._header[1].set_text(f"{partition.num_regions:,} region{'' if partition.num_regions == 1 else 's'}")
         with matplotlib.rc_context(FRAME_STYLE):
+            if self._map is None and self._story.along == "step":
+                self._map = self._drawn_map(partition)
             self._panel.show(partition, partition if boundary is None else boundary)
         return self.figure
+
+    def _drawn_map(self, partition: Partition) -> bool:
+        """Where the window lies on the plane, below a shorter colour bar, if it leaves anchors out; whether it does."""
+        if not len(canvas.left_out(partition)):
+            return False
+        x, y, _, high = 1014.0, 44.0, 20.0, 952.0
+        self._bar.set_position((x / self._canvas.width, (y + MAP + 74.0) / 1080.0, 20.0 / self._canvas.width,
+                                (high - MAP - 74.0) / 1080.0))  # fmt: skip
+        canvas.draw_map(self._canvas.axes(x, y, MAP, MAP), partition)
+        return True
 
     def paint(self, partition: Partition, index: int, **options: Any) -> npt.NDArray[np.uint8]:
         """Pixels (height, width, 3) uint8 of one frame; what stays the same is drawn once and kept. options: of `update`."""
@@ -245,6 +261,7 @@ def summary(
     width: float = 6.9,
     note: str = "",
     missing: Sequence[float] = (),
+    unit: str = "step",
 ) -> Figure:
     """The curves of a run over its steps: accuracy, local complexity, units on the slice, regions, boundary, knots near it.
 
@@ -256,6 +273,7 @@ def summary(
         width: of the figure, in inches.
         note: remark on the network, see `Partition.note`.
         missing: steps without measures, which are marked.
+        unit: what steps count, of choices.UNITS.
 
     Returns:
         The figure.
@@ -286,7 +304,7 @@ def summary(
         for ax in axes[len(charts) :]:
             ax.remove()
         for ax in axes[max(len(charts) - 2, 0) : len(charts)]:
-            ax.set_xlabel("training step")
+            ax.set_xlabel(axis_of(unit))
     return figure
 
 

@@ -1,11 +1,11 @@
-r"""Fills: one colour for every region of a Partition, and the scale that a colour bar shows.
+r"""Fills: one colour for every region of a Partition (slope, class, ...), and the scale that a colour bar shows.
 
         slope    norm of the region's slope on the slice             logarithmic scale
         area     of the region                                       logarithmic scale
-        class    largest output, cut exactly along the boundary      one colour a class
+        class    largest output, cut exactly along the boundary      one colour per class
         margin   colour: class, lightness: largest output less the   logarithmic scale of the lightness
                  second, at the middle of each part of one class
-        layer    the kink layer that cut the region last             one colour a layer
+        layer    the kink layer that cut the region last             one colour per layer
         active   units that are on                                   linear scale
         lc       local complexity: units whose knots meet the        linear scale
                  diamond {x +- r e1, x +- r e2} round the region's
@@ -238,7 +238,7 @@ Scale = tuple[FloatArray, mpl_colors.Normalize, mpl_colors.Colormap]
 def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[float, float] | None = None) -> Scale:
     """Colours in [0, 1] of all faces (F, 3), for "class" and "margin" of all parts (P, 3); norm and map of their scale.
 
-    fill: as in this room's docstring. cmap: see `palette`. limits: (low, high) of the scale, by default `color_limits`.
+    fill: as in this file's docstring. cmap: see `palette`. limits: (low, high) of the scale, by default `color_limits`.
     Raises ValueError on an unknown name or an array that does not fit.
     """
     if isinstance(fill, str):
@@ -253,7 +253,7 @@ def colors(partition: Partition, fill: Any, cmap: Any = None, limits: tuple[floa
 
 
 def _by_class(partition: Partition, cmap: Any, limits: tuple[float, float] | None) -> Scale:
-    """A colour a class; with limits, nearer to white the smaller the margin."""
+    """One colour per class; with limits, nearer to white the smaller the margin."""
     channels = max(partition.outputs.shape[1], 2)
     table = [CLASS_COLORS[i % len(CLASS_COLORS)] for i in range(channels)]
     chosen = mpl_colors.ListedColormap(table) if cmap is None else palette(cmap).resampled(channels)

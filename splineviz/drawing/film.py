@@ -14,7 +14,7 @@ film in words; `make` writes
 
     frames/*.png   animation.mp4, ...   poster.png   animation.vtt, animation.txt   manifest.json
 
-This room knows no figure and no network: a shot says how it is painted.
+This file knows no figure and no network: a shot says how it is painted.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from pathlib import Path
 from queue import Full, Queue
 from typing import Any
 
+from splineviz import choices
 from splineviz.drawing import captions
 from splineviz.drawing.video import (
     CODECS,
     FORMATS,
     GIF_WIDTH,
     HOLD,
+    USUAL,
     Pixels,
     comment_of,
     encoder,
@@ -78,7 +80,8 @@ class Reel:
 
 @dataclass(frozen=True)
 class Film:
-    """What a film is asked to be. kind: its part of the manifest; fps: pictures a second, each followed by `between` others.
+    """What a film is asked to be. kind: its part of the manifest; fps: pictures a second, each followed by `between` others;
+    quality: of choices.QUALITIES.
 
     Raises DataError on a format that there is not or that cannot be encoded here, or fps that no film has.
     """
@@ -88,6 +91,7 @@ class Film:
     formats: Sequence[str]
     fps: float
     between: int = 0
+    quality: str = USUAL
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.formats if name not in FORMATS]:
@@ -99,6 +103,8 @@ class Film:
                 encoder(name)
         if not 0 < self.fps <= 120:
             raise DataError(f"fps: expected frames a second between 0 and 120, got {self.fps}.")
+        if self.quality not in choices.QUALITIES:
+            raise DataError(f"quality: expected one of {', '.join(choices.QUALITIES)}, got {self.quality!r}.")
         if self.between < 0:
             raise DataError(f"tween: expected a number of frames from 0 up, got {self.between}.")
 
@@ -127,7 +133,7 @@ def make(
     """
     count, known = len(shots), Known(film.folder, len(shots))
     videos, drawn = shoot(
-        shots, film.folder, formats=film.formats, fps=film.rate,
+        shots, film.folder, formats=film.formats, fps=film.rate, quality=film.quality,
         progress=progress and (lambda done, text: progress(count + done, 2 * count, text)),
     )  # fmt: skip
     best, still = shots[poster], film.folder / "poster.png"
@@ -138,8 +144,8 @@ def make(
     _say(film.folder / "animation.txt", alternative)
     for inside in ("frames", "tweens"):  # pictures of steps that are no longer asked for
         outputs.remove_pictures(film.folder / inside, keep=[shot.path for shot in shots])
-    told = {"formats": list(dict.fromkeys(film.formats)), "fps": film.fps, "tween": film.between, **said}
-    provenance.write_manifest(film.folder, film.kind, told, digest=known.digest)
+    told = {"formats": list(dict.fromkeys(film.formats)), "fps": film.fps, "tween": film.between, "quality": film.quality}
+    provenance.write_manifest(film.folder, film.kind, told | dict(said), digest=known.digest)
     known.save()
     return Reel(videos, still, cues, drawn)
 
@@ -167,23 +173,24 @@ def shoot(
     *,
     formats: Sequence[str],
     fps: float,
+    quality: str = USUAL,
     progress: Callable[[int, str], None] | None = None,
 ) -> tuple[tuple[Path, ...], int]:
     """Paint and save the shots that are not up to date, and encode all of them as folder/animation.*; returns these, and
     how many shots were painted.
 
-    formats: of films.FORMATS. fps: pictures a second; the last one stands for HOLD seconds.
+    formats: of films.FORMATS. quality: of choices.QUALITIES. fps: pictures a second; the last one stands for HOLD seconds.
     progress(done, text) is called after each shot. Raises what painting raises.
     """
     videos = {name: folder / f"animation.{name}" for name in dict.fromkeys(formats)}
     keys = {
-        name: files.digest([shot.key for shot in shots], fps, HOLD, name, GIF_WIDTH, encoder(name) if name in CODECS else ())
+        name: files.digest([shot.key for shot in shots], fps, HOLD, name, GIF_WIDTH, quality, _way(name))
         for name in videos
     }
     stale = [name for name in videos if comment_of(videos[name]) != keys[name]]
     drawn = 0
     with ExitStack() as stack:
-        streams = [stack.enter_context(_Encoder(videos[name], fps, keys[name])) for name in stale if name in CODECS]
+        streams = [stack.enter_context(_Encoder(videos[name], fps, keys[name], quality)) for name in stale if name in CODECS]
         saver = stack.enter_context(_Saver())
         for index, shot in enumerate(shots):
             pixels = None
@@ -199,6 +206,11 @@ def shoot(
         if name not in CODECS:
             save_video(videos[name], [shot.path for shot in shots], fps=fps, comment=keys[name])
     return tuple(videos.values()), drawn
+
+
+def _way(name: str) -> tuple[Any, ...]:
+    """How a format is encoded here."""
+    return encoder(name) if name in CODECS else ()
 
 
 class _Saver:
@@ -229,11 +241,13 @@ class _Stopped(Exception):
 class _Encoder:
     """One film being encoded in a thread, from pictures or from the names of their files."""
 
-    def __init__(self, path: Path, fps: float, comment: str) -> None:
+    def __init__(self, path: Path, fps: float, comment: str, quality: str) -> None:
         self._waiting: Queue[Pixels | Path | None] = Queue(AHEAD)
         self._stopped = False
         self._pool = ThreadPoolExecutor(1)
-        self._done = self._pool.submit(save_stream, path, self._pictures(), fps=fps, comment=comment)
+        self._done = self._pool.submit(
+            save_stream, path, self._pictures(), fps=fps, comment=comment, quality=quality
+        )
 
     def add(self, picture: Pixels | Path | None) -> None:
         """Hand over the next picture, None at the end; raises what the encoder raised."""

@@ -5,7 +5,7 @@
 
 Equal looks have equal digests, in whatever process: a colour map counts by its colours, a colour by its numbers, samples by
 their entries. The code of the whole package is part of it, so that no frame of an older version stays in a film.
-An option of `draw.regions` that is a field here reaches every picture. This room draws nothing.
+An option of `draw.regions` that is a field here reaches every picture. This file draws nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 from splineviz.storage import files
 
-SET_BY_FILMS = ("thumbnails", "radius", "num_vectors", "classes")
+SET_BY_FILMS = ("thumbnails", "radius", "num_vectors", "classes", "unit")
 """What films find out by themselves."""
 
 
@@ -41,7 +41,7 @@ class Look:
     edge_color, line_width: as there. panels: of curves, one to four of `choices.PANELS`, in their order; one without values
     is left out. thumbnails, labels: of the anchors, as `draw.anchors` takes them. fill_label: the name of the colour bar.
     radius, num_vectors: of the local complexity, for its axis.
-    classes: their names, for the colour bar.
+    classes: their names, for the colour bar. unit: what steps count, of choices.UNITS.
     Raises DataError for a size, a fill, a palette or panels that there are not.
     """
 
@@ -58,6 +58,7 @@ class Look:
     radius: float | None = None
     num_vectors: int | None = None
     classes: Sequence[str] = ()
+    unit: str = "step"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", frame_size(self.size))
@@ -77,7 +78,7 @@ class Look:
     @property
     def story(self) -> Story:
         """The panels, beside the checkpoints of a training."""
-        return training(self.panels)
+        return training(self.panels, self.unit)
 
     @property
     def stars(self) -> dict[str, Any]:
@@ -101,10 +102,16 @@ class Look:
         return not (isinstance(self.edge_color, str) and self.edge_color == "none")
 
     def seen(self, partition: Partition) -> dict[str, Any]:
-        """What pictures of a window hold beside the fills, as captions say it: knots, and how many of the anchors."""
+        """What pictures of a window hold beside the fills, as captions say it: knots, how many of the anchors, and where the
+        window lies if it has none of them.
+        """
         low, high = partition.window.min(axis=0), partition.window.max(axis=0)
         anchors = partition.plane.anchors_uv.reshape(-1, 2)
-        return {"knots": self.has_knots, "anchors": int(((anchors >= low) & (anchors <= high)).all(axis=1).sum())}
+        inside, place = int(((anchors >= low) & (anchors <= high)).all(axis=1).sum()), ""
+        if len(anchors) and not inside:
+            away = float(np.linalg.norm(anchors - 0.5 * (low + high), axis=1).min())
+            place = f"The window is {float((high - low).max()):.3g} wide and lies {away:.3g} from the nearest sample."
+        return {"knots": self.has_knots, "anchors": inside, "place": place}
 
     @property
     def said(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-r"""Migration plots: where knots are over training, as heat maps over distance, and whose they are.
+r"""Migration plots: where knots are over training, as heat maps over distance, and which units they belong to.
 
     kymograph   step x log distance, from the decision boundary and from the nearest anchor: knots, jumps of the gradient
                 beneath: the same at two steps, with errors; the median distance of knots over that of area
@@ -6,7 +6,7 @@ r"""Migration plots: where knots are over training, as heat maps over distance, 
                 c, the ledger: what the change of the length near the boundary is made of, by layer
 
 Above 1 (red) there are more knots than in the window on average, below (blue) fewer; grey: nothing is that far away, or
-there is no boundary. This room measures nothing.
+there is no boundary. This file measures nothing.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def _planes(count: int) -> str:
 def lineage(found: Trails, table: Sequence[Row], ledger: Sequence[Row], regions: Row) -> Figure:
     """Trails over the slice, distances over the steps, the ledger by layer.
 
-    table: a row a step with distance_0, ...; ledger: a row a layer, the last (-1) for all; regions: numbers and shares.
+    table: one row per step with distance_0, ...; ledger: one row per layer, last -1 for all; regions: numbers, shares.
     """
     count = len(ledger) - 1
     with sheet(4.3) as figure:

@@ -1,7 +1,7 @@
 """A partition as pixels: fills and knots painted into an image in bands of rows, by several threads.
 
 Every pixel shows the area-weighted mean of what lies in it; knots that crowd fade, so that what is below can be seen.
-This room knows no Axes.
+This file knows no Axes.
 """
 
 from __future__ import annotations

@@ -1,13 +1,16 @@
 """Previews: what a notebook shows of a Plane or a Partition that stands at the end of a cell.
 
 A Partition is a picture of its regions, decision boundary and anchors; a Plane is its anchors' inputs as pictures (or
-their plane coordinates, where inputs are no pictures). `Partition` and `Plane` ask for this room when they are shown.
+their plane coordinates, where inputs are no pictures). `Partition` and `Plane` ask for this file when they are shown.
+Long work is shown as one line.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from splineviz.drawing import draw
+from splineviz.errors import Progress
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 
@@ -110,3 +114,28 @@ def _picture(x: Any) -> str:
     data = base64.b64encode(stream.getvalue()).decode()
     style = "width: 56px; image-rendering: pixelated"
     return f'<img alt="the anchor as a picture" style="{style}" src="data:image/png;base64,{data}">'
+
+
+def progress(text: str) -> Progress | None:
+    """What shows long work in a notebook as a line that is written anew, at most twice a second; None outside notebooks."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if getattr(shell, "kernel", None) is None:
+        return None
+    from IPython.display import display
+
+    shown: list[Any] = []
+    told = 0.0
+
+    def tell(done: int, total: int, note: str = "") -> None:
+        nonlocal told
+        now = time.monotonic()
+        if done < total and now - told < 0.5:
+            return
+        told = now
+        said = {"text/plain": f"{text}: {done:,} of {total:,}{f', {note}' if note else ''}"}
+        if shown:
+            shown[0].update(said, raw=True)
+        else:
+            shown.append(display(said, raw=True, display_id=True))
+
+    return tell

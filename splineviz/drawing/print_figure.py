@@ -1,4 +1,4 @@
-r"""Papers: a figure of one or more partitions, laid out for print, in one call.
+r"""Print figures: one or more partitions laid out for print, in one call.
 
         step 100          step 10,000
         +-------------+   +-------------+  #      title      above each panel

@@ -1,4 +1,4 @@
-r"""Layouts: places on a printed figure in inches, and the sizes of its texts, found before anything is drawn.
+r"""Print layouts: places on a printed figure in inches, and the sizes of its texts, found before anything is drawn.
 
         |<-------------------- width -------------------->|
         step 100          step 10,000                            a line of text above each panel
@@ -13,7 +13,7 @@ r"""Layouts: places on a printed figure in inches, and the sizes of its texts, f
         +------+------+   +------+------+
 
 Texts are measured as they will be set. One that is too wide for its place is set smaller, down to SMALLEST, with all of its
-kind; where even that is too wide, the figure is refused. This room knows no partition and draws nothing.
+kind; where even that is too wide, the figure is refused. This file knows no partition and draws nothing.
 """
 
 from __future__ import annotations

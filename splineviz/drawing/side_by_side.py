@@ -1,4 +1,4 @@
-r"""Strips: several panels in a row, and the curves below them. Two runs at the same step, or one run taken apart by layers.
+r"""Rows: panels side by side, and the curves below them. Two runs at the same step, or one run taken apart by layers.
 
         step 1,000
         run A             run B
@@ -10,7 +10,7 @@ r"""Strips: several panels in a row, and the curves below them. Two runs at the 
         +----|---+    +----|---+    +----|---+      a cursor at the frame's step
         +--------+    +--------+    +--------+
 
-A table is as in `figures`. Everything is laid out in 1080ths of the height. This room knows no network.
+A table is as in `figures`. Everything is laid out in 1080ths of the height. This file knows no network.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from splineviz.drawing.curves import (
     TRAINING,
     Curves,
     Row,
+    axis_of,
     column,
     mark_level,
     mark_missing,
@@ -94,6 +95,7 @@ class StripPainter:
         if not tables or not all(len(table) for table in tables):
             raise DataError("tables: expected at least one row of each run, got none; measure a checkpoint first.")
         look = Look.of(options, panels=choices.COMPARED_PANELS) if look is None else replace(look, **options)
+        self._unit = look.unit
         self.tables, self.size = [list(table) for table in tables], look.size
         self._missing = tuple(missing)
         self._canvas = canvas = Canvas(self.size)
@@ -148,7 +150,7 @@ class StripPainter:
                 followed.append((dots, curves, number))
             cursor = ax.axvline(1.0, color="#222222", linewidth=1.6, zorder=4)
             name_curves(ax, curves, 15.5, lines=len(self.tables) == 1)
-            ax.set_xlabel("training step", labelpad=4)
+            ax.set_xlabel(axis_of(self._unit), labelpad=4)
             self._cursors.append((cursor, followed))
             self._moving += [cursor, *(dots for dots, _, _ in followed)]
 
@@ -158,7 +160,7 @@ class StripPainter:
             raise DataError(f"pictures: expected one for each of {len(self._panels)} panels, got {len(pictures)}.")
         step = float(column(self.tables[0], "step")[index])
         with matplotlib.rc_context(FRAME_STYLE):
-            self._header.set_text(f"step {step:,.0f}")
+            self._header.set_text(f"{self._unit} {step:,.0f}")
             for line, followed in self._cursors:
                 line.set_xdata([step, step])
                 for dots, curves, number in followed:

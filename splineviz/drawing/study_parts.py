@@ -1,6 +1,6 @@
 """Parts of the plots of studies: a sheet in the paper's style, panels of curves, phases of training, slices in a row.
 
-This room measures nothing, and knows no study.
+This file measures nothing, and knows no study.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-r"""Plates: the paper's figures (arXiv 2402.15555) from tables of measures and partitions.
+r"""Study plots: the paper's figures (arXiv 2402.15555) from tables of measures and partitions.
 
     dynamics    Fig. 2, 7     accuracy, accuracy under attack and local complexity over the steps, phases, slices
     migration                 knots and gradient variation near the anchors and near the boundary, over the window's
@@ -11,7 +11,7 @@ r"""Plates: the paper's figures (arXiv 2402.15555) from tables of measures and p
     relief      Fig. 3        the graph of a network from the plane to the line, over its regions
 
 A table is a sequence of rows by step, as in `curves`. What belongs to training points is green, to test points brown, to
-random points blue; accuracy under attack is a lighter orange the stronger the attack. This room measures nothing.
+random points blue; accuracy under attack is a lighter orange the stronger the attack. This file measures nothing.
 """
 
 from __future__ import annotations
@@ -92,6 +92,26 @@ def dynamics(
     return figure
 
 
+def curves_of_run(
+    table: Sequence[Row], *, radius: float, num_vectors: int, eps: Sequence[float] = ()
+) -> Figure:
+    """Accuracy (also under attack), local and gradient complexity, units, norms of weights and of outputs over the steps."""
+    robust = tuple((f"robust_{e:g}", f"eps {e:g}", color) for e, color in zip(eps, ATTACKS, strict=False))
+    panels: tuple[tuple[str, curves.Curves, str], ...] = (
+        ("accuracy, under attack nested", (*curves.ACCURACY, *robust), ""),
+        ("local complexity", curves.COMPLEXITY, f"units; {curves.settings_label(radius, num_vectors)}"),
+        ("gradient complexity", curves.GRADIENT, "knots per length"),
+        ("units on training points", curves.UNITS, "units"),
+        ("norm of the weights", (("weight_norm", "weights", "#333333"),), ""),
+        ("mean norm of the outputs", (("logit_norm", "outputs", "#333333"),), ""),
+    )
+    with sheet(3.9) as figure:
+        for ax, (title, lines, label) in zip(figure.subplots(2, 3).flat, panels, strict=True):
+            panel(ax, table, lines, title, legend={"fontsize": 6.0})
+            ax.set_ylabel(label)
+    return figure
+
+
 def migration(table: Sequence[Row], phases: tuple[int, int] | None, *, radius: float) -> Figure:
     """Where the knots are over training: local complexity, densities, their ratios to the window's, crossings, units."""
     steps = curves.column(table, "step")
@@ -153,7 +173,7 @@ def windows(table: Sequence[Row], slices: Mapping[int, tuple[Partition, FloatArr
 
 
 def layers(slices: Mapping[int, Partition]) -> Figure:
-    """The knots of each layer by themselves: a row a step, a column a layer, the decision boundary over all."""
+    """The knots of each layer by themselves: one row per step, one column per layer, the decision boundary over all."""
     first = next(iter(slices.values()))
     count = len(first.unit_offsets) - 1
     side = min(WIDTH / count, 2.3)
@@ -233,7 +253,7 @@ def heat(partition: Partition, exact_counts: Any, sampled: Any, density: Any, *,
 
 
 def deformation(table: Sequence[Row], *, radius: float, paths: Sequence[str] = ()) -> Figure:
-    """Eccentricity and diameter of embedded neighbourhoods, over those in input space, a line a layer, a row a step.
+    """Eccentricity and diameter of embedded neighbourhoods, over those in input space, one line per layer, one row per step.
 
     Level: the layers are affine on the neighbourhood. radius: that of the local complexity, marked. paths: of the layers.
     """
@@ -260,7 +280,7 @@ def deformation(table: Sequence[Row], *, radius: float, paths: Sequence[str] = (
 
 
 def comparison(tables: Mapping[str, Sequence[Row]], *, radius: float, about: str) -> Figure:
-    """Accuracy and local complexity of several runs: a line a run, darker from the first to the last.
+    """Accuracy and local complexity of several runs: one line per run, darker from the first to the last.
 
     tables: by the run's label, in order; about: what the labels are, the title of the legend.
     """
@@ -289,7 +309,7 @@ def comparison(tables: Mapping[str, Sequence[Row]], *, radius: float, about: str
 
 
 def relief(slices: Mapping[int, Partition]) -> Figure:
-    """The graph of a network with one output over the plane, tile by tile, and its knots below; a panel a step."""
+    """The graph of a network with one output over the plane, tile by tile, and its knots below; one panel per step."""
     with sheet(WIDTH / len(slices) * 0.78) as figure:
         figure.set_layout_engine("none")  # a box in perspective leaves much room unused: its axes reach beyond their cells
         for at, (step, part) in enumerate(slices.items()):

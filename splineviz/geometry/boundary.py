@@ -13,7 +13,7 @@ Degenerate cases follow from that rule. A tie on a whole face (a dead network) g
 is no boundary by itself. A boundary along an edge, or through vertices, appears once. Two labels on the
 two sides of an edge are a boundary there; what lies on the window's border is none, as there is no second side.
 
-This room works on plain arrays: it knows neither partitions nor networks, and does not draw.
+This file works on plain arrays: it knows neither partitions nor networks, and does not draw.
 """
 
 from __future__ import annotations

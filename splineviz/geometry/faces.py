@@ -13,7 +13,7 @@ counts as a tie is decided there and here alike. A face too thin to be cut has o
 A margin, largest less second largest output, is not affine on a part. `Classes.margins` holds its value at the mean of
 the part's corners, which lies inside the part: it is never negative and belongs to the part's class.
 
-This room works on plain arrays: it knows neither partitions nor networks, and does not draw.
+This file works on plain arrays: it knows neither partitions nor networks, and does not draw.
 """
 
 from __future__ import annotations

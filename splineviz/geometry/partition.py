@@ -13,7 +13,7 @@ affine on it, so its slope on the slice follows exactly from the outputs at its 
 A unit is numbered through all kink layers; `unit_offsets` tells where a layer begins.
 Far from the plane's origin `vertices` are coarse, so geometry uses `local_vertices`, which are relative to `centre`.
 
-This room does not know torch and does not draw. A face without area (thinner than rounding) is kept:
+This file does not know torch and does not draw. A face without area (thinner than rounding) is kept:
 it counts as a region, its slope may be undefined (0 is returned, see `slopes`).
 """
 
@@ -243,7 +243,7 @@ class Partition:
         return polygons
 
     def to_networkx(self) -> Any:
-        """The dual graph as a networkx.Graph: a node a region, an edge wherever two share a side (`export.to_networkx`)."""
+        """The dual graph as a networkx.Graph: one node per region, an edge where two share a side (`export.to_networkx`)."""
         return _door().export.to_networkx(self)
 
     def verify(self, model: Any, **options: Any) -> doors.CertificateReport:
@@ -365,5 +365,5 @@ def drawn_as(swaps: Mapping[str, str]) -> str:
 
 
 def _door() -> Any:
-    """The package as its users know it: what exports a partition lies above this room."""
+    """The package as its users know it: what exports a partition lies above this file."""
     return sys.modules["splineviz"]

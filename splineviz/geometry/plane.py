@@ -7,7 +7,7 @@ r"""Planes: anchors <-> plane coordinates, and the windows on them.
         |  x0      x1              (n, 2), `x` inputs (n, *input_shape).
         +--*-------*----> u
 
-This is the only room that knows the input's shape; it knows no network. Anchors that
+This is the only file that knows the input's shape; it knows no network. Anchors that
 coincide or lie on one line span no plane and are refused.
 """
 
@@ -59,6 +59,27 @@ class Plane:
             array = array.copy()
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.input_shape))
+        return f"Plane({len(self.anchors_uv)} anchors, inputs {shape}, window {np.ptp(self.window()[:, 0]):.4g} wide)"
+
+    @classmethod
+    def of(cls, value: Any) -> Plane:
+        """A plane as it is, or the one through three samples: a list of them, an array or a tensor (3, *input_shape).
+
+        Raises PlaneError for anything else, which names what belongs there, and as `through` does.
+        """
+        if isinstance(value, cls):
+            return value
+        if callable(value) or isinstance(value, str) or not hasattr(value, "__len__"):
+            raise PlaneError(
+                f"plane: expected a Plane or three samples, got {type(value).__name__}; the network comes first and the "
+                "plane second, such as partition(model, sv.Plane.through(x0, x1, x2))."
+            )
+        if len(value) != 3:
+            raise PlaneError(f"plane: expected a Plane or three samples, got {len(value)}; pass Plane.through(x0, x1, x2).")
+        return cls.through(*value)
 
     @classmethod
     def through(cls, x0: Any, x1: Any, x2: Any) -> Plane:

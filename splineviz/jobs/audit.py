@@ -245,8 +245,8 @@ def at_vertices(partition: Partition, outputs: Callable[[Any], Any]) -> float | 
     worst = float(np.abs(theirs - partition.outputs).max(initial=0.0) / largest) if alike else math.inf
     if not worst <= 1e-6:
         raise CertificateError(
-            f"verify: expected the outputs of your module at the {len(x)} vertices, got others by {worst:.2g} of the "
-            "largest; is it the module that the files were saved from?"
+            f"verify: expected the outputs of your module at the {len(x)} vertices, got a relative difference of "
+            f"{worst:.2g}; is it the module that the files were saved from?"
         )
     return worst
 

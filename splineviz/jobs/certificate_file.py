@@ -8,7 +8,7 @@ r"""Certificates as files that others can check: network, plane and partition as
       net.i.shape, alpha        of reshape without the batch; of add: x + alpha y
 
 `docs/check_certificate.py` reads it with numpy alone. A step that is none of these but affine is written as the dense matrix
-that it is, found by running it on unit vectors. Networks with maxima have no such form yet. This room proves nothing.
+that it is, found by running it on unit vectors. Networks with maxima have no such form yet. This file proves nothing.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 It needs two results, which two processes may make in either order: each looks for its neighbours when its own is written
 (`settle`), so the one that ends later finds both. What is missing after all, and the share since another checkpoint than the
 neighbour (which failed, say), is made when it is asked for (`between`). What the share means is said by
-`measures.pattern_churn`. This room draws nothing.
+`measures.pattern_churn`. This file draws nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Engines: attempts at a list of jobs, in this process, in spawned ones, or on any executor.
+"""Executors: attempts at a list of jobs, in this process, in spawned ones, or on any executor.
 
                      +-- this process        one after the other
     jobs --attempt-->+-- N spawned processes threads shared out; one that dies is replaced and its job tried again
@@ -6,7 +6,7 @@
 
 A job that fails does not stop the others. A job that another process works on is left to it, and looked at again when
 all others are done: then it is finished, or its process has died and it is done here. Nothing here reads a clock to
-decide anything. This room knows neither runs nor tables.
+decide anything. This file knows neither runs nor tables.
 """
 
 from __future__ import annotations
@@ -157,11 +157,11 @@ def _in_processes(jobs: Sequence[Job], count: int, threads: int | None) -> Itera
                     continue
                 del left[job.name]
                 yield _outcome(job, future)
-        # Who works on a job says so in its claim, which a dead process leaves behind: one of these may have killed it.
+        # A process names its job in a claim, which it leaves behind when it dies: one of these may have killed it.
         suspects = [job for job in lost if job.claim_path.exists() and not locks.held(job.claim_path)]
         stillborn = stillborn + 1 if lost and len(lost) == len(batch) and not suspects else 0
         if stillborn >= LIVES:
-            raise JobError("jobs: expected processes that live to begin a job, got none; is there memory for them?")
+            raise JobError("jobs: worker processes died at start-up, probably out of memory; use fewer --jobs.")
         for job in suspects:
             job.claim_path.unlink(missing_ok=True)
             if (found := job.finished()) is not None:  # its process died after its row was written

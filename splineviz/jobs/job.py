@@ -11,7 +11,7 @@ samples, recorded metrics), so a job whose row carries its key is done and is le
     out/failures/step-0000000100.json        why the last attempt failed; gone when one succeeds
     out/churn/step-0000000100.json           see `churn`
 
-This room draws nothing and does not know how runs are stored, nor who attempts which job when.
+This file draws nothing and does not know how runs are stored, nor who attempts which job when.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from splineviz.metrics import columns, measures, slice_complexity
 from splineviz.metrics.columns import COLUMNS
 from splineviz.metrics.liveness import liveness
 from splineviz.metrics.options import LCOptions, columns_of
-from splineviz.regions import certificate
+from splineviz.regions import certificate, estimates
 from splineviz.regions.crossings import crossings
 from splineviz.regions.enumerate import partition
 from splineviz.storage import archives, files, locks, provenance
@@ -59,6 +59,10 @@ measured again.
 
 BATCH = 1000
 """Samples in one forward pass."""
+MOST_CROSSED = 2e7
+"""Knots that a few points of the anchors' triangle show, times units of the network, above which its crossings are not
+counted: the triangle of a convolutional network on colour pictures, say, has tens of thousands, each a pass of the network.
+"""
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ class Job:
         state = state_files.load_state(self.weights, raw=self.own, trust=self.trust, key=self.weights_key)
         if state_files.digest(state) != self.weights_digest:
             raise CheckpointError(
-                f"{self.weights}: expected the weights that it held when the work began, got others; start again."
+                f"{self.weights}: expected weights that do not change during the call, got changed ones; start again."
             )
         return checkpoints.fit(Program.from_data(self.network, rehearsed=True), state, self.weights)
 
@@ -357,9 +361,14 @@ def partition_numbers(result: Partition, radius: float | None, near: float | Non
 
 
 def _crossings(program: Program, plane: Plane) -> float:
-    """Number of breakpoints on the polyline through the anchors, closed; NaN for a plane without anchors."""
+    """Number of breakpoints on the polyline through the anchors, closed; NaN for a plane without anchors, and where they
+    are so many that finding them would take longer than a slice.
+    """
     corners = plane.embed(plane.anchors_uv)
-    return float(len(crossings(program, *corners, corners[0]).position)) if len(corners) > 1 else float("nan")
+    units = sum(layer.units for layer in program.layers)
+    if len(corners) < 2 or estimates.seen_along(program, plane, plane.anchors_uv) * units > MOST_CROSSED:
+        return float("nan")
+    return float(len(crossings(program, *corners, corners[0]).position))
 
 
 def _liveness(program: Program, samples: Mapping[str, Array]) -> dict[str, float]:

@@ -1,10 +1,10 @@
 """Plans: what was asked of an output directory, who may work on it, and how far each job is.
 
-    out/jobs.json      runs, options, and one entry a job; sealed by a digest of itself
+    out/jobs.json      runs, options, and one entry per job; sealed by a digest of itself
                        further: entries of results that an earlier call asked for and that are still of these slices
-    out/running/plan   locked by everybody who works on this list; one who comes with another list is refused
+    out/running/plan   locked by every call that works on this list; a call with another list is refused
 
-The state of a job is read from what lies on disk: its row, its lock, the note of its last failure. This room starts
+The state of a job is read from what lies on disk: its row, its lock, the note of its last failure. This file starts
 nothing and draws nothing.
 """
 
@@ -193,11 +193,11 @@ def joined(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
                 break
         if mine:  # so nobody is about to write the plan: it is another one
             raise JobError(
-                f"{out}: expected a directory in which nobody works on other jobs, got one where another call does; "
+                f"{out}: expected no other call at work there, got one with a different list of jobs; "
                 "wait for it, or choose another --out."
             )
     else:
-        raise JobError(f"{gate}: expected a lock that is free again in seconds, got one that is held; who holds it?")
+        raise JobError(f"{gate}: expected a lock that is held for seconds at most, got one held longer; end its process.")
     with locks.claim(gate) as alone:
         if alone:  # the last one to leave; others would miss the claims by which they know of their dead
             _tidy(out, asked)

@@ -1,12 +1,12 @@
 """Sweeps: runs x checkpoints x planes x windows as a list of independent jobs, worked off, resumed, gathered in one table.
 
-    out/jobs.json          what was asked: runs, options, one entry a job; written first
+    out/jobs.json          what was asked: runs, options, one entry per job; written first
     out/rows/, partitions/, churn/, failures/, running/, samples/      see `jobs`
-    out/measures.csv       one run on one plane: a row a checkpoint         (measure_run; files are named by step)
+    out/measures.csv       one run on one plane: one row per checkpoint         (measure_run; files are named by step)
     out/sweep.csv          a sweep: run, anchors, window, then the same     (sweep; files are named by key)
 
 A second start does only what is missing: rows carry the keys of their jobs. Several processes may work on one list in
-one directory; one that comes with another list is refused while they do. This room draws nothing.
+one directory; one that comes with another list is refused while they do. This file draws nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 
 from splineviz.errors import DataError, JobError, PlaneError, Progress, SplinevizError
 from splineviz.geometry.partition import Partition
-from splineviz.jobs import churn, executors, plan
+from splineviz.jobs import churn, executors, plan, weights
 from splineviz.jobs.job import Failure, Job, Result, choose_samples, samples_digest
 from splineviz.jobs.plan import Entry
 from splineviz.metrics import measures
@@ -34,10 +34,9 @@ from splineviz.metrics.options import LCOptions
 from splineviz.storage import archives, files, outputs, provenance
 from splineviz.storage.known import Known
 from splineviz.storage.remote import Store
-from splineviz.threads import one_torch_thread
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
-from splineviz.training import checkpoints, state_files
+from splineviz.training import checkpoints
 from splineviz.training.doubts import doubts
 from splineviz.training.runs import Run, open_run
 from splineviz.training.samples import Array
@@ -90,15 +89,17 @@ def sweep(
     """
     opened = _opened(runs)
     if not opened or not planes or not windows:
-        raise DataError("sweep: expected at least one run, one plane and one window, got none of one.")
+        raise DataError("sweep: expected at least one run, one plane and one window, got an empty list.")
     target = Path(out).resolve()
     keeper = None if store is None else Store(store, target)
     chosen = [run if steps is None else run.only(steps) for run in opened]
     entries: list[Entry] = []
     samples: dict[Path, dict[str, Array]] = {}
-    known = _known(target, sum(len(run.checkpoints) for run in chosen))
+    known = weights.known_of(target, sum(len(run.checkpoints) for run in chosen))
     for run in chosen:
-        found, kept = _entries(run, planes, windows, target, lc, near, keep=partitions, prove=prove, by_step=False, known=known)
+        found, kept = _entries(
+            run, planes, windows, target, lc, near, keep=partitions, prove=prove, by_step=False, known=known
+        )  # fmt: skip
         entries += found
         samples |= kept
     asked = plan.plan(chosen, entries, _options(lc, near), named="key")
@@ -162,8 +163,10 @@ def measure_run(
     """
     target = Path(out).resolve()
     chosen = run if steps is None else run.only(steps)
-    known = _known(target, len(chosen.checkpoints))
-    entries, samples = _entries(chosen, [anchors], [window], target, lc, near, keep=True, prove=False, by_step=True, known=known)
+    known = weights.known_of(target, len(chosen.checkpoints))
+    entries, samples = _entries(
+        chosen, [anchors], [window], target, lc, near, keep=True, prove=False, by_step=True, known=known
+    )  # fmt: skip
     bad = {entry.step: entry.error for entry in entries if entry.error is not None}
     if bad and (unread is None or len(bad) == len(entries)):
         raise next(iter(bad.values()))
@@ -238,7 +241,7 @@ def _entries(
     for checkpoint in run.checkpoints:
         label, step = str(run.path), checkpoint.step
         try:
-            network, held = _weights(run, checkpoint, known or Known(out, 0), how)
+            network, held = weights.held(run, checkpoint, known or Known(out, 0), how)
         except SplinevizError as error:
             entries += [Entry(label, step, anchors, said, None, error) for anchors, _, said, _ in slices]
             continue
@@ -253,34 +256,6 @@ def _entries(
         for line in doubts(run, run.checkpoints[-1]):
             warnings.warn(line, stacklevel=2)
     return _linked(entries), {path: arrays}
-
-
-def _known(out: Path, count: int) -> Known:
-    """What is known of files from an earlier call; nothing where there was none, for a folder may be somebody else's."""
-    return Known(out, count if outputs.sealed(out / outputs.MANIFEST) is not None else 0)
-
-
-def _weights(run: Run, checkpoint: checkpoints.Checkpoint, known: Known, how: str) -> tuple[Mapping[str, Any], str]:
-    """A checkpoint's network, and the digest of its weights. Raises as `checkpoints.fit` does when the two do not fit.
-
-    how: what the reading of its file depends on beside the file.
-    """
-    network: Mapping[str, Any] = {}
-
-    def read() -> str:
-        nonlocal network
-        with one_torch_thread():
-            state = run.state(checkpoint)
-            network = run.network_of(checkpoint, state)
-            # One that does not fit is refused before hours of work, not after.
-            checkpoints.fit(Program.from_data(network, rehearsed=True), state, checkpoint.path)
-            return state_files.digest(state)
-
-    if run.guard is not None:  # its network depends on the weights
-        held = read()
-        return network, held
-    held = known.fact(checkpoint.path.absolute(), f"weights {how} {checkpoint.network}", read)
-    return network or run.network_of(checkpoint), held
 
 
 def _linked(entries: Sequence[Entry]) -> list[Entry]:

@@ -1,7 +1,7 @@
 """Columns: one record each for the columns of a table of measures, and the same numbers as one tidy table.
 
-    measures.csv      a row a checkpoint:      step, regions, ..., lc_train, lc_train_band, ..., knot_ratio_boundary, ...
-    tidy              a row a number:          step, set, measure, value, unit
+    measures.csv      one row per checkpoint:      step, regions, ..., lc_train, lc_train_band, ..., knot_ratio_boundary, ...
+    tidy              one row per number:          step, set, measure, value, unit
 
 A set is what is measured: training, test or random points, the window of the slice, what lies near the anchors or near
 the decision boundary. A new column is one record in TABLE: rows, tables, `tidy`, docs/measures.md and the audit follow
@@ -212,7 +212,7 @@ TABLE = (
     ),
     Column(
         "crossings", "anchors", "crossings", "knots",
-        "knots met on the polyline through the anchors and back",
+        "knots met on the polyline through the anchors and back; nan where counting them would take longer than the slice",
         "`sv.crossings`",
     ),
     Column(
@@ -271,7 +271,7 @@ def meaning(column: str) -> Meaning:
     """What a column of a table is about; one that is not known (a metric that you recorded) is of the set "run"."""
     if (known := _BY_NAME.get(column)) is not None:
         return Meaning(known.set, known.measure, known.unit)
-    return Meaning("test" if re.fullmatch(r"robust_[\d.e-]+", column) else "run", column, "")
+    return Meaning("test" if re.fullmatch(r"robust_(alone_)?[\d.e-]+", column) else "run", column, "")
 
 
 def as_markdown() -> str:

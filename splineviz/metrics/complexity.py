@@ -116,7 +116,8 @@ class Sampling:
     batch_size: points in one forward pass, at most CHUNK; by default so that memory stays bounded. threads: default, all
     processors. The result depends on neither. dtype: of differences from the points, torch.float64 or torch.float32,
     which is faster by half; values at the points themselves are always float64, so counts hardly change. A network
-    that is watched is run in dtype.
+    that is watched is run in dtype. device: "cuda" and the like, where every vertex is run, in dtype; None: the CPU, where
+    most of them need not be.
     Raises DataError when one of them does not fit.
     """
 
@@ -128,6 +129,7 @@ class Sampling:
     batch_size: int | None = None
     dtype: torch.dtype = torch.float64
     threads: int | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         counts = (self.num_vectors, 1 if self.batch_size is None else self.batch_size, self.threads or 1)
@@ -138,6 +140,8 @@ class Sampling:
             )
         if self.dtype not in (torch.float64, torch.float32):
             raise DataError(f"dtype: expected torch.float64 or torch.float32, got {self.dtype}.")
+        if self.device is not None:
+            checked_device(self.device, self.dtype)
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Sampling:
@@ -194,9 +198,9 @@ def local_complexities_at(
         return [{} for _ in radii]
     shape = model.input_shape if isinstance(model, Program) else np.shape(next(iter(places.values())))[1:]
     points = {name: as_points(x, shape, name) for name, x in places.items()}
-    network = network_of(model, shape, how.dtype)
+    network = network_of(model, shape, how.dtype, how.device)
     drawn = how.frames(network.input_shape)
-    counters = [evaluator(network, float(radius), how.include_output, how.dtype) for radius in radii]
+    counters = [evaluator(network, float(radius), how.include_output, how.dtype, how.device) for radius in radii]
     if not counters:
         return []
     size = how.batch_size or max(1, BLOCK_FLOATS // (2 * drawn.num_vectors * counters[0].widest))
@@ -222,22 +226,40 @@ def local_complexities_at(
     return [{name: chosen.result(drawn.num_vectors, watched) for name, chosen in group.items()} for group in sets]
 
 
-def network_of(model: Any, shape: Sequence[int], dtype: torch.dtype = torch.float64) -> Program | Watched | Held:
-    """A network whose pre-activations can be read: traced, or run as it is in `dtype` if it is not piecewise affine.
+def network_of(
+    model: Any, shape: Sequence[int], dtype: torch.dtype = torch.float64, device: str | None = None
+) -> Program | Watched | Held:
+    """A network whose pre-activations can be read: traced, or run as it is in `dtype`, on a device, if it is not piecewise
+    affine.
 
     Raises TraceError when neither is possible.
     """
     if isinstance(model, Program) and model.smooth:
-        return Held(trace(model, shape, smooth=True), dtype)
+        return Held(trace(model, shape, smooth=True), dtype, device)
     try:
         return trace(model, shape)
     except TraceError as refusal:
         if not isinstance(model, nn.Module):
             raise
         try:
-            return Watched(model, shape, dtype)
+            return Watched(model, shape, dtype, device)
         except TraceError as other:
-            raise TraceError(f"{refusal} It cannot be watched while it runs either: {other}") from refusal
+            raise TraceError(f"{refusal} Recording its activations while it runs failed too: {other}") from refusal
+
+
+def checked_device(name: str, dtype: torch.dtype) -> torch.device:
+    """A device that torch has and that computes in a precision. Raises DataError."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, dtype=dtype, device=device)
+    except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(
+            f"device: expected one that torch has here and that knows {dtype}, got {name!r}: {said[0]}."
+        ) from error
+    if device.type == "meta":
+        raise DataError("device: expected one that computes, got 'meta'.")
+    return device
 
 
 def check_radii(radii: Sequence[float]) -> None:

@@ -14,7 +14,7 @@ edges apart, through the vertex that makes this shortest. In input space both nu
 layers are one affine map on the neighbourhood, both grow in proportion to r; where the curve leaves that line, the
 neighbourhood folds, r is too large there, and sampling misses knots. Divided by r the curves are level while r is small.
 
-For P = 1 there is no edge, so none is defined. This room counts nothing and does not draw.
+For P = 1 there is no edge, so none is defined. This file counts nothing and does not draw.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ r"""Diamonds: the exact number of units whose knots meet a small neighbourhood o
                \/
 
 A unit is counted once, however many of its pieces meet the diamond. Units whose knots coincide on the slice share one
-edge and count as one. `spread` has the points of a window at which both are counted. This room does not know torch and
+edge and count as one. `spread` has the points of a window at which both are counted. This file does not know torch and
 does not draw.
 """
 

@@ -11,7 +11,7 @@ orthonormal system has no vectors to spare, a pool holds a frame for each point.
 
 Directions belong to a point's number, not to its place: the i-th point of every set has the same ones, at every
 checkpoint, so curves over training compare like with like. Drawn ones are rounded to float32, in any precision.
-This room knows no networks.
+This file knows no networks.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ the sampling of x, exactly the mean over shifts of the knots' volume in K, each 
 the network's own density of knots as the noise gets small, while fewer and fewer points see a knot at all.
 
 Noise has one value for every unit of a layer of vectors and one for every channel of a layer of images, as biases have.
-Knots of maxima are not counted: no bias shifts them. This room does not draw.
+Knots of maxima are not counted: no bias shifts them. This file does not draw.
 """
 
 from __future__ import annotations

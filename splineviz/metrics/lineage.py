@@ -160,7 +160,7 @@ def regions(before: Partition, after: Partition) -> Regions:
 
 def _alike(before: Partition, after: Partition) -> None:
     if before.window.shape != after.window.shape or not np.allclose(before.window, after.window, rtol=1e-12, atol=0):
-        raise PartitionError("lineage: expected two partitions of one window, got two windows; slice both alike.")
+        raise PartitionError("lineage: expected two partitions of one window, got two windows; use one for both.")
     if not np.array_equal(before.unit_offsets, after.unit_offsets):
         raise PartitionError(
             f"lineage: expected two checkpoints of one network, got layers of {np.diff(before.unit_offsets).tolist()} and "

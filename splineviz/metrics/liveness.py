@@ -5,7 +5,10 @@
     dead     all its values lie in one piece of slope 0: it passes on a constant (a ReLU that never opens)
 
 Their number falls while a network trains, and with it every count of knots, whether or not regions migrate. Pieces are
-closed: a value on a breakpoint belongs to both its pieces. This room does not draw and knows no slice.
+closed: a value on a breakpoint belongs to both its pieces.
+
+A smooth network has no pieces. There a unit's sign decides (`signs`): live where what enters its activation takes both,
+linear where it is never negative, dead where it is never positive. This file does not draw and knows no slice.
 """
 
 from __future__ import annotations
@@ -52,8 +55,9 @@ def liveness(model: Any, x: Any) -> Liveness:
     lowest: list[npt.NDArray[Any]] = []
     highest: list[npt.NDArray[Any]] = []
     for at in range(0, len(points), BATCH):
-        values, _ = program.preactivations(points[at : at + BATCH].to(program.dtype))
-        ends = [(z.amin(dim=0).numpy(), z.amax(dim=0).numpy()) for z in values]
+        some = points[at : at + BATCH].to(device=program.device, dtype=program.dtype)
+        values, _ = program.preactivations(some)
+        ends = [(z.amin(dim=0).cpu().numpy(), z.amax(dim=0).cpu().numpy()) for z in values]
         lowest = [low for low, _ in ends] if not at else [np.minimum(a, b) for a, (b, _) in zip(lowest, ends, strict=True)]
         highest = [top for _, top in ends] if not at else [np.maximum(a, b) for a, (_, b) in zip(highest, ends, strict=True)]
     counts = []
@@ -64,5 +68,26 @@ def liveness(model: Any, x: Any) -> Liveness:
         bends = live.any(axis=0)
         flat = np.array(layer.kinks.slopes)[piece] == 0.0
         counts.append((int(bends.sum()), int((~bends & ~flat).sum()), int((~bends & flat).sum())))
+    live_, linear, dead = np.array(counts, dtype=np.int64).reshape(-1, 3).T
+    return Liveness(live_, linear, dead)
+
+
+@torch.no_grad()
+@at_home
+def signs(network: Any, x: Any) -> Liveness:
+    """The same of a network that is run as it is (`Watched`, `Held`), by the signs of what enters its activations.
+
+    Raises DataError without points.
+    """
+    points = torch.as_tensor(x)
+    if points.ndim < 2 or not len(points):
+        raise DataError(f"x: expected at least one point, shape (n, *input_shape), got shape {tuple(points.shape)}.")
+    above = [torch.zeros(units, dtype=torch.bool) for units in network.units]
+    below = [torch.zeros(units, dtype=torch.bool) for units in network.units]
+    for some in points.split(BATCH):
+        for layer, z in enumerate(network.preactivations(some)[0]):
+            above[layer] |= (z > 0).any(dim=0).cpu()
+            below[layer] |= (z < 0).any(dim=0).cpu()
+    counts = [(int((a & b).sum()), int((~b).sum()), int((b & ~a).sum())) for a, b in zip(above, below, strict=True)]
     live_, linear, dead = np.array(counts, dtype=np.int64).reshape(-1, 3).T
     return Liveness(live_, linear, dead)

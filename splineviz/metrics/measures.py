@@ -13,7 +13,7 @@ variation of the gradient on the slice. (Region migration: Humayun, Balestriero,
 Lengths and areas are exact up to rounding: a knot is clipped against discs and tubes round segments, and the area of
 their union follows from its outline (see `_kernels.tubes`). Everything is in input-space length, as on the plane.
 
-This room does not know torch and does not draw.
+This file does not know torch and does not draw.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ def pattern_churn(before: Partition, after: Partition) -> float:
     Raises PartitionError when the windows differ.
     """
     if before.window.shape != after.window.shape or not np.allclose(before.window, after.window, rtol=1e-12, atol=0):
-        raise PartitionError("pattern_churn: expected two partitions of one window, got two windows; slice both alike.")
+        raise PartitionError("pattern_churn: expected two partitions of one window, got two windows; use one for both.")
     hashes = np.concatenate([before.pattern_hash, after.pattern_hash])
     areas = np.concatenate([-before.areas, after.areas])
     _, number = np.unique(hashes, return_inverse=True)

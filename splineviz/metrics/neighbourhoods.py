@@ -1,18 +1,19 @@
 r"""Neighbourhoods: the smallest and the largest value of every unit over the vertices {x +- r v_p} of many points.
 
     Pairs      of a Program: x + r v and x - r v together, what they have in common computed once
-    Vertices   of a network that is not piecewise affine: all 2P of them are run through it, 2P forward passes a point
+    Vertices   of a network that is not piecewise affine, or that is run on another device: all 2P of them are run through
+               it, 2P forward passes a point
 
     v (m, d) --image--> what directions become before the first kink, once for all points and radii that share them
     extremes(x, image, rows) -> (low, high) of one layer after the other, each (n, units); rows (n, P): a point's directions
 
-Both give the same numbers up to rounding. This room knows no sets of points and counts nothing.
+Both give the same numbers up to rounding. This file knows no sets of points and counts nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,10 +42,12 @@ Extremes = Iterator[tuple[FloatArray, FloatArray]]
 
 
 def evaluator(
-    network: Program | Watched | Held, radius: float, include_output: bool, dtype: torch.dtype
+    network: Program | Watched | Held, radius: float, include_output: bool, dtype: torch.dtype, device: str | None = None
 ) -> Pairs | Vertices:
-    """What evaluates neighbourhoods of a network."""
+    """What evaluates neighbourhoods of a network. device: where vertices are run; None: on the CPU, the quickest way."""
     if isinstance(network, Program):
+        if device is not None:
+            return Vertices(Placed(network, dtype, device), radius, include_output)
         return Pairs(network, radius, include_output, dtype)
     return Vertices(network, radius, include_output)
 
@@ -55,8 +58,8 @@ class Held:
     layers: paths; units: entries of each; as `activations.Watched` has them of a module.
     """
 
-    def __init__(self, program: Program, dtype: torch.dtype = torch.float64):
-        self.program, self.input_shape = program.to(dtype, "cpu"), program.input_shape
+    def __init__(self, program: Program, dtype: torch.dtype = torch.float64, device: str | None = None):
+        self.program, self.input_shape = program.to(dtype, device or "cpu"), program.input_shape
         self._at = [i for i, step in enumerate(program.steps) if step.is_kink or step.is_smooth]
         self.layers = tuple(program.steps[i].path or program.steps[i].op for i in self._at)
         values, outputs = self.preactivations(torch.zeros(1, *self.input_shape))
@@ -71,26 +74,52 @@ class Held:
     @torch.no_grad()
     def visit(self, x: Tensor, see: Callable[[Tensor], Any]) -> Tensor:
         """The outputs (n, C); see is called with what enters one layer after the other."""
-        live, at = {0: x.to(self.program.dtype)}, 0
-        for i in self._at:
-            live, at = self.program.run(live, at, i), i
-            see(live[self.program.steps[i].inputs[0]].reshape(len(x), -1))
-        outputs = self.program.run(live, at, len(self.program.steps))[self.program.output]
-        return outputs.reshape(len(x), -1)
+        return _visited(self.program, self._at, x, see)
+
+
+class Placed:
+    """A piecewise-affine Program that is run as it is, on any device: what enters its kinks, rounds of maxima left out.
+
+    layers, units, breakpoints: of the kinks, as `Pairs` counts them; outputs: their number.
+    """
+
+    def __init__(self, program: Program, dtype: torch.dtype = torch.float64, device: str | None = None):
+        lowered = lower(program)
+        own = [layer for layer, round_ in zip(lowered.program.layers, lowered.rounds, strict=True) if round_ is None]
+        self.program, self.input_shape = lowered.program.to(dtype, device or "cpu"), program.input_shape
+        self._at = [layer.step for layer in own]
+        self.layers, self.units = tuple(layer.path for layer in own), tuple(layer.units for layer in own)
+        self.breakpoints = [tuple(layer.kinks.breakpoints) for layer in own]
+        self.outputs = self.visit(torch.zeros(1, *self.input_shape), lambda z: None).shape[1]
+
+    @torch.no_grad()
+    def visit(self, x: Tensor, see: Callable[[Tensor], Any]) -> Tensor:
+        """The outputs (n, C); see is called with what enters one layer after the other."""
+        return _visited(self.program, self._at, x, see)
+
+
+def _visited(program: Program, steps: Sequence[int], x: Tensor, see: Callable[[Tensor], Any]) -> Tensor:
+    """The outputs (n, C) at x; see is called with what enters each of these steps."""
+    live, at = {0: x.to(device=program.device, dtype=program.dtype)}, 0
+    for i in steps:
+        live, at = program.run(live, at, i), i
+        see(live[program.steps[i].inputs[0]].reshape(len(x), -1))
+    return program.run(live, at, len(program.steps))[program.output].reshape(len(x), -1)
 
 
 class Vertices:
-    """Neighbourhoods of a network that is watched or held, every vertex by itself.
+    """Neighbourhoods of a network that is watched, held or placed, every vertex by itself.
 
-    names, units, breakpoints: of the layers; the breakpoint is 0, the change of sign.
+    names, units, breakpoints: of the layers; for smooth ones the breakpoint is 0, the change of sign.
     """
 
-    def __init__(self, network: Watched | Held, radius: float, include_output: bool):
+    def __init__(self, network: Watched | Held | Placed, radius: float, include_output: bool):
         self.radius, self.include_output, self._network = radius, include_output, network
         self.widest = max(math.prod(network.input_shape), *network.units)
         self.names = [*network.layers, "output"] if include_output else list(network.layers)
         self.units = np.array([*network.units, network.outputs][: len(self.names)], dtype=np.int64)
-        self.breakpoints = [(0.0,)] * len(self.names)
+        known = network.breakpoints if isinstance(network, Placed) else []
+        self.breakpoints = [*known, *[(0.0,)] * (len(self.names) - len(known))]
 
     def image(self, v: Tensor) -> Parts:
         """The directions v (m, dimensions) themselves."""
@@ -105,12 +134,18 @@ class Vertices:
 
         def see(z: Tensor) -> None:
             each = z.reshape(n, vertices.shape[1], -1)
-            found.append((each.amin(dim=1).double().numpy(), each.amax(dim=1).double().numpy()))
+            found.append((each.amin(dim=1).cpu().double().numpy(), each.amax(dim=1).cpu().double().numpy()))
 
         outputs = self._network.visit(vertices.flatten(0, 1), see)
         if self.include_output:
             see(outputs)
         yield from found
+
+    def values(self, x: Tensor) -> list[Tensor]:
+        """What enters every layer, (n, m, units) each, at m inputs for each of n points, x (n, m, *shape)."""
+        found: list[Tensor] = []
+        outputs = self._network.visit(x.flatten(0, 1), lambda z: found.append(z.clone()))
+        return [z.reshape(*x.shape[:2], -1) for z in ([*found, outputs] if self.include_output else found)]
 
 
 class Pairs:

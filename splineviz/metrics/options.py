@@ -1,7 +1,7 @@
 """How the local complexity is sampled: the settings that workflows, jobs and commands hand on, in one object.
 
 Whoever measures with them calls `LCOptions.measured`, so no setting is lost on the way: all fields but `points` are
-arguments of `complexity.local_complexities`. This room measures nothing itself.
+arguments of `complexity.local_complexities`. This file measures nothing itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class LCOptions:
     shared_frame: bool = False
 
     def most(self, place: str) -> int:
-        """Most points at one of PLACES."""
+        """Maximum number of points at one of PLACES."""
         return self.points if isinstance(self.points, int) else int(self.points[PLACES.index(place)])
 
     def settings(self, input_shape: Sequence[int]) -> dict[str, Any]:
@@ -54,12 +54,21 @@ class LCOptions:
         """The points by place, from arrays that are named lc_train, lc_test and lc_random."""
         return {place: arrays[f"lc_{place}"] for place in PLACES if f"lc_{place}" in arrays}
 
-    def measured(self, network: Any, points: Mapping[str, Any], *, threads: int | None = None) -> dict[str, LocalComplexity]:
-        """The local complexity at points by place, with all of these settings. Raises as `local_complexities` does."""
+    def measured(
+        self, network: Any, points: Mapping[str, Any], *, threads: int | None = None, **where: Any
+    ) -> dict[str, LocalComplexity]:
+        """The local complexity at points by place, with all of these settings. Raises as `local_complexities` does.
+
+        where: device and dtype, as in `complexity.Sampling`.
+        """
         from splineviz.metrics.complexity import local_complexities  # torch, which those who only hold settings do not need
 
         asked = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "points"}
-        return local_complexities(network, points, threads=threads, **asked)
+        return local_complexities(network, points, threads=threads, **asked, **where)
+
+
+USUAL = LCOptions()
+"""What is taken where nobody asks for anything; films that would take long sample fewer points than this (`preflight`)."""
 
 
 def columns_of(found: Mapping[str, LocalComplexity], *, live: bool = False) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Activations: a network that is run as it is, and what enters its activation functions.
+"""Pre-activations: a network that is run as it is, and what enters its activation functions.
 
     forward:  ... -> z -> gelu(z) -> ...      z: pre-activations of one layer of units, one for each call that is made
                      |                        of a function in NAMES, as a module (nn.GELU), a function (F.gelu,
@@ -8,7 +8,7 @@
 For what counts sign changes of pre-activations nothing more is needed: no trace, no pieces, no linear regions. Calls are
 seen through torch's function mode, so any forward will do. A non-linearity that is no call of NAMES (a maximum, a softmax,
 x * (x > 0)) is run and not recorded; `layers` says what is. What torch compiled beforehand (TorchScript) cannot be seen.
-This room knows no geometry.
+This file knows no geometry.
 """
 
 from __future__ import annotations
@@ -44,20 +44,22 @@ _CALLS: dict[Any, str] = {
 
 
 class Watched:
-    """A module in evaluation mode that tells its pre-activations; a copy, in the given precision, on the CPU.
+    """A module in evaluation mode that tells its pre-activations; a copy, in the given precision, on a device (the CPU).
 
     layers: path and function of every call that was seen, such as "blocks.0.act gelu"; units: entries of each.
     Raises TraceError when no activation is called, or one whose input has no batch in front.
     """
 
-    def __init__(self, network: nn.Module, input_shape: Sequence[int], dtype: torch.dtype = torch.float64):
-        self.input_shape, self.dtype = tuple(input_shape), dtype
-        self._network = copy.deepcopy(network).to(device="cpu", dtype=dtype).eval()
+    def __init__(
+        self, network: nn.Module, input_shape: Sequence[int], dtype: torch.dtype = torch.float64, device: str | None = None
+    ):
+        self.input_shape, self.dtype, self.device = tuple(input_shape), dtype, device or "cpu"
+        self._network = copy.deepcopy(network).to(device=self.device, dtype=dtype).eval()
         self.layers: tuple[str, ...] = ()
         self.layers, self.units, self.outputs = self._probe()
         if not self.layers:
             raise TraceError(
-                f"{type(network).__name__}: expected a call of an activation function ({', '.join(NAMES)}), saw none."
+                f"{type(network).__name__}: expected a call of an activation function ({', '.join(NAMES)}), got none."
             )
 
     @torch.no_grad()
@@ -111,7 +113,7 @@ class Watched:
             saw(name, z.reshape(len(x), math.prod(z.shape[1:])))
 
         with _Watch(checked):
-            outputs = self._network(x.to(self.dtype))
+            outputs = self._network(x.to(device=self.device, dtype=self.dtype))
         if not isinstance(outputs, Tensor) or len(outputs) != len(x):
             raise TraceError(f"network: expected one tensor with the batch in front, got {type(outputs).__name__}.")
         return outputs.reshape(len(x), -1)

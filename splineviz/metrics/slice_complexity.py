@@ -1,11 +1,11 @@
-r"""Counterparts: exact and sampled number of units in the same neighbourhoods on a slice, as columns of a row of measures.
+r"""Local complexity on a slice, exact and sampled, in the same neighbourhoods: columns of a row of measures.
 
     slice_exact     units whose knots meet the diamond conv{x +- r e1, x +- r e2}, from the partition (`diamonds`)
     slice_sampled   units with both signs on its four corners, from the network (`complexity`)
 
 Both are means over POINTS points of the window, the same at every checkpoint, with 99% bands. A knot that enters and leaves
 through one side, or a unit that bends between the corners, is the difference. NaN where the diamonds do not fit the window.
-This room does not draw.
+This file does not draw.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Block: a piece of the complex on its way through the network, with the values at its vertices.
 
 A block is a planar complex like a Partition, but its faces are loops of half-edges (2 * edge + direction), and
-edges on a seam to another block carry a key (see `_kernels.sewing`). Beside it stand, one row a vertex, the inputs
+edges on a seam to another block carry a key (see `_kernels.sewing`). Beside it stand, one row per vertex, the inputs
 of the next kink layer and whatever other tensors the network still needs. Blocks are taken apart when they outgrow
 the budget and sewn together at the end; neither changes a number.
 """

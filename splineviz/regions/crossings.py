@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from splineviz.errors import DataError, FloatArray, IntArray, to_float_array
 from splineviz.regions.blocks import Block
+from splineviz.regions.decisions import Decisions
 from splineviz.regions.engine import ENTRIES, TOLERANCE, Engine
 from splineviz.tracing.lowering import Layer
 from splineviz.tracing.precision import at_home
@@ -118,7 +119,7 @@ def cut_lines(engine: Engine, ends: FloatArray, origin: FloatArray, directions: 
         cut = engine.cut(some.block)
         parts = -(-len(cut.uv) * engine.row_bytes(some.block.layer) // LINE_BYTES)
         if parts > 1 and len(cut.uv) > FEWEST_VERTICES:
-            stack += some.split(parts)
+            stack += some.split(parts, engine.decisions)
             continue
         line = np.concatenate([some.line, some.line[cut.parents.a]])
         unit = np.concatenate([some.unit, engine.unit_offsets[some.block.layer] + cut.parents.maker])
@@ -156,31 +157,36 @@ class _Pieces:
             values=block.values[vertices],
             row_scale=block.row_scale[vertices],
             live={register: tensor[vertices] for register, tensor in block.live.items()},
+            birth=block.birth[vertices],
+            blur=block.blur[vertices],
         )
         return _Pieces(part, self.line[vertices], self.unit[vertices])
 
-    def split(self, parts: int) -> list[_Pieces]:
+    def split(self, parts: int, decisions: Decisions) -> list[_Pieces]:
         """In so many runs of pieces; a single piece in two halves, for everything is affine on it."""
         if len(self.block.edges) == 1:
-            self = self._halved()
+            self = self._halved(decisions)
         return [self._take(some) for some in np.array_split(np.arange(len(self.block.edges)), parts) if len(some)]
 
-    def _halved(self) -> _Pieces:
+    def _halved(self, decisions: Decisions) -> _Pieces:
         a, b = self.block.edges[0]
         block = self.block
+        uv = 0.5 * (block.uv[a] + block.uv[b])
 
         def middle(array: Any) -> Any:
             return np.concatenate([array, 0.5 * (array[[a]] + array[[b]])])
 
         halves = replace(
             block,
-            uv=middle(block.uv),
+            uv=np.concatenate([block.uv, uv[None]]),
             edges=np.array([[a, len(block.uv)], [len(block.uv), b]], np.int32),
             tag=np.repeat(block.tag, 2),
             key=np.repeat(block.key, 2),
             values=middle(block.values),
             row_scale=np.append(block.row_scale, max(block.row_scale[a], block.row_scale[b])),
             live={register: middle(tensor) for register, tensor in block.live.items()},
+            birth=np.append(block.birth, decisions.middle(int(block.birth[a]), int(block.birth[b]), uv)),
+            blur=np.append(block.blur, max(block.blur[a], block.blur[b])),
         )
         return _Pieces(halves, np.append(self.line, self.line[a]), np.append(self.unit, -1))
 

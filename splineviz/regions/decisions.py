@@ -69,6 +69,19 @@ class Decisions:
         with self._lock:
             return self._exact.born(layer, parents.a, parents.b, parents.maker, old)
 
+    def middle(self, one: int, other: int, uv: FloatArray) -> Ids:
+        """Birth (1,) of the vertex half way between two, which as computed is at uv (2,) relative to the centre."""
+        if not self.open:
+            return np.zeros(1, np.int64)
+        try:
+            with self._lock:
+                (ax, ay, aw), (bx, by, bw) = self._exact.point(one), self._exact.point(other)
+                w = 2 * aw * bw
+                return self._exact.corners([(Fraction(ax * bw + bx * aw, w), Fraction(ay * bw + by * aw, w))])
+        except Undecided as reason:
+            self._note(reason)
+            return self.corners(uv[None])
+
     # ---- answers -----------------------------------------------------------------------------------
 
     def signs(self, birth: Ids, layer: int, z: FloatArray, limit: FloatArray, plus: Words, minus: Words, mask: Words) -> int:

@@ -1,4 +1,4 @@
-"""Engine: one kink layer at a time, a block's complex is cut and its values are brought to the next layer.
+"""Engine: layer by layer a block's complex is cut, and values are computed at its vertices, old and new.
 
     z at the block's vertices --signs--> cut edges --> cut faces --> z' at old vertices by the network's own calls,
                                                                      at new ones from the ends of their line

@@ -7,7 +7,7 @@ at the face's vertices (`engine`).
 
 The complex is worked depth-first in blocks of faces whose values fit a budget; several threads take blocks from one
 stack. Neither the block size nor the number of threads changes a number of the result.
-This room draws nothing and touches no file.
+This file draws nothing and touches no file.
 """
 
 from __future__ import annotations
@@ -107,6 +107,7 @@ def partition(
         SeamError: tiles do not fit together.
         PartitionError: the checks of the result fail.
     """
+    plane = Plane.of(plane)
     if output is not None or outputs is not None:
         model, swap = trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs), None
     if tiles is not None:
@@ -126,7 +127,7 @@ def _whole(
 
 
 def _sewn(*asked: Any, **options: Any) -> Partition:
-    from splineviz.regions import sewing  # a door upward: tiles are cut by this room and sewn by that one
+    from splineviz.regions import sewing  # a door upward: tiles are cut by this file and sewn by that one
 
     return sewing.tiled(*asked, **options)
 

@@ -102,6 +102,7 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
     """
     if regions < 2:
         raise PlaneError(f"regions: expected a number of at least 2, got {regions}.")
+    plane = Plane.of(plane)
     program = trace(model, plane.input_shape)
     corners = plane.window(window)
     centre, offsets = corners.mean(axis=0), corners - corners.mean(axis=0)
@@ -125,21 +126,41 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
     )
 
 
+@at_home
+def seen(model: Any, plane: Plane, window: Any = None) -> float:
+    """A number of regions that a few points of the window show: far fewer than there are, but at the price of 70 vertices.
+
+    window: as for `partition`. Raises TraceError and PlaneError as `partition` does.
+    """
+    corners = plane.window(window)
+    centre, program = corners.mean(axis=0), lower(trace(model, plane.input_shape)).program
+    return 1.0 + 0.25 * _seen_crossings(program, plane, centre, corners - centre) ** 2
+
+
+@at_home
+def seen_along(model: Any, plane: Plane, corners: FloatArray) -> float:
+    """How many knots the closed polyline through corners (k, 2) crosses, as far as 32 steps a side show them."""
+    program = lower(trace(model, plane.input_shape)).program
+    sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
+    return sum(_changes_along(program, plane, side, 33) for side in sides)
+
+
 def _seen_crossings(program: Program, plane: Plane, centre: FloatArray, offsets: FloatArray) -> float:
     """Mean number of knots that random chords cross, as far as 16 steps along each show them: too few, but cheap.
 
     program: of kinks alone (see `lower`).
     """
-    lines = _random_chords(offsets, 4, np.random.default_rng(0))
-    points = lines[:, :1] + np.linspace(0.0, 1.0, 17)[None, :, None] * (lines[:, 1:] - lines[:, :1])
-    total = 0.0
-    for line in points:
-        x = torch.from_numpy(plane.embed(line + centre))
-        with torch.no_grad():
-            layers, _ = program.preactivations(x.to(program.device))
-        signs = (np.sign(z.cpu().numpy()) for z in layers)
-        total += float(sum((s[1:] * s[:-1] < 0).sum() for s in signs))
-    return total / len(points)
+    lines = _random_chords(offsets, 4, np.random.default_rng(0)) + centre
+    return sum(_changes_along(program, plane, line, 17) for line in lines) / len(lines)
+
+
+def _changes_along(program: Program, plane: Plane, line: FloatArray, points: int) -> float:
+    """How often a unit changes its sign from one to the next of some points along a line (2, 2)."""
+    x = torch.from_numpy(plane.embed(line[0] + np.linspace(0.0, 1.0, points)[:, None] * (line[1] - line[0])))
+    with torch.no_grad():
+        layers, _ = program.preactivations(x.to(program.device))
+    signs = (np.sign(z.cpu().numpy()) for z in layers)
+    return float(sum((s[1:] * s[:-1] < 0).sum() for s in signs))
 
 
 @at_home
@@ -162,6 +183,7 @@ def estimate(
     Raises:
         TraceError, PlaneError: as in `partition`.
     """
+    plane = Plane.of(plane)
     program = trace(model, plane.input_shape)
     corners = plane.window(window)
     local = corners - corners.mean(axis=0)

@@ -40,8 +40,8 @@ def checked(partition: Partition, program: Program) -> Partition:
     report = replace(partition.report, contradicted=wrong)
     if not report.near_zero + report.irregular_faces:
         raise PartitionError(
-            f"partition: expected the network to read {POINTS} random points as the regions they are in, got {wrong} that "
-            "it reads otherwise: regions were lost or invented. Please report the network; a smaller window may help."
+            f"partition: expected {POINTS} random points to have the patterns of their regions, got {wrong} that differ: "
+            "regions are missing or wrong. Please report the network; a smaller window may help."
         )
     return replace(partition, report=report)
 

@@ -1,4 +1,4 @@
-r"""Collar: the faces along the seams of all tiles, and the edges that end there: where sewing decides what is one.
+r"""Seam faces: the faces along the seams of all tiles, and the edges that end there: where sewing decides what is one.
 
          seam
     +--+  |  +--+     Every part is looked at once, and only its faces along seams are kept: of N regions about the

@@ -1,4 +1,4 @@
-r"""Seams: tiles that were enumerated apart become the partition that one enumeration would have found.
+r"""Sewing: tiles that were enumerated apart become the partition that one enumeration would have found.
 
       A | B        The two copies of a seam edge have one key. Where the faces beside it have the same pattern they are
     ----o----      one region, since regions are convex: the edge goes. Where not, a knot lies on the seam, and the edge

@@ -145,7 +145,7 @@ class Stage:
         return max(64, CHUNK_BYTES // (8 * widest))
 
     def run(self, live: Mapping[int, FloatArray], out: FloatArray) -> dict[int, FloatArray]:
-        """Kink and stage on the registers alive at the kink, one row a vertex; the result goes to `out` (n, width).
+        """Kink and stage on the registers alive at the kink, one row per vertex; the result goes to `out` (n, width).
 
         Returns the other registers still alive.
         """

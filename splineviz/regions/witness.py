@@ -1,7 +1,7 @@
 """What the model says about the faces of a partition, and where rounding leaves it undecided.
 
 The model is run at every corner and at one point inside every face (the mean of its vertices), in chunks of faces.
-This room draws no conclusions: `certificate.py` does.
+This file draws no conclusions: `certificate.py` does.
 
 Rounding. A value decides nothing when it is within the rounding of its own computation. Sums of products are backward
 stable (Higham, Accuracy and Stability of Numerical Algorithms, ch. 3): the computed value is the exact one of weights

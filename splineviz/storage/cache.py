@@ -1,10 +1,10 @@
-"""Ledgers: numbers that took long to compute, kept in one JSON file by a key of all they depend on.
+"""The cache: numbers that took long to compute, in one JSON file by a key of all they depend on.
 
     {"3f2a...": {"robust_0.03": 0.91, "robust_0.06": 0.85}, ..., "digest": ...}
 
 A number that is asked for again is read, not computed. A file that is absent or damaged is an empty one; entries whose key
 nobody asks for any more stay, they do no harm. Processes that share a file keep each other's entries, unless both write
-in the same instant: then one of them is computed again. This room does not know what the numbers mean.
+in the same instant: then one of them is computed again. This file does not know what the numbers mean.
 
 A file of many entries is not written anew for each further one: they stand in lines beside it (studies.jsonl), each with its
 own digest, and are folded in when there are an eighth as many.

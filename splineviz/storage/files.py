@@ -8,7 +8,7 @@ it is told from one that is being written by its lock (`locks`), and from a file
     .animation.mp4.0123456789ab.tmp.mp4             and the target's ending again, for writers that look for it
 
 `tidy` removes such files, in folders that splineviz writes. A digest says whether two contents
-are equal, whatever their files are called. This room knows nothing of what it writes.
+are equal, whatever their files are called. This file knows nothing of what it writes.
 """
 
 from __future__ import annotations
@@ -179,6 +179,7 @@ def write_sealed(path: Path, data: dict[str, Any]) -> None:
 
 def read_sealed(path: Path) -> dict[str, Any]:
     """Read what `write_sealed` wrote. Raises OSError when it is not there, ValueError when a byte of it has changed."""
+    _check_plain(path)
     try:
         content = json.loads(path.read_bytes())
         if content.pop(SEAL) == digest(content):
@@ -203,8 +204,15 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]], *, comp
 
 def digest_of_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex; the file is not read into memory at once. Raises OSError."""
+    _check_plain(path)
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _check_plain(path: Path) -> None:
+    """Refuse what is no file: a pipe would be waited for, and a device never ends. Raises OSError."""
+    if not stat.S_ISREG(os.stat(path).st_mode) and not path.is_dir():
+        raise OSError(errno.EINVAL, "expected a file, got a pipe or a device", str(path))
 
 
 def digest(*parts: Any) -> str:

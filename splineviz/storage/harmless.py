@@ -9,7 +9,7 @@ own: none of the classes that a file names is imported, made or called. A name t
     defaultdict, AttributeDict    a dictionary
     Namespace, Path, datetime     an `Inert`, which remembers nothing
 
-This room knows no files.
+This file knows no files.
 """
 
 from __future__ import annotations

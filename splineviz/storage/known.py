@@ -7,7 +7,7 @@ thousands. The same file means: the same device, inode, size, time of writing an
 last. A file that was written so shortly before it was read that a second writing could bear the same times is read
 again the next time. What lies on the disk may still rot: `verify` believes nothing of this, it reads everything.
 
-A file that is absent or damaged is an empty one. This room does not know what the facts mean.
+A file that is absent or damaged is an empty one. This file does not know what the facts mean.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Both are sealed, which tells damage from content and nothing else: whoever writes them can seal them. A name in them becomes
 a path, so names are those that splineviz gives (`step-0000000100`, 32 hexadecimal digits), and files lie in the directory
-itself. This room knows no runs, no networks and no results.
+itself. This file knows no runs, no networks and no results.
 """
 
 from __future__ import annotations

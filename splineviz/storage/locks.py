@@ -1,11 +1,11 @@
-"""Locks: who works on what, known to every process that sees the same folder.
+"""Locks: which process works on what, visible to every process that sees the same folder.
 
 A lock is an open file that the operating system locks for one process. It is free again the moment that process ends,
 however it ends (kill -9, out of memory, power), so no lock is ever stale, nothing beats like a heart and no clock is
 read. A network file system that passes locks on (NFS) makes them hold between machines. Where the file system or the
 machine knows no locks everybody gets what they ask for: work may then be done twice, which costs time and nothing else.
 
-This room does not know what is locked.
+This file does not know what is locked.
 """
 
 from __future__ import annotations
@@ -114,6 +114,10 @@ def _take(path: Path, shared: bool) -> int | None:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o666)
         except FileNotFoundError:
             continue  # the last holder removed the folder just now
+        except FileExistsError:  # the same, between the two looks of mkdir; unless something else is in its place
+            if os.path.lexists(path.parent) and not path.parent.is_dir():
+                raise
+            continue
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
                 raise _no_lock(path) from error

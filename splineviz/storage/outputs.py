@@ -1,4 +1,4 @@
-"""Outputs: a directory that results go to, whose it is, and what in it may be replaced.
+"""Outputs: a directory of results, the run or command it belongs to, and which of its files may be replaced.
 
     out/manifest.json    of: what kind of results of which runs; writes: names that splineviz has said it will write here
     out/jobs.json        the same of version 0.1, whose manifest came last
@@ -10,7 +10,7 @@
 
 Marks are sealed by a digest of themselves. Where both are damaged or gone, a sealed row or a picture with our note shows
 that the directory is ours. Folders of results and runs that splineviz wrote do not count as anything else, so results may
-lie beside their run. Nothing is ever written through a link inside the directory. This room knows no runs and no jobs.
+lie beside their run. Nothing is ever written through a link inside the directory. This file knows no runs and no jobs.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ a stand-in of our own (see `harmless`): nothing that a file names is imported, m
 bytes, taken where shape and type say as many. What a file may do with a stand-in is bounded as well: states are given
 to stand-ins of arrays alone, and operations that could claim memory beyond the file's size are refused.
 
-This room knows no data sets.
+This file knows no data sets.
 """
 
 from __future__ import annotations
@@ -58,10 +58,13 @@ def read(path: str | os.PathLike[str]) -> Any:
 
 
 # The reader in Python and not the one in C, which makes room for as many entries as a number in the file says.
-class _Reader(pickle._Unpickler):  # type: ignore[name-defined,misc]
+_Plain: Any = pickle._Unpickler
+
+
+class _Reader(_Plain):  # type: ignore[misc]
     """Python's own reader with a list of names and fewer operations."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: dict[int, Any] = dict(_Plain.dispatch)
 
     def __init__(self, stream: io.BytesIO):
         super().__init__(stream, encoding="bytes", fix_imports=False)

@@ -5,7 +5,7 @@
 
 Listed are the results of the jobs in jobs.json, not what an earlier call left or somebody else put beside them.
 Partitions are not listed: each is vouched for by its row, which is. A partition or a picture that lies somewhere by itself
-says inside what it was made of. This room does not know what the files mean.
+says inside what it was made of. This file does not know what the files mean.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LEDGERS = ("studies", "comparison", "film")
 def versions() -> dict[str, str]:
     """Versions of what a number may depend on."""
     return {
-        "splineviz": sys.modules["splineviz"].__version__,  # the package itself is above every room
+        "splineviz": sys.modules["splineviz"].__version__,  # the package itself is above every file
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numpy": np.__version__,

@@ -1,4 +1,4 @@
-"""Stores: a directory of results kept at a URL as well, on anything that fsspec knows: s3://, gs://, abfs://, file://, ...
+"""Remote copies: a directory of results kept at a URL as well, of any kind that fsspec knows (s3://, gs://, file://, ...)
 
     out/rows/<name>.json      --keep-->   URL/rows/<name>.json      after its partition, for which it vouches
     out/partitions/<name>.npz <--fetch--  URL/partitions/...        what is not here is brought, not made again
@@ -6,7 +6,7 @@
 
 Work is done in a directory, and only its results go to the store, by the process that began the sweep. An object store
 shows a file when its last byte has come; where that is not so, a torn file is known by its digest, as it is on a disk.
-Nothing that a store says is taken for a name: names come from the list of jobs. This room knows no jobs.
+Nothing that a store says is taken for a name: names come from the list of jobs. This file knows no jobs.
 """
 
 from __future__ import annotations

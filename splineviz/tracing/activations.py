@@ -1,4 +1,4 @@
-"""Bends: calls of kinks and maxima -> steps on a tape, written in the kinks that the enumerator knows."""
+"""Activations: calls of kinks and maxima -> steps on a tape, written in the kinks that the enumerator knows."""
 
 from __future__ import annotations
 

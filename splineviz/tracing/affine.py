@@ -5,7 +5,7 @@
 
 x (n, ...) is a batch; its rows never meet. homogeneous leaves out every constant, so that a direction is mapped as a
 direction. params are the weights by role; attrs["views"] says under which shape a role's weight is read. attrs are
-JSON-ready, and what they may call is written in these tables alone. This room knows no graph and no module.
+JSON-ready, and what they may call is written in these tables alone. This file knows no graph and no module.
 """
 
 from __future__ import annotations

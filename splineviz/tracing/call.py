@@ -1,6 +1,6 @@
 """One recorded call: what was called, with which arguments, what it gave, and the words in which it is refused.
 
-This room knows no table of calls.
+This file knows no table of calls.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ to the front, and calls that leave the rows of the batch apart are written on th
 
     forward's dimension   0 1 B 2        is dimension      1 2 0 3      of what is kept
 
-This room knows the calls that people make on such tensors; all others are refused in the words of the call before.
+This file knows the calls that people make on such tensors; all others are refused in the words of the call before.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ torch.compile, DataParallel, DistributedDataParallel and torch's moving averages
 they are taken off. What computes outside Python's sight (TorchScript), holds a part of its weights alone (FSDP), none yet
 (lazy modules) or other numbers than real ones (quantised, complex) is refused.
 
-This room knows no operations.
+This file knows no operations.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Calls: what a forward calls (a function, a method, an operator) -> steps on a tape.
+"""Functions: what a forward calls (a function, a method, an operator) -> steps on a tape.
 
     CALLS[name](call) -> Live        name: of torch.relu, x.relu_(), F.relu and, mostly, aten::relu alike
 
 An emitter reads the call's arguments and writes steps. What it cannot take it refuses, saying why.
-Modules have a room of their own (`modules`), which uses the same emitters where a module is a function.
+Modules have a file of their own (`modules`), which uses the same emitters where a module is a function.
 """
 
 from __future__ import annotations

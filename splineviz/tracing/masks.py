@@ -5,7 +5,7 @@ branches meet at c, and then it is a sum of the parts of z above and below c:
 
     where(z > c, A(z), B(z)) = c + A'(relu(z - c)) + B'((z - c) - relu(z - c))       A', B' linear, A = B = c at z = c
 
-This room knows the calls of comparisons alone.
+This file knows the calls of comparisons alone.
 """
 
 from __future__ import annotations

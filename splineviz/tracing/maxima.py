@@ -4,7 +4,7 @@ r"""Maxima: operations whose every output entry is the largest of a group of inp
             \_|_/ ...      -1 stands for padding, which is never the largest
 
 An operation is a torch call and, for an input shape, its table of groups. Two tensors are compared by stacking
-them first. A group of two is a ReLU, max(a, b) = b + relu(a - b); larger ones are played out as `lowering`.
+them first. A group of two is a ReLU, max(a, b) = b + relu(a - b); `lowering` compares larger groups in rounds of ReLUs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def groups(op: str, attrs: Attrs, shape: Sequence[int]) -> npt.NDArray[np.int64]
         both = table[:, None, :, None] * n + here[None, :, None, :]
         both[(table[:, None, :, None] < 0) | (here[None, :, None, :] < 0)] = -1
         table = both.reshape(len(table) * len(here), -1)
-    assert len(table) == math.prod(result), "the table has one row an output"
+    assert len(table) == math.prod(result), "the table has one row per output"
     return np.sort(table, axis=1)[:, ::-1].copy()
 
 

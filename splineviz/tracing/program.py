@@ -2,7 +2,7 @@
 
 A Program is straight-line code over numbered registers. Register 0 is the input; each Step reads
 registers and writes one. A step is either *affine* in its inputs (see `affine`) or a *kink* (see `kinks`): a scalar,
-continuous, piecewise-linear function applied to every entry of a tensor. (Maxima have a room of their own, and so have
+continuous, piecewise-linear function applied to every entry of a tensor. (Maxima have a file of their own, and so have
 `smooth` functions, with which a Program can be run but has no regions.)
 
     x --linear--> z --relu--> h --linear--> y          registers 0, 1, 2, 3

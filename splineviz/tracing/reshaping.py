@@ -1,4 +1,4 @@
-"""Rearranging: calls that change shape, order or selection of entries, sum them, or join tensors -> steps on a tape."""
+"""Reshaping: calls that change shape, order or selection of entries, sum them, or join tensors -> steps on a tape."""
 
 from __future__ import annotations
 

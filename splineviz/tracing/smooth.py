@@ -1,6 +1,6 @@
 """Smooth functions: activations that a Program can hold and run, but that are not piecewise linear, so nothing is cut.
 
-SELU and Hardswish have kinks all the same; what lies between them is curved, and that is what "smooth" says in this room.
+SELU and Hardswish have kinks all the same; what lies between them is curved, and that is what "smooth" says in this file.
 
 A network with such a step is no continuous piecewise-affine one: it is refused where regions are wanted, by the path of
 the step, until it is drawn with a piecewise-linear function in the step's place (see `swaps`). What counts

@@ -3,7 +3,7 @@
     swapped(program, {"gelu": "relu"})        every GELU becomes a ReLU; weights and everything else stay
 
 The result is another network, whose regions are exact for it and for nothing else: it remembers what was swapped, and
-every picture of it says so. This room knows no modules and no files.
+every picture of it says so. This file knows no modules and no files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The tape: steps as tracing writes them, one after the other, and the weights and constants that they name.
 
 A live tensor depends on the network's input; it has a register and, from the sample batch, a value. Every other
-tensor is a weight (it stands in the state dict), a view of one, or a constant. This room knows operations and no graph.
+tensor is a weight (it stands in the state dict), a view of one, or a constant. This file knows operations and no graph.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from shapes and weights alone is run once; what comes of it is a constant. After
 on random tensors, alone and row by row, and the whole Program against the module, so a wrong table entry cannot pass.
 
 Nothing of torch is patched, so that modules can be traced while others are trained in other threads.
-This room knows no geometry.
+This file knows no geometry.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ The MLP is that of arXiv 2402.15555 and its published code, where depth counts t
 and all weights and biases may be multiplied by a scale after PyTorch's default initialisation. The convolutional network
 is residual and with batch norm or without, but small enough for a slice on two cores. ResNet18 is the paper's own: 16
 channels in the first stage, no batch norm, no biases but the last layer's.
-This room knows only torch.
+This file knows only torch.
 """
 
 from __future__ import annotations

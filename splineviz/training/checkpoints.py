@@ -2,7 +2,7 @@
 
 A checkpoint is a file of named tensors (see `state_files`); its step stands in it, or in its name (see `listings`). A folder
 that holds the weights of a whole model, as transformers and accelerate write them (checkpoint-N/ with model.safetensors,
-pytorch_model.bin, or an index of several of these), counts as one checkpoint. This room knows no geometry.
+pytorch_model.bin, or an index of several of these), counts as one checkpoint. This file knows no geometry.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 A set is a dictionary whose entries are tensors, also over several levels, whose names are then joined with dots. States of
 optimisers, schedulers, losses, random generators and settings are no sets of weights. Lists count as dictionaries of their
-indices. This room knows no files.
+indices. This file knows no files.
 """
 
 from __future__ import annotations

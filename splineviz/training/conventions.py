@@ -3,7 +3,7 @@ r"""Conventions: how public training code names its checkpoints, one record each
 A record reads a path relative to the run's folder, without the suffix of its file: `step`, `epoch` and `plain` are the
 groups of its pattern that hold numbers, `role` says what such a file is. Names that no record knows are read by the grammar
 of `step_names`; a record is needed only where that would be wrong or in doubt, or where a folder holds the weights under
-a name of its own. This room knows no files.
+a name of its own. This file knows no files.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ spline      a regression R^2 -> R^1 on [-1, 1]^2, 400 train, 400 test: two smoot
 waves       a regression R^2 -> R^1, 2,000 train, 400 test: f(x1, x2) = (sin x1 + cos x2) 1[x1 < 0], the target of Figure 3
             of arXiv 2402.15555. The paper does not say on which square; here it is [-2 pi, 2 pi]^2, two periods.
 patches     colour pictures (3, 16, 16) for a quick try of what is meant for CIFAR-10: tiles of the two photographs that
-            scikit-learn carries, a class each, 1,000 train, 1,000 test, none overlapping another, values in [0, 1].
+            scikit-learn carries, a class each, 400 train, 400 test, none overlapping another, values in [0, 1].
 
 Training samples of the digits are dealt round the classes: sample i shows class i mod 10, so the anchors
 0, 1 and 2 are a nought, a one and a two, and every prefix is balanced.
@@ -108,9 +108,9 @@ def _patches() -> Data:
         cut = np.asarray(photograph)[: rows * side, : columns * side].reshape(rows, side, columns, side, 3)
         tiles.append(np.moveaxis(cut, (0, 2, 4), (0, 1, 2)).reshape(-1, 3, side, side)[:1000])
     rng = np.random.default_rng(SPLIT_SEED)
-    dealt = np.stack([own[rng.permutation(1000)] for own in tiles], axis=1).reshape(-1, 3, side, side)
+    dealt = np.stack([own[rng.permutation(1000)[:400]] for own in tiles], axis=1).reshape(-1, 3, side, side)
     x, y = dealt.astype(np.float32) / np.float32(255), np.arange(len(dealt)) % len(tiles)
-    return Data.of((x[:1000], y[:1000]), (x[1000:], y[1000:]), domain=(0.0, 1.0), classes=("temple", "flower"))
+    return Data.of((x[:400], y[:400]), (x[400:], y[400:]), domain=(0.0, 1.0), classes=("temple", "flower"))
 
 
 def _dealt(x: Array, y: Array, *, per_class: int) -> Data:

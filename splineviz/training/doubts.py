@@ -3,7 +3,7 @@
     a recorded train_accuracy that the network does not have on the training samples
     an accuracy at chance, with the range of the samples, which may be scaled otherwise than in training
 
-This room knows no files.
+This file knows no files.
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@
     *.index.json, *-00001-of-3.*    large models in several of these, as transformers and huggingface_hub write them
     .onnx                           see `onnx_networks`
     .pt2                            a torch.export program; it is code, so it is read only when the user trusts it
+    .zip                            archives with one torch file of weights in them, as stable-baselines3 writes them
 
 A file that needs code to be unpickled is refused, and none of its code has run by then. A file that is empty, torn or of
-another kind gives a CheckpointError of one line. This room does not know where in a content the weights lie.
+another kind gives a CheckpointError of one line. This file does not know where in a content the weights lie.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import json
 import pickle
 import pickletools
 import re
+import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -42,6 +45,8 @@ TORCH_FILES = (
 )  # fmt: skip
 OTHERS = {".npz", ".npy", ".zip", ".json", ".yaml", ".yml", ".txt", ".csv", ".log", ".png", ".jpg", ".h5", ".py"}
 """Suffixes of files that are never looked into for weights."""
+ASIDE = re.compile(r"optim|sched|variable|scaler|random|rng|replay|buffer|ema", re.IGNORECASE)
+"""Names of torch files in an archive that are no weights of the network."""
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 HARMLESS = re.compile(
     r"_codecs\.encode|torch\.(\w+Storage|Size|device)|torch\.nn\.parameter\.Parameter|collections\.Counter"
@@ -160,6 +165,36 @@ def _exported(path: Path, trust: bool) -> Any:
             "Trust the file (--trust, trust=True) if you know where it comes from."
         )
     return _torch_file(path, trust)
+
+
+def _member(path: Path) -> str | None:
+    """The one torch file of weights in a zip, beside those of optimisers and the like; None where it is no such archive."""
+    if path.suffix.lower() != ".zip" or not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if PurePosixPath(name).name == name and name.endswith(TORCH_FILES)]
+    found = [name for name in names if not ASIDE.search(name)]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_archive(path: Path) -> bool:
+    return _member(path) is not None
+
+
+def _archive(path: Path, trust: bool) -> Any:
+    """What the torch file in a zip holds; the archive is never unpacked beside the user's files."""
+    name = _member(path)
+    try:
+        check_archive(path)
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
+            inside = Path(folder, "weights.pth")
+            inside.write_bytes(archive.read(name or ""))
+            return _torch_file(inside, trust)
+    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise CheckpointError(
+            f"{path}: expected a torch file of weights in the archive, got {type(error).__name__}: "
+            f"{first_line(error).partition('weights.pth: ')[2] or first_line(error)}"
+        ) from error
 
 
 def check_archive(path: Path) -> None:
@@ -301,6 +336,7 @@ FORMATS = (
     Format("safetensors", (".safetensors",), _never, _safetensors, _safetensors_said),
     Format("ONNX", (".onnx",), _never, onnx_networks.state, _silent),
     Format("exported program", (".pt2",), _never, _exported, _silent),
+    Format("archive", (), _is_archive, _archive, _silent),
     Format("torch file", TORCH_FILES, _looks_torch, _torch_file, _torch_said),
 )
 """Every kind of checkpoint file; the first one that knows a file counts."""

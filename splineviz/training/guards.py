@@ -7,7 +7,7 @@ Held against means: both are run, in double precision, on training samples and r
 calls of torch are compared with those that were seen when the Program was written. Where they differ the module is traced
 anew; what cannot be traced is refused. The user's module is never run: its twin is (see `twins`).
 
-This room knows no files and draws nothing.
+This file knows no files and draws nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SAMPLES = 2
 PROBES = slice(2, 7, 2)
 """Which of the random inputs: of scales 0.14, 1.9 and 27."""
 ON = True
-"""Tests switch it off, to see that a judge of their own then finds what this room prevents."""
+"""Tests switch it off, to see that a judge of their own then finds what this file prevents."""
 
 
 def points(samples: Any) -> Tensor:
@@ -71,10 +71,14 @@ class Chosen:
 ALL = Chosen()
 
 
+def _is_theirs(module: nn.Module) -> bool:
+    """Whether code of the user's runs in a module."""
+    return any(not type(m).__module__.startswith("torch.nn.") for m in module.modules())
+
+
 def _run(module: nn.Module, x: Tensor, chosen: Chosen = ALL, *, wide: bool = True) -> tuple[Tensor, list[Any]]:
     """The outputs (n, C) of a twin, and its calls of torch. wide: in double precision, whatever its code asks for."""
-    theirs = any(not type(m).__module__.startswith("torch.nn.") for m in module.modules())
-    with undisturbed() if theirs else nullcontext(), torch.no_grad(), Logged(wide=wide) as log:
+    with undisturbed() if _is_theirs(module) else nullcontext(), torch.no_grad(), Logged(wide=wide) as log:
         value = module(x.clone())
     return chosen.of(value, len(x)), log.calls
 
@@ -102,13 +106,14 @@ class Kept:
         self.module = module
         self.pairs = list(zip(live, (tensor for _, tensor in doors.named_tensors(module)), strict=True))
         self.narrow = narrow and all(t.dtype is torch.float32 for t in live if t.is_floating_point())
-        self._filled = False
+        self.theirs, self._filled = _is_theirs(module), False
+        self._bound: Program | None = None
 
     def is_of(self, model: nn.Module) -> bool:
         """Whether module and twin are as they were, but for the values of their tensors."""
         if self.sign is None or self.own is None or twins.signature(model) != self.sign:
             return False
-        return twins.signature(self.module) == self.own
+        return not self.theirs or twins.signature(self.module) == self.own  # torch's own modules leave themselves alone
 
     def fill(self, taken: dict[int, Tensor]) -> None:
         """Take the module's values, which are written to `taken` by the identity of the module's tensors."""
@@ -126,24 +131,29 @@ class Kept:
 
     def is_seen(self, seen: Seen, x: Tensor, chosen: Chosen) -> bool:
         """Whether a Program is the network as it stands here."""
-        tensors = _named(self.module, "")
-        if not _fits(seen.program, tensors):
-            return False
+        if self._bound is None:
+            tensors = _named(self.module, "")
+            if not _fits(seen.program, tensors):
+                return False
+            own, held = seen.program, {key: tensors[key] for key in seen.program.weights}
+            self._bound = Program(own.input_shape, own.steps, own.output, held)  # of tensors that take on new values
         if not self.narrow:
             y, calls = _run(self.module, x, chosen)
-            return _same(seen, calls, seen.program.bind(tensors), y, x)
-        if torch.get_float32_matmul_precision() != "highest":
+            return _same(seen, calls, self._bound, y, x)
+        if torch.get_float32_matmul_precision() != "highest" or torch.is_autocast_enabled("cpu"):
             return False
-        versions = [ours._version for _, ours in self.pairs]
-        x = x.float()
-        with torch.autocast("cpu", enabled=False):
-            try:
+        versions, x = self._versions(), x.float()
+        try:
+            with torch.no_grad():
                 y, calls = _run(self.module, x, chosen, wide=False)
-                with torch.no_grad():
-                    alike = calls == seen.calls and torch.equal(y, seen.program.bind(tensors)(x))
-            except Exception:  # of the user's own code: double precision says what it is
-                return False
-        return alike and bool(torch.isfinite(y).all()) and versions == [ours._version for _, ours in self.pairs]
+                alike = calls == seen.calls and torch.equal(y, self._bound(x))
+        except Exception:  # of the user's own code: double precision says what it is
+            return False
+        return alike and bool(torch.isfinite(y).all()) and versions == self._versions()
+
+    def _versions(self) -> list[int]:
+        """How often each tensor of the twin was written into."""
+        return [ours._version for _, ours in self.pairs]
 
 
 def _fits(program: Program, tensors: Mapping[str, Tensor]) -> bool:

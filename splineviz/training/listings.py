@@ -6,7 +6,7 @@ things, the refusal is a table of what each file was read as, and names the flag
     --files 'net_*.pt'            these files only
     --files 'net_*_{step}.pt'     these files, and the number that is the step; {epoch} likewise
 
-Steps may count epochs; where iterations begin anew in each epoch, they count checkpoints (`unit` says so). This room knows
+Steps may count epochs; where iterations begin anew in each epoch, they count checkpoints (`unit` says so). This file knows
 no networks.
 """
 
@@ -128,7 +128,7 @@ def _check_pairs(folder: Path, ordered: Sequence[tuple[int, Seen]], series: Sequ
     for (step, one), (other, two) in zip(ordered, ordered[1:], strict=False):
         if step == other:
             names = sorted((one.place.name, two.place.name))
-            raise _refusal(folder, series, f"expected one file a step, got {names[0]} and {names[1]} both for step {step}")
+            raise _refusal(folder, series, f"expected one file per step, got {names[0]} and {names[1]} both for step {step}")
 
 
 def _seen(place: Place) -> Seen:
@@ -199,7 +199,7 @@ def _of_one_kind(folder: Path, mine: Sequence[Seen], kinds: set[tuple[str, ...]]
     for one in sorted(mine, key=lambda one: one.place.name):
         other = by_step.setdefault(one.reading.best, one)
         if other is not one and not why:
-            why = f"expected one file a step, got {other.place.name} and {one.place.name} both for step {one.reading.best}"
+            why = f"expected one file per step, got {other.place.name} and {one.place.name} both for step {one.reading.best}"
     named = ", ".join(sorted({"-".join(kind) or "(no word)" for kind in kinds}))
     raise _refusal(folder, mine, why or f"expected the files of one network, got names of several kinds: {named}")
 

@@ -2,7 +2,7 @@
 
 A call takes the values that the node reads: those that depend on the input, and weights. Shapes, axes, pads and bounds are
 numbers by then; each that is used is written down in the graph's `fixed`, so that two files differ when they do. What would
-move the batch from the front, or is not affine, is refused. This room knows no files.
+move the batch from the front, or is not affine, is refused. This file knows no files.
 """
 
 from __future__ import annotations

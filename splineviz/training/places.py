@@ -4,7 +4,7 @@
     checkpoint-500/model.safetensors    a folder that holds the weights of one checkpoint
     step_5/__0_0.distcp                 weights in pieces: refused with the command that joins them
 
-A link is followed inside the folder; one that leads out of it is passed over. This room knows no weights.
+A link is followed inside the folder; one that leads out of it is passed over. This file knows no weights.
 """
 
 from __future__ import annotations

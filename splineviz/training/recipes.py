@@ -7,14 +7,14 @@ mnist-mlp   The network of "Deep Networks Always Grok and Here is Why" (arXiv 24
 mnist-x8    The same with every weight and bias times 8 at the start (its Fig. 7): generalisation comes late.
 mnist-conv  A small residual convolutional network on the same images, cross entropy, AdamW without weight decay, batches
             of 250. mnist-conv-bn: the same with batch norm.
-patches-resnet   A narrow ResNet18 (4 channels) on colour patches, cross entropy, Adam without weight decay, batches of 100:
+patches-resnet   A narrow ResNet18 (4 channels) on colour patches, cross entropy, Adam without weight decay, batches of 50:
             a quick stand-in for the paper's ResNet18 on CIFAR-10, which `resnet18_on` trains where CIFAR-10 is at hand.
 two-moons   2-32-32-32-2 on two half circles, squared error on one-hot targets: an input space that can be seen whole.
 spline      2-32-32-1 fits a smooth surface over a square: an affine spline from the plane to the line.
 waves       2-32-32-1 fits (sin x1 + cos x2) 1[x1 < 0], the target of the paper's Fig. 3.
 
 A recipe uses the Recorder and nothing that a user's own loop could not. The same seed gives the same run on the same
-machine and number of threads. This room knows no geometry.
+machine and number of threads. This file knows no geometry.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ RECIPES: dict[str, Recipe] = {
         weight_decay=0.0,
     ),
     "patches-resnet": Recipe(
-        "a narrow ResNet18 on colour patches", "patches", partial(resnet18, (3, 16, 16), 2, channels=4), batch=100,
+        "a narrow ResNet18 on colour patches", "patches", partial(resnet18, (3, 16, 16), 2, channels=4), batch=50,
         steps=300, weight_decay=0.0, loss="cross entropy",
     ),
 }  # fmt: skip
@@ -112,12 +112,16 @@ CIFAR_STEPS = 500_000
 
 def resnet18_on(source: str) -> Recipe:
     """The paper's ResNet18 (16 channels, no batch norm; cross entropy, Adam at 1e-3, batches of 256, no weight decay) on the
-    pictures of a source, such as CIFAR-10's folder, in [0, 1]. Raises DataError when they are no colour pictures with classes.
+    pictures of a source, such as CIFAR-10's folder, in [0, 1].
+
+    Raises DataError when they are no colour pictures with classes.
     """
     data = sources.load(source)
     shape, y = data.train_x.shape[1:], data.train_y
     if len(shape) != 3 or shape[0] != 3 or y is None or y.ndim != 1:
-        raise DataError(f"{source}: expected colour pictures (3, height, width) with classes, got {shape}; name CIFAR-10's folder.")
+        raise DataError(
+            f"{source}: expected colour pictures (3, height, width) with classes, got {shape}; name CIFAR-10's folder."
+        )
     return Recipe(
         f"ResNet18 on {len(data.train_x):,} pictures of {source}", source, partial(resnet18, shape, _outputs(data)),
         batch=256, steps=CIFAR_STEPS, weight_decay=0.0, loss="cross entropy",
@@ -168,7 +172,7 @@ def train(
         out,
         network,
         train=(data.train_x, data.train_y),
-        test=(data.test_x, data.test_y),
+        test=None if data.test_x is None else (data.test_x, data.test_y),
         classes=data.classes,
         domain=data.domain,
         loss=chosen.loss,

@@ -71,6 +71,11 @@ class Recorder:
         CheckpointError: the directory already holds a run, or files of others under the same names.
     """
 
+    def __repr__(self) -> str:
+        steps = [checkpoint.step for checkpoint in self._manifest.checkpoints]
+        last = f", the last at step {steps[-1]:,}" if steps else ""
+        return f"Recorder({str(self.path)!r}: {len(steps):,} checkpoint{'' if len(steps) == 1 else 's'}{last})"
+
     @at_home
     def __init__(
         self,
@@ -251,7 +256,7 @@ def schedule(last: int, *, per_decade: int = 10) -> list[int]:
     """The steps at which checkpoints are due: 0, the rounded powers of 10^(1 / per_decade), and `last`.
 
     With ten a decade: every step to 6, then 8, 10, 13, 16, 20, 25, 32, 40, ...; 44 steps to 30,000.
-    Raises DataError for a negative last step or fewer than one checkpoint a decade.
+    Raises DataError for a negative last step or fewer than one checkpoint per decade.
     """
     if last < 0 or per_decade < 1:
         raise DataError(f"schedule: expected a last step from 0 up and 1 or more a decade, got {last} and {per_decade}.")

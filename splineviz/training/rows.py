@@ -4,7 +4,7 @@
     {"image": ..., "label": ...}        by names (see NAMES)
     (picture,), picture                 without labels
 
-A DataLoader is asked for its Dataset: its shuffling and its batches say nothing of the samples. This room knows no networks.
+A DataLoader is asked for its Dataset: its shuffling and its batches say nothing of the samples. This file knows no networks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The manifest: what run.json says, so that a run directory describes itself.
+"""run.json: what it says, and where the files of a run lie, so that a run directory describes itself.
 
     run.json                             format, the traced network as data, domain, classes, loss,
                                          the step, file and metrics of each checkpoint
@@ -114,6 +114,8 @@ class Manifest:
         """Read run.json. Raises CheckpointError when it is missing, broken, of another format, or points outside."""
         path = root / NAME
         try:
+            if path.exists() and not path.is_file():
+                raise ValueError("a folder, a pipe or a device")
             data = json.loads(path.read_bytes())
             if data["format"] not in FORMATS:
                 got, known = data["format"], " or ".join(map(str, FORMATS))

@@ -3,7 +3,7 @@
 `open_run` reads a directory that describes itself (sv.Recorder wrote it) without any of the user's code, and
 foreign folders of state dicts when it is told the network and the data.
 
-This room draws and measures nothing. Rooms below it: `run_json` (what run.json says), `checkpoints` (their files).
+This file draws and measures nothing. Files below it: `run_json` (what run.json says), `checkpoints` (their files).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     test_x  (m, *input_shape)   test_y  alike; both None where a run has no test samples
     domain  (low, high): every coordinate of an input lies in between; random points are drawn from this box
 
-Inputs keep their precision (float32 or float64): what the network saw is what is sliced. This room knows no network.
+Inputs keep their precision (float32 or float64): what the network saw is what is sliced. This file knows no network.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@
     package.module:function  a torch Dataset, a pair (x, y), or Data
 
 Pictures become (channels, height, width) in [0, 1], as torchvision's ToTensor has them, turned as their EXIF data say. This
-room knows no network.
+file knows no network.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def load(source: str, arguments: str | None = None) -> Data:
             raise DataError(f"{path}: expected a file of samples, got nothing there.")
         return _named(_file(path), path)
     if path.is_file():
-        raise DataError(f"{path}: expected .npz, .npy, .pt or a folder, got another file; unpack an archive, name its folder.")
+        raise DataError(
+            f"{path}: expected .npz, .npy, .pt or a folder, got another file; unpack an archive and name its folder."
+        )
     return datasets.load_data(source)
 
 
@@ -86,6 +88,8 @@ def _pixels(path: Path, grey: bool | None = None) -> Array:
     """A picture as (channels, height, width) in [0, 1]; grey: None keeps what it is."""
     from PIL import Image, ImageOps
 
+    if not path.is_file():
+        raise DataError(f"{path}: expected a picture, got a folder, a pipe or nothing; take it out of the folder.")
     try:
         with Image.open(path) as opened:
             frames = int(getattr(opened, "n_frames", 1))
@@ -218,7 +222,9 @@ def _cifar(path: Path, labels: Sequence[str]) -> tuple[Array, Array]:
     if isinstance(y, torch.Tensor):
         y = y.flatten().tolist()
     if not isinstance(y, list) or len(y) != len(x) or not all(type(one) is int for one in y):
-        raise DataError(f"{path}: expected an entry {labels[0]} with a class for each of {len(x)} pictures, got {_shape(y)}.")
+        raise DataError(
+            f"{path}: expected an entry {labels[0]} with a class for each of {len(x)} pictures, got {_shape(y)}."
+        )
     return x.numpy().reshape(-1, *CIFAR).astype(np.float32) / np.float32(255), np.array(y, dtype=np.int64)
 
 
@@ -306,7 +312,7 @@ def _image_folder(folder: Path) -> Data:
     ]
     places = [(p, c) for p, c in places if p.suffix.lower() in PICTURES]
     if not places:
-        raise DataError(f"{folder}: expected pictures ({', '.join(PICTURES)}), alone or in a folder a class, got none.")
+        raise DataError(f"{folder}: expected pictures ({', '.join(PICTURES)}), alone or in one folder per class, got none.")
     pictures: list[Array] = []
     for path, _ in places:
         pictures.append(_pixels(path))

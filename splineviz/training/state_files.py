@@ -4,7 +4,7 @@ The kinds of files stand in `formats`. Where in a file its weights lie is found 
 tensors is taken, of several one must be named by `key`: a path of names such as `ema` or `ema.state_dict`, a prefix of the
 names themselves, or "." for all of them together. Names may carry the prefixes of wrappers (`module.`, `_orig_mod.`).
 
-This room knows no network.
+This file knows no network.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def saved_at(path: Path) -> tuple[int | None, int | None]:
         if beside.is_file() and beside.stat().st_size < LARGEST_STATE:
             return contents.saved_at(json.loads(beside.read_bytes()))
         kind = format_of(path)
-        return (None, None) if kind is None else kind.said(path)
+        return kind.said(path) if kind is not None and path.is_file() else (None, None)  # a pipe would never end
     except Exception:  # torn or hostile: whoever reads its weights says so
         return None, None
 
@@ -86,8 +86,8 @@ def load_network(path: str | Path) -> Any:
         modules = {str(name): value for name, value in content.items() if isinstance(value, torch.nn.Module)}
         if len(modules) > 1:
             raise CheckpointError(
-                f"{path}: expected one module, got several: {', '.join(modules)}; say what it is (--model), and whose "
-                f"weights it has (--weights-key {next(iter(modules))})."
+                f"{path}: expected one module, got several: {', '.join(modules)}; name the network (--model) and the "
+                f"key of its weights (--weights-key {next(iter(modules))})."
             )
         content = next(iter(modules.values()), content)
     if not isinstance(content, (torch.nn.Module, torch.export.ExportedProgram)):

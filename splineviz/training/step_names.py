@@ -7,7 +7,7 @@ r"""Step names: what the name of a checkpoint file says of its step.
     resnet18-5c106cde       none     nor are sizes of architectures, digests and dates
 
 The name is taken apart into words and numbers; `Reading` says what each may be, and `listings` decides with all files of a
-folder in view. This room knows no files.
+folder in view. This file knows no files.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """User code: what the user names as module:function, or file.py:function, imported and called.
 
-Nothing else imports by name, and no name ever comes from a file. This room knows nothing of what is made.
+Nothing else imports by name, and no name ever comes from a file. This file knows nothing of what is made.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 import { answersAt, area, around } from "./complex.js";
 import { make, press } from "./dom.js";
 import { pictureAt } from "./overlay.js";
-import { MEANINGS, className, formatNumber, layerName } from "./words.js";
+import { MEANINGS, className, formatNumber, formatPlace, layerName } from "./words.js";
 
 /** @typedef {import("./explorer.js").Explorer} Explorer */
 
@@ -61,8 +61,8 @@ function outputTable(view, { outputs, class: top }) {
   return make("table", { "aria-label": "outputs at this point" }, ...rows);
 }
 
-/** @param {Facts} facts @returns {[string, string][]} */
-function rowsOf(facts) {
+/** @param {Facts} facts @param {number} half of the view @returns {[string, string][]} */
+function rowsOf(facts, half) {
   /** @type {[string, string][]} */
   const rows = [
     ["region", facts.region.toLocaleString("en")],
@@ -70,7 +70,7 @@ function rowsOf(facts) {
     ["margin", formatNumber(facts.margin)],
     ["area", formatNumber(facts.area)],
     ["slope norm", formatNumber(facts.slope)],
-    ["at (u, v)", `${formatNumber(facts.u)}, ${formatNumber(facts.v)}`],
+    ["at (u, v)", `${formatPlace(facts.u, half)}, ${formatPlace(facts.v, half)}`],
   ];
   const known = facts.active.filter((one) => one.on !== null);
   if (!known.length) return rows;
@@ -83,7 +83,7 @@ function rowsOf(facts) {
 export function describeRegion(view, f, x, y) {
   const facts = view.facts(f, x, y),
     part = /** @type {Part} */ (view.part);
-  const terms = rowsOf(facts).flatMap(([name, value]) => [
+  const terms = rowsOf(facts, view.view()[2]).flatMap(([name, value]) => [
     make("dt", { title: MEANINGS[name] ?? "" }, name),
     make("dd", {}, value),
   ]);

@@ -1,10 +1,10 @@
-"""Explore: partitions to pan, zoom and question, in a notebook or as one HTML file that opens offline.
+"""Explore: partitions to pan, zoom and inspect, in a notebook or as one HTML file that opens offline.
 
     explore(partition | {step: partition} | "out/")              -> a widget for Jupyter (extra: viewer)
     explore("out/", run="ckpts/")                                -> one whose anchors can be moved: it slices again
     explore("out/", html="view.html")                            -> a file; nothing is fetched, it can be mailed
 
-The door to two rooms: `pages` makes the file, `widget` the notebook's view of the same front end.
+The entry to two modules: `page` makes the file, `widget` the notebook's view of the same front end.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ r"""Packing: a Partition as few bytes, for a browser that draws it and finds reg
 
 A number is split into its bytes and bytes of one significance stand together, since neighbours share the upper
 ones. Fixed point of 48 bits is 4e-15 of the window: as fine as double precision holds coordinates. Everything is
-little-endian. This room knows no browser, no network and no drawing.
+little-endian. This file knows no browser, no network and no drawing.
 """
 
 from __future__ import annotations

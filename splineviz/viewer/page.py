@@ -4,7 +4,7 @@ A source is one Partition, a mapping step -> Partition (or .npz file), or the fo
 partitions and its table of measures, which becomes the curves beside the time slider. The front end is the plain
 JavaScript of `viewer/`: its modules, one after the other without their import lines, are the script of the page and
 of the widget alike. Colours and their limits are taken from `fills`, so that every picture of splineviz agrees.
-All text goes into the page as data, never as markup. This room knows no network and no notebook.
+All text goes into the page as data, never as markup. This file knows no network and no notebook.
 """
 
 from __future__ import annotations
@@ -315,6 +315,15 @@ def _joined(names: Sequence[str]) -> str:
 def style() -> str:
     """The front end's style sheet."""
     return (VIEWER / "explorer.css").read_text(encoding="utf-8")
+
+
+def lone(name: str) -> str:
+    """Style of a saved notebook: while the output before a picture of that name is text alone, it is not shown.
+
+    There JupyterLab says "model not found" where a widget without its kernel was, until the cell is run again.
+    """
+    cell = ".jp-OutputArea-child"
+    return f'{cell}:has(+ {cell} img[alt="{name}"]) .jp-OutputArea-output:not(:has(*)) {{ display: none; }}'
 
 
 OPENING = """\

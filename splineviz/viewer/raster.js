@@ -11,7 +11,7 @@ import { within } from "./complex.js";
 /** Lines of samples a row of pixels, up to so many regions and above. */
 const FINE = 4,
   COARSE = 2,
-  CROWDED = 250_000;
+  CROWDED = 30_000;
 
 /** @typedef {{k: Uint32Array, f: Uint32Array, low: Float64Array}} Border sides of the window's left, from low to high */
 /** @type {WeakMap<Part, Border>} */
@@ -40,8 +40,8 @@ function leftOf(part) {
   return made;
 }
 
-/** Number of the left side at a height, -1 above and below the window. @param {Part} part @param {Border} left
- * @param {number} at */
+/** Number of the left side at a height, -1 above and below the window.
+ * @param {{corners: Uint32Array, y: Float64Array}} part @param {Border} left @param {number} at */
 function entryAt({ corners, y }, { low, k }, at) {
   let a = 0,
     b = low.length;
@@ -78,37 +78,59 @@ class Row {
   }
 }
 
-/** One line of samples: every region that it meets, and from where to where in pixels.
- * @param {Part} part @param {Border} left @param {number} at height in the window's units
- * @param {(x: number) => number} px @param {number} width
- * @param {(f: number, from: number, to: number) => void} met */
-function alongLine(part, left, at, px, width, met) {
-  const { corners, offsets, across, x, y } = part,
-    n = entryAt(part, left, at);
-  if (n < 0) return;
-  let f = left.f[n],
-    from = -Infinity;
-  for (let hop = 0; hop <= part.faces; hop++) {
-    const begin = offsets[f],
-      end = offsets[f + 1];
-    let exit = -1,
-      to = from,
-      start = from;
-    for (let k = begin; k < end; k++) {
-      const a = corners[k],
-        b = corners[k + 1 < end ? k + 1 : begin],
-        ya = y[a],
-        yb = y[b];
-      if (ya <= at && at < yb) {
-        exit = k;
-        to = px(x[a] + ((at - ya) / (yb - ya)) * (x[b] - x[a]));
-      } else if (from === -Infinity && yb <= at && at < ya) start = px(x[a] + ((at - ya) / (yb - ya)) * (x[b] - x[a]));
+/** The regions that a line of samples meets, from left to right, and where each of them ends. */
+class Runs {
+  constructor() {
+    this.count = 0;
+    this.start = 0;
+    this.faces = new Int32Array(4096);
+    this.ends = new Float64Array(4096);
+  }
+
+  grow() {
+    const faces = new Int32Array(2 * this.faces.length),
+      ends = new Float64Array(2 * this.ends.length);
+    faces.set(this.faces);
+    ends.set(this.ends);
+    this.faces = faces;
+    this.ends = ends;
+  }
+
+  /** Follows a line at a height in the window's units, as far as `right`.
+   * @param {Part} part @param {Border} left @param {number} at @param {number} right */
+  follow({ corners, offsets, across, x, y, faces }, left, at, right) {
+    this.count = 0;
+    const n = entryAt({ corners, y }, left, at);
+    if (n < 0) return;
+    let f = left.f[n],
+      first = offsets[f];
+    const entry = left.k[n],
+      a = corners[entry],
+      c = corners[entry + 1 < offsets[f + 1] ? entry + 1 : first];
+    let from = (this.start = x[a] + ((at - y[a]) / (y[c] - y[a])) * (x[c] - x[a]));
+    for (let hop = 0; hop <= faces && f >= 0 && from < right; hop++) {
+      first = offsets[f];
+      const last = offsets[f + 1] - 1;
+      let exit = -1;
+      // The side from corner k to the next leads up where the line leaves the region.
+      for (let k = last, high = y[corners[first]]; k >= first; k--) {
+        const low = y[corners[k]];
+        if (low <= at && at < high) {
+          exit = k;
+          break;
+        }
+        high = low;
+      }
+      if (exit < 0) return;
+      const p = corners[exit],
+        q = corners[exit < last ? exit + 1 : first],
+        to = x[p] + ((at - y[p]) / (y[q] - y[p])) * (x[q] - x[p]);
+      if (to > from) from = to;
+      if (this.count === this.faces.length) this.grow();
+      this.faces[this.count] = f;
+      this.ends[this.count++] = from;
+      f = across[exit];
     }
-    if (exit < 0) return;
-    if (to > start && to > 0 && start < width) met(f, start, to);
-    from = to > start ? to : start;
-    f = across[exit];
-    if (f < 0 || from >= width) return;
   }
 }
 
@@ -194,13 +216,15 @@ export function regionNear(part, px, py) {
 /** The region at the middle of every cell, 0 where there is none. @param {Part} part */
 function gridOf(part) {
   const grid = new Int32Array(CELLS * CELLS),
-    left = leftOf(part);
+    left = leftOf(part),
+    runs = new Runs();
   for (let r = 0; r < CELLS; r++) {
-    const middle = (/** @type {number} */ x) => ((x + 1) / 2) * CELLS - 0.5;
-    alongLine(part, left, ((r + 0.5) / CELLS) * 2 - 1, middle, CELLS, (f, from, to) => {
-      const last = Math.min(CELLS - 1, Math.floor(to));
-      for (let i = Math.max(0, Math.ceil(from)); i <= last; i++) grid[r * CELLS + i] = f;
-    });
+    runs.follow(part, left, ((r + 0.5) / CELLS) * 2 - 1, 1);
+    const cell = (/** @type {number} */ x) => ((x + 1) / 2) * CELLS - 0.5;
+    let i = Math.max(0, Math.ceil(cell(runs.start)));
+    for (let n = 0; n < runs.count; n++) {
+      for (const last = Math.min(CELLS - 1, cell(runs.ends[n])); i <= last; i++) grid[r * CELLS + i] = runs.faces[n];
+    }
   }
   return grid;
 }
@@ -213,7 +237,9 @@ function gridOf(part) {
 export function regionPixels(part, camera, width, height, colours, ground) {
   const unit = pixelsOf(camera, width, height),
     lines = part.faces > CROWDED ? COARSE : FINE,
+    weight = 1 / lines,
     left = leftOf(part),
+    runs = new Runs(),
     row = new Row(width),
     pixels = new Uint8ClampedArray(4 * width * height);
   const px = (/** @type {number} */ x) => width / 2 + (x - camera.x) * unit,
@@ -224,11 +250,14 @@ export function regionPixels(part, camera, width, height, colours, ground) {
     over.enter(r);
     for (let line = 0; line < lines; line++) {
       const at = camera.y - (r + (line + 0.5) / lines - height / 2) / unit;
-      alongLine(part, left, at, px, width, (f, from, to) => {
-        const c = 4 * f;
-        row.add(from, to, colours[c] / lines, colours[c + 1] / lines, colours[c + 2] / lines, 1 / lines);
-      });
-      if (over.open.length) over.walk(row, at, px, 1 / lines);
+      runs.follow(part, left, at, camera.x + width / 2 / unit);
+      for (let n = 0, from = px(runs.start); n < runs.count; n++) {
+        const c = 4 * runs.faces[n],
+          to = px(runs.ends[n]);
+        if (to > 0) row.add(from, to, weight * colours[c], weight * colours[c + 1], weight * colours[c + 2], weight);
+        from = to;
+      }
+      if (over.open.length) over.walk(row, at, px, weight);
     }
     for (let i = 0, at = 4 * r * width; i < 4 * width; i += 4, at += 4) {
       const free = 1 - row.sums[i + 3];

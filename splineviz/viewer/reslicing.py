@@ -7,7 +7,7 @@ r"""Reslicing: the networks behind an explorer's partitions, and their partition
     through(indices)  the plane through three samples
 
 A window keeps its size relative to the anchors: as many times the window that the plane would have by itself
-(`Plane.window`) as it was at first. This room does not draw and knows no notebook.
+(`Plane.window`) as it was at first. This file does not draw and knows no notebook.
 """
 
 from __future__ import annotations

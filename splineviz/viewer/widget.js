@@ -125,8 +125,8 @@ function render({ model, el }) {
     still(model, element);
     return;
   }
-  hideStill(model);
   const received = (/** @type {any} */ message, /** @type {any[]} */ buffers) => {
+    if (message?.kind === "step" && !message.error) hideStill(model); // not before: where no kernel answers, it stays
     if (message?.kind === "refused") explorer.slicing.refused(message.error);
     if (message?.kind === "step") asker.received(message, buffers);
   };

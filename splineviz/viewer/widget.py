@@ -1,4 +1,4 @@
-"""The explorer as a Jupyter widget: the front end of `pages`, with a kernel behind it.
+"""The explorer as a Jupyter widget: the front end of `page`, with a kernel behind it.
 
     view = sv.explore("out/")        shown by a notebook
     view.step = 1000                 a checkpoint's step; the slider follows, and the other way round
@@ -10,7 +10,7 @@
     view.anchors = [[0, 0], [1, 0], [0, 2]]        where the anchors are on the plane; the window follows them
     view.samples = [3, 14, 15]                     the plane through three training samples
 
-A step's data crosses to the browser when it is first shown. This room alone knows anywidget and traitlets.
+A step's data crosses to the browser when it is first shown. This file alone knows anywidget and traitlets.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ class Explorer(anywidget.AnyWidget):
         data, metadata = self._repr_mimebundle_(**options) or ({}, {})
         display(data, metadata=metadata, raw=True)
         picture = base64.b64encode(self.still()).decode()
-        html = f'<img alt="splineviz {self.name}" width="480" src="data:image/png;base64,{picture}">'
+        name = f"splineviz {self.name}"
+        html = f'<style>{page.lone(name)}</style><img alt="{name}" width="480" src="data:image/png;base64,{picture}">'
         display({"text/html": html, "text/plain": repr(self)}, raw=True)
 
     def __repr__(self) -> str:

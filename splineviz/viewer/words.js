@@ -7,6 +7,13 @@ export function formatNumber(value) {
   return Math.abs(value) >= 1e-3 && Math.abs(value) < 1e5 ? String(+value.toPrecision(4)) : value.toExponential(2);
 }
 
+/** A coordinate with as many digits as tell places apart in a view of that half side. @param {number} value
+ * @param {number} half */
+export function formatPlace(value, half) {
+  const digits = Math.ceil(Math.log10(Math.abs(value) / half)) + 3;
+  return digits > 4 ? String(+value.toPrecision(Math.min(17, digits))) : formatNumber(value);
+}
+
 /** "1 region", "2,000 regions". @param {number} count @param {string} noun */
 export const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 

@@ -9,7 +9,7 @@ Frames are drawn, saved and encoded one after the other (`film`), so memory does
 Every file is written under a temporary name and renamed. Every picture and video carries the digest of all that it
 shows; what is up to date is left alone, so a second run of the same call continues where the first was stopped.
 
-This room knows no network. A run with one checkpoint makes a video of one picture.
+This file knows no network. A run with one checkpoint makes a video of one picture.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from splineviz.drawing import captions, figures, film
+from splineviz.drawing import captions, figures, film, previews
 from splineviz.drawing.look import SET_BY_FILMS, Look, code
 from splineviz.drawing.video import KEY, note
+from splineviz.drawing.video import USUAL as USUAL_QUALITY
 from splineviz.errors import Progress
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import sweep
 from splineviz.jobs.job import Result
-from splineviz.metrics.options import LCOptions
+from splineviz.metrics.options import USUAL, LCOptions
 from splineviz.storage import files, outputs
 from splineviz.storage.cache import Ledger
 from splineviz.storage.known import FEW
 from splineviz.training import runs
 from splineviz.training.checkpoints import Checkpoint
-from splineviz.workflows import interpolation
+from splineviz.workflows import interpolation, preflight
 from splineviz.workflows.unread import without
 
 INLINE = 40_000_000
@@ -46,7 +47,7 @@ INLINE = 40_000_000
 
 @dataclass(frozen=True)
 class Animation:
-    """What `animate` wrote. frames: one picture a checkpoint, in order of steps; videos: one a format.
+    """What `animate` wrote. frames: one picture per checkpoint, in order of steps; videos: one a format.
 
     poster: the last frame, to show where the film does not play; captions: its words with times (WebVTT), and beside it
     animation.txt, an alternative text for the film as a whole.
@@ -63,6 +64,8 @@ class Animation:
     """How many frames were drawn by this call; the others were up to date."""
     unread: Mapping[int, str] = field(default_factory=dict)
     """Why checkpoints are not in the film, by step: they cannot be read, or their weights are not finite."""
+    course: preflight.Course | None = None
+    """What the film is of: its window, and how the local complexity was sampled."""
 
     def _repr_html_(self) -> str:
         """The film itself, for a notebook: it plays where it stands, also in a saved one."""
@@ -87,11 +90,14 @@ def animate(
     anchors: Sequence[Any] = (0, 1, 2),
     out: str | os.PathLike[str] = "out",
     window: Any = None,
+    regions: int | None = None,
+    center: Any = None,
     formats: Sequence[str] = ("mp4", "gif"),
-    fps: float = 6,
+    fps: float = 4,
+    quality: str = USUAL_QUALITY,
     steps: Sequence[int] | None = None,
     tween: int = 0,
-    lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
+    lc: LCOptions | None = USUAL,
     near: float | None = None,
     jobs: int | Executor = 1,
     threads: int | None = None,
@@ -102,8 +108,11 @@ def animate(
     """Measure and draw every checkpoint of a run, and write video, frames, partitions, measures and summary to `out`.
 
     run: a directory that a Recorder wrote, or an opened Run. anchors: three training samples, as
-    `Run.anchored` takes them; they span the plane. window: as `Plane.window` takes it. formats: of choices.FORMATS.
-    fps: checkpoints a second.
+    `Run.anchored` takes them; they span the plane. window: as `Plane.window` takes it. regions: instead, the largest
+    square window that holds about so many; center: of either, "anchors", "boundary", the number of an anchor, or (u, v).
+    Where nothing of this is given and the usual window is out of reach (more than an hour), a smaller one is chosen on the
+    decision boundary, and said (`preflight`). formats: of choices.FORMATS.
+    fps: checkpoints a second. quality: of the film, against its size, one of choices.QUALITIES.
     tween: frames between two checkpoints, each the exact partition of the network with interpolated weights
     (`interpolation`), marked as such on the frame; they are drawn here, one after the other.
     steps: draw these checkpoints only. lc: settings of the local complexity, None leaves it out.
@@ -117,10 +126,14 @@ def animate(
     when `out` holds what splineviz did not write or the film of another run, and whatever opening, slicing and measuring the
     run raise.
     """
-    appearance, asked = Look.of(look, without=SET_BY_FILMS), film.Film("film", Path(out), formats, fps, tween)
+    progress = previews.progress("animating") if progress is None else progress
+    appearance, asked = Look.of(look, without=SET_BY_FILMS), film.Film("film", Path(out), formats, fps, tween, quality)
     opened = run if isinstance(run, runs.Run) else runs.open_run(run)
     opened, folder = opened if steps is None else opened.only(steps), asked.folder
     opened, chosen = opened.anchored(anchors)
+    course = preflight.plot_course(opened, chosen, window=window, regions=regions, center=center, lc=lc)
+    course.tell()
+    window, lc = course.window, course.lc
     unread: dict[int, str] = {}
     results = sweep.measure_run(
         opened, anchors=chosen, window=window, out=folder, lc=lc, near=near, jobs=jobs, threads=threads,
@@ -129,6 +142,7 @@ def animate(
     )  # fmt: skip
     opened = without(opened, unread)
     settings = {} if lc is None else lc.settings(opened.train_x.shape[1:])
+    settings |= {"unit": opened.unit}
     appearance = replace(appearance, thumbnails=opened.anchors(chosen), classes=opened.classes or (), **settings)
     appearance = _with_limits(appearance, results, folder)
     table = [result.row for result in results]
@@ -139,19 +153,23 @@ def animate(
         opened, a, b, share, plane=opened.plane(chosen), window=window)))  # fmt: skip
     summary = _summary(folder, table, shown, opened.note, {**settings, "missing": tuple(unread)})
     seen = appearance.seen(Partition.load(results[-1].partition_path))
-    # What the explorer says of the film's run and plane, wherever both folders are moved together.
-    origin: dict[str, Any] = {"run": os.path.relpath(opened.path, folder), "anchors": chosen}
-    origin["classes"] = list(opened.classes or ())
-    origin |= {"window": window} if isinstance(window, int | float) else {}
     made = film.make(
-        asked, shots, alternative=captions.alternative(table, fill=appearance.fill, note=opened.note, **seen),
+        asked, shots, alternative=captions.alternative(table, fill=appearance.fill, note=opened.note,
+                                              unit=opened.unit, **seen),
         note=f"{tween} frames after each step show networks with interpolated weights." if tween else "",
-        said={**appearance.said, "look": shown, **origin}, progress=progress,
+        said={**appearance.said, "look": shown, **_origin(opened, folder, chosen, window)}, progress=progress,
     )  # fmt: skip
     frames = tuple(shot.path for shot in shots if shot.caption is not None)
     return Animation(
-        folder, frames, made.videos, summary, folder / "measures.csv", made.poster, made.captions, made.drawn, unread
+        folder, frames, made.videos, summary, folder / "measures.csv", made.poster, made.captions, made.drawn, unread,
+        course,
     )
+
+
+def _origin(run: runs.Run, folder: Path, anchors: Sequence[int], window: Any) -> dict[str, Any]:
+    """What the explorer says of the film's run and plane, wherever both folders are moved together."""
+    origin = {"run": os.path.relpath(run.path, folder), "anchors": anchors, "classes": list(run.classes or ())}
+    return origin | ({"window": window} if isinstance(window, int | float) else {})
 
 
 def _with_limits(look: Look, results: Sequence[Result], folder: Path) -> Look:
@@ -179,7 +197,7 @@ def _shots(
         yield film.Shot(
             asked.folder / "frames" / f"step-{result.step:010d}.png", files.digest(look, index, contents[index]),
             partial(_paint, painter, index, partial(Partition.load, result.partition_path)),
-            f"frame of step {result.step:,}", captions.of_row(result.row, run.note),
+            f"frame of {run.unit} {result.step:,}", captions.of_row(result.row, run.note, run.unit),
         )  # fmt: skip
         if index == len(results) - 1:
             return
@@ -191,7 +209,7 @@ def _shots(
             mark = figures.Tween(float(result.step), float(following), share)
             yield film.Shot(
                 asked.folder / "tweens" / name, files.digest(look, index, contents[index], contents[index + 1], share),
-                partial(_paint, painter, index, cut, mark), f"frame between steps {result.step:,} and {following:,}",
+                partial(_paint, painter, index, cut, mark), f"frame between {run.unit}s {result.step:,} and {following:,}",
             )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-r"""Parallels: films of several panels at the same steps. Two runs or more side by side, or one run taken apart by layers.
+r"""Comparisons: films of several panels at the same steps. Two runs or more side by side, or one run taken apart by layers.
 
         run A -> out/A/partitions, measures.csv --+
                                                   +-> frames/step-*.png -> animation.mp4
@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from splineviz import choices
-from splineviz.drawing import captions, fills, film, side_by_side
+from splineviz.drawing import captions, fills, film, previews, side_by_side
 from splineviz.drawing.curves import Row
 from splineviz.drawing.look import SET_BY_FILMS, Look
 from splineviz.drawing.side_by_side import Picture
+from splineviz.drawing.video import USUAL as USUAL_QUALITY
 from splineviz.errors import DataError, Progress
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import sweep
@@ -42,7 +43,7 @@ WITH_SLASH = r"[/\\\x00]"
 
 @dataclass(frozen=True)
 class Parallel:
-    """What `compare` wrote. frames: one picture a step; videos: one a format; captions: the film's words with
+    """What `compare` wrote. frames: one picture per step; videos: one a format; captions: the film's words with
     times, and beside it animation.txt, an alternative text; drawn: frames drawn by this call; unread: why steps are not in
     the film, by step: a checkpoint of theirs cannot be read, or its weights are not finite.
     """
@@ -67,7 +68,8 @@ def compare(
     steps: Sequence[int] | None = None,
     out: str | os.PathLike[str] = "comparison",
     formats: Sequence[str] = ("mp4",),
-    fps: float = 6,
+    fps: float = 4,
+    quality: str = USUAL_QUALITY,
     lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
     jobs: int | Executor = 1,
     progress: Progress | None = None,
@@ -83,9 +85,10 @@ def compare(
     Raises DataError for too few or too many runs or layers, or runs without a step in common, OutputError when `out` holds
     what splineviz did not write or a comparison of other runs, and what measuring raises.
     """
+    progress = previews.progress("comparing") if progress is None else progress
     _check(runs, names, layers)
     appearance = Look.of(look, without=SET_BY_FILMS, panels=choices.COMPARED_PANELS)
-    asked = film.Film("comparison", Path(out), formats, fps)
+    asked = film.Film("comparison", Path(out), formats, fps, quality=quality)
     folder, called = asked.folder, _names(runs, names)
     common = sorted(set.intersection(*({c.step for c in run.checkpoints} for run in runs)))
     if not common:
@@ -106,6 +109,8 @@ def compare(
     tables = [[result.row for result in some] for some in results]
     titles = _layer_titles(Partition.load(results[0][0].partition_path), appearance.size) if layers else called
     settings = {} if lc is None else lc.settings(max((run.train_x.shape[1:] for run in runs), key=math.prod))
+    unit = runs[0].unit if len({run.unit for run in runs}) == 1 else "step"
+    settings |= {"unit": unit}
     appearance = replace(appearance, thumbnails=runs[0].anchors(anchors), classes=runs[0].classes or (), **settings)
     appearance = appearance.with_limits(Partition.load(r.partition_path) for r in chain(*results))
     painter = side_by_side.StripPainter(tables, titles, look=appearance, missing=sorted(unread))
@@ -115,7 +120,7 @@ def compare(
         film.Shot(
             folder / "frames" / f"step-{step:010d}.png", files.digest(shown, index, [found[index].key for found in results]),
             _paint(painter, [found[index] for found in results], index, layers), f"frame of step {step:,}",
-            _caption([table[index] for table in tables], called, notes),
+            _caption([table[index] for table in tables], called, notes, unit),
         )
         for index, step in enumerate(chosen)
     ]  # fmt: skip
@@ -164,8 +169,8 @@ def _check(runs: Sequence[Run], names: Sequence[str], layers: bool) -> None:
         raise DataError(f"names: expected one for each of the {len(runs)} runs, got {len(names)}.")
 
 
-def _caption(rows: Sequence[Row], called: Sequence[str], notes: Sequence[str]) -> str:
-    return captions.of_row(rows[0], notes[0]) if len(rows) == 1 else captions.of_rows(rows, called, notes)
+def _caption(rows: Sequence[Row], called: Sequence[str], notes: Sequence[str], unit: str) -> str:
+    return captions.of_row(rows[0], notes[0], unit) if len(rows) == 1 else captions.of_rows(rows, called, notes, unit)
 
 
 def _folders(folder: Path, runs: Sequence[Run], names: Sequence[str], formats: Sequence[str]) -> list[Path]:

@@ -1,4 +1,4 @@
-r"""Tweens: the networks between two checkpoints, for smooth motion.
+r"""Interpolation: the networks between two checkpoints, for smooth motion.
 
         w(share) = (1 - share) w(a) + share w(b)         weights and floating buffers; the rest as in a
 

@@ -1,4 +1,4 @@
-"""Callbacks: a run recorded, and monitored, by a trainer's own loop.
+"""Lightning callbacks: a run recorded, and monitored, by a trainer's own loop.
 
     trainer = pytorch_lightning.Trainer(callbacks=[sv.lightning_callback("ckpts/", train=(x, y))])
 

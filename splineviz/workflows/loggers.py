@@ -5,7 +5,7 @@
     loggers.sink(TensorBoardLogger(...))        a logger of Lightning: what it writes to, or its numbers alone
     loggers.sink(function)                      function(step, numbers, picture)
 
-Nothing is imported here: an object is known by what it can do. This room knows no training and no picture's content.
+Nothing is imported here: an object is known by what it can do. This file knows no training and no picture's content.
 """
 
 from __future__ import annotations

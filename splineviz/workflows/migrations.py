@@ -1,4 +1,4 @@
-r"""Migration: where knots lie over training, whose they are, and three numbers that answer whether they migrate.
+r"""Migration: where knots lie over training, their units, and three numbers that answer whether they migrate.
 
     kymograph   knots and jumps of the gradient by distance from the boundary and from the anchors, step by step
     lineage     the ledger of two checkpoints, units' distances from the boundary over time, what became of regions
@@ -7,7 +7,7 @@ r"""Migration: where knots lie over training, whose they are, and three numbers 
     planes x checkpoints -> `distance_profile`, `lineage` (exact, a plane) -> mean, standard error over planes -> tables
 
 Errors are over planes, paired by plane where two checkpoints are compared. What `near` means is a share of the window's
-side. This room lays out no figure.
+side. This file lays out no figure.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def near_of(measured: Measured) -> float:
 
 
 def kymograph(measured: Measured) -> tuple[Table, Figure, dict[str, Table]]:
-    """The heat map's table (a row a step and bin), its figure, and the numbers of every step."""
+    """The heat map's table (one row per step and bin), its figure, and the numbers of every step."""
     found = _profiles(measured)
     edges = np.concatenate([[0.0], distance_profile.shares()])
     table, means = [], {f"{kind}_{sites}": np.full((len(found), len(edges) - 1), math.nan) for kind, sites in _places()}
@@ -108,7 +108,7 @@ def profiles(partition: Partition, near: float) -> dict[str, float]:
 
 
 def _steps(measured: Measured, found: list[list[dict[str, float]]]) -> Table:
-    """A row a step: densities near the sites and median distances, with standard errors over planes."""
+    """One row per step: densities near the sites and median distances, with standard errors over planes."""
     table = []
     for i, planes in enumerate(found):
         row = {"step": float(measured.step(i)), "near": near_of(measured), "planes": float(len(planes))}
@@ -185,7 +185,7 @@ def fates(before: Partition, after: Partition, near: float) -> dict[str, float]:
 
 
 def _ledger_table(planes: list[dict[str, float]], layers: int) -> Table:
-    """A row a layer, from 0, and last one for all (layer -1), with standard errors over planes."""
+    """One row per layer, from 0, and last one for all (layer -1), with standard errors over planes."""
     table = []
     for layer in (*range(layers), -1):
         row = {"layer": float(layer), "planes": float(len(planes))}

@@ -24,12 +24,13 @@ from splineviz.drawing import study_plots
 from splineviz.errors import DataError, Progress
 from splineviz.geometry.plane import Plane
 from splineviz.metrics.options import LCOptions
+from splineviz.metrics.robustness import EPS
 from splineviz.regions.enumerate import partition
 from splineviz.storage import outputs, provenance
 from splineviz.storage.cache import Ledger
 from splineviz.training import recipes
 from splineviz.training.architectures import convnet, mlp
-from splineviz.training.recipes import PAPER_WIDTHS, RECIPES, Recipe
+from splineviz.training.recipes import CIFAR_STEPS, PAPER_WIDTHS, RECIPES, Recipe
 from splineviz.training.recorder import schedule
 from splineviz.training.runs import Run, open_run
 from splineviz.workflows import run_curves
@@ -49,7 +50,7 @@ class Reproduction:
     study: of the one run, by its name in `studies`, or "relief"; "" for a comparison, whose labels are `labels`.
     steps, quick: of training, in full and for a first look. radius: of the local complexity. smooth: labels of runs
     without regions, which are measured while they train. small: what a first look trains instead, where the regions of
-    the full network take minutes a slice.
+    the full network take minutes a slice. pictures: in full it needs CIFAR-10, or pictures like them, from the user.
     """
 
     figure: str
@@ -62,6 +63,7 @@ class Reproduction:
     radius: float = 0.05
     smooth: tuple[str, ...] = field(default=())
     small: Mapping[str, Recipe] | None = None
+    pictures: bool = False
 
 
 _PAPER = RECIPES["mnist-mlp"]
@@ -78,10 +80,18 @@ def _mlps(label: str, widths: Mapping[int, Sequence[int]]) -> dict[str, Recipe]:
 
 
 REPRODUCTIONS: dict[str, Reproduction] = {
+    "fig1": Reproduction(
+        "Fig. 1", "ResNet18 on CIFAR-10: accuracy, robustness, complexities, units and norms; no slice",
+        {"patches-resnet": RECIPES["patches-resnet"]}, "curves", steps=CIFAR_STEPS, quick=100, radius=0.005, pictures=True,
+    ),
     "fig2": Reproduction("Fig. 2", "accuracy, robustness and local complexity over training; two slices", _ONE, "dynamics"),
     "fig3": Reproduction(
-        "Fig. 3", "a network from the plane to the line, over its regions", {"spline": RECIPES["spline"]}, "relief",
+        "Fig. 3", "a network from the plane to the line, over its regions", {"waves": RECIPES["waves"]}, "relief",
         steps=5_000, quick=300,
+    ),
+    "fig5": Reproduction(
+        "Fig. 5", "how neighbourhoods are deformed, by radius and depth: where r is too large",
+        {"mnist-conv": RECIPES["mnist-conv"]}, "deformation", steps=10_000, quick=100, small={"mnist-conv-3": _NARROW},
     ),
     "fig6": Reproduction(
         "Fig. 6, 12", "a convolutional network without and with batch norm",
@@ -116,12 +126,12 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         labels="activation", quick=200, smooth=("gelu",),
     ),
     "conv": Reproduction(
-        "Fig. 1, 5", "as Fig. 2, a convolutional network", {"mnist-conv": RECIPES["mnist-conv"]}, "dynamics", steps=10_000,
+        "Fig. 2", "as Fig. 2, a convolutional network", {"mnist-conv": RECIPES["mnist-conv"]}, "dynamics", steps=10_000,
         quick=600, small={"mnist-conv-3": _NARROW},
     ),
     "migration": Reproduction("section 4", "knots near the anchors and near the decision boundary", _ONE, "migration"),
 }  # fmt: skip
-"""What can be reproduced, by name. The paper's ResNet18 on CIFAR10 is a small residual network on MNIST here."""
+"""What can be reproduced, by name."""
 
 _NAMES = {
     "mnist-mlp": {"linear layers": "4", "random labels": "none", "width": "200", "activation": "ReLU"},
@@ -140,12 +150,14 @@ def reproduce(
     run: Run | None = None,
     steps: int | None = None,
     seed: int = 0,
+    data: str | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Train (or reuse a run), measure and draw one figure; returns the paths of the figure and its table.
 
     quick: few steps, checkpoints and points. run: a run of your own instead of the recipe's, for figures about one run.
-    steps: of training, instead of the setting's. Raises DataError for an unknown name or a run where several are needed,
+    steps: of training, instead of the setting's. data: CIFAR-10's folder, or other colour pictures, for fig1.
+    Raises DataError for an unknown name or a run where several are needed,
     and what training and measuring raise.
     """
     if name not in REPRODUCTIONS:
@@ -154,10 +166,16 @@ def reproduce(
     last = steps if steps is not None else chosen.quick if quick else chosen.steps
     if run is not None and not chosen.study:
         raise DataError(f"run: expected none for {name}, which compares {len(chosen.runs)} runs; leave it out.")
+    if data is not None and not chosen.pictures:
+        raise DataError(f"data: expected none for {name}, which trains on data that comes along; it is for fig1.")
+    if chosen.pictures and data is None and run is None and not quick:
+        raise DataError(f"data: expected CIFAR-10's folder for {name} (--data DIR), got none; --quick needs none.")
+    if data is not None:
+        chosen = replace(chosen, runs={f"resnet18-{Path(data).name}": recipes.resnet18_on(data)})
     tables = [f"{name}{kind}" for kind in (".png", ".csv")] + ["fig2-phases.csv"] * (name == "fig2")
     outputs.enter(root, "reproduction", [], (outputs.MANIFEST, "runs", "measured", *tables))
     if chosen.study:
-        written = _of_one_run(name, root, run, last, seed, quick, progress)
+        written = _of_one_run(name, chosen, root, run, last, seed, quick, progress)
     else:
         written = _of_several(name, root, last, seed, quick, progress)
     whose = None if run is None else run.path.name
@@ -166,15 +184,17 @@ def reproduce(
 
 
 def _of_one_run(
-    name: str, root: Path, run: Run | None, last: int, seed: int, quick: bool, progress: Progress | None
-) -> list[Path]:
-    chosen = REPRODUCTIONS[name]
+    name: str, chosen: Reproduction, root: Path, run: Run | None, last: int, seed: int, quick: bool,
+    progress: Progress | None,
+) -> list[Path]:  # fmt: skip
     ((label, recipe),) = (chosen.small if quick and chosen.small else chosen.runs).items()
     where = _folder(label, last, seed) if run is None else run.path.name
     if run is None:
         run = _trained(recipe, root / "runs" / where, last, seed, progress)
     if chosen.study == "relief":
         return _relief(run, root / name)
+    if chosen.study == studies.CURVES:
+        return _without_slices(_thinned(run, 6) if quick else run, chosen, root, name, where, quick, progress)
     measured = studies.measure(
         _thinned(run) if quick else run, out=root / "measured" / where, lc=_options(chosen, 100 if quick else 10_000),
         attack_steps=10 if quick else 100, points=100 if quick else 400, squares=6 if quick else 24, progress=progress,
@@ -183,6 +203,19 @@ def _of_one_run(
     if name == "fig2":
         written += studies.save(root / "fig2-phases", _phases(measured.rows))
     return written
+
+
+def _without_slices(
+    run: Run, chosen: Reproduction, root: Path, name: str, where: str, quick: bool, progress: Progress | None
+) -> list[Path]:
+    """The study `curves` of a run, as NAME.png and NAME.csv; the paper takes 1,024 points and 20 directions."""
+    folder = root / "measured" / where
+    lc = LCOptions(radius=chosen.radius, points=20 if quick else 1_024, num_vectors=20)
+    table = studies.table_of_curves(
+        run, out=folder, lc=lc, attack_steps=10, attacked=20 if quick else 1_000, eps=EPS[::2] if quick else EPS,
+        progress=progress,
+    )  # fmt: skip
+    return studies.save(root / name, table, study_plots.curves_of_run(table, **lc.settings(run.train_x.shape[1:]), eps=EPS))
 
 
 def _of_several(name: str, root: Path, last: int, seed: int, quick: bool, progress: Progress | None) -> list[Path]:
@@ -219,9 +252,9 @@ def _options(chosen: Reproduction, points: int) -> LCOptions:
     return LCOptions(radius=chosen.radius, points=points)
 
 
-def _thinned(run: Run) -> Run:
+def _thinned(run: Run, most: int = 8) -> Run:
     """A run with few of its checkpoints."""
-    return run.only(_few([c.step for c in run.checkpoints]))
+    return run.only(_few([c.step for c in run.checkpoints], most))
 
 
 def _few(steps: Sequence[int], most: int = 8) -> list[int]:

@@ -1,23 +1,31 @@
-r"""Comparisons: accuracy and local complexity of runs over their steps, without any slice.
+r"""Curves: numbers of runs over their steps, without any slice, so of any network, smooth ones too.
 
     run ────────────> at every checkpoint: recorded accuracies, sampled local complexity at train, test, random points
-    smooth network ─> the same while it trains: it has no regions, so nothing of it is recorded to be sliced
+    smooth network ─> the same while it trains, where nothing of it is recorded
+    `curves`  ──────> accuracies also under attack, local and gradient complexity, live and dead units, norms
 
 What was measured is kept in a ledger, by weights and settings. Rows are as `curves` draws them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
+import torch
 from torch import nn
 
 from splineviz.errors import Progress
 from splineviz.jobs.job import choose_samples
+from splineviz.metrics import liveness, norms
+from splineviz.metrics.complexity import checked_device, network_of
 from splineviz.metrics.options import LCOptions, columns_of
+from splineviz.metrics.robustness import EPS, classes, robustness
+from splineviz.metrics.steepness import steepness
 from splineviz.storage import files
 from splineviz.storage.cache import Ledger
+from splineviz.tracing.program import Program
 from splineviz.training import recipes, state_files
 from splineviz.training.recipes import Recipe
 from splineviz.training.runs import Run
@@ -26,6 +34,11 @@ Table = list[dict[str, float]]
 
 ALL = "all settings"
 """Part of every key: version 0.1 kept numbers under settings of which it had used only some."""
+
+STEEP = 200
+"""Most points of the gradient complexity: its band is half that of the local complexity at as many."""
+ATTACKED = 1000
+"""Most test samples that are attacked."""
 
 
 def measured(run: Run, lc: LCOptions, ledger: Ledger, progress: Progress | None = None) -> Table:
@@ -41,6 +54,71 @@ def measured(run: Run, lc: LCOptions, ledger: Ledger, progress: Progress | None 
         if progress is not None:
             progress(i + 1, len(run.checkpoints), f"local complexity, step {checkpoint.step:,}")
     return table
+
+
+def curves(
+    run: Run, lc: LCOptions, ledger: Ledger, *, attack_steps: int = 10, attacked: int = ATTACKED,
+    eps: Sequence[float] = EPS, device: str | None = None, progress: Progress | None = None,
+) -> Table:  # fmt: skip
+    """A row for every checkpoint of a run, of whatever network: what it recorded, and all of `numbers`.
+
+    attack_steps: of the adversary; 0 leaves accuracy under attack out. attacked: most test samples for it, eps: its radii.
+    device: where the network is run; None: the CPU.
+    Raises DataError for a device that torch does not have here.
+    """
+    points = lc.chosen(choose_samples(run.data, lc, with_labels=False))
+    chosen = torch.float32 if device is not None and device.startswith("mps") else torch.float64
+    if device is not None:
+        checked_device(device, chosen)
+    asked = ["curves", ALL, asdict(lc), attack_steps, attacked, list(eps), device, run.domain, run.data.digest()]
+    settings = files.digest(asked, *points.values())
+    table = []
+    for i, checkpoint in enumerate(run.checkpoints):
+        program = run.program(checkpoint).as_trained
+        key = f"{state_files.digest(program.weights)} {files.digest(run.network_of(checkpoint))} {settings}"
+
+        def compute(program: Program = program) -> dict[str, float]:
+            return numbers(program.to(chosen, device), run, lc, points, (attack_steps, attacked, tuple(eps)), device)
+
+        found = ledger.numbers(key, compute)
+        told = {name: value for name, value in checkpoint.metrics.items() if value == value}
+        table.append({"step": float(checkpoint.step), **found, **told})
+        if progress is not None:
+            progress(i + 1, len(run.checkpoints), f"curves, step {checkpoint.step:,}")
+    return table
+
+
+def numbers(
+    network: Program, run: Run, lc: LCOptions, points: Mapping[str, Any],
+    attack: tuple[int, int, Sequence[float]] = (10, ATTACKED, EPS), device: str | None = None,
+) -> dict[str, float]:
+    """One network's numbers, by column; attack: steps of the adversary (0: none), most samples, radii.
+
+    train_accuracy, test_accuracy (with classes); robust_<eps> and robust_alone_<eps> on test samples, see `robustness`;
+    lc_train, ...; gradient_complexity at training points, with its band; units_live, units_linear, units_dead on training
+    points (of a smooth network by sign, see `liveness.signs`); weight_norm; logit_norm on training points.
+    """
+    row: dict[str, float] = {}
+    dtype = network.dtype
+    for name, x, y in (("train", run.train_x, run.train_y), ("test", run.test_x, run.test_y)):
+        if x is not None and y is not None and y.ndim == 1:
+            outputs = norms.outputs_of(network, torch.as_tensor(x))
+            row[f"{name}_accuracy"] = float((classes(outputs) == torch.as_tensor(y)).double().mean())
+    steps, most, radii = attack
+    if steps and run.test_x is not None and run.test_y is not None and run.test_y.ndim == 1:
+        found = robustness(network.to(torch.float32), run.test_x[:most], run.test_y[:most], eps=radii, steps=steps,
+                           domain=run.domain)  # fmt: skip
+        for eps in radii:
+            row |= {f"robust_{eps:g}": found.nested[eps], f"robust_alone_{eps:g}": found.alone[eps]}
+    row |= columns_of(lc.measured(network, points, device=device, dtype=dtype))
+    steep = steepness(network, points["train"][:STEEP], num_vectors=lc.num_vectors, seed=lc.seed, device=device, dtype=dtype)
+    row |= {"gradient_complexity": steep.mean, "gradient_complexity_band": steep.band}
+    if network.smooth:
+        units = liveness.signs(network_of(network, network.input_shape, dtype, device), points["train"])
+    else:
+        units = liveness.liveness(network, points["train"])
+    row |= {f"units_{kind}": float(getattr(units, kind).sum()) for kind in ("live", "linear", "dead")}
+    return row | {"weight_norm": norms.weight_norm(network), "logit_norm": norms.logit_norm(network, points["train"])}
 
 
 def followed(

@@ -1,5 +1,6 @@
 r"""Studies: what the paper's figures show of a run (arXiv 2402.15555), measured, each a picture and its table.
 
+    curves      Fig. 1, 6, 8, 9, 12, 34: accuracies, complexities, units and norms over the steps; any network, no slice
     dynamics    Fig. 2, 7: accuracy, accuracy under attack and local complexity over the steps, two slices beneath
     migration   knots and gradient variation near the anchors and near the decision boundary, over those in the window
     windows     Fig. 26: regions in equal squares near the decision boundary and away from it
@@ -42,10 +43,11 @@ from splineviz.metrics.deformation import deformation
 from splineviz.metrics.options import LCOptions
 from splineviz.metrics.robustness import EPS, robust_accuracy
 from splineviz.regions.enumerate import partition as enumerated
-from splineviz.storage import files, provenance
+from splineviz.storage import files, outputs, provenance
 from splineviz.storage.cache import Ledger
+from splineviz.tracing.program import Program
 from splineviz.training import runs
-from splineviz.workflows import migrations
+from splineviz.workflows import migrations, run_curves
 from splineviz.workflows.measured import Measured
 from splineviz.workflows.phases import moments, peak, phases
 from splineviz.workflows.unread import without
@@ -63,6 +65,9 @@ Table = list[dict[str, float]]
 Outcome = tuple[Table, "Figure"] | tuple[Table, "Figure", dict[str, Table]]
 """A study's table and figure, and further tables by what their names end in."""
 
+CURVES, OF_CURVES = "curves", ("lc", "attack_steps", "steps", "progress")
+"""The study without a slice, and those settings of the others that it has as well."""
+
 FURTHER = {"kymograph": ("steps",), "lineage": ("ledger", "units", "regions")}
 """Further tables of studies."""
 
@@ -78,15 +83,60 @@ def study(
 
     settings: as `measure` takes them. Raises DataError on an unknown study, and what measuring raises.
     """
-    chosen = list(dict.fromkeys(STUDIES if names is None else names))
+    chosen = list(dict.fromkeys(_all(run) if names is None else names))
     if unknown := [name for name in chosen if name not in STUDIES]:
         raise DataError(f"studies: expected some of {', '.join(STUDIES)}, got {', '.join(unknown)}.")
     named = [f"{name}{kind}" for name in chosen for kind in (".png", ".csv")]
     named += [f"{name}-{more}.csv" for name in chosen for more in FURTHER.get(name, ())]
-    measured = measure(run, out=out, **settings, also=named)
-    written = [path for name in chosen for path in write(measured, name, Path(out) / name)]
-    provenance.write_manifest(Path(out), "studies", {"names": chosen, **measured.asked})
+    sliced = [name for name in chosen if name != CURVES]
+    device = settings.pop("device", None)
+    written: list[Path] = []
+    asked: dict[str, Any] = {}
+    measured = measure(run, out=out, **settings, also=named) if sliced else None
+    for name in chosen:
+        if measured is not None and name != CURVES:
+            written, asked = written + write(measured, name, Path(out) / name), measured.asked
+        else:
+            own = {key: value for key, value in settings.items() if key in OF_CURVES}
+            written += without_slice(run, out=out, device=device, also=named, **own)
+    provenance.write_manifest(Path(out), "studies", {"names": chosen, **asked})
     return written
+
+
+def _all(run: runs.Run) -> list[str]:
+    """All studies that a run can have: of a smooth network the one that needs no slice."""
+    smooth = Program.from_data(run.network).smooth
+    return [CURVES] if smooth else [name for name in STUDIES]
+
+
+def without_slice(run: runs.Run, *, out: str | os.PathLike[str], lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008
+                  **settings: Any) -> list[Path]:  # fmt: skip
+    """The study `curves` of a run as out/curves.png and .csv, with settings of `table_of_curves`."""
+    table = table_of_curves(run, out=out, lc=lc, **settings)
+    figure = study_plots.curves_of_run(table, **lc.settings(run.train_x.shape[1:]), eps=EPS)
+    return save(Path(out) / CURVES, table, figure)
+
+
+def table_of_curves(
+    run: runs.Run,
+    *,
+    out: str | os.PathLike[str],
+    lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008  # frozen, so it can be shared
+    attack_steps: int = 10,
+    attacked: int = run_curves.ATTACKED,
+    eps: Sequence[float] = EPS,
+    steps: Sequence[int] | None = None,
+    device: str | None = None,
+    progress: Progress | None = None,
+    also: Sequence[str] = (),
+) -> Table:
+    """The table of the study `curves`: see `run_curves.curves`. It needs no anchors and no slice; kept in out/rows."""
+    only, target = run if steps is None else run.only(steps), Path(out)
+    outputs.enter(target.resolve(), "run", [str(run.path.resolve())], (*outputs.MEASURES, "curves.png", "curves.csv", *also))
+    ledger = Ledger(target / "rows" / "curves.json")
+    return run_curves.curves(
+        only, lc, ledger, attack_steps=attack_steps, attacked=attacked, eps=eps, device=device, progress=progress
+    )
 
 
 def measure(

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from splineviz.drawing import captions, figures, fills, film
+from splineviz.drawing import captions, figures, fills, film, previews
 from splineviz.drawing.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
 from splineviz.drawing.look import SET_BY_FILMS, Look
+from splineviz.drawing.video import USUAL as USUAL_QUALITY
 from splineviz.errors import DataError, Progress
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import longer_side
@@ -82,6 +83,7 @@ def tour(
     out: str | os.PathLike[str] = "tour",
     formats: Sequence[str] = ("mp4",),
     fps: float = 12,
+    quality: str = USUAL_QUALITY,
     progress: Progress | None = None,
     **look: Any,
 ) -> Tour:
@@ -93,10 +95,11 @@ def tour(
     Raises DataError on unknown words, CheckpointError on an unknown step, OutputError when `out` holds
     what splineviz did not write or the tour of another run, and what cutting raises.
     """
+    progress = previews.progress("touring") if progress is None else progress
     if kind not in cameras.KINDS:
         raise DataError(f"kind: expected one of {', '.join(cameras.KINDS)}, got {kind!r}.")
     appearance = Look.of(look, without=(*SET_BY_FILMS, "panels"))
-    asked = film.Film("tour", Path(out), formats, fps)
+    asked = film.Film("tour", Path(out), formats, fps, quality=quality)
     checkpoint = last_readable(run, "the tour is") if step is None else run.at(step)
     folder, fill = asked.folder, appearance.fill
     outputs.enter(folder, "tour", [str(run.path.resolve())], (*outputs.TOUR, *outputs.film(formats)))

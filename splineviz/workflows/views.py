@@ -1,4 +1,4 @@
-r"""Cameras: ways through the input space of one network, as a row of views; a view is a plane and a window on it.
+r"""Views: paths through the input space of one network, as a list of views; a view is a plane and a window on it.
 
         zoom    one plane, windows that close in on a point     turn   x0 and x1 stay, the third corner goes to x3
         +----------+                                                      x3
@@ -10,7 +10,7 @@ r"""Cameras: ways through the input space of one network, as a row of views; a v
 A zoom ends where plane coordinates do: below DEEPEST units of rounding a half-width, pixels would show the grid of double
 precision. Its point is found again at every scale, since a number good for one picture is too coarse for the next.
 A turned plane has its own corners (the third is a mixture of two samples, a point of input space like any other); a slid
-one meets no sample but x3, so it has no anchors on the way. This room draws nothing.
+one meets no sample but x3, so it has no anchors on the way. This file draws nothing.
 """
 
 from __future__ import annotations

@@ -58,6 +58,8 @@ def watch(
                 look.wait(error)
                 sleep(max(poll, time.monotonic() - began))
                 continue
+            if made.course is not None and made.course.chosen:  # the same window for the checkpoints to come
+                options |= {"window": made.course.window, "lc": made.course.lc, "regions": None, "center": None}
             last = run.checkpoints[-1].step
             look.tell(f"drawn up to step {last:,}; {made.videos[0] if made.videos else made.out}")
             end = run.last if until is None else until

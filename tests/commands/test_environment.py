@@ -65,7 +65,7 @@ def test_the_command_says_all_and_refuses_what_will_not_do(
     monkeypatch.setattr(environment, "examine", lambda: iter([Finding("films", "none", False), Finding("torch", "2.13.0")]))
     assert main(["doctor"]) == 2
     captured = capsys.readouterr()
-    assert "none" in captured.out and "trouble with films" in captured.err
+    assert "none" in captured.out and "check failed for films" in captured.err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])

@@ -12,7 +12,8 @@ import pytest
 from splineviz import choices, commands
 from splineviz.commands.animate import film_options
 from splineviz.drawing import curves, fills, print_figure, video
-from splineviz.metrics.options import LCOptions
+from splineviz.errors import DataError
+from splineviz.metrics.options import USUAL, LCOptions
 from splineviz.training import datasets, recipes
 from splineviz.viewer import page
 from splineviz.workflows import reproduce, study, views
@@ -69,8 +70,17 @@ def test_names_and_defaults_are_those_of_the_rooms_that_own_them() -> None:
     assert choices.PANELS == tuple(curves.CHARTS) and curves.PANELS == choices.FILM_PANELS
     assert choices.REPRODUCTIONS == tuple(reproduce.REPRODUCTIONS)
     options = commands.parser().parse_args(["animate", "run"])
-    paper = LCOptions()
-    assert (options.lc_radius, options.lc_vectors, options.lc_points) == (paper.radius, paper.num_vectors, paper.points)
+    assert film_options(options)["lc"] is USUAL == LCOptions(), "so that a long film may sample fewer points"
+    asked = film_options(commands.parser().parse_args(["animate", "run", "--lc-points", "1000"]))["lc"]
+    assert asked is not USUAL and asked == USUAL
+    assert set(choices.QUALITIES) == set(video.CODECS["mp4"][2]) and video.USUAL in choices.QUALITIES
+
+
+@pytest.mark.parametrize(("said", "center"), [(["anchors"], "anchors"), (["3"], 3), (["0.5", "-1"], [0.5, -1.0])])
+def test_centers_are_words_samples_or_points(said: list[str], center: object) -> None:
+    assert film_options(commands.parser().parse_args(["animate", "run", "--center", *said]))["center"] == center
+    with pytest.raises(DataError, match="--center: expected one word"):
+        film_options(commands.parser().parse_args(["animate", "run", "--center", "anchors", "3"]))
 
 
 @pytest.mark.parametrize("command", ("animate", "watch"))

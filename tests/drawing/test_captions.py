@@ -1,9 +1,13 @@
 """Captions: times that meet, numbers of the table, gaps left out."""
 
 import numpy as np
+import torch
 from arrangement import rows
 
 from splineviz.drawing.captions import alternative, alternative_of_runs, alternative_of_tour, captions, of_row, of_rows
+from splineviz.drawing.look import Look
+from splineviz.geometry.plane import Plane
+from splineviz.regions.enumerate import partition
 
 
 def test_cues_follow_each_other_and_the_last_one_stays() -> None:
@@ -62,3 +66,23 @@ def test_a_text_speaks_of_nothing_that_is_not_in_the_picture() -> None:
     assert "a white star marks the one sample" in alternative(some, anchors=1)
     bare = alternative(some, fill="none", knots=False)
     assert "colour" not in bare and "knots" not in bare and "The red line is the decision boundary" in bare
+
+
+def test_a_window_away_from_all_samples_says_where_it_lies():
+    """Its width and the distance to the nearest anchor are those of the plane; with a sample inside nothing is said."""
+    plane = Plane.through([0.0, 0.0, 0.0], [3.0, 0.0, 0.0], [0.0, 4.0, 0.0])
+    model = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.ReLU(), torch.nn.Linear(5, 2))
+    at = plane.project(np.array([[1.5, 0.0, 0.0]]))[0]
+    seen = Look().seen(partition(model, plane, window=at + 0.25 * np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])))
+    assert seen == {"knots": True, "anchors": 0, "place": seen["place"]}
+    assert seen["place"] == "The window is 0.5 wide and lies 1.5 from the nearest sample."
+    text = alternative(rows([0, 10]), **seen)
+    assert "1.5 from the nearest" in text and "white star" not in text
+    assert Look().seen(partition(model, plane))["place"] == ""
+
+
+def test_steps_that_count_epochs_are_called_so():
+    text = alternative(rows([0, 10, 20]), unit="epoch")
+    assert "from epoch 0 to epoch 20" in text and "step 20" not in text
+    assert of_row(rows([3])[0], unit="epoch").startswith("Epoch 3: ")
+    assert of_rows([rows([3])[0]] * 2, ["a", "b"], ["", ""], "checkpoint").startswith("Checkpoint 3. a: ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import matplotlib
 
@@ -16,6 +17,8 @@ from pictures import assert_nothing_collides, compare, pixels, visible_texts
 
 from splineviz.drawing import curves, draw, figures, fills
 from splineviz.errors import DataError
+from splineviz.geometry.partition import Partition
+from splineviz.geometry.plane import Plane
 
 STEPS = [0, 1, 2, 5, 10, 30, 100, 300, 1000, 2668, 10000, 30000]
 SMALL = (640, 360)
@@ -57,6 +60,39 @@ def test_the_panels_are_aligned():
 def test_golden_frame():
     figure = figures.frame(lines_in_square(25, seed=5), rows(STEPS), 9, size=SMALL, **OPTIONS)
     compare("frame", pixels(figure))
+
+
+def away(count: int, seed: int = 0) -> Partition:
+    """A partition whose window lies apart from its anchors."""
+    partition = lines_in_square(count, seed=seed)
+    anchors = np.array([[-9.0, 4.0], [7.0, 6.0], [1.0, -8.0]])
+    return replace(partition, plane=Plane(partition.plane.origin, partition.plane.basis, anchors))
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), SMALL])
+def test_a_window_away_from_its_anchors_is_shown_on_a_map(size):
+    """The map holds all anchors and a mark in their midst at the window; the bar is shorter by as much."""
+    figure = figures.frame(away(12), rows(STEPS), 3, size=size, **OPTIONS)
+    assert_nothing_collides(figure)
+    panel, bar, *_, place = figure.axes
+    assert place.get_title(loc="left").startswith("map, 1 : ")
+    low, high = place.viewLim.min, place.viewLim.max
+    assert (low < [-9, -8]).all() and (high > [7, 6]).all()
+    mark = place.patches[0].get_bbox()
+    np.testing.assert_allclose(0.5 * (mark.min + mark.max), 0.0, atol=1e-9)
+    assert bar.get_window_extent().y1 == pytest.approx(panel.get_window_extent().y1)
+    assert bar.get_window_extent().y0 > place.get_window_extent().y1
+    assert len(figures.frame(lines_in_square(12), rows(STEPS), 3, size=size, **OPTIONS).axes) == len(figure.axes) - 1
+
+
+def test_golden_frame_with_a_map():
+    compare("frame-map", pixels(figures.frame(away(25, seed=5), rows(STEPS), 9, size=SMALL, **OPTIONS)))
+
+
+def test_steps_that_count_epochs_are_called_so():
+    figure = figures.frame(lines_in_square(5), rows(STEPS), 9, size=SMALL, unit="epoch", **OPTIONS)
+    assert {"epoch 2,668", "epoch"} <= texts(figure) and "training step" not in texts(figure)
+    assert {ax.get_xlabel() for ax in figures.summary(rows(STEPS), unit="epoch").axes[-2:]} == {"epoch"}
 
 
 def test_golden_frame_of_four_panels():

@@ -70,14 +70,14 @@ def test_painting_that_fails_leaves_whole_pictures_and_no_film(tmp_path, error):
 
 def test_an_encoder_that_fails_is_heard(tmp_path, monkeypatch):
     before = threading.enumerate()
-    monkeypatch.setattr(video, "encoder", lambda kind: ("no-such-codec", "yuv420p", {}, {}))
+    monkeypatch.setattr(video, "encoder", lambda kind: ("no-such-codec", "yuv420p", {"usual": {}}, {}))
     with pytest.raises(Exception, match="no-such-codec"):
         film.shoot(shots(tmp_path, 9), tmp_path, formats=["mp4"], fps=2)
     assert not [t for t in threading.enumerate() if t not in before]
 
 
 def test_another_encoder_is_taken_where_the_first_choice_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setitem(video.CODECS, "mp4", ("no-such-codec", "yuv420p", {}, {}))
+    monkeypatch.setitem(video.CODECS, "mp4", ("no-such-codec", "yuv420p", {"usual": {}}, {}))
     asked = film.Film("film", tmp_path, ["mp4"], 2)
     (path,), _ = film.shoot(shots(tmp_path, 3), tmp_path, formats=asked.formats, fps=asked.fps)
     for k, frame in enumerate(decoded(path)[:3]):
@@ -85,7 +85,7 @@ def test_another_encoder_is_taken_where_the_first_choice_is_missing(tmp_path, mo
 
 
 def test_a_missing_encoder_is_told_before_anything_is_measured(tmp_path, monkeypatch):
-    monkeypatch.setitem(video.CODECS, "mp4", ("no-such-codec", "yuv420p", {}, {}))
+    monkeypatch.setitem(video.CODECS, "mp4", ("no-such-codec", "yuv420p", {"usual": {}}, {}))
     monkeypatch.setattr(video, "SPARE", {})
     with pytest.raises(DataError, match=r"encoder for mp4, got .* without no-such-codec; take one of webm, webp, apng, gif"):
         film.Film("film", tmp_path, ["gif", "mp4"], 2)
@@ -94,7 +94,7 @@ def test_a_missing_encoder_is_told_before_anything_is_measured(tmp_path, monkeyp
 def test_few_pictures_wait_however_slow_the_encoder(tmp_path, monkeypatch):
     waiting, most = [0], [0]
 
-    def slow(path, pictures, *, fps, comment):
+    def slow(path, pictures, *, fps, comment, quality):
         for _ in pictures:
             threading.Event().wait(0.02)
             waiting[0] -= 1
@@ -134,7 +134,7 @@ def test_a_film_comes_with_poster_words_and_manifest(tmp_path):
     assert cues[1] == "00:00:00.500 --> 00:00:01.000\nnumber 2" and len(cues) == 3
     assert (tmp_path / "animation.txt").read_text() == "five numbers\n"
     said = files.read_sealed(tmp_path / "manifest.json")
-    assert said["options"]["film"] == {"formats": ["gif"], "fps": 2, "tween": 1, "look": "x"}
+    assert said["options"]["film"] == {"formats": ["gif"], "fps": 2, "tween": 1, "quality": "usual", "look": "x"}
     assert {"animation.gif", "poster.png", "animation.vtt", "animation.txt"} <= set(said["files"])
     assert calls[0][:2] == (6, 10) and calls[-1][:2] == (10, 10)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}

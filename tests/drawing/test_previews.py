@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 import splineviz as sv
+from splineviz.drawing import previews
 
 
 def test_a_partition_is_a_picture() -> None:
@@ -44,3 +46,22 @@ def test_the_rooms_below_do_not_bring_matplotlib() -> None:
     code = "import sys, splineviz.geometry.partition, splineviz.geometry.plane; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "False"
+
+
+def test_progress_is_one_line_of_a_notebook_and_nothing_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert previews.progress("animating") is None
+    said: list[str] = []
+    handle = SimpleNamespace(update=lambda data, raw: said.append(data["text/plain"]))
+
+    def display(data: dict[str, str], raw: bool, display_id: bool) -> SimpleNamespace:
+        said.append("new: " + data["text/plain"])
+        return handle
+
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object())))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    tell = previews.progress("animating")
+    assert tell is not None
+    for done in range(1, 1001):
+        tell(done, 1000, f"step {done}")
+    assert said[0] == "new: animating: 1 of 1,000, step 1" and said[-1] == "animating: 1,000 of 1,000, step 1000"
+    assert len(said) < 10, "not a line each"

@@ -11,7 +11,7 @@ import { rangeOf, stepPlaces } from "../../splineviz/viewer/curves.js";
 import { unitHashes, walk } from "../../splineviz/viewer/restore.js";
 import { classCounts, histogram, rimOf, tableOf } from "../../splineviz/viewer/selection.js";
 import { understood } from "../../splineviz/viewer/keys.js";
-import { counted, formatNumber, layerName } from "../../splineviz/viewer/words.js";
+import { counted, formatNumber, formatPlace, layerName } from "../../splineviz/viewer/words.js";
 
 /** Two unit squares side by side: [-1, 0] and [0, 1] of the window, with the knot of unit 4 between them. */
 function squares() {
@@ -160,4 +160,11 @@ test("rows of pixels show regions by their share, knots by their area, and where
   lay(pixels, Float32Array.from(cover, (one) => 1000 * one), [0, 0, 0], 0.5);
   assert.deepEqual(at(4, 5), [0, 0, 0, 255]);
   assert.deepEqual([regionNear(part, -0.5, 0), regionNear(part, 0.5, 0.9), regionNear(part, 7, -7)], [0, 1, 1]);
+});
+
+test("a deep view tells places by more digits", () => {
+  const [u, step] = [0.15362430585824427, 1e-9];
+  assert.equal(formatPlace(u, 1), formatNumber(u));
+  assert.notEqual(formatPlace(u, step), formatPlace(u + step / 10, step));
+  assert.equal(formatPlace(0, step), "0");
 });

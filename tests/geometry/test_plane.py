@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from splineviz.errors import PlaneError
 from splineviz.geometry.plane import MARGIN, Plane, convex_polygon
+from splineviz.regions.enumerate import partition
+from splineviz.regions.estimates import estimate
 
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 
@@ -155,3 +157,25 @@ def test_convex_polygons_are_taken_as_they_are(polygon: object) -> None:
 def test_other_polygons_are_refused(polygon: object, words: str) -> None:
     with pytest.raises(PlaneError, match=words):
         Plane(np.zeros(2), np.eye(2)).window(polygon)
+
+
+def test_three_samples_stand_for_their_plane():
+    """As a list, an array and a tensor; whatever else is named in the words of the one who passed it."""
+    samples = [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    expected = Plane.through(*samples)
+    for said in (samples, tuple(samples), np.array(samples), torch.tensor(samples), expected):
+        got = Plane.of(said)
+        assert np.array_equal(got.origin, expected.origin) and np.array_equal(got.basis, expected.basis)
+    model = torch.nn.Linear(3, 2)
+    assert partition(model, samples).num_regions == 1 and estimate(model, samples).regions == 1
+    for wrong, words in ((model, "got Linear; the network comes first"), ("x", "got str"), (3, "got int"),
+                         (samples[:2], "three samples, got 2")):  # fmt: skip
+        with pytest.raises(PlaneError, match=words):
+            Plane.of(wrong)
+    with pytest.raises(PlaneError, match="the network comes first"):
+        partition(expected, model)
+
+
+def test_a_plane_is_shown_in_one_line():
+    plane = Plane.through(np.zeros((1, 2, 2)), np.eye(2)[None], np.ones((1, 2, 2)))
+    assert repr(plane) == f"Plane(3 anchors, inputs 1 x 2 x 2, window {np.ptp(plane.window()[:, 0]):.4g} wide)"

@@ -172,7 +172,7 @@ def test_weights_that_change_under_way_are_refused(run, tmp_path):
     todo = listed(run, tmp_path)
     torch.save(network(9).state_dict(), run.checkpoints[1].path)
     outcomes = list(executors.run(todo))
-    assert isinstance(outcomes[1], Failure) and "held when the work began" in outcomes[1].reason
+    assert isinstance(outcomes[1], Failure) and "do not change during the call" in outcomes[1].reason
     assert isinstance(outcomes[1].error, CheckpointError)
 
 

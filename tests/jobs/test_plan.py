@@ -57,7 +57,7 @@ def test_two_calls_with_one_list_may_join_and_another_list_may_not(run, tmp_path
     asked = {"format": plan.FORMAT, "jobs": [1]}
     with plan.joined(tmp_path / "out", asked), plan.joined(tmp_path / "out", asked):
         assert plan.read(tmp_path / "out")["jobs"] == [1]
-        with pytest.raises(JobError, match="nobody works on other jobs, got one where another call does"):
+        with pytest.raises(JobError, match="no other call at work there, got one with a different list of jobs"):
             with plan.joined(tmp_path / "out", asked | {"jobs": [2]}):
                 pass
     with plan.joined(tmp_path / "out", asked | {"jobs": [2]}):

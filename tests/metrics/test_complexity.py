@@ -437,7 +437,7 @@ REFUSALS = {
     "nan": (lambda m, x: local_complexity(m, x * np.nan), ValueError, "x: expected finite numbers"),
     "dtype": (lambda m, x: local_complexity(m, x, dtype=torch.float16), DataError, "torch.float64 or torch.float32"),
     "option": (lambda m, x: local_complexity(m, x, vectors=3), DataError, "expected some of num_vectors, .*, got vectors"),
-    "no units": (lambda m, x: local_complexity(softmax_inside(m[0]), x), TraceError, "softmax.*saw none"),
+    "no units": (lambda m, x: local_complexity(softmax_inside(m[0]), x), TraceError, "softmax.*got none"),
 }  # fmt: skip
 
 

@@ -211,7 +211,7 @@ def test_refusals() -> None:
         Watched(nn.Linear(3, 2), (3,))
     with pytest.raises(TraceError, match="expected the same 1 activation calls on every batch, got 2"):
         local_complexity(Wandering(), [[0.5, 1.0]], radius=0.1)
-    with pytest.raises(TraceError, match="cannot be watched while it runs either"):
+    with pytest.raises(TraceError, match="Recording its activations while it runs failed too"):
         local_complexity(nn.Sequential(nn.Linear(3, 2), nn.Softmax(1), nn.Linear(2, 2)), [[0.5, 1.0, 2.0]])
     with pytest.raises(TraceError, match="with the batch of 2 in front, got shape \\(4, 2\\)"):
         Watched(nn.Sequential(nn.Unflatten(1, (2, 2)), nn.Flatten(0, 1), nn.Tanh(), nn.Unflatten(0, (-1, 2))), (4,))

@@ -33,8 +33,10 @@ def claims(*shape: int) -> bytes:
 
 
 WRONG = {
-    "empty": b"", "text": b"P5 28 28 255\n....", "unknown type": b"\0\0\x0a\1" + b"\0\0\0\1\0", "no dimensions": b"\0\0\x08\0",
-    "short": written(X)[:-1], "long": written(X) + b"\0", "claims": claims(2**31, 2**31, 4), "half a header": b"\0\0\x08\3\0\0",
+    "empty": b"", "text": b"P5 28 28 255\n....",
+    "unknown type": b"\0\0\x0a\1" + b"\0\0\0\1\0", "no dimensions": b"\0\0\x08\0",
+    "short": written(X)[:-1], "long": written(X) + b"\0", "claims": claims(2**31, 2**31, 4),
+    "half a header": b"\0\0\x08\3\0\0",
     "packed claims": gzip.compress(claims(2**31, 2**31)), "packed short": gzip.compress(claims(3) + b"ab"),
     "packed and cut": gzip.compress(written(X))[:-9], "packed noise": b"\x1f\x8b" + bytes(40),
 }  # fmt: skip

@@ -361,7 +361,7 @@ def beside() -> list[Layout]:
 
 
 def folders() -> list[Layout]:
-    """A folder a checkpoint."""
+    """One folder per checkpoint."""
 
     def each(pattern: str, *steps: int, **how: Any) -> dict[str, In]:
         return of(pattern, *steps, **how)

@@ -56,4 +56,4 @@ def test_resnet18_is_the_papers():
     x = torch.rand(2, 3, 16, 16)
     program = trace(small, (3, 16, 16))
     assert torch.allclose(program(x.double()).float(), small(x), atol=1e-5)
-    assert [layer.shape for layer in program.layers[::4]] == [(2, 16, 16), (4, 16, 16), (8, 8, 8), (16, 4, 4)]
+    assert [layer.shape for layer in program.layers[::4]] == [(2, 16, 16), (2, 16, 16), (4, 8, 8), (8, 4, 4)]

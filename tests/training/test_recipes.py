@@ -76,7 +76,7 @@ def test_the_spline_learns_its_surface(tmp_path):
 
 
 def test_refusals(tmp_path):
-    with pytest.raises(DataError, match="expected one of mnist-mlp, mnist-x8, .*, spline, got 'resnet'"):
+    with pytest.raises(DataError, match="expected one of mnist-mlp, mnist-x8, .*, waves, patches-resnet, got 'resnet'"):
         recipes.train("resnet", out=tmp_path)
     with pytest.raises(DataError, match="steps"):
         recipes.train("spline", steps=-1, out=tmp_path)

@@ -222,19 +222,19 @@ def test_two_that_begin_at_once_are_one_and_a_refusal(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("how", ["overwrite", "resume"])
 def test_a_run_that_another_takes_over_is_left_to_it(tmp_path, how):
-    x, y = samples()
-    first = Recorder(tmp_path, network(), train=(x, y))
+    (x, y), run = samples(), tmp_path / "run"
+    first = Recorder(run, network(), train=(x, y))
     first.save(0)
-    second = Recorder(tmp_path, network(), train=(x, y), if_exists=how)
+    second = Recorder(run, network(), train=(x, y), if_exists=how)
     second.save(1)
-    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     with pytest.raises(CheckpointError, match="do two trainings record here"):
         first.save(2)
-    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
     second.save(3)
-    shutil.copytree(tmp_path, tmp_path.parent / "copy")
-    (tmp_path / "run.json").unlink()
-    shutil.copy(tmp_path.parent / "copy" / "run.json", tmp_path)  # the same bytes, from a copy
+    shutil.copytree(run, tmp_path / "copy")
+    (run / "run.json").unlink()
+    shutil.copy(tmp_path / "copy" / "run.json", run)  # the same bytes, from a copy
     second.save(4)
 
 
@@ -246,3 +246,12 @@ def test_what_a_killed_training_left_half_written_goes(tmp_path):
         left.write_bytes(b"half")
         Recorder(tmp_path, network(), train=(x, y), if_exists=how)
         assert not left.exists()
+
+
+def test_a_recorder_is_shown_in_one_line(tmp_path):
+    model = network()
+    recorder = Recorder(tmp_path / "ckpts", model, train=samples())
+    assert repr(recorder) == f"Recorder({str(tmp_path / 'ckpts')!r}: 0 checkpoints)"
+    recorder.save(0)
+    recorder.save(7)
+    assert repr(recorder).endswith(": 2 checkpoints, the last at step 7)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from small_runs import network
 from torch import nn
 
 from splineviz.errors import CheckpointError
+from splineviz.training.checkpoints import list_checkpoints
 from splineviz.training.state_files import digest, load_state, save_state
 
 STATE = network().state_dict()
@@ -220,3 +222,28 @@ def test_a_broken_index_gives_one_line(tmp_path, text):
     with pytest.raises(CheckpointError, match="expected") as caught:
         load_state(path)
     assert "\n" not in str(caught.value)
+
+
+def test_an_archive_with_one_file_of_weights_is_read_as_stable_baselines_writes_it(tmp_path: Path) -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3))
+
+    def archive(name: str, **members: object) -> Path:
+        with zipfile.ZipFile(tmp_path / name, "w") as zipped:
+            for member, content in members.items():
+                with zipped.open(member.replace("_pth", ".pth"), "w") as stream:
+                    torch.save(content, stream)
+            zipped.writestr("data", "{}")
+        return tmp_path / name
+
+    state = {f"q_net.{key}": value for key, value in net.state_dict().items()}
+    for steps in (100, 20):
+        archive(f"rl_model_{steps}_steps.zip", policy_pth=state, pytorch_variables_pth={}, **{"policy.optimizer_pth": {}})
+    archive("two.zip", a_pth=state, b_pth=state)  # nobody knows which: no checkpoint
+    (tmp_path / "data_3.zip").write_bytes(b"PK no archive")
+    found, _ = list_checkpoints(tmp_path)
+    assert [c.step for c in found] == [20, 100]
+    got = load_state(found[0].path, key="q_net")
+    assert list(got) == list(net.state_dict()) and all(torch.equal(got[k], v) for k, v in net.state_dict().items())
+    hostile = archive("rl_model_7_steps.zip", policy_pth=torch.nn.ReLU())
+    with pytest.raises(CheckpointError, match=r"rl_model_7_steps.zip: .*needs code"):
+        load_state(hostile)

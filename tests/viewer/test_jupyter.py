@@ -173,3 +173,16 @@ def test_keys_belong_to_the_explorer_while_it_has_the_focus(page: Any) -> None:
     page.wait_for_timeout(100)
     assert not page.get_by_label("boundary", exact=True).is_checked()
     assert page.locator(".jp-NotebookPanel .jp-Cell").count() == len(CELLS), "a and b insert cells in JupyterLab"
+
+
+def test_a_saved_notebook_shows_a_picture_and_no_lost_widget(page: Any) -> None:
+    """Opened again by another kernel, which has no such widget."""
+    page.evaluate("async () => { await jupyterapp.commands.execute('docmanager:save'); }")
+    page.evaluate(f"async () => {{ await {SESSION}.shutdown(); }}")
+    page.reload()
+    picture = page.locator(".jp-OutputArea-output img[alt^=splineviz]")
+    picture.wait_for()
+    lost = page.locator(".jp-OutputArea-output", has_text="model not found")
+    lost.wait_for(state="attached")
+    assert not lost.is_visible() and picture.is_visible()
+    assert picture.evaluate("(e) => e.naturalWidth") > 300

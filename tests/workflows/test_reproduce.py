@@ -72,6 +72,17 @@ def test_figures_about_one_run_share_it(tmp_path: Path, monkeypatch: pytest.Monk
     assert all(row["exact_0.05"] >= row["sampled_0.05"] for row in rows(tmp_path / "fig25.csv"))
 
 
+@pytest.mark.usefixtures("tiny")
+def test_what_needs_no_slice_and_what_shows_where_a_radius_is_too_large(tmp_path: Path) -> None:
+    assert [p.name for p in reproduce("fig1", out=tmp_path, quick=True, steps=20)] == ["fig1.png", "fig1.csv"]
+    table = rows(tmp_path / "fig1.csv")
+    assert table[-1]["step"] == 20 and all(row["robust_alone_0.03"] >= row["robust_0.03"] for row in table)
+    assert all(row[name] > 0 for row in table for name in ("weight_norm", "logit_norm", "gradient_complexity", "units_live"))
+    assert not (tmp_path / "measured" / "moons-20" / "partitions").exists()
+    reproduce("fig5", out=tmp_path, quick=True, steps=20)
+    assert {"eccentricity_1", "eccentricity_2", "radius"} <= set(rows(tmp_path / "fig5.csv")[0])
+
+
 def test_a_run_of_ones_own(tmp_path: Path) -> None:
     write_run(tmp_path / "mine")
     reproduce("fig24", out=tmp_path, run=open_run(tmp_path / "mine"), quick=True)
@@ -105,8 +116,12 @@ def test_a_comparison_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_refusals(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="expected one of fig2, .*, got 'fig9'"):
+    with pytest.raises(DataError, match="expected one of fig1, .*, got 'fig9'"):
         reproduce("fig9", out=tmp_path)
+    with pytest.raises(DataError, match=r"expected CIFAR-10's folder for fig1 \(--data DIR\), got none; --quick"):
+        reproduce("fig1", out=tmp_path)
+    with pytest.raises(DataError, match="expected none for fig2, .* it is for fig1"):
+        reproduce("fig2", out=tmp_path, data="mnist")
     write_run(tmp_path / "mine")
     with pytest.raises(DataError, match="fig10, which compares 5 runs"):
         reproduce("fig10", out=tmp_path, run=open_run(tmp_path / "mine"))

@@ -8,15 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from small_runs import network, write_run
+from torch import nn
 
+from splineviz.errors import DataError
+from splineviz.metrics.columns import tidy
 from splineviz.metrics.complexity import local_complexity
 from splineviz.metrics.options import LCOptions
+from splineviz.metrics.robustness import EPS, robustness
+from splineviz.metrics.steepness import SCALE, steepness
 from splineviz.storage.cache import Ledger
 from splineviz.training.architectures import mlp
 from splineviz.training.recipes import RECIPES
 from splineviz.training.runs import open_run
-from splineviz.workflows.run_curves import followed, measured
+from splineviz.workflows import study
+from splineviz.workflows.run_curves import curves, followed, measured
 
 
 def test_a_gelu_network_is_followed_while_it_trains(tmp_path: Path) -> None:
@@ -58,3 +65,59 @@ def test_every_setting_reaches_a_training_that_is_followed(tmp_path: Path) -> No
     found = [followed(recipe, one, Ledger(tmp_path / f"{one.include_output}.json"), steps=1)[-1]["lc_train"]
              for one in (lc, replace(lc, include_output=True))]  # fmt: skip
     assert found[1] > found[0]
+
+
+# ---- curves: all that needs no slice -------------------------------------------------------------------------------
+
+
+def smooth() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 9), nn.GELU(), nn.Linear(9, 3))
+
+
+@pytest.mark.parametrize("make", [network, smooth], ids=["relu", "gelu"])
+def test_curves_are_those_of_the_network_itself(tmp_path: Path, make) -> None:
+    model = make()
+    states = write_run(tmp_path / "run", model=model, metrics=False)
+    run, lc = open_run(tmp_path / "run"), LCOptions(radius=0.3, num_vectors=3, points=12)
+    table = curves(run, lc, Ledger(tmp_path / "kept.json"), attack_steps=3)
+    assert [row["step"] for row in table] == [0, 1, 10]
+    model.load_state_dict(states[1])
+    row, x, y = table[1], torch.from_numpy(run.train_x), torch.from_numpy(run.train_y)
+    model.eval()
+    with torch.no_grad():
+        assert row["train_accuracy"] == float((model(x).argmax(1) == y).double().mean())
+        assert row["logit_norm"] == pytest.approx(float(model(x).norm(dim=1).mean()), rel=1e-6)
+        z = model[1](x.flatten(1))
+    assert row["weight_norm"] == pytest.approx(float(sum(p.detach().square().sum() for p in model.parameters())) ** 0.5)
+    assert row["lc_train"] == local_complexity(model.double(), run.train_x, radius=0.3, num_vectors=3).mean
+    live = ((z > 0).any(0) & (z < 0).any(0)).sum()
+    assert (row["units_live"], row["units_linear"]) == (live, (z >= 0).all(0).sum())
+    assert row["units_dead"] == (z <= 0).all(0).sum()
+    found = robustness(model.float(), run.test_x, run.test_y, steps=3, domain=run.domain)
+    assert [row[f"robust_{eps:g}"] for eps in EPS] == pytest.approx([found.nested[eps] for eps in EPS])
+    assert [row[f"robust_alone_{eps:g}"] for eps in EPS] == pytest.approx([found.alone[eps] for eps in EPS])
+    # |grad z| of the first layer's units is the length of their weights
+    steep = torch.exp(-0.5 * (z / SCALE) ** 2) / (SCALE * (2 * torch.pi) ** 0.5) * model[1].weight.detach().norm(dim=1)
+    full = steepness(model.double(), run.train_x, num_vectors=4).mean
+    assert full == pytest.approx(float(steep.sum(1).mean()), rel=1e-4)
+
+
+def test_on_a_device_the_numbers_are_the_same(tmp_path: Path) -> None:
+    """The way that another device goes, every vertex by itself, gives what the CPU's short cuts give."""
+    write_run(tmp_path / "run", model=network(hidden=40))
+    run, lc = open_run(tmp_path / "run"), LCOptions(radius=0.5, num_vectors=3, points=12)
+    plain = curves(run, lc, Ledger(tmp_path / "a.json"), attack_steps=2)
+    placed = curves(run, lc, Ledger(tmp_path / "b.json"), attack_steps=2, device="cpu")
+    assert plain == placed and plain[0]["lc_train"] > 0
+    with pytest.raises(DataError, match="device: expected one that torch has here .*, got 'warp'"):
+        curves(run, lc, Ledger(tmp_path / "c.json"), device="warp")
+
+
+def test_the_study_needs_no_slice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path / "run", model=smooth())
+    lc = LCOptions(radius=0.3, num_vectors=3, points=12)
+    monkeypatch.setattr(study, "measure", lambda *a, **k: pytest.fail("sliced"))
+    written = study.study(open_run(tmp_path / "run"), out=tmp_path / "out", lc=lc, steps=[0, 10])
+    assert [path.name for path in written] == ["curves.png", "curves.csv"]
+    assert {row["measure"] for row in tidy(tmp_path / "out" / "curves.csv")} >= {"gradient_complexity", "weight_norm", "lc"}

@@ -37,7 +37,7 @@ def test_every_study_writes_its_table_and_its_picture(tmp_path: Path) -> None:
     assert all(path.name.split("-")[0] in study.STUDIES and path.suffix == ".csv" for path in further)
     for path in (path for path in written if path.suffix == ".png"):
         with Image.open(path) as picture:
-            # one column a layer, so a network of one layer makes a narrow picture
+            # one column per layer, so a network of one layer makes a narrow picture
             assert picture.width >= 500 and len(np.unique(np.asarray(picture.convert("L").resize((64, 64))))) > 5
     dynamics = rows(out / "dynamics.csv")
     assert [row["step"] for row in dynamics] == list(STEPS)
@@ -120,7 +120,7 @@ def test_a_second_call_only_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_refusals(tmp_path: Path) -> None:
     write_run(tmp_path / "run")
     run = open_run(tmp_path / "run")
-    with pytest.raises(DataError, match="expected some of dynamics, migration, .*, deformation, got fig9"):
+    with pytest.raises(DataError, match="expected some of curves, dynamics, migration, .*, deformation, got fig9"):
         study.study(run, ["fig9"], out=tmp_path / "out")
     with pytest.raises(DataError, match=r"window: expected one wider than 0\.8"):
         study.study(run, ["exact"], out=tmp_path / "out", window=0.2, lc=LC)
