@@ -112,9 +112,8 @@ def partition(
         model, swap = trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs), None
     if tiles is not None:
         return _sewn(
-            model, plane, tiles, window=window, tolerance=tolerance, threads=threads, block_bytes=block_bytes,
-            max_regions=max_regions, max_bytes=max_bytes, max_seconds=max_seconds, progress=progress, device=device,
-            swap=swap, executor=executor,
+            model, plane, tiles, window=window, tolerance=tolerance, threads=threads, block_bytes=block_bytes, executor=executor,
+            max_regions=max_regions, max_bytes=max_bytes, max_seconds=max_seconds, progress=progress, device=device, swap=swap,
         )  # fmt: skip
     job = Slice(trace(model, plane.input_shape, swap=swap).to(device=device), plane, plane.window(window), tolerance)
     return _whole(job, threads, block_bytes, Budget(max_regions, max_bytes, max_seconds), progress)
