@@ -87,10 +87,9 @@ def sweep(
     sweep of other runs that is not taken on; JobError when another sweep works in the directory or the store does not
     answer (in the end: the results are in the directory), and what `executors.run` raises.
     """
-    opened = _opened(runs)
+    opened, target = _opened(runs), Path(out).resolve()
     if not opened or not planes or not windows:
         raise DataError("sweep: expected at least one run, one plane and one window, got an empty list.")
-    target = Path(out).resolve()
     keeper = None if store is None else Store(store, target)
     chosen = [run if steps is None else run.only(steps) for run in opened]
     entries: list[Entry] = []
@@ -109,14 +108,14 @@ def sweep(
             _store(path, arrays)
         todo = {entry.job.name: entry.job for entry in entries if entry.job is not None}
         results, failed = _work_off(list(todo.values()), jobs, threads, progress, known, keeper)
-        table = target / SWEEP_TABLE
         done = [(entry, results[entry.job.name]) for entry in entries if entry.job and entry.job.name in results]
-        _write_table(table, _with_churns(done, target) if partitions else done)
+        _write_table(target / SWEEP_TABLE, _with_churns(done, target) if partitions else done)
         provenance.write_manifest(target, "measures", _options(lc, near), digest=known.digest)
         known.save()
         if keeper is not None:
             keeper.finish(results)
-    return Sweep(target, table, tuple(results[name] for name in todo if name in results), _reasons(entries, failed))
+    made = tuple(results[name] for name in todo if name in results)
+    return Sweep(target, target / SWEEP_TABLE, made, _reasons(entries, failed))
 
 
 def _opened(runs: Sequence[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str]) -> list[Run]:

@@ -108,8 +108,7 @@ def partition(
         PartitionError: the checks of the result fail.
     """
     plane = Plane.of(plane)
-    if output is not None or outputs is not None:
-        model, swap = trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs), None
+    model, swap = _chosen(model, plane, swap, output, outputs)
     if tiles is not None:
         return _sewn(
             model, plane, tiles, window=window, tolerance=tolerance, threads=threads, block_bytes=block_bytes,
@@ -118,6 +117,15 @@ def partition(
         )  # fmt: skip
     job = Slice(trace(model, plane.input_shape, swap=swap).to(device=device), plane, plane.window(window), tolerance)
     return _whole(job, threads, block_bytes, Budget(max_regions, max_bytes, max_seconds), progress)
+
+
+def _chosen(
+    model: Any, plane: Plane, swap: Swap | None, output: str | int | None, outputs: Sequence[int] | None
+) -> tuple[Any, Swap | None]:
+    """The network with the outputs that are asked for, and what is left to swap in it."""
+    if output is None and outputs is None:
+        return model, swap
+    return trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs), None
 
 
 def _whole(
