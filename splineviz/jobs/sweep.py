@@ -94,11 +94,9 @@ def sweep(
     chosen = [run if steps is None else run.only(steps) for run in opened]
     entries: list[Entry] = []
     samples: dict[Path, dict[str, Array]] = {}
-    known = weights.known_of(target, sum(len(run.checkpoints) for run in chosen))
+    known = Known.of(target, sum(len(run.checkpoints) for run in chosen))
     for run in chosen:
-        found, kept = _entries(
-            run, planes, windows, target, lc, near, keep=partitions, prove=prove, by_step=False, known=known
-        )  # fmt: skip
+        found, kept = _entries(run, planes, windows, target, lc, near, known, keep=partitions, prove=prove, by_step=False)
         entries += found
         samples |= kept
     asked = plan.plan(chosen, entries, _options(lc, near), named="key")
@@ -162,10 +160,8 @@ def measure_run(
     """
     target = Path(out).resolve()
     chosen = run if steps is None else run.only(steps)
-    known = weights.known_of(target, len(chosen.checkpoints))
-    entries, samples = _entries(
-        chosen, [anchors], [window], target, lc, near, keep=True, prove=False, by_step=True, known=known
-    )  # fmt: skip
+    known = Known.of(target, len(chosen.checkpoints))
+    entries, samples = _entries(chosen, [anchors], [window], target, lc, near, known, keep=True, prove=False, by_step=True)
     bad = {entry.step: entry.error for entry in entries if entry.error is not None}
     if bad and (unread is None or len(bad) == len(entries)):
         raise next(iter(bad.values()))
@@ -216,7 +212,7 @@ def random_planes(run: Run, count: int, seed: int = 0) -> list[list[int]]:
 
 def _entries(
     run: Run, planes: Sequence[Sequence[int | str]], windows: Sequence[Any], out: Path, lc: LCOptions | None,
-    near: float | None, *, keep: bool, prove: bool, by_step: bool, known: Known | None = None,
+    near: float | None, known: Known | None = None, *, keep: bool, prove: bool, by_step: bool,
 ) -> tuple[list[Entry], dict[Path, dict[str, Array]]]:  # fmt: skip
     """The slices of one run, and the samples that their jobs read, by file."""
     measures.checked_near(near)

@@ -7,21 +7,14 @@ This file knows no slices.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from splineviz.storage import outputs
 from splineviz.storage.known import Known
 from splineviz.threads import one_torch_thread
 from splineviz.tracing.program import Program
 from splineviz.training import checkpoints, state_files
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.runs import Run
-
-
-def known_of(out: Path, count: int) -> Known:
-    """What is known of files from an earlier call; nothing where there was none, for a folder may be somebody else's."""
-    return Known(out, count if outputs.sealed(out / outputs.MANIFEST) is not None else 0)
 
 
 def held(run: Run, checkpoint: Checkpoint, known: Known, how: str) -> tuple[Mapping[str, Any], str]:
@@ -41,6 +34,7 @@ def held(run: Run, checkpoint: Checkpoint, known: Known, how: str) -> tuple[Mapp
             return state_files.digest(state)
 
     if run.guard is not None:  # its network depends on the weights
-        return network, read()
+        digest = read()
+        return network, digest
     digest = known.fact(checkpoint.path.absolute(), f"weights {how} {checkpoint.network}", read)
     return network or run.network_of(checkpoint), digest

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from splineviz.storage import files, locks
+from splineviz.storage import files, locks, outputs
 
 NAME = ".known.json"
 FEW = 100
@@ -38,6 +38,11 @@ class Known:
         self._entries = _read(self.path) if count > FEW else {}
         self._now = files.now(out) if count > FEW else None
         self._changed = False
+
+    @classmethod
+    def of(cls, out: Path, count: int) -> Known:
+        """What is known from an earlier call; nothing where there was none, for the folder may be somebody else's."""
+        return cls(out, count if outputs.sealed(out / outputs.MANIFEST) is not None else 0)
 
     def fact(self, path: Path, name: str, read: Callable[[], str]) -> str:
         """What `read()` tells of a file, or told when the file was the same. Raises what `read` raises."""

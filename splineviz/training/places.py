@@ -104,7 +104,11 @@ def chosen(folder: Path, pattern: str) -> list[Place]:
     named = bool(re.search(r"\{(step|epoch)\}", pattern))
     wanted = re.compile(_regex(pattern)) if named else None
     found = []
-    for path in sorted(folder.glob(glob)):
+    try:
+        there = sorted(folder.glob(glob))
+    except (ValueError, NotImplementedError, OSError, re.error) as error:
+        raise CheckpointError(f"files: expected a pattern of names such as 'net_*.pt', got {pattern!r}: {error}.") from error
+    for path in there:
         name = path.relative_to(folder).as_posix()
         match = wanted.fullmatch(name) if wanted else None
         if named and not match:

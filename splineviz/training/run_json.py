@@ -278,10 +278,11 @@ def inside(root: Path, name: Any, seen: dict[Path, Path] | None = None) -> Path:
 
 def _real(path: Path, seen: dict[Path, Path]) -> Path:
     """Where a file lies, all links followed."""
-    return path.resolve() if path.is_symlink() else _folder(path.parent, seen) / path.name
+    # Not resolve(), which fails on a link that leads to itself.
+    return Path(os.path.realpath(path)) if path.is_symlink() else _folder(path.parent, seen) / path.name
 
 
 def _folder(folder: Path, seen: dict[Path, Path]) -> Path:
     if folder not in seen:
-        seen[folder] = folder.resolve()
+        seen[folder] = Path(os.path.realpath(folder))
     return seen[folder]

@@ -15,6 +15,7 @@ file knows no network.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -311,6 +312,12 @@ def _image_folder(folder: Path) -> Data:
         (p, -1) for p in sorted(folder.iterdir())
     ]
     places = [(p, c) for p, c in places if p.suffix.lower() in PICTURES]
+    home = os.path.realpath(folder)
+    if out := [p for p, _ in places if not Path(os.path.realpath(p)).is_relative_to(home)]:
+        raise DataError(
+            f"{folder}: expected pictures that lie in it, got links that lead out of it: "
+            f"{', '.join(str(p.relative_to(folder)) for p in out[:3])}; copy what they lead to (cp -rL)."
+        )
     if not places:
         raise DataError(f"{folder}: expected pictures ({', '.join(PICTURES)}), alone or in one folder per class, got none.")
     pictures: list[Array] = []

@@ -287,9 +287,10 @@ def certificate_file(folder: Path, rng: Rng, seeds: Seeds) -> Callable[[], Any]:
             with contextlib.redirect_stdout(io.StringIO()) as said:
                 runpy.run_path(str(CHECKER), run_name="__main__")
         except SystemExit as end:
-            assert said.getvalue().strip()
+            words = end.code if isinstance(end.code, str) else said.getvalue()
+            assert words.strip()
             if end.code:
-                raise SplinevizError(said.getvalue()) from end
+                raise SplinevizError(words) from None
         finally:
             sys.argv = before
 
