@@ -6,6 +6,7 @@ LIGHT := .venv/light
 , := ,
 DEMO_STEPS ?= 30000
 OTHERS ?=
+WORKERS ?= 2
 SOAK_NETWORKS ?= 10000
 SOAK_FAULTS ?= 50
 SOAK_INPUTS ?= 100000
@@ -15,7 +16,7 @@ SOAK_MUTATED ?= 200
 .PHONY: help install test demo lint types imports front browser pytest docs soak bench ratios test-min release-check clean
 
 help:
-	@echo "make test   lint, types, import contracts and tests"
+	@echo "make test   lint, types, import contracts and tests, in $(WORKERS) processes"
 	@echo "make docs   the site into docs/_build/html; a warning is an error"
 	@echo "make demo   train on embedded MNIST for $(DEMO_STEPS) steps and animate it into demo/out"
 	@echo "make lint | types | imports | pytest   one part of make test"
@@ -78,8 +79,9 @@ front:
 	    echo "npm cannot fetch TypeScript and ESLint: the explorer's JavaScript is not checked"; \
 	else cd tests/front && npm run --silent types && npm run --silent lint && npm run --silent test; fi
 
+# A file's tests stay in one process, since they share what is made once.
 pytest: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 docs: $(READY)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

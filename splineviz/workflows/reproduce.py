@@ -33,7 +33,7 @@ from splineviz.training.architectures import convnet, mlp
 from splineviz.training.recipes import CIFAR_STEPS, PAPER_WIDTHS, RECIPES, Recipe
 from splineviz.training.recorder import schedule
 from splineviz.training.runs import Run, open_run
-from splineviz.workflows import run_curves
+from splineviz.workflows import deformed, run_curves
 from splineviz.workflows import study as studies
 from splineviz.workflows.phases import phases
 
@@ -196,7 +196,7 @@ def _of_one_run(
     if chosen.study == studies.CURVES:
         return _without_slices(_thinned(run, 6) if quick else run, chosen, root, name, where, quick, progress)
     if chosen.study == "deformation":
-        table, paths = studies.deformed(run, (0, len(run.checkpoints) // 2, -1), _options(chosen, 1), 10 if quick else 50)
+        table, paths = deformed.deformed(run, (0, len(run.checkpoints) // 2, -1), _options(chosen, 1), 10 if quick else 50)
         return studies.save(root / name, table, study_plots.deformation(table, radius=chosen.radius, paths=paths))
     measured = studies.measure(
         _thinned(run) if quick else run, out=root / "measured" / where, lc=_options(chosen, 100 if quick else 10_000),

@@ -22,7 +22,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +39,6 @@ from splineviz.geometry.polygons import polygon_area
 from splineviz.jobs import sweep
 from splineviz.metrics import diamonds, measures
 from splineviz.metrics.complexity import local_complexities_at
-from splineviz.metrics.deformation import deformation
 from splineviz.metrics.options import LCOptions
 from splineviz.metrics.robustness import EPS, robust_accuracy
 from splineviz.regions.enumerate import partition as enumerated
@@ -48,7 +46,7 @@ from splineviz.storage import files, outputs, provenance
 from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
 from splineviz.training import runs
-from splineviz.workflows import migrations, run_curves
+from splineviz.workflows import deformed, migrations, run_curves
 from splineviz.workflows.measured import Measured
 from splineviz.workflows.phases import moments, peak, phases
 from splineviz.workflows.unread import without
@@ -68,9 +66,6 @@ Outcome = tuple[Table, "Figure"] | tuple[Table, "Figure", dict[str, Table]]
 
 CURVES, OF_CURVES = "curves", ("lc", "attack_steps", "steps", "progress")
 """The study without a slice, and those settings of the others that it has as well."""
-
-BENT = 0.1
-"""Share by which an eccentricity may differ from that of small neighbourhoods before a radius is called too large."""
 
 FURTHER = {"kymograph": ("steps",), "lineage": ("ledger", "units", "regions")}
 """Further tables of studies."""
@@ -339,48 +334,6 @@ def _heat(measured: Measured, size: int = 48) -> Outcome:
     return table, figure
 
 
-def _deformation(measured: Measured, points: int = 50) -> Outcome:
-    """Embedded neighbourhoods of training points at the first checkpoint, at the peak and at the last."""
-    shown = (0, peak(measured.rows), len(measured.rows) - 1)
-    table, paths = deformed(measured.run, shown, measured.lc, points)
-    return table, study_plots.deformation(table, radius=measured.lc.radius, paths=paths)
-
-
-def deformed(run: runs.Run, indices: Sequence[int], lc: LCOptions, points: int = 50) -> tuple[Table, tuple[str, ...]]:
-    """Eccentricity and diameter by layer, a row a checkpoint and radius, and the layers' names; needs no slice.
-
-    Warns where the radius of the local complexity is too large: neighbourhoods of it are deformed by more than BENT.
-    """
-    table: Table = []
-    radii = [lc.radius * 10 ** (k / 4) for k in range(-8, 9)]
-    for index in dict.fromkeys(indices):
-        checkpoint = run.checkpoints[index]
-        found = deformation(
-            run.program(checkpoint), run.train_x[:points], radii=radii, num_vectors=lc.num_vectors, seed=lc.seed
-        )
-        both = {which: found.relative(which) for which in ("eccentricity", "diameter")}
-        for k, radius in enumerate(radii):
-            row = {"step": float(checkpoint.step), "radius": radius}
-            table.append(row | {f"{name}_{i}": float(v) for name, a in both.items() for i, v in enumerate(a[k])})
-        _warn_of_bends(checkpoint.step, radii, both["eccentricity"], lc.radius)
-    return table, found.layers
-
-
-def _warn_of_bends(step: int, radii: Sequence[float], eccentricity: FloatArray, radius: float) -> None:
-    """eccentricity: (radii, layers) over the input's; at the smallest radius it is that of undeformed neighbourhoods."""
-    off = np.abs(eccentricity / eccentricity[0] - 1.0)
-    at = int(np.argmin(np.abs(np.array(radii) - radius)))
-    if off[at].max() <= BENT:
-        return
-    fine = radii[int((off <= BENT).all(axis=1).cumprod().sum()) - 1]
-    warnings.warn(
-        f"splineviz: step {step:,}: neighbourhoods of r = {radius:g} are deformed by {off[at].max():.0%} in layer "
-        f"{int(off[at].argmax())}, so counts at their corners miss knots; all "
-        f"layers keep within {BENT:.0%} up to r = {fine:.2g}.",
-        RuntimeWarning, stacklevel=4,
-    )  # fmt: skip
-
-
 _STUDIES: dict[str, Callable[[Measured], Outcome]] = {
     "dynamics": _dynamics,
     "migration": _migration,
@@ -390,7 +343,7 @@ _STUDIES: dict[str, Callable[[Measured], Outcome]] = {
     "layers": _layers,
     "exact": _exact,
     "heat": _heat,
-    "deformation": _deformation,
+    "deformation": deformed.deformation_by_radius,
 }
 
 STUDIES = choices.STUDIES

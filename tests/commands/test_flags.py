@@ -66,7 +66,7 @@ def test_names_and_defaults_are_those_of_the_rooms_that_own_them() -> None:
     assert sorted(choices.DATA) == datasets.data_names()
     assert choices.EXPLORED == page.FILLS
     assert choices.TOURS == views.KINDS
-    assert choices.STUDIES == tuple(study._STUDIES)
+    assert choices.STUDIES == (study.CURVES, *study._STUDIES)
     assert choices.PANELS == tuple(curves.CHARTS) and curves.PANELS == choices.FILM_PANELS
     assert choices.REPRODUCTIONS == tuple(reproduce.REPRODUCTIONS)
     options = commands.parser().parse_args(["animate", "run"])

@@ -20,7 +20,7 @@ from splineviz.metrics.options import LCOptions
 from splineviz.metrics.robustness import EPS
 from splineviz.regions.enumerate import partition
 from splineviz.training.runs import open_run
-from splineviz.workflows import study
+from splineviz.workflows import deformed, study
 
 LC = LCOptions(radius=0.05, num_vectors=2, points=6)
 
@@ -136,9 +136,9 @@ def test_a_radius_that_deforms_its_neighbourhoods_is_warned_of(tmp_path: Path) -
     run = open_run(tmp_path / "run")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        study.deformed(run, (0,), replace(LC, radius=1e-4))
+        deformed.deformed(run, (0,), replace(LC, radius=1e-4))
     with pytest.warns(RuntimeWarning, match=r"r = 10 are deformed by \d+% in layer 1, .* up to r"):
-        table, paths = study.deformed(run, (0,), replace(LC, radius=10.0))
+        table, paths = deformed.deformed(run, (0,), replace(LC, radius=10.0))
     assert paths == ("2", "4") and len(table) == 17
-    fine = [r["radius"] for r in table if abs(r["eccentricity_1"] / table[0]["eccentricity_1"] - 1) <= study.BENT]
+    fine = [r["radius"] for r in table if abs(r["eccentricity_1"] / table[0]["eccentricity_1"] - 1) <= deformed.BENT]
     assert table[0]["radius"] in fine and 10.0 not in fine
