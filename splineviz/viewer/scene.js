@@ -85,18 +85,20 @@ export class Scene {
     const { view } = this,
       { canvas, stage } = view,
       scale = window.devicePixelRatio || 1;
-    const pen = fitted(canvas, stage.clientWidth, stage.clientHeight),
-      look = this.inked(),
+    const look = this.inked(),
       panes = panesOf(view, scale),
-      began = performance.now();
+      began = performance.now(),
+      soft = !studio.context?.gl || (studio.context.software && !look.density),
+      rows = panes.map((pane) => soft && regionsInView(pane) > this.crowd);
+    // The context is lost and comes again: what is shown stays. A canvas is blank as soon as its size is set.
+    if (studio.context?.gl && !studio.painter && rows.includes(false)) return;
+    const pen = fitted(canvas, stage.clientWidth, stage.clientHeight);
     pen.setTransform(1, 0, 0, 1, 0, 0);
     for (const [i, pane] of panes.entries()) {
       pen.globalAlpha = i && pane.left === 0 ? view.comparing.mix : 1; // onion skin
-      const soft = !studio.context?.gl || (studio.context.software && !look.density);
-      if (soft && regionsInView(pane) > this.crowd) paintRows(pen, pane, look);
+      if (rows[i]) paintRows(pen, pane, look);
       else if (studio.painter) this.copy(pen, pane, look);
-      else if (!studio.context?.gl) paintPlainly(pen, pane, look);
-      else return; // the context is lost and comes again: what is shown stays
+      else paintPlainly(pen, pane, look);
     }
     this.took = performance.now() - began;
     this.panes = panes.length;
