@@ -49,6 +49,7 @@ class OnnxNetwork(nn.Module):
         self.weight_keys: dict[str, str] = {}
         self.fixed: dict[str, Any] = {}
         self.calls: list[tuple[Callable[..., Any], list[Any], str]] = []
+        _check_names(graph, path)
         for tensor in graph.initializer:
             self.keep(tensor.name, _array(tensor, path))
         inputs = [one for one in graph.input if one.name not in self.constants and one.name not in self.weight_keys]
@@ -183,6 +184,15 @@ def _is_beside(path: Path, name: str) -> bool:
     """Whether a file of weights lies beside the one that names it, and is no link."""
     found = path.parent / name
     return Path(name).name == name and found.is_file() and not found.is_symlink()
+
+
+def _check_names(graph: Any, path: Path) -> None:
+    """Refuse a damaged file: protobuf gives bytes where a name is not UTF-8."""
+    values = [*graph.initializer, *graph.input, *graph.output]
+    names = [value.name for value in values] + [name for n in graph.node for name in (n.op_type, *n.input, *n.output)]
+    names += [attribute.name for n in graph.node for attribute in n.attribute]
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise CheckpointError(f"{path}: expected names in UTF-8, got {wrong[0]!r}; the file is damaged, export it again.")
 
 
 def _names(values: Any) -> str:

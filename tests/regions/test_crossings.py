@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import rounding
 import torch
 from networks import build, relu_network
 from pools import TABLE as POOLS
@@ -9,6 +10,7 @@ from torch import nn
 
 from splineviz.errors import DataError
 from splineviz.geometry.plane import Plane
+from splineviz.regions import crossings as lines
 from splineviz.regions.crossings import crossings
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.lowering import lower
@@ -117,3 +119,15 @@ def test_a_maximum_breaks_where_its_largest_entry_changes_and_nowhere_else(name)
         np.testing.assert_array_equal(read[0], other, "no piece changes between two breakpoints")
     assert (read[0][1:] != read[0][:-1]).any(axis=1).all(), "a piece changes at every breakpoint"
     assert found.num_regions == len(ends) - 1 > 3
+
+
+@pytest.mark.parametrize("name", ["dense", "the same units twice", "residual"])
+def test_lines_in_pieces_cross_the_same_knots(name, monkeypatch):
+    model, shape, half = rounding.build(name)
+    plane = rounding.plane_of(shape)
+    points = plane.embed([[-half, -0.9 * half], [half, half]])
+    whole = crossings(model, *points)
+    monkeypatch.setattr(lines, "LINE_BYTES", 1 << 12)
+    pieces = crossings(model, *points)
+    np.testing.assert_array_equal(pieces.unit, whole.unit)
+    np.testing.assert_allclose(pieces.position, whole.position, rtol=0, atol=1e-12 * whole.length)

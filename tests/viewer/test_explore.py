@@ -215,7 +215,7 @@ def test_the_command_writes_the_file(folder: Path, tmp_path: Path, capsys: pytes
     assert (tmp_path / "two.html").read_text().count('id="step-') == 2
 
 
-@pytest.mark.parametrize("outputs", [1, 3, 40])
+@pytest.mark.parametrize("outputs", [1, 3, pytest.param(40, marks=pytest.mark.slow)])
 def test_class_and_margin_are_those_of_the_point_and_of_the_picture(browser: Any, tmp_path: Path, outputs: int) -> None:
     """Regions that the boundary cuts: points on its two sides; colours of class and margin cut along it."""
     with torch.random.fork_rng():
