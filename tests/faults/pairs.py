@@ -106,6 +106,7 @@ def begin(words: list[str], log: Path, *, years: float = 0.0, whole: bool = Fals
         stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(stream, 1)
         os.dup2(stream, 2)
+        sys.stdout = sys.stderr = os.fdopen(os.dup(stream), "w", buffering=1)  # pytest has put others in their place
         known.FEW, known.SETTLED = 0, 50_000_000
         now = time.time
         time.time = lambda: now() + years * 3.15e7  # type: ignore[assignment]

@@ -16,7 +16,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> harness.Case:
     return harness.make_case(tmp_path_factory.mktemp("faults"), checkpoints=2)
 
 
-QUICK = (*harness.KINDS, "killed-train")
+QUICK = (*harness.KINDS, "killed-train", "full-animate")
 """Of the kinds of two processes, which take longer, two; `pytest -m slow` tries each once."""
 
 
