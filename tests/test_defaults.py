@@ -75,6 +75,7 @@ WORK: dict[str, Callable[[Path], Any]] = {
     "partition in tiles": lambda _: drawn(MLP, PLANE, tiles=(2, 2)),
     "trace": lambda _: sv.trace(MLP, (2,))(torch.as_tensor(X, dtype=torch.float64, device="cpu")),
     "local complexity": lambda _: sv.local_complexity(MLP, X, radius=0.3, num_vectors=3),
+    "density of knots": lambda _: sv.boundary_density(MLP, X, scale=0.3, draws=2),
     "estimate": lambda _: sv.estimate(MLP, PLANE, window=2.0).regions,
     "crossings": lambda _: sv.crossings(MLP, X[0], X[1]),
     "recorder and folders": recorded,

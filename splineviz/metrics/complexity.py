@@ -54,10 +54,35 @@ Z99 = 2.576
 """Half-width of a 99% band, in standard errors."""
 
 
+class OverPoints:
+    """Sums over layers of what was found at n points, and their mean with its band."""
+
+    @property
+    def _found(self) -> npt.NDArray[Any]:
+        """(layers, n)."""
+        raise NotImplementedError
+
+    @property
+    def total(self) -> npt.NDArray[Any]:
+        """(n,) sum over layers."""
+        return self._found.sum(axis=0)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the totals over points."""
+        return float(self.total.mean())
+
+    @property
+    def band(self) -> float:
+        """Half-width of the mean's 99% confidence band, 2.576 s / sqrt(n); NaN for one point."""
+        return band(self.total)
+
+
 @dataclass(frozen=True, eq=False)
-class LocalComplexity:
+class LocalComplexity(OverPoints):
     """Sampled local complexity of n points.
 
+    total: (n,) sum over layers; mean: of the totals over points; band: half-width of the mean's 99% confidence band.
     counts: (layers, n) int64, units that change sign, per layer of units; with include_output a last row for the outputs.
     units, live_units: (layers,) int64, all units and those with both signs somewhere in the call.
     radius, num_vectors: of the neighbourhoods, num_vectors as used: never more than the input has dimensions.
@@ -79,19 +104,8 @@ class LocalComplexity:
         return f"LocalComplexity({self.mean:.4g}{band} units a point; {shape})"
 
     @property
-    def total(self) -> npt.NDArray[np.int64]:
-        """(n,) sum over layers."""
-        return self.counts.sum(axis=0)
-
-    @property
-    def mean(self) -> float:
-        """Mean of the totals over points."""
-        return float(self.total.mean())
-
-    @property
-    def band(self) -> float:
-        """Half-width of the mean's 99% confidence band, 2.576 s / sqrt(n); NaN for one point."""
-        return band(self.total)
+    def _found(self) -> npt.NDArray[np.int64]:
+        return self.counts
 
     @property
     def live_total(self) -> FloatArray:

@@ -38,7 +38,7 @@ import torch
 from torch import Tensor
 
 from splineviz.errors import DataError, FloatArray
-from splineviz.metrics.complexity import as_points, band
+from splineviz.metrics.complexity import OverPoints, as_points
 from splineviz.metrics.directions import Given
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.precision import at_home
@@ -53,9 +53,10 @@ NOISES = ("uniform", "normal")
 
 
 @dataclass(frozen=True, eq=False)
-class KnotDensity:
+class KnotDensity(OverPoints):
     """Expected density of knots at n points. densities: (layers, n), 1 / input-space length, per kink layer.
 
+    total: (n,) sum over layers; mean: of the totals over points; band: half-width of the mean's 99% confidence band.
     scale, noise: of the biases; good: whether only knots that the output feels count.
     """
 
@@ -66,19 +67,8 @@ class KnotDensity:
     layers: tuple[str, ...]
 
     @property
-    def total(self) -> FloatArray:
-        """(n,) sum over layers."""
-        return np.asarray(self.densities.sum(axis=0))
-
-    @property
-    def mean(self) -> float:
-        """Mean of the totals over points."""
-        return float(self.total.mean())
-
-    @property
-    def band(self) -> float:
-        """Half-width of the mean's 99% confidence band; NaN for one point."""
-        return band(self.total)
+    def _found(self) -> FloatArray:
+        return self.densities
 
 
 @at_home
@@ -109,7 +99,6 @@ def gradient_complexity(
     )  # fmt: skip
 
 
-@at_home
 def _check(scale: float, draws: int, noise: str) -> None:
     if not (math.isfinite(scale) and scale > 0) or draws < 0:
         raise DataError(f"scale, draws: expected a positive scale and draws >= 0, got {scale} and {draws}.")
@@ -117,6 +106,7 @@ def _check(scale: float, draws: int, noise: str) -> None:
         raise DataError(f"noise: expected one of {', '.join(NOISES)}, got {noise!r}.")
 
 
+@at_home
 def boundary_density(
     model: Any,
     x: Any,

@@ -48,11 +48,15 @@ def logit_norm(model: nn.Module | Program, x: Any) -> float:
 @torch.no_grad()
 def outputs_of(model: nn.Module | Program, points: Tensor) -> Tensor:
     """Outputs (n, C) at points (n, *input_shape), on the CPU; a module is run as it stands, in its mode."""
-    if isinstance(model, Program):
-        dtype, device = model.dtype, model.device
-    else:
-        first = next(model.parameters(), torch.zeros(1))
-        dtype, device = first.dtype, first.device
+    dtype, device = computes_in(model)
     most = max(1, BATCH_FLOATS // max(points[0].numel(), 1))
     parts = [model(some.to(device=device, dtype=dtype)).reshape(len(some), -1).cpu() for some in points.split(most)]
     return torch.cat(parts)
+
+
+def computes_in(model: nn.Module | Program) -> tuple[torch.dtype, torch.device]:
+    """The precision and the device of a network's weights."""
+    if isinstance(model, Program):
+        return model.dtype, model.device
+    first = next(model.parameters(), torch.zeros(1))
+    return first.dtype, first.device

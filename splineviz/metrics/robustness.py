@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from splineviz.errors import DataError
+from splineviz.metrics import norms
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 
@@ -161,10 +162,9 @@ def robustness(
     Raises:
         DataError: there are no samples, or as in `pgd`.
     """
-    some = next((t for t in (model.weights.values() if isinstance(model, Program) else model.parameters())), torch.zeros(1))
-    precision = model.dtype if isinstance(model, Program) else some.dtype
-    inputs = torch.as_tensor(x).to(device=some.device, dtype=precision)
-    labels = torch.as_tensor(y).to(some.device).long()
+    precision, device = norms.computes_in(model)
+    inputs = torch.as_tensor(x).to(device=device, dtype=precision)
+    labels = torch.as_tensor(y).to(device).long()
     if not len(inputs):
         raise DataError("x: expected at least one sample, got none.")
     training = isinstance(model, nn.Module) and model.training

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from splineviz.errors import DataError, FloatArray
-from splineviz.metrics.complexity import BLOCK_FLOATS, CHUNK, Sampling, as_points, band, network_of
+from splineviz.metrics.complexity import BLOCK_FLOATS, CHUNK, OverPoints, Sampling, as_points, network_of
 from splineviz.metrics.neighbourhoods import Placed, Vertices
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
@@ -40,7 +40,7 @@ COARSE = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
-class Steepness:
+class Steepness(OverPoints):
     """Densities of knots at n points: densities (layers, n), 1 / input-space length; num_vectors: directions used."""
 
     densities: FloatArray
@@ -49,19 +49,8 @@ class Steepness:
     layers: tuple[str, ...]
 
     @property
-    def total(self) -> FloatArray:
-        """(n,) sum over layers."""
-        return np.asarray(self.densities.sum(axis=0))
-
-    @property
-    def mean(self) -> float:
-        """Mean of the totals over points."""
-        return float(self.total.mean())
-
-    @property
-    def band(self) -> float:
-        """Half-width of the mean's 99% confidence band; NaN for one point."""
-        return band(self.total)
+    def _found(self) -> FloatArray:
+        return self.densities
 
 
 @torch.no_grad()
