@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 import zipfile
 import zlib
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from splineviz.storage import files
 
 GROWTH = 100
 """An archive may hold so many times its own size, beyond SMALL bytes."""
@@ -28,7 +29,7 @@ Array = npt.NDArray[Any]
 def read_npz(path: str | os.PathLike[str]) -> dict[str, Array]:
     """All arrays of an .npz file by name. Raises ValueError for any other file, OSError when it cannot be read."""
     try:
-        _check_plain(path)
+        check_plain(path)
         # Opened here: numpy leaves the file open when it is no archive.
         with open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
@@ -47,16 +48,16 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, Array]:
 def read_npy(path: str | os.PathLike[str]) -> Array:
     """The array of an .npy file. Raises ValueError for any other file, OSError when it cannot be read."""
     try:
-        _check_plain(path)
+        check_plain(path)
         with open(path, "rb") as stream:
             return _read(stream, os.fstat(stream.fileno()).st_size)
     except (EOFError, MemoryError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-def _check_plain(path: str | os.PathLike[str]) -> None:
-    """Refuse what is no file: a pipe would be waited for, and a device never ends."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
+def check_plain(path: str | os.PathLike[str]) -> None:
+    """Raises ValueError for what is no file, see `files.is_plain`, OSError when there is nothing."""
+    if not files.is_plain(path):
         raise ValueError("a folder, a pipe or a device")
 
 

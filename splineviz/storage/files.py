@@ -209,9 +209,16 @@ def digest_of_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def is_plain(path: str | os.PathLike[str]) -> bool:
+    """Whether a path leads to a file: a pipe would be waited for, a device never ends. Raises OSError for nothing there."""
+    return stat.S_ISREG(os.stat(path).st_mode)
+
+
 def _check_plain(path: Path) -> None:
-    """Refuse what is no file: a pipe would be waited for, and a device never ends. Raises OSError."""
-    if not stat.S_ISREG(os.stat(path).st_mode) and not path.is_dir():
+    """Raises OSError for what is no file; for a folder its own kind of one."""
+    if not is_plain(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise OSError(errno.EINVAL, "expected a file, got a pipe or a device", str(path))
 
 

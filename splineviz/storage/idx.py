@@ -17,7 +17,7 @@ from typing import IO
 
 import numpy as np
 
-from splineviz.storage.archives import Array, check_growth
+from splineviz.storage.archives import Array, check_growth, check_plain
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """Types of values by the third byte."""
@@ -25,6 +25,7 @@ TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: 
 
 def read(path: str | os.PathLike[str]) -> Array:
     """The array of an idx file, of the machine's byte order. Raises ValueError for any other file, OSError."""
+    check_plain(path)
     size = os.stat(path).st_size
     try:
         with open(path, "rb") as stream:

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from splineviz.storage.archives import check_plain
 from splineviz.storage.harmless import STAND_INS, Array, Kind
 
 REFUSED = (
@@ -49,6 +50,7 @@ def read(path: str | os.PathLike[str]) -> Any:
 
     Raises ValueError, in words, for a file that is no pickle of such things; OSError when it cannot be read.
     """
+    check_plain(path)
     with open(path, "rb") as stream:
         content = stream.read()
     try:

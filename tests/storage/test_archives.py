@@ -1,6 +1,7 @@
 """Arrays are read only if the file can hold what it says."""
 
 import io
+import os
 import pickle
 import struct
 import zipfile
@@ -8,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from splineviz.storage import idx, pickles
 from splineviz.storage.archives import check_growth, read_npy, read_npz
 
 
@@ -88,3 +90,11 @@ def test_other_files_are_refused(tmp_path):
         read_npz(path)
     with pytest.raises(OSError):
         read_npz(tmp_path / "none.npz")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a pipe with a name")
+@pytest.mark.parametrize("read", [read_npz, read_npy, idx.read, pickles.read])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="a folder, a pipe or a device"):
+        read(tmp_path / "pipe")
