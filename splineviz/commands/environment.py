@@ -159,15 +159,9 @@ def _cache() -> Finding:
 def _films() -> Finding:
     """Which films can be written; the encoders come with PyAV, no ffmpeg need be installed."""
     try:
-        from splineviz.drawing.video import CODECS, encoder
-        from splineviz.errors import DataError
+        from splineviz.drawing.video import CODECS, way
 
-        lacking = []
-        for kind in CODECS:
-            try:
-                encoder(kind)
-            except DataError:
-                lacking.append(kind)
+        lacking = [kind for kind in CODECS if way(kind) is None]
     except ImportError as error:
         return Finding("films", f"cannot be written: {error}", False)
     if lacking:

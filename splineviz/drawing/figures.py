@@ -74,6 +74,8 @@ PAPER_STYLE: Any = {
 }
 """Style of a figure in a paper: sizes of print, text that stays text in PDF and SVG."""
 
+BAR = (1014.0, 44.0, 20.0, 952.0)
+"""Place of the colour bar on a frame: left, foot, width, height, in 1080ths of the frame's height."""
 
 SUMMARY = ("accuracy", "complexity", "exact", "regions", "boundary", "migration")
 """Panels of a run's summary."""
@@ -129,7 +131,7 @@ class FramePainter:
         with matplotlib.rc_context(FRAME_STYLE):
             self._panel = Panel(self._canvas.axes(40, 44, 952, 952), look.regions, look.stars)
             self._panel.names = tuple(look.classes)
-            self._bar = self._canvas.axes(1014, 44, 20, 952)
+            self._bar = self._canvas.axes(*BAR)
             self._panel.bar = (self._bar, look.fill_label)
             self._header = (self._canvas.text(40, 1014, 25, "left"), self._canvas.text(992, 1014, 25, "right"))
             self._mark = self._canvas.text(40, 12, 15.5, "left")
@@ -212,8 +214,8 @@ class FramePainter:
         """Where the window lies on the plane, below a shorter colour bar, if it leaves anchors out; whether it does."""
         if not len(canvas.left_out(partition)):
             return False
-        x, y, _, high = 1014.0, 44.0, 20.0, 952.0
-        self._bar.set_position((x / self._canvas.width, (y + MAP + 74.0) / 1080.0, 20.0 / self._canvas.width,
+        x, y, wide, high = BAR
+        self._bar.set_position((x / self._canvas.width, (y + MAP + 74.0) / 1080.0, wide / self._canvas.width,
                                 (high - MAP - 74.0) / 1080.0))  # fmt: skip
         canvas.draw_map(self._canvas.axes(x, y, MAP, MAP), partition)
         return True

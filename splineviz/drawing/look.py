@@ -23,7 +23,7 @@ from matplotlib.colors import Colormap, to_rgba_array
 
 from splineviz import choices
 from splineviz.drawing import draw, fills
-from splineviz.drawing.canvas import frame_size
+from splineviz.drawing.canvas import frame_size, left_out
 from splineviz.drawing.curves import Story, training
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
@@ -107,7 +107,7 @@ class Look:
         """
         low, high = partition.window.min(axis=0), partition.window.max(axis=0)
         anchors = partition.plane.anchors_uv.reshape(-1, 2)
-        inside, place = int(((anchors >= low) & (anchors <= high)).all(axis=1).sum()), ""
+        inside, place = len(anchors) - len(left_out(partition)), ""
         if len(anchors) and not inside:
             away = float(np.linalg.norm(anchors - 0.5 * (low + high), axis=1).min())
             place = f"The window is {float((high - low).max()):.3g} wide and lies {away:.3g} from the nearest sample."

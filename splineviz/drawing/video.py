@@ -163,18 +163,18 @@ def encoder(kind: str) -> Way:
 
     Raises DataError where it has no encoder for it, with the formats that it has.
     """
-    found = _first(kind)
+    found = way(kind)
     if found is not None:
         return found
-    left = ", ".join([name for name in CODECS if _first(name) is not None] + ["gif"])
+    left = ", ".join([name for name in CODECS if way(name) is not None] + ["gif"])
     raise DataError(
         f"formats: expected a PyAV with an encoder for {kind}, got {av.__version__} without {CODECS[kind][0]}; "
         f"take one of {left}, or pip install --force-reinstall av."
     )
 
 
-def _first(kind: str) -> Way | None:
-    """The first way to encode a format that this PyAV has."""
+def way(kind: str) -> Way | None:
+    """The first way to encode a format that this PyAV has; None where it has none."""
     for found in (CODECS[kind], *SPARE.get(kind, ())):
         with suppress(av.codec.codec.UnknownCodecError):
             av.codec.Codec(found[0], "w")

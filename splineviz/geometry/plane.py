@@ -20,7 +20,7 @@ import numpy as np
 
 from splineviz.errors import FloatArray, PlaneError, to_float_array, to_points
 from splineviz.geometry import doors
-from splineviz.geometry.polygons import polygon_area
+from splineviz.geometry.polygons import polygon_area, square
 
 MARGIN = 0.3
 """Default margin of the square window round the anchors, as a share of their bounding box's longer side."""
@@ -155,7 +155,7 @@ class Plane:
                 half = float(window)
                 if not (np.isfinite(half) and half > 0):
                     raise PlaneError(f"window: expected a positive half-width, got {window}.")
-            return centre + half * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+            return square(centre, half)
         return convex_polygon(window)
 
     def _repr_html_(self) -> str:

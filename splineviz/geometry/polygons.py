@@ -31,6 +31,11 @@ def polygon_area(polygon: FloatArray) -> float:
     return 0.5 * float(np.sum(offsets[:-1, 0] * offsets[1:, 1] - offsets[:-1, 1] * offsets[1:, 0]))
 
 
+def square(centre: FloatArray, half: float) -> FloatArray:
+    """(4, 2) corners of the square of that half-width round a point, counter-clockwise from the lower left."""
+    return centre + half * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+
+
 def bounding_square(points: FloatArray) -> Square:
     """The smallest upright square that holds points (n, 2): it stands about the middle of their bounding box."""
     low, high = points.min(axis=0), points.max(axis=0)

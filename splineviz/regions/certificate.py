@@ -213,8 +213,8 @@ class Findings:
 
 def _in_range(partition: Partition, findings: Findings) -> bool:
     """Whether all ids are in range and all lengths fit, so that the rest can be read."""
-    offsets, here, edges = partition.face_offsets, partition.face_vertices, partition.edges
-    vertices, faces = len(partition.vertices), partition.num_regions
+    offsets, here = partition.face_offsets.astype(np.int64), partition.face_vertices.astype(np.int64)
+    edges, vertices, faces = partition.edges.astype(np.int64), len(partition.vertices), partition.num_regions
     ranges = (
         (
             len(offsets) >= 2 and offsets[0] == 0 and offsets[-1] == len(here) and (np.diff(offsets) >= 3).all(),

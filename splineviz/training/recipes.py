@@ -202,9 +202,6 @@ def follow(
         seed: of weights and batches.
         progress: called with (step, steps, note).
 
-    Returns:
-        None.
-
     Raises:
         DataError: as in `train`.
     """

@@ -154,8 +154,8 @@ def animate(
     summary = _summary(folder, table, shown, opened.note, {**settings, "missing": tuple(unread)})
     seen = appearance.seen(Partition.load(results[-1].partition_path))
     made = film.make(
-        asked, shots, alternative=captions.alternative(table, fill=appearance.fill, note=opened.note,
-                                              unit=opened.unit, **seen),
+        asked, shots,
+        alternative=captions.alternative(table, fill=appearance.fill, note=opened.note, unit=opened.unit, **seen),
         note=f"{tween} frames after each step show networks with interpolated weights." if tween else "",
         said={**appearance.said, "look": shown, **_origin(opened, folder, chosen, window)}, progress=progress,
     )  # fmt: skip

@@ -27,12 +27,15 @@ import torch
 
 from splineviz.errors import DataError, FloatArray, PlaneError
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import square
+from splineviz.metrics import robustness
 from splineviz.metrics.options import USUAL, LCOptions
 from splineviz.regions.estimates import estimate, seen, window_for
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
+from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.runs import Run
 
 LONG, OUT_OF_REACH = 600.0, 3600.0
@@ -54,8 +57,8 @@ Classes = Callable[[FloatArray], np.ndarray[Any, np.dtype[np.int64]]]
 @dataclass(frozen=True)
 class Course:
     """What a film will be of. window: as `Plane.window` takes it; lc: how the local complexity is sampled; notes: what
-    there is to say before it begins, a sentence each; chosen: whether the window
-    was chosen here, so that the next film of the run should be asked for this one.
+    there is to say before it begins, a sentence each; chosen: whether the window was chosen here, so that the next film of
+    the run should be asked for this one.
     """
 
     window: Any
@@ -106,11 +109,6 @@ def plot_course(
     return Course(window, lc, notes, center is not None)
 
 
-def square(middle: FloatArray, half: float) -> FloatArray:
-    """(4, 2) corners of a square window, counter-clockwise."""
-    return middle + half * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-
-
 @dataclass(frozen=True)
 class _Cost:
     """Seconds that regions and local complexity of a film will take; held: about how many regions, in words."""
@@ -131,7 +129,8 @@ class _Survey:
         self.run, self.anchors, self.plane = run, list(anchors), run.plane(anchors)
         each = run.checkpoints
         steps = dict.fromkeys((len(each) - 1, (len(each) - 1) // 2, 0))
-        self.programs = [run.program(each[index]) for index in steps if _readable(run, each[index])]
+        found = [_program(run, each[index]) for index in steps]
+        self.programs = [program for program in found if program is not None]
         first = Program.from_data(run.network)
         self.units = sum(layer.units for layer in first.layers)
         self.plain = not any(step.op in MAXES or "conv" in step.op for step in first.steps)
@@ -274,20 +273,18 @@ class _Survey:
         return box, "in the middle of the anchors, for no decision boundary was found near them"
 
 
-def _readable(run: Run, checkpoint: Any) -> bool:
+def _program(run: Run, checkpoint: Checkpoint) -> Program | None:
+    """A checkpoint's network; None where it cannot be read, which is said, and by whom it concerns, when it is measured."""
     try:
-        run.program(checkpoint)
-        return True
+        return run.program(checkpoint)
     except (ValueError, OSError):
-        return False  # it is said, and by whom it concerns, when it is measured
+        return None
 
 
 @torch.no_grad()
 def _classes(program: Program, plane: Plane, uv: FloatArray) -> np.ndarray[Any, np.dtype[np.int64]]:
     outputs = program(torch.from_numpy(plane.embed(uv)).to(program.device))
-    outputs = outputs.reshape(len(uv), -1)
-    found = outputs.argmax(dim=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).long()
-    return found.cpu().numpy()
+    return robustness.classes(outputs.reshape(len(uv), -1)).cpu().numpy()
 
 
 def _nearest_change(paths: Sequence[FloatArray], classes: Classes, to: FloatArray) -> tuple[FloatArray, FloatArray] | None:

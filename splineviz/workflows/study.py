@@ -105,7 +105,7 @@ def study(
 def _all(run: runs.Run) -> list[str]:
     """All studies that a run can have: of a smooth network the one that needs no slice."""
     smooth = Program.from_data(run.network).smooth
-    return [CURVES] if smooth else [name for name in STUDIES]
+    return [CURVES] if smooth else list(STUDIES)
 
 
 def without_slice(run: runs.Run, *, out: str | os.PathLike[str], lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008

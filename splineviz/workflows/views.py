@@ -24,7 +24,7 @@ import numpy as np
 from splineviz import choices
 from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.plane import Plane
-from splineviz.geometry.polygons import bounding_square
+from splineviz.geometry.polygons import bounding_square, square
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.program import Program
 
@@ -78,7 +78,7 @@ def zoom(
         share = k / (frames - 1)
         reach = half * depth**-share
         centre = target + (middle - target) * (reach / half) * (1.0 - share)
-        corners = centre + reach * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+        corners = square(centre, reach)
         times = depth**share
         views.append(View(plane, corners, float(times), f"{_said(times)} times", f"{2 * reach:.3g} across, in input space"))
     return views
@@ -110,7 +110,7 @@ def _followed(program: Program, plane: Plane, target: FloatArray, half: float, d
     reach = half
     while reach > half / depth:
         reach = max(reach / 30.0, half / depth)
-        corners = target + reach * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+        corners = square(target, reach)
         found = partition(program, plane, window=corners)
         ends = found.boundary_at().segments.reshape(-1, 2)
         inner = ends[np.abs(ends + found.centre - target).max(axis=1) < 0.9 * reach]
