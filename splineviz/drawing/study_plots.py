@@ -98,8 +98,8 @@ def curves_of_run(
     """Accuracy (also under attack), local and gradient complexity, units, norms of weights and of outputs over the steps."""
     robust = tuple((f"robust_{e:g}", f"eps {e:g}", color) for e, color in zip(eps, ATTACKS, strict=False))
     panels: tuple[tuple[str, curves.Curves, str], ...] = (
-        ("accuracy, under attack nested", (*curves.ACCURACY, *robust), ""),
-        ("local complexity", curves.COMPLEXITY, f"units; {curves.settings_label(radius, num_vectors)}"),
+        ("accuracy, nested attacks", (*curves.ACCURACY, *robust), ""),
+        ("local complexity", curves.COMPLEXITY, curves.settings_label(radius, num_vectors)),
         ("gradient complexity", curves.GRADIENT, "knots per length"),
         ("units on training points", curves.UNITS, "units"),
         ("norm of the weights", (("weight_norm", "weights", "#333333"),), ""),
@@ -107,7 +107,8 @@ def curves_of_run(
     )
     with sheet(3.9) as figure:
         for ax, (title, lines, label) in zip(figure.subplots(2, 3).flat, panels, strict=True):
-            panel(ax, table, lines, title, legend={"fontsize": 6.0})
+            many = {"loc": "upper left", "fontsize": 5.0, "labelspacing": 0.1, "handlelength": 1.1} if len(lines) > 4 else {}
+            panel(ax, table, lines, title, legend={"fontsize": 6.0, **many})
             ax.set_ylabel(label)
     return figure
 
@@ -277,8 +278,8 @@ def deformation(table: Sequence[Row], *, radius: float, paths: Sequence[str] = (
         axes[0, 0].set_ylabel("over the input's")
         for ax, label in zip(axes[-1], ("radius r", "radius r", "layer"), strict=True):
             ax.set_xlabel(label)
-        for ax in axes[0, ::2]:
-            ax.legend(frameon=False, fontsize=6.0)
+        axes[0, 0].legend(frameon=False, fontsize=6.0)
+        axes[0, 2].legend(frameon=False, fontsize=6.0, ncols=2, loc="upper right")
     return figure
 
 
@@ -290,7 +291,7 @@ def _by_depth(ax: Any, rows: Sequence[Row], layers: int, radius: float) -> None:
         values = np.array([row[f"eccentricity_{i}"] for i in range(layers)]) / least
         ax.plot(range(layers), values, color=shade, marker="o", markersize=2.5, label=f"r = {row['radius']:.2g}")
     curves.mark_level(ax, 1.0)
-    ax.set(xticks=range(layers), ylim=(0.0, None))
+    ax.set(xticks=range(layers), ylim=(0.0, 1.45))  # with room for the legend
     ax.set_title("eccentricity by layer", loc="left")
     ax.set_ylabel("over that of a small r")
 
