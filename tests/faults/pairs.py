@@ -59,15 +59,18 @@ COMMANDS = tuple(WORDS)
 
 @dataclass
 class Process:
-    """One that was begun; code: as subprocess has it, once it has ended."""
+    """One that was begun; code: as subprocess has it, once it has ended. begun: what holds it, unless it was forked."""
 
     pid: int
     log: Path
+    begun: subprocess.Popen[bytes] | None = None
     code: int | None = None
     began: float = field(default_factory=time.monotonic)
 
     def poll(self) -> int | None:
-        if self.code is None:
+        if self.begun is not None:
+            self.code = self.begun.poll()
+        elif self.code is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             self.code = os.waitstatus_to_exitcode(status) if pid else None
         return self.code
@@ -92,10 +95,11 @@ class Process:
 def begin(words: list[str], log: Path, *, years: float = 0.0, whole: bool = False) -> Process:
     """Start a command. years: how far off its clock is; whole: from the interpreter on."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    if whole and not years:
+    # A worker of pytest-xdist has threads, whose locks a fork would keep for ever.
+    if (whole or "PYTEST_XDIST_WORKER" in os.environ) and not years:
         with open(log, "w") as stream:
             process = subprocess.Popen([sys.executable, "-m", "splineviz", *words], stdout=stream, stderr=stream)
-        return Process(process.pid, log)
+        return Process(process.pid, log, process)
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
