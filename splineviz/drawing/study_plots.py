@@ -291,7 +291,7 @@ def _by_depth(ax: Any, rows: Sequence[Row], layers: int, radius: float) -> None:
         values = np.array([row[f"eccentricity_{i}"] for i in range(layers)]) / least
         ax.plot(range(layers), values, color=shade, marker="o", markersize=2.5, label=f"r = {row['radius']:.2g}")
     curves.mark_level(ax, 1.0)
-    ax.set(xticks=range(layers), ylim=(0.0, 1.45))  # with room for the legend
+    ax.set(xticks=range(layers), ylim=(0.0, 1.4 * max(ax.dataLim.y1, 1.0)))  # with room for the legend
     ax.set_title("eccentricity by layer", loc="left")
     ax.set_ylabel("over that of a small r")
 

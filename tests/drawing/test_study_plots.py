@@ -183,3 +183,12 @@ def test_no_text_is_cut_off_or_covered(name: str) -> None:
 
 def test_every_study_has_a_golden_image() -> None:
     assert set(study.STUDIES) <= set(FIGURES)
+
+
+def test_no_eccentricity_is_cut_off_however_large() -> None:
+    radii = [0.005 * 10 ** (k / 4) for k in range(-4, 9)]
+    names = [f"{name}_{i}" for name in ("eccentricity", "diameter") for i in (0, 1)]
+    table = [{"step": 0.0, "radius": r, **{name: 1.0 + 30.0 * int(name[-1]) * r for name in names}} for r in radii]
+    for ax in study_plots.deformation(table, radius=0.005).axes:
+        low, high = ax.get_ylim()
+        assert low <= ax.dataLim.y0 and ax.dataLim.y1 <= high
