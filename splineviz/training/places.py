@@ -88,6 +88,8 @@ def places(folder: Path) -> tuple[list[Place], dict[str, str]]:
         elif formats.format_of(path) is not None and _first_part(path):
             if path.is_symlink() and path.resolve().parent == folder.resolve() and path.resolve() != path.absolute():
                 skipped[name] = f"a link to {path.resolve().name}"
+            elif not path.is_file():
+                skipped[name] = "a pipe, a socket or a device"
             else:
                 found.append(Place(name, path))
     return found, skipped
@@ -115,7 +117,7 @@ def chosen(folder: Path, pattern: str) -> list[Place]:
             continue
         given = {word: int(text) for word, text in match.groupdict().items()} if match else {}
         inside = _inside(path) if path.is_dir() else path
-        if isinstance(inside, Path) and formats.format_of(inside) is not None and _first_part(inside):
+        if isinstance(inside, Path) and inside.is_file() and formats.format_of(inside) and _first_part(inside):
             found.append(Place(inside.relative_to(folder).as_posix(), inside, given))
     if not found:
         number = " with a whole number for it" if named else ""
