@@ -77,7 +77,7 @@ def places(folder: Path) -> tuple[list[Place], dict[str, str]]:
         name = path.name
         if name.startswith("."):
             continue
-        if not _stays(folder, path):
+        if not formats.stays(folder, path):
             skipped[name] = f"a link that leads out of the folder; --files '{name}' follows it"
         elif path.is_dir():
             inside = _inside(path)
@@ -149,12 +149,12 @@ def _inside(folder: Path) -> Path | str:
             command = command.format(folder=folder, root=folder.parent, target=f"{folder.name}.pt")
             return f"its weights lie in pieces; join them: {command}"
     for name in INSIDE:
-        if (folder / name).is_file() and _stays(folder, folder / name):
+        if (folder / name).is_file() and formats.stays(folder, folder / name):
             return folder / name
     files = [
         p
         for p in sorted(folder.iterdir())
-        if p.is_file() and _stays(folder, p) and formats.format_of(p) and _first_part(p)
+        if p.is_file() and formats.stays(folder, p) and formats.format_of(p) and _first_part(p)
     ]
     files = [p for p in files if step_names.read(bare(p.name)).role != OTHER and not p.name.startswith(".")]
     numbered = [p for p in files if step_names.read(bare(p.name)).best is not None]
@@ -176,16 +176,3 @@ def _first_part(path: Path) -> bool:
         return True
     index = path.with_name(f"{path.name[: part.start()]}{path.suffix}{INDEX}")
     return int(part[1]) == 1 and not index.is_file()
-
-
-def _stays(folder: Path, path: Path) -> bool:
-    """Whether a path, with its links followed, lies in the folder; one that is no link always does.
-
-    A cache of the Hugging Face hub holds its files as links into `blobs` beside `snapshots`: they stay, too.
-    """
-    try:
-        home = folder.resolve()
-        hub = next((parent.parent for parent in (home, *home.parents) if parent.name == "snapshots"), home)
-        return not path.is_symlink() or any(path.resolve().is_relative_to(place) for place in (home, hub / "blobs"))
-    except (OSError, RuntimeError):
-        return False
