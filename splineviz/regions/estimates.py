@@ -43,7 +43,7 @@ NEARLY = 0.6
 """The same where no scale is that close: the number may jump where a star of knots comes in."""
 FAR_MORE = 4.0
 """An estimate so many times larger than asked for stops: it is clear enough."""
-STRETCH, MOST_STRETCH = 6, 48
+STRETCH, MOST_STRETCH = 6, 24
 """Regions that a stretch should meet, and at how many it is broken off."""
 FIRST, MOST = 4, 64
 """Stretches, as many at first and as many at most."""
@@ -51,9 +51,9 @@ ROWS = 3
 """Rows of the network a region: the values and two slopes."""
 SHARE = 0.08
 """The rows are at most about this share of the regions ..."""
-FREE_WORK = 1e9
-"""... or take about this many multiplications in all, which are done in a tenth of a second."""
-BORDER = 256
+FREE_WORK = 2e8
+"""... or take about this many multiplications in all, which are done in a twentieth of a second."""
+BORDER = 128
 """With about so many crossings or fewer on the border they are counted where that is cheap, not estimated."""
 STEP = 1e-9
 """How far beyond a knot the next region is looked for, as a share of the window's diameter; thinner ones are passed over."""
@@ -247,6 +247,10 @@ def _estimate(cells: _Cells, count: _Count, most: int | None) -> Estimate:
     )
 
 
+Tensors = dict[int, Tensor]
+"""Tensors by the register that they are in."""
+
+
 class _Cells:
     """The regions round points of a slice, from the network's values and slopes there."""
 
@@ -263,19 +267,29 @@ class _Cells:
             weights = [w for w in program.params_of(step).values() if w.dim() > 1]
             self.work += shapes.get(step.output, 0) * (1.0 + sum(w.numel() / max(len(w), 1) for w in weights))
 
-    def around(self, uv: FloatArray, rings: FloatArray, knots: Any, sizes: Any) -> None:
-        """Cut rings (n, C, 2), relative to the points uv (n, 2) of the slice, down to the regions that the points lie in."""
-        for start in range(0, len(uv), self.rows):
-            some = slice(start, start + self.rows)
-            self._around(uv[some], rings[some], knots[some], sizes[some])
+    @torch.no_grad()
+    def start(self, centre: FloatArray) -> tuple[Tensors, Tensors]:
+        """The tensors that the first layer of knots reads, or that live beside it, at a centre (2,), and their two slopes."""
+        stop = self.layers[0][0].step if self.layers else 0
+        x = torch.from_numpy(self.plane.embed(centre[None])).to(self.program.device)
+        basis = torch.from_numpy(self.plane.basis.copy()).to(self.program.device)
+        return self.program.run({0: x}, 0, stop), self.program.run({0: basis}, 0, stop, homogeneous=True)
+
+    def around(self, start: tuple[Tensors, Tensors], uv: FloatArray, rings: FloatArray, knots: Any, sizes: Any) -> None:
+        """Cut rings (n, C, 2), relative to points uv (n, 2) from the centre, down to the regions that the points lie in.
+
+        start: what `start` says of the centre.
+        """
+        for first in range(0, len(uv), self.rows):
+            some = slice(first, first + self.rows)
+            self._around(*start, uv[some], rings[some], knots[some], sizes[some])
 
     @torch.no_grad()
-    def _around(self, uv: FloatArray, rings: FloatArray, knots: Any, sizes: Any) -> None:
-        program, n, at = self.program, len(uv), 0
-        x = torch.from_numpy(self.plane.embed(uv)).to(program.device)
-        basis = torch.from_numpy(np.repeat(self.plane.basis, n, axis=0)).to(program.device)
-        live: dict[int, Tensor] = {0: x}
-        slopes: dict[int, Tensor] = {0: basis.reshape(2 * n, *program.input_shape)}
+    def _around(self, live: Tensors, slopes: Tensors, uv: FloatArray, rings: FloatArray, knots: Any, sizes: Any) -> None:
+        program, n, at = self.program, len(uv), self.layers[0][0].step if self.layers else 0
+        offsets = torch.from_numpy(uv).to(program.device)
+        live = {r: value + torch.tensordot(offsets, slopes[r], dims=1) for r, value in live.items()}
+        slopes = {r: slope.repeat_interleave(n, dim=0) for r, slope in slopes.items()}
         for layer, kinks in self.layers:
             step = program.steps[layer.step]
             live = program.run(live, at, layer.step)
@@ -309,7 +323,8 @@ class _Window:
         self.diameter = float(np.linalg.norm(self.corners[:, None] - self.corners[None], axis=2).max())
         largest = float(np.abs(cells.plane.embed(corners)).max())
         self.step = max(STEP * self.diameter, ROUNDING * largest)
-        self.asked = 0
+        self._start = cells.start(self.centre)
+        self.asked = 1
 
     def cells_at(self, points: FloatArray, directions: FloatArray) -> FloatArray:
         """(n, 4) of the regions that points (n, 2) lie in: area, perimeter, turn of the inner corners, and the way out."""
@@ -317,7 +332,7 @@ class _Window:
         rings, knots = np.empty((n, m + CORNERS, 2)), np.zeros((n, m + CORNERS), bool)
         rings[:, :m] = self.corners - points[:, None]
         sizes, found = np.full(n, m), np.empty((n, 4))
-        self.cells.around(points + self.centre, rings, knots, sizes)
+        self.cells.around(self._start, points, rings, knots, sizes)
         surroundings.measures(rings, knots, sizes, directions, found)
         self.asked += n
         return found
