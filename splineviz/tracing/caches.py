@@ -54,8 +54,9 @@ def names(code: types.CodeType) -> tuple[str, ...]:
 
 def shadowed(new: nn.Module) -> None:
     """Put what says so in the place of a copy's methods that functools caches."""
-    for name in _methods(type(new)):
-        new.__dict__.setdefault(name, functools.partial(_refused, f"{type(new).__name__}.{name}"))
+    kind: Any = type(new)
+    for name in _methods(kind):
+        new.__dict__.setdefault(name, functools.partial(_refused, f"{kind.__name__}.{name}"))
 
 
 def _refused(where: str, *args: Any, **kwargs: Any) -> Any:

@@ -152,7 +152,7 @@ def _chosen(call: Call, mask: Any, yes: Any, no: Any) -> Live:
 
 
 def _lerp(call: Call) -> Live:
-    """start (1 - weight) + end weight, with a weight that is a number or constants."""
+    """A share of one tensor and the rest of another, with a weight that is a number or constants."""
     start, end, weight = (call.get(word, i) for i, word in enumerate(("input", "end", "weight")))
     if isinstance(weight, Live):
         raise call.refused("multiplies two tensors that depend on the input, which is not piecewise affine")

@@ -114,9 +114,10 @@ class Listener(TorchFunctionMode):
         if any(isinstance(found, Displaced) for _, found in lives) and _as_calls(module):
             return module.forward(*args, **kwargs)  # one call of torch, which is heard
         if module.training and any(kind in type(module).__name__ for kind in MODAL):
+            kind = type(module).__name__
             raise TraceError(
-                f"{self.stack[-1]}: expected {type(module).__name__} in evaluation mode, got it in training mode, where what it "
-                "gives is random or goes by the batch; let the module's own train() and eval() pass the mode on to it."
+                f"{self.stack[-1]}: expected {kind} in evaluation mode, got it in training mode, where it is "
+                "random or goes by the batch; let the module's own train() and eval() pass the mode on to it."
             )
         broken = next((f if isinstance(f, TraceError) else f.refused for _, f in lives if not isinstance(f, Live)), None)
         emit = None if broken is not None else emitter(module)

@@ -212,8 +212,8 @@ def _listened(
         except Exception as error:  # the user's own code, of which any may come
             if str(error).startswith("vmap"):
                 raise TraceError(
-                    f"vmap: expected calls of torch that can be followed, got torch.vmap{_at(error)}; call the networks in a "
-                    "loop, or write the products of stacked weights as torch.einsum."
+                    f"vmap: expected calls of torch that can be followed, got torch.vmap{_at(error)}; call the networks in "
+                    "a loop, or write the products of stacked weights as torch.einsum."
                 ) from error
             raise TraceError(
                 f"network: expected to run on inputs of shape (n, {', '.join(map(str, shape))}), "

@@ -68,12 +68,11 @@ def twin(model: nn.Module, taken: dict[int, Tensor] | None = None, *, evaluated:
         for module, new in _filled(model, made, copier):
             _fill(module, new, copier)
     result: nn.Module = memo[id(model)]
-    always = _always_training(model) if evaluated and any(_sets_modes(type(module)) for module, _ in made) else ()
-    for module in result.modules():
-        module.training = False
-        module._compiled_call_impl = functools.partial(call, module)
+    kinds: set[Any] = {type(module) for module, _ in made}
+    always = _always_training(model) if evaluated and any(map(_sets_modes, kinds)) else set()
     for name, module in result.named_modules():
         module.training = name in always
+        module._compiled_call_impl = functools.partial(call, module)
     return result
 
 
@@ -219,7 +218,7 @@ class _Copying(TorchFunctionMode):
                 memo[id(tensor)] = _double(tensor, isinstance(tensor, nn.Parameter))
             return memo[id(tensor)]
         value = func(*args, **(kwargs or {}))
-        if func is Tensor.clone and value.is_floating_point() and not value.is_meta:  # a parameter outside its module copies itself
+        if func is Tensor.clone and value.is_floating_point() and not value.is_meta:  # a parameter that copies itself
             return value.to(device="cpu", dtype=torch.float64)
         return value
 
