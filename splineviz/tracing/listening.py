@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from splineviz.errors import TraceError
-from splineviz.tracing import masks, twins
+from splineviz.tracing import kinks, masks, twins
 from splineviz.tracing.aten import ATEN
 from splineviz.tracing.call import Call, refusal
 from splineviz.tracing.displaced import APART, Displaced, placed
@@ -351,7 +351,8 @@ def _flat(values: Any) -> Iterator[Any]:
 
 def _as_calls(module: nn.Module) -> bool:
     """Whether a module of torch's is one call, which is known where the batch is not in front."""
-    return type(module).__name__.lower() in APART and "forward" not in module.__dict__
+    known = type(module) in kinks.of_modules() or type(module).__name__.lower() in APART
+    return known and "forward" not in module.__dict__
 
 
 def _is_leaf(module: nn.Module) -> bool:
