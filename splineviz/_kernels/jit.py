@@ -3,7 +3,8 @@
     <kernels>/__pycache__/cutting.cut_faces-105.py311.nbi      numba's index of a kernel's compiled forms, with a stamp
                           cutting.cut_faces-105.py311.1.nbc    one of them, after the SHA-256 of its bytes
 
-    stamp      digest of the kernel's file and of all kernel files that it imports, directly or through others
+    stamp      digest of the kernel's file and of all kernel files that it imports, directly or through others; not of
+               this one, which decides how kernels are kept
 
 A kernel is compiled together with those that it calls, but numba looks at the time of the caller's file alone: after a
 change of a file that it imports, the old code would run on. With the stamp it is compiled again, and only then; copying
@@ -89,7 +90,7 @@ def _cache_of(function: Any) -> _Cache | None:
 def _source(path: Path) -> tuple[bytes, frozenset[str]]:
     """Digest of a file, and the kernel files that it imports."""
     content = path.read_bytes()
-    return hashlib.sha256(content).digest(), frozenset(name.decode() for name in IMPORTED.findall(content))
+    return hashlib.sha256(content).digest(), frozenset(name.decode() for name in IMPORTED.findall(content)) - {"jit"}
 
 
 def stamp(path: Path) -> str:
