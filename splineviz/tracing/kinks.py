@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -58,8 +59,7 @@ def _clamp(a: Attrs) -> Kinks:
     return Kinks((float(low), float(high)), (0.0, 1.0, 0.0)) if low < high else Kinks((float(high),), (0.0, 0.0))
 
 
-@dataclass(frozen=True)
-class KinkOp:
+class KinkOp(NamedTuple):
     """All that is known of one kink operation; what traces, swaps, watches and reads files looks here.
 
     call: as torch computes it. pieces: its breakpoints and slopes. Both take the arguments by name.
@@ -72,12 +72,12 @@ class KinkOp:
 
     call: Callable[[Tensor, Attrs], Tensor]
     pieces: Callable[[Attrs], Kinks]
-    arguments: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    arguments: Mapping[str, tuple[int, float]] = {}
     names: tuple[str, ...] = ()
     modules: tuple[type[nn.Module], ...] = ()
     units: bool = True
     onnx: str = ""
-    onnx_arguments: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    onnx_arguments: Mapping[str, tuple[str, float]] = {}
 
     @property
     def usual(self) -> dict[str, float]:
