@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +96,9 @@ def sweep(
         raise DataError("sweep: expected at least one run, one plane and one window, got an empty list.")
     keeper = None if store is None else Store(store, target)
     chosen = [run if steps is None else run.only(steps) for run in opened]
-    entries, samples = list[Entry](), dict[Path, dict[str, Array]]()
-    known = Known.of(target, sum(len(run.checkpoints) for run in chosen))
-    for run in chosen:
-        found, kept = _entries(run, planes, windows, target, lc, near, known, keep=partitions, prove=prove, by_step=False)
-        entries += found
-        samples |= kept
+    known, how = Known.of(target, sum(len(run.checkpoints) for run in chosen)), {"keep": partitions, "prove": prove}
+    pairs = [_entries(run, planes, windows, target, lc, near, known, by_step=False, **how) for run in chosen]
+    entries, samples = [entry for found, _ in pairs for entry in found], dict(chain(*(kept.items() for _, kept in pairs)))
     asked = plan.plan(chosen, entries, _options(lc, near), named="key")
     outputs.enter(target, "sweep", _paths(chosen), outputs.SWEEP, same=plan.covers(target, asked))
     with plan.joined(target, asked):
