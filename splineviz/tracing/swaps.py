@@ -26,8 +26,8 @@ Target = tuple[str, Mapping[str, Any]] | None
 def targets() -> dict[str, Target]:
     """What a smooth function may be drawn as: a kink and its arguments, torch's own defaults; clamp is min(z, 0)."""
     kinks: dict[str, Target] = {op: (op, kink.usual) for op, kink in KINKS.items()}
-    clamps: dict[str, Target] = {"clamp": ("clamp", {"min": None, "max": 0.0}), "hardtanh": ("clamp", {"min": -1.0, "max": 1.0})}
-    return kinks | clamps | {"identity": None}
+    kinks["clamp"], kinks["hardtanh"] = ("clamp", {"min": None, "max": 0.0}), ("clamp", {"min": -1.0, "max": 1.0})
+    return kinks | {"identity": None}
 
 
 Swap = Mapping[str, str] | Iterable[str]
