@@ -127,7 +127,21 @@ class PartitionImage(AxesImage):
         edge_color: Color = "black",
         edge_alpha: float = 1.0,
     ) -> None:
-        """Show another partition, or another fill, in the same artist."""
+        """Show another partition, or another fill, in the same artist.
+
+        Args:
+            partition: what is shown from now on.
+            fill: as in `regions`.
+            cmap: as in `regions`.
+            limits: as in `regions`.
+            edges: as in `regions`.
+            line_width: as in `regions`.
+            edge_color: as in `regions`.
+            edge_alpha: as in `regions`.
+
+        Raises:
+            ValueError: as in `regions`.
+        """
         self._partition = partition
         self._colors, norm, chosen = colors(partition, fill, cmap, limits)
         if chosen is not self.cmap:
@@ -206,17 +220,28 @@ def regions(
     vector: bool = False,
     note: bool = True,
 ) -> AxesImage | PolyCollection:
-    """Draw all regions of a partition, and return the artist.
+    """Draw all regions of a partition.
 
-    fill: one of `choices.FILLS` ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random", "none"),
-    values (F,), or colours (F, 3) in [0, 1]. cmap: a name of PALETTES or of matplotlib's, or a colour map.
-    limits: (low, high) of the colour scale; by default `color_limits` of this partition.
-    edges: draw the knots, line_width points wide, or those of a mask (E,). The window's border is no knot and is not drawn.
-    edge_color: one colour, "none" for no knots, "layer" (a colour for each kink layer, the first the darkest), or
-    (E, 3) in [0, 1].
-    vector: draw polygons instead of pixels, for small vector files (at most VECTOR_LIMIT regions).
-    note: say in the lower left corner what the partition was drawn with in the place of smooth functions, if any.
-    Raises ValueError on an unknown fill, an array that does not fit, or too many regions for vector=True.
+    Args:
+        partition: what is drawn.
+        ax: the Axes to draw on; None: the current ones.
+        fill: one of `choices.FILLS` ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random", "none"),
+            values (F,), or colours (F, 3) in [0, 1].
+        cmap: a name of PALETTES or of matplotlib's, or a colour map.
+        limits: (low, high) of the colour scale; by default `color_limits` of this partition.
+        edges: whether knots are drawn, or a mask (E,) of those that are. The window's border is no knot.
+        line_width: of the knots, in points.
+        edge_color: one colour, "none" for no knots, "layer" (a colour for each kink layer, the first the darkest), or
+            (E, 3) in [0, 1].
+        edge_alpha: opacity of the knots, in [0, 1].
+        vector: polygons instead of pixels, for small vector files (at most VECTOR_LIMIT regions).
+        note: say in the lower left corner what was drawn in the place of smooth functions, if anything.
+
+    Returns:
+        The artist that was added to the Axes: a picture, or polygons.
+
+    Raises:
+        ValueError: an unknown fill, an array that does not fit, or too many regions for vector=True.
     """
     ax = pyplot.gca() if ax is None else ax
     ax.set_aspect("equal")

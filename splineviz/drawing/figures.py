@@ -103,10 +103,16 @@ class Tween:
 class FramePainter:
     """Paints the frames of one run, all with the same panels, limits and size.
 
-    table: rows of all checkpoints. look: a Look, or its fields as options (limits, thumbnails, size, fill, cmap, ...).
-    story: what the table's rows follow, and its panels; by default the steps of training, with the look's panels.
-    missing: steps of checkpoints that could not be measured, which are marked.
-    Raises ValueError when the table is empty, DataError when the look is none.
+    Args:
+        table: rows of all checkpoints.
+        look: how pictures look; None: a Look of the options.
+        story: what the table's rows follow, and its panels; by default the steps of training, with the look's panels.
+        missing: steps of checkpoints that could not be measured, which are marked.
+        options: fields of `Look` (limits, thumbnails, size, fill, cmap, ...).
+
+    Raises:
+        ValueError: the table is empty.
+        DataError: the options make no Look.
     """
 
     def __init__(
@@ -178,12 +184,21 @@ class FramePainter:
         self, partition: Partition, index: int, *, boundary: Any = None, tween: Tween | None = None,
         words: tuple[str, str] | None = None,
     ) -> Figure:  # fmt: skip
-        """Set the figure to one checkpoint and return it.
+        """Set the figure to one checkpoint.
 
-        index: the row of the table; boundary: (M, 2, 2) segments, by default the partition's decision boundary.
-        tween: the partition is that of interpolated weights after this row: the frame says so, the cursor stands between,
-        and no measure is shown as if it had been taken. words: header and foot note, by default the step and nothing.
-        Raises IndexError when the table has no such row.
+        Args:
+            partition: of the checkpoint.
+            index: its row of the table.
+            boundary: (M, 2, 2) segments, by default the partition's decision boundary.
+            tween: the partition is that of interpolated weights after this row: the frame says so, the cursor stands
+                between, and no measure is shown as if it had been taken.
+            words: header and foot note, by default the step and nothing.
+
+        Returns:
+            The figure, which belongs to the painter.
+
+        Raises:
+            IndexError: the table has no such row.
         """
         if not -len(self.table) <= index < len(self.table):
             raise IndexError(f"index: expected a row of the table's {len(self.table)}, got {index}.")

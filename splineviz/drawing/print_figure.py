@@ -93,43 +93,43 @@ class Paper(Figure):
 
 
 def figure(
-    partitions: Partition | Sequence[Partition],
-    *,
-    titles: Sequence[str] = (),
-    zooms: Sequence[Zoom | tuple[float, float, float]] = (),
-    layers: bool = False,
-    width: str | float = "double",
-    across: int | None = None,
-    style: str | dict[str, Any] = "sans",
-    fill: Any = "slope",
-    fill_label: str | None = None,
-    cmap: Any = None,
-    limits: tuple[float, float] | None = None,
-    edge_color: Any = "black",
-    line_width: float = 0.3,
-    thumbnails: Sequence[Any] = (),
-    labels: Sequence[str] = (),
-    classes: Sequence[str] = (),
-    boundary: bool = True,
-    anchors: bool = True,
-    vector: bool | None = None,
-    compact: bool = True,
-    **more: Any,
-) -> Paper:
-    """Partitions side by side with one colour scale, ready for a paper; returns the figure, whose savefig keeps the style.
+    partitions: Partition | Sequence[Partition], *, titles: Sequence[str] = (),
+    zooms: Sequence[Zoom | tuple[float, float, float]] = (), layers: bool = False, width: str | float = "double",
+    across: int | None = None, style: str | dict[str, Any] = "sans", fill: Any = "slope", fill_label: str | None = None,
+    cmap: Any = None, limits: tuple[float, float] | None = None, edge_color: Any = "black", line_width: float = 0.3,
+    thumbnails: Sequence[Any] = (), labels: Sequence[str] = (), classes: Sequence[str] = (), boundary: bool = True,
+    anchors: bool = True, vector: bool | None = None, compact: bool = True, **more: Any,
+) -> Paper:  # fmt: skip
+    """Partitions side by side with one colour scale, ready for a paper.
 
-    partitions: one or more, such as the same slice at several steps. titles: one a panel.
-    zooms: (u, v, half-width) of squares shown larger below each panel. layers: one panel a kink layer of a single
-    partition instead, with the knots of that layer alone.
-    width: "column", "double" or inches; across: panels a row (at most 4 unasked). style: a name of STYLES or rcParams.
-    fill, cmap, limits, edge_color, line_width (points): as `draw.regions` takes them; for several partitions fill may be a
-    list of arrays, one a partition. fill_label: the name of the colour bar.
-    By default the limits hold the middle 98% of all partitions' areas. thumbnails, labels: as `draw.anchors` takes them.
-    classes: names for the bar of fill="class" and "margin". vector: None decides by VECTOR_REGIONS.
-    compact: embed pictures in PDF and SVG with 250 colours (see `draw.few_colors`), which keeps them small.
-    more: further options of `draw.regions`.
-    Texts that find no room are set smaller. Raises DataError without partitions, for titles or arrays that do not fit, a
-    width or style that is unknown, and where a text would be smaller than `layouts.SMALLEST`.
+    Args:
+        partitions: one or more, such as the same slice at several steps.
+        titles: one a panel.
+        zooms: (u, v, half-width) of squares shown larger below each panel.
+        layers: one panel a kink layer of a single partition instead, with the knots of that layer alone.
+        width: "column", "double" or inches.
+        across: panels a row; None: at most 4.
+        style: a name of STYLES, or rcParams.
+        fill: as in `draw.regions`; for several partitions also a list of arrays, one a partition.
+        fill_label: name of the colour bar.
+        cmap: as in `draw.regions`.
+        limits: as in `draw.regions`; by default they hold the middle 98% of all partitions' areas.
+        edge_color: as in `draw.regions`.
+        line_width: as in `draw.regions`.
+        thumbnails: as in `draw.anchors`.
+        labels: as in `draw.anchors`.
+        classes: names for the bar of fill="class" and "margin".
+        boundary: whether the decision boundary is drawn.
+        anchors: whether anchors inside the window are drawn.
+        vector: as in `draw.regions`; None: for at most VECTOR_REGIONS regions.
+        compact: embed pictures in PDF and SVG with 250 colours, which keeps them small (`draw.few_colors`).
+        more: further options of `draw.regions`.
+
+    Returns:
+        The figure, whose savefig keeps the style. Texts that find no room are set smaller.
+
+    Raises:
+        DataError: no partitions, what does not fit them, an unknown width or style, or no room for a text of SMALLEST size.
     """
     panels = [partitions] if isinstance(partitions, Partition) else list(partitions)
     masks: list[Any] = [True] * len(panels)

@@ -24,11 +24,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from splineviz.errors import TraceError
+from splineviz.tracing.kinks import KINKS
+from splineviz.tracing.smooth import SMOOTH
 
 NAMES = (
-    "relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "tanh", "sigmoid",
-    "logsigmoid", "softplus", "softsign", "erf", "hardtanh", "hardswish", "hardsigmoid", "tanhshrink", "softshrink",
-    "hardshrink", "threshold", "glu",
+    *(name for kink in KINKS.values() if kink.units for name in kink.names),
+    *(name for name, smooth in SMOOTH.items() if smooth.scalar),
+    "prelu", "rrelu", "hardtanh", "hardshrink", "threshold", "glu",
 )  # fmt: skip
 """Activation functions by name, in place or not."""
 

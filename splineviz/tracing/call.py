@@ -12,15 +12,12 @@ from typing import Any
 from torch import Tensor
 
 from splineviz.errors import TraceError
+from splineviz.tracing import smooth as smooths
 from splineviz.tracing.program import operations
 from splineviz.tracing.tape import Live, Tape
 
-SWAPS = {
-    "gelu": "relu", "silu": "relu", "mish": "relu", "hardswish": "relu", "softplus": "relu", "elu": "relu", "celu": "relu",
-    "selu": "relu", "tanh": "hardtanh", "softsign": "hardtanh", "erf": "hardtanh", "sigmoid": "hardsigmoid",
-    "logsigmoid": "clamp", "tanhshrink": "softshrink", "softmax": "identity", "log_softmax": "identity",
-}  # fmt: skip
-"""Smooth functions, and what each may be drawn as."""
+SWAPS = {name: smooth.swap for name, smooth in smooths.SMOOTH.items()}
+"""Smooth functions, and what each is drawn as where nobody says."""
 SAME = {"swish": "silu", "logsoftmax": "log_softmax", "log_sigmoid": "logsigmoid", "special_expit": "sigmoid"}
 """Other names of theirs, as classes, functions and people have them."""
 SMOOTH = {
@@ -33,8 +30,6 @@ JUMPS = {
     "hardshrink", "threshold", "sign", "heaviside", "round", "floor", "ceil", "trunc", "argmax", "argmin", "gt", "lt", "ge",
     "le", "eq", "ne", "where", "masked_fill", "topk", "sort", "floordiv", "floor_divide", "fmod", "remainder", "mod",
 }  # fmt: skip
-KINKED = {"selu", "hardswish"}
-"""Functions of SWAPS that have kinks, and are not linear between them."""
 OWN_STATISTICS = {"layernorm", "layer_norm", "groupnorm", "group_norm", "rmsnorm", "rms_norm"}
 RANDOM = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"}
 
@@ -98,7 +93,7 @@ def alone(call: Call, constant: Any) -> Any:
 
 
 def _curved(plain: str) -> str:
-    return "curved between its kinks" if plain in KINKED else "smooth"
+    return "curved between its kinks" if plain in SWAPS and smooths.SMOOTH[plain].kinked else "smooth"
 
 
 def refusal(path: str, name: str, operations: list[str], why: str = "") -> str:

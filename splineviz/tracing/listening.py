@@ -28,6 +28,7 @@ from splineviz.tracing.aten import ATEN
 from splineviz.tracing.call import Call, refusal
 from splineviz.tracing.displaced import APART, Displaced, placed
 from splineviz.tracing.functions import CALLS
+from splineviz.tracing.kinks import of_modules
 from splineviz.tracing.masks import Mask
 from splineviz.tracing.modules import emitter
 from splineviz.tracing.precision import double, doubled, is_random
@@ -114,10 +115,9 @@ class Listener(TorchFunctionMode):
         if any(isinstance(found, Displaced) for _, found in lives) and _as_calls(module):
             return module.forward(*args, **kwargs)  # one call of torch, which is heard
         if module.training and any(kind in type(module).__name__ for kind in MODAL):
-            kind = type(module).__name__
             raise TraceError(
-                f"{self.stack[-1]}: expected {kind} in evaluation mode, got it in training mode, where it is "
-                "random or goes by the batch; let the module's own train() and eval() pass the mode on to it."
+                f"{self.stack[-1]}: expected {type(module).__name__} in evaluation mode, got it in training mode, where it "
+                "is random or goes by the batch; let the module's own train() and eval() pass the mode on to it."
             )
         broken = next((f if isinstance(f, TraceError) else f.refused for _, f in lives if not isinstance(f, Live)), None)
         emit = None if broken is not None else emitter(module)
@@ -359,17 +359,14 @@ def _flat(values: Any) -> Iterator[Any]:
 
 def _as_calls(module: nn.Module) -> bool:
     """Whether a module of torch's is one call, which is known where the batch is not in front."""
-    return type(module).__name__.lower() in APART and "forward" not in module.__dict__
+    kind = type(module)
+    return (kind in of_modules() or kind.__name__.lower() in APART) and "forward" not in module.__dict__
 
 
 def _is_leaf(module: nn.Module) -> bool:
-    """Whether a module is torch's own and does what its class says."""
-    kind = type(module)
-    return (
-        kind.__module__.startswith(("torch.nn", "torch.ao.nn"))
-        and not isinstance(module, (nn.Sequential, nn.DataParallel))
-        and "forward" not in module.__dict__
-    )
+    """Whether a module does what its class says, which is torch's own or a kink's."""
+    ours = type(module).__module__.startswith(("torch.nn", "torch.ao.nn")) or type(module) in of_modules()
+    return ours and not isinstance(module, (nn.Sequential, nn.DataParallel)) and "forward" not in module.__dict__
 
 
 def _name(func: Any) -> tuple[str, bool]:

@@ -72,27 +72,26 @@ class Step:
 class Program:
     """A traced network: steps over registers, and the weights they name.
 
-    input_shape: without the batch. Weights are kept as given (the enumerator wants float64; see `to`).
-    constants: tensors that steps name and that belong to the network, not to a checkpoint. depends: weights from which
-    constants were computed, each with its `fingerprint`; `bind` refuses others. spare: names of further entries of the
-    network's state dict, on which its output does not depend. swaps: smooth functions of the network that others stand
-    for here (see `swaps`), and trained: the steps and the output of the network as it was trained.
-    Raises TraceError when a step names an unknown operation or a register that was never written.
+    Args:
+        input_shape: without the batch.
+        steps: the operations, in order.
+        output: register of the network's output.
+        weights: by name, kept as given (the enumerator wants float64; see `to`).
+        constants: tensors that steps name and that belong to the network, not to a checkpoint.
+        depends: weights from which constants were computed, each with its `fingerprint`; `bind` refuses others.
+        spare: names of further entries of the network's state dict, on which its output does not depend.
+        swaps: smooth functions of the network that others stand for here (see `swaps`).
+        trained: the steps and the output of the network as it was trained, before any swap.
+
+    Raises:
+        TraceError: a step names an unknown operation or a register that was never written.
     """
 
     def __init__(
-        self,
-        input_shape: Sequence[int],
-        steps: Iterable[Step],
-        output: int,
-        weights: Mapping[str, Tensor],
-        *,
-        constants: Mapping[str, Tensor] | None = None,
-        depends: Mapping[str, str] | None = None,
-        spare: Iterable[str] = (),
-        swaps: Mapping[str, str] | None = None,
-        trained: tuple[Iterable[Step], int] | None = None,
-    ):
+        self, input_shape: Sequence[int], steps: Iterable[Step], output: int, weights: Mapping[str, Tensor], *,
+        constants: Mapping[str, Tensor] | None = None, depends: Mapping[str, str] | None = None, spare: Iterable[str] = (),
+        swaps: Mapping[str, str] | None = None, trained: tuple[Iterable[Step], int] | None = None,
+    ):  # fmt: skip
         self.input_shape = tuple(int(n) for n in input_shape)
         self.steps = tuple(steps)
         self.output = output
@@ -124,7 +123,7 @@ class Program:
             step = self.steps[i]
             x = registers[step.inputs[0]]
             if step.is_kink:
-                registers[step.output] = KINKS[step.op][0](x, step.attrs)
+                registers[step.output] = KINKS[step.op].call(x, step.attrs)
             elif step.op in JOINS:
                 registers[step.output] = JOINS[step.op]([registers[r] for r in step.inputs], step.attrs)
             elif step.is_max:
@@ -215,7 +214,7 @@ class Program:
                     if step.is_kink:
                         live, at = self.run(live, at, i), i
                         shape = tuple(live[step.inputs[0]].shape[1:])
-                        layers.append(KinkLayer(i, step.path or step.op, shape, KINKS[step.op][1](step.attrs)))
+                        layers.append(KinkLayer(i, step.path or step.op, shape, KINKS[step.op].pieces(step.attrs)))
             self._layers = tuple(layers)
         return self._layers
 

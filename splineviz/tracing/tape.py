@@ -118,7 +118,7 @@ class Tape:
         self.steps.append(step)
         op, xs = step.op, [x.value for x in inputs]
         if op in KINKS:
-            value = KINKS[op][0](xs[0], step.attrs)
+            value = KINKS[op].call(xs[0], step.attrs)
         elif op in JOINS:
             value = JOINS[op](xs, step.attrs)
         elif op in MAXES:
@@ -133,8 +133,7 @@ class Tape:
 
     def kink(self, op: str, z: Live, **attrs: Any) -> Live:
         """A kink; one that is no layer by itself is written as a sum of ReLUs (see `kinks`)."""
-        call, describe = KINKS[op]
-        kinks = describe(attrs)
+        call, kinks = KINKS[op].call, KINKS[op].pieces(attrs)
         if kinks.breakpoints == (0.0,) and float(call(torch.zeros(1), attrs)) == 0.0:
             return self.emit(op, z, **attrs)
         total = None if kinks.slopes[0] == 0.0 else self.scaled(z, kinks.slopes[0])

@@ -153,12 +153,23 @@ def reproduce(
     data: str | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Train (or reuse a run), measure and draw one figure; returns the paths of the figure and its table.
+    """Train (or reuse a run), measure and draw one figure of the paper.
 
-    quick: few steps, checkpoints and points. run: a run of your own instead of the recipe's, for figures about one run.
-    steps: of training, instead of the setting's. data: CIFAR-10's folder, or other colour pictures, for fig1.
-    Raises DataError for an unknown name or a run where several are needed,
-    and what training and measuring raise.
+    Args:
+        name: one of `choices.REPRODUCTIONS`.
+        out: output directory.
+        quick: few steps, checkpoints and points.
+        run: a run of your own instead of the recipe's, for figures about one run.
+        steps: of training, instead of the setting's.
+        seed: of the training.
+        data: CIFAR-10's folder, or other colour pictures, for fig1.
+        progress: see `Progress`.
+
+    Returns:
+        The paths of the figure and its table.
+
+    Raises:
+        DataError: an unknown name, or a run where several are needed; and what training and measuring raise.
     """
     if name not in REPRODUCTIONS:
         raise DataError(f"reproduce: expected one of {', '.join(REPRODUCTIONS)}, got {name!r}.")

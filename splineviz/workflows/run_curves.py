@@ -62,9 +62,21 @@ def curves(
 ) -> Table:  # fmt: skip
     """A row for every checkpoint of a run, of whatever network: what it recorded, and all of `numbers`.
 
-    attack_steps: of the adversary; 0 leaves accuracy under attack out. attacked: most test samples for it, eps: its radii.
-    device: where the network is run; None: the CPU.
-    Raises DataError for a device that torch does not have here.
+    Args:
+        run: an opened run.
+        lc: settings of the local complexity.
+        ledger: keeps rows that were measured before.
+        attack_steps: of the adversary; 0 leaves accuracy under attack out.
+        attacked: most test samples for it.
+        eps: its radii.
+        device: where the network is run; None: the CPU.
+        progress: see `Progress`.
+
+    Returns:
+        The rows, in order of steps.
+
+    Raises:
+        DataError: torch does not have the device here.
     """
     points = lc.chosen(choose_samples(run.data, lc, with_labels=False))
     chosen = torch.float32 if device is not None and device.startswith("mps") else torch.float64

@@ -62,8 +62,7 @@ KINK_ATTRS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(("name", "attrs"), KINK_ATTRS, ids=str)
 def test_every_kink_is_the_function_that_its_breakpoints_and_slopes_say(name: str, attrs: dict[str, Any]) -> None:
     assert {name for name, _ in KINK_ATTRS} == KINKS.keys()
-    call, describe = KINKS[name]
-    kinks = describe(attrs)
+    call, kinks = KINKS[name].call, KINKS[name].pieces(attrs)
     assert isinstance(kinks, Kinks) and len(kinks.slopes) == len(kinks.breakpoints) + 1
     assert list(kinks.breakpoints) == sorted(kinks.breakpoints)
     z = torch.linspace(-8, 8, 1601, dtype=torch.float64)
@@ -79,7 +78,7 @@ def test_a_kink_with_other_breakpoints_is_a_sum_of_relus(name: str, attrs: dict[
     program = tape.program(tape.kink(name, z, **attrs).register)
     assert {layer.kinks.breakpoints for layer in program.layers} <= {(0.0,)}
     x = torch.linspace(-9, 9, 35, dtype=torch.float64).reshape(7, 5)
-    torch.testing.assert_close(program(x), KINKS[name][0](x, attrs))
+    torch.testing.assert_close(program(x), KINKS[name].call(x, attrs))
 
 
 def test_every_affine_operation_is_affine_and_homogeneous_leaves_out_the_constants() -> None:
