@@ -98,6 +98,7 @@ def figure(
     titles: Sequence[str] = (),
     zooms: Sequence[Zoom | tuple[float, float, float]] = (),
     layers: bool = False,
+    knots_of: Sequence[int] | None = None,
     width: str | float = "double",
     across: int | None = None,
     style: str | dict[str, Any] = "sans",
@@ -120,7 +121,7 @@ def figure(
 
     partitions: one or more, such as the same slice at several steps. titles: one a panel.
     zooms: (u, v, half-width) of squares shown larger below each panel. layers: one panel a kink layer of a single
-    partition instead, with the knots of that layer alone.
+    partition instead, with the knots of that layer alone. knots_of: the layers whose knots are drawn (None: all).
     width: "column", "double" or inches; across: panels a row (at most 4 unasked). style: a name of STYLES or rcParams.
     fill, cmap, limits, edge_color, line_width (points): as `draw.regions` takes them; for several partitions fill may be a
     list of arrays, one a partition. fill_label: the name of the colour bar.
@@ -132,9 +133,9 @@ def figure(
     width or style that is unknown, and where a text would be smaller than `layouts.SMALLEST`.
     """
     panels = [partitions] if isinstance(partitions, Partition) else list(partitions)
-    masks: list[Any] = [True] * len(panels)
-    if layers:
-        panels, masks = _by_layer(panels)
+    panels, masks = _by_layer(panels) if layers else (panels, [True] * len(panels))
+    if knots_of is not None:
+        masks = [draw.knots_of(one, knots_of) & mask for one, mask in zip(panels, masks, strict=True)]
     _check(panels, titles, width, style, across)
     chosen: Any = STYLES[style] if isinstance(style, str) else style
     wide = WIDTHS[width] if isinstance(width, str) else float(width)

@@ -140,7 +140,7 @@ function timeOf(view) {
   view.title = make("strong", { class: "sv-title" });
   const time = make("div", { class: "sv-time" }, view.playButton, view.slider);
   if (last < 1) time.style.display = "none";
-  return [view.title, time];
+  return [time, view.title]; // the title may take more lines: what is pressed again and again stays where it is
 }
 
 /** Two steps at once. @param {Explorer} view */

@@ -70,10 +70,18 @@ test("an address holds every digit and refuses nonsense", () => {
 });
 
 test("a command draws the view", () => {
-  const state = { step: 9, at: [0, 1, 2], fill: "area", show: ["coloured"], versus: 3 };
-  const command = figureCommand(state, "splineviz figure r", { middle: [0, 0], half: 3 });
-  assert.ok(!figureCommand(state, "splineviz figure r", { middle: [0, 0], half: 2.9 }).includes("--zoom"));
-  assert.equal(command, "splineviz figure r --steps 3 9 --fill area --color-knots --zoom 0 1 2 --out figure.pdf");
+  const state = { step: 9, at: [0, 1, 2], fill: "area", show: ["coloured", "knots", "boundary", "anchors"], versus: 3 };
+  const window = { middle: [0, 0], half: 3 }, meta = { limits: { area: [0.5, 2], slope: null }, layer_names: ["a", "b", "c"] };
+  const of = (changed, wide = window) => figureCommand({ ...state, ...changed }, "splineviz figure r", wide, meta);
+  const drawn = "splineviz figure r --steps 3 9 --fill area --limits 0.5 2 --color-knots --zoom 0 1 2 --out figure.pdf";
+  assert.equal(of({}), drawn);
+  assert.ok(of({}, { middle: [0, 0], half: 2.9 }).includes("--zoom 0 0.8999999999999999 2 "), "moved into the window");
+  assert.ok(!of({}, { middle: [0, 0], half: 2 }).includes("--zoom"), "all of the window");
+  assert.ok(of({ hidden: [1] }).includes("--color-knots --knots-of 0 2 --zoom"));
+  for (const none of [{ hidden: [0, 1, 2] }, { show: ["coloured"] }]) {
+    assert.ok(of(none).includes("--no-knots") && !of(none).includes("--color-knots"), "no colours without knots");
+  }
+  assert.ok(of({ show: ["knots"], fill: "slope" }).includes("--fill slope --no-boundary --no-anchors --zoom"));
 });
 
 test("what stayed is grey, what was born is not", () => {
