@@ -134,8 +134,7 @@ def figure(
     """
     panels = [partitions] if isinstance(partitions, Partition) else list(partitions)
     panels, masks = _by_layer(panels) if layers else (panels, [True] * len(panels))
-    if knots_of is not None:
-        masks = [draw.knots_of(one, knots_of) & mask for one, mask in zip(panels, masks, strict=True)]
+    masks = [mask if knots_of is None else draw.knots_of(p, knots_of) & mask for p, mask in zip(panels, masks, strict=True)]
     _check(panels, titles, width, style, across)
     chosen: Any = STYLES[style] if isinstance(style, str) else style
     wide = WIDTHS[width] if isinstance(width, str) else float(width)

@@ -126,8 +126,9 @@ function layerMenu(view) {
     button(view, "all", "all layers", () => set(() => true), "all layers"),
     button(view, "none", "no layer", () => set(() => false), "no layer"),
   ];
-  const list = make("div", { class: "sv-list" }, ...rows.map(({ name, alone }) => make("div", {}, name, alone)));
-  return make("details", { class: "sv-layers sv-menu" }, make("summary", {}, `layers (${rows.length})`), ...all, list);
+  const each = rows.map(({ name, alone }) => make("div", {}, name, alone)),
+    list = make("div", { class: "sv-list" }, make("div", {}, ...all), ...each); // over the picture, which stays where it is
+  return make("details", { class: "sv-layers sv-menu" }, make("summary", {}, `layers (${rows.length})`), list);
 }
 
 /** @param {Explorer} view */

@@ -1,4 +1,5 @@
 // curves: measures over training steps, with a cursor; a click on them names the nearest checkpoint, the hand reads values.
+import { placeIn } from "./dom.js";
 import { formatNumber } from "./words.js";
 
 const PAD = { left: 44, right: 10, top: 20, bottom: 18 };
@@ -67,8 +68,7 @@ export class Curves {
 
   /** @param {PointerEvent} event */
   nearest(event) {
-    const box = this.canvas.getBoundingClientRect(),
-      t = (event.clientX - box.left - PAD.left) / (box.width - PAD.left - PAD.right);
+    const t = (placeIn(this.canvas, event)[0] - PAD.left) / (this.canvas.clientWidth - PAD.left - PAD.right);
     return this.at.reduce((best, place, i) => (Math.abs(place - t) < Math.abs(this.at[best] - t) ? i : best), 0);
   }
 

@@ -1,4 +1,4 @@
-"""From a film to the explorer and back to print: what `animate` leaves is shown whole, and the copied command draws the view."""
+"""From a film to the explorer and to print: what `animate` leaves is shown whole, the copied command draws the view."""
 
 from __future__ import annotations
 
