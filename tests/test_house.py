@@ -21,7 +21,7 @@ FILMS = {"animate", "compare", "tour"}
 """Still longer: their signatures, docstrings and the steps of one film."""
 
 SUBJECTS = {"jupyter", "viewer", "max_certificate", "maxima", "memory", "networks", "operations", "merging", "firefox",
-            "front", "hands", "layout", "rounding", "colors", "life", "loved", "wrong"}
+            "front", "hands", "layout", "displays", "rounding", "colors", "life", "loved", "wrong"}
 """Tests of what several modules do together."""
 
 every_file = pytest.mark.parametrize("path", FILES, ids=[str(p.relative_to(PACKAGE)) for p in FILES])

@@ -1,5 +1,5 @@
 // steps: the unpacked steps, one decoded at a time in a worker. What is shown goes first, and only the newest request
-// of it counts; then its neighbours; then what is pinned, at all steps.
+// of it counts; then what it is compared with; then its neighbours; then what is pinned, at all steps.
 import { work } from "./worker.js";
 import { follow } from "./follow.js";
 
@@ -52,7 +52,7 @@ class Decoder {
 }
 
 /**
- * @typedef {{kind: "show" | "near" | "follow", index: number, resolve: (part: any) => void,
+ * @typedef {{kind: "show" | "versus" | "near" | "follow", index: number, resolve: (part: any) => void,
  *   reject: (error: Error) => void}} Job
  */
 
@@ -95,7 +95,7 @@ export class Steps {
    * @returns {Promise<Part | null>}
    */
   get(index) {
-    this.drop(({ kind }) => kind !== "follow");
+    this.drop(({ kind }) => kind === "show" || kind === "near");
     const held = this.held.get(index);
     if (held) {
       this.held.delete(index); // and back again as the newest
@@ -136,7 +136,7 @@ export class Steps {
 
   next() {
     if (this.running || !this.jobs.length) return;
-    const rank = { show: 0, near: 1, follow: 2 };
+    const rank = { show: 0, versus: 1, near: 2, follow: 3 };
     const job = this.jobs.reduce((best, one) => (rank[one.kind] < rank[best.kind] ? one : best));
     this.jobs.splice(this.jobs.indexOf(job), 1);
     const slice = this.slice;
