@@ -10,16 +10,12 @@ import numpy as np
 import pytest
 import torch
 from explorers import STEPS
+from layouts import DOINGS, FULL, OVERLAPS, PLACES
 from torch import nn
 
 import splineviz as sv
 
 LAST = len(STEPS) - 1
-PLACES = """() => [".sv-time button", ".sv-time input", ".sv-zoom", ".sv-stage", ".sv-bar"].map((name) => {
-  const box = explorer.root.querySelector(name).getBoundingClientRect();
-  return [box.x, box.y, box.width, box.height];
-})"""
-
 SHIFTS = """() => {
   window.moved = [];
   new PerformanceObserver((list) => {
@@ -27,35 +23,6 @@ SHIFTS = """() => {
       if (node?.closest?.(".sv-time, .sv-main")) moved.push(node.className || node.nodeName);
     }
   }).observe({ type: "layout-shift", buffered: false });
-}"""
-
-OVERLAPS = """(root) => {
-  const shown = (e) => e.checkVisibility() && e.getClientRects().length && e.clientWidth + e.clientHeight > 0;
-  // What is read or pressed: words, swatches, controls. The stage's own buttons lie over the picture on purpose.
-  const kinds = "button, select, input, summary, dt, dd, li, th, td, p, .sv-title, .sv-ends span, .sv-bar label";
-  const all = [...root.querySelectorAll(kinds)].filter((e) => shown(e) && !e.closest(".sv-frame"));
-  const side = root.querySelector(".sv-side"), found = [];
-  const boxes = all.map((e) => e.getBoundingClientRect());
-  for (let i = 0; i < all.length; i++) {
-    for (let j = i + 1; j < all.length; j++) {
-      if (all[i].contains(all[j]) || all[j].contains(all[i])) continue;
-      const [a, b] = [boxes[i], boxes[j]];
-      const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-      const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-      if (wide > 1.5 && high > 1.5) found.push([all[i].outerHTML.slice(0, 90), all[j].outerHTML.slice(0, 90)]);
-    }
-    const rim = root.getBoundingClientRect();
-    const out = boxes[i].right > rim.right + 1 || boxes[i].left < rim.left - 1;
-    if (out) found.push(["outside", all[i].outerHTML.slice(0, 90)]);
-  }
-  const frame = root.querySelector(".sv-frame").getBoundingClientRect(), beside = side.getBoundingClientRect();
-  const wide = Math.min(frame.right, beside.right) - Math.max(frame.left, beside.left);
-  const high = Math.min(frame.bottom, beside.bottom) - Math.max(frame.top, beside.top);
-  if (wide > 1 && high > 1) found.push(["the picture", "the panel"]);
-  const small = [...root.querySelectorAll(".sv-legend, .sv-info dd, .sv-info dt")].filter(
-    (e) => shown(e) && (parseFloat(getComputedStyle(e).fontSize) < 11 || e.scrollWidth > e.clientWidth + 1));
-  return { found, small: small.map((e) => e.outerHTML.slice(0, 90)), columns:
-    getComputedStyle(root.querySelector(".sv-grid")).gridTemplateColumns.split(" ").length };
 }"""
 
 
@@ -74,14 +41,6 @@ def sized(browser: Any, view: Path) -> Iterator[Any]:
     yield open_
     for context in contexts:
         context.close()
-
-
-DOINGS = (
-    "explorer.play()", "explorer.play()", "explorer.ask(0.1, 0.1)", "explorer.describe(-1)", "explorer.pinAt(0.2, 0.1)",
-    "explorer.setFill('class')", "explorer.choose([1, 2, 3])", "explorer.setFill('layer')", "explorer.flip('coloured')",
-    "explorer.comparing.with(3, 'difference')", "explorer.say('a long word ' .repeat(9))", "explorer.comparing.with(-1)",
-    "explorer.forget()",
-)  # fmt: skip
 
 
 @pytest.mark.parametrize(("width", "height"), [(1180, 700), (620, 900), (360, 740)])
@@ -104,16 +63,6 @@ def test_time_controls_do_not_jump(sized: Any, width: int, height: int) -> None:
 
 
 # ---- cells, zoomed pages, screens ----------------------------------------------------------------------
-
-FULL = """async () => {
-  explorer.flip('coloured', true);
-  explorer.setFill('class');
-  explorer.pinAt(0.1, 0.1);
-  explorer.choose([1, 2, 3, 4]);
-  explorer.help.open = true;
-  await new Promise((done) => setTimeout(done, 60));
-}"""
-"""Everything that can be written beside the picture, at once."""
 
 SCREENS = {
     "a phone": (360, 740, {"device_scale_factor": 3, "is_mobile": True, "has_touch": True}, 1),
@@ -147,12 +96,13 @@ def test_a_page_scaled_by_its_style_is_pointed_at_rightly(sized: Any, style: str
     page = sized(1100, 760)
     page.add_style_tag(content=style)
     columns = "getComputedStyle(explorer.root.querySelector('.sv-grid')).gridTemplateColumns.split(' ').length"
-    page.wait_for_function(f"!explorer.frame && {columns} === 1")
+    page.wait_for_function(f"!explorer.frame && {columns} === 1 && explorer.canvas.width === explorer.stage.clientWidth")
     page.evaluate(FULL)
     assert page.evaluate(f"({OVERLAPS})(explorer.root)") == {"found": [], "small": [], "columns": 1}
     page.evaluate("explorer.forget()")
     box = page.locator(".sv-stage").bounding_box()
     for x, y in ((0.5, 0.5), (0.2, 0.7), (0.85, 0.3)):
+        page.evaluate("explorer.hover = -1")
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
         page.wait_for_function("explorer.hover >= 0")
         shown = page.evaluate(

@@ -56,7 +56,7 @@ def test_a_hidden_tab_shows_the_newest_when_it_is_seen_again(page: Any) -> None:
           explorer.root.style.width = "";
           waiting.forEach((paint) => paint(performance.now()));
           document.dispatchEvent(new Event("visibilitychange"));
-          await new Promise((done) => setTimeout(done, 200));
+          while (explorer.scene.frame) await new Promise((done) => setTimeout(done, 10));
           return [explorer.index, explorer.scene.frame, explorer.canvas.width / explorer.stage.clientWidth];
         }"""
     )

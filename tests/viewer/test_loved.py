@@ -137,13 +137,14 @@ def test_curves_tell_their_values_at_the_cursor(page: Any) -> None:
             words.push(text);
             fill.call(this, text, ...at);
           };
-          document.querySelector(".sv-curves").scrollIntoView(); }"""
+          document.querySelector(".sv-curves").scrollIntoView();
+        }"""
     )
     box = page.locator(".sv-curves").first.bounding_box()
     page.mouse.move(box["x"] + box["width"] - 11, box["y"] + 40)
     page.wait_for_function("words.length > 0")
     words = page.evaluate("words.splice(0)")
-    page.evaluate("CanvasRenderingContext2D.prototype.fillText = fill")
+    page.evaluate("() => { CanvasRenderingContext2D.prototype.fillText = window.fill; }")
     assert f"step {STEPS[LAST]:,}" in words and "train 0.95" in words and "test 0.633" in words
 
 
