@@ -75,7 +75,8 @@ def colours(fox: Fox) -> int:
     fox.until("!explorer.frame && !explorer.canvas.style.transform")
     return int(
         fox.run(
-            """const { canvas } = explorer, { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            """const { width, height } = explorer.canvas;
+            const { data } = explorer.canvas.getContext("2d").getImageData(0, 0, width, height);
             return new Set(new Uint32Array(data.buffer)).size;"""
         )
     )
