@@ -101,7 +101,7 @@ def run(options: Namespace) -> None:
         kind = target.suffix[1:]
         write = functools.partial(made.savefig, format=kind, dpi=options.dpi, metadata=provenance.in_picture(kind, told))
         files.write(target, write)
-        print(target)
+        terminal.say(target)
 
 
 def _window(options: Namespace) -> Any:
