@@ -33,9 +33,14 @@ export function rangeOf(panel) {
   return { low: low - gap, high: high + gap, gap };
 }
 
-/** @param {number} value */
-const short = (value) =>
-  value >= 1e4 && value < 1e6 ? `${Math.round(value / 1e3)}k` : formatNumber(+value.toPrecision(2));
+/**
+ * A number beside an axis: two digits, or all of them where it names a class.
+ * @param {number} value @param {boolean} [whole]
+ */
+export function axisNumber(value, whole = false) {
+  if (whole) return String(Math.round(value));
+  return value >= 1e4 && value < 1e6 ? `${Math.round(value / 1e3)}k` : formatNumber(+value.toPrecision(2));
+}
 
 export class Curves {
   /**
@@ -125,7 +130,7 @@ export class Curves {
       pen.lineTo(w - PAD.right, py(value));
       pen.stroke();
       pen.fillStyle = ink;
-      pen.fillText(short(value), PAD.left - 5, py(value));
+      pen.fillText(axisNumber(value, this.panel.stepped), PAD.left - 5, py(value));
     }
     pen.textAlign = "center";
     let last = -1e9;

@@ -7,7 +7,7 @@ import { colourChanges, hexBytes, pale } from "../../splineviz/viewer/colours.js
 import { answersAt, clip, connect, locate, within } from "../../splineviz/viewer/complex.js";
 import { densityAt } from "../../splineviz/viewer/follow.js";
 import { knotCover, knotLength, lay, regionNear, regionPixels } from "../../splineviz/viewer/raster.js";
-import { rangeOf, stepPlaces } from "../../splineviz/viewer/curves.js";
+import { axisNumber, rangeOf, stepPlaces } from "../../splineviz/viewer/curves.js";
 import { unitHashes, walk } from "../../splineviz/viewer/restore.js";
 import { classCounts, histogram, rimOf, tableOf } from "../../splineviz/viewer/selection.js";
 import { understood } from "../../splineviz/viewer/keys.js";
@@ -56,6 +56,10 @@ test("a zoom keeps its point, a pan stays in the window, undo goes back", () => 
   history.note(near, 100);
   history.note(near, 1000);
   assert.deepEqual([history.back(), history.back(), history.back()], [near, camera, null]);
+});
+
+test("an axis names classes with all their digits", () => {
+  assert.deepEqual([axisNumber(871, true), axisNumber(871), axisNumber(12345)], ["871", "870", "12k"]);
 });
 
 test("round lengths", () => {
