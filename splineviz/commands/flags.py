@@ -23,7 +23,11 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that proposes what may have been meant."""
+    """An ArgumentParser that proposes what may have been meant, and reads numbers such as -1e-7 as values."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")  # argparse's own knows no exponent
 
     def error(self, message: str) -> NoReturn:
         """One line about a wrong flag or value, and the nearest one there is; exits with 2."""

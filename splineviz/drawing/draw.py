@@ -14,6 +14,7 @@ What fills there are, and their scales, is said in `fills`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -42,11 +43,12 @@ from splineviz.drawing.fills import (
     face_margins,
     fill_quantiles,
     knot_colors,
+    layer_count,
     padded,
     shared_limits,
 )
 from splineviz.drawing.pixels import Color, rasterize
-from splineviz.errors import FloatArray, to_float_array
+from splineviz.errors import DataError, FloatArray, to_float_array
 from splineviz.geometry.partition import Partition
 
 __all__ = [
@@ -204,6 +206,14 @@ class PartitionImage(AxesImage):
 def _ink(partition: Partition, edge_color: Color) -> Any:
     """A colour, or (E, 3): one for each edge."""
     return knot_colors(partition) if isinstance(edge_color, str) and edge_color == "layer" else edge_color
+
+
+def knots_of(partition: Partition, layers: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """(E,) the edges that are knots of these kink layers. Raises DataError for a layer that there is not."""
+    count = layer_count(partition)
+    if unknown := [layer for layer in layers if not 0 <= layer < count]:
+        raise DataError(f"knots_of: expected layers from 0 to {count - 1}, got {', '.join(map(str, unknown))}.")
+    return np.isin(partition.edge_unit[:, 0], list(layers))
 
 
 def regions(

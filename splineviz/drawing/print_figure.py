@@ -94,7 +94,8 @@ class Paper(Figure):
 
 def figure(
     partitions: Partition | Sequence[Partition], *, titles: Sequence[str] = (),
-    zooms: Sequence[Zoom | tuple[float, float, float]] = (), layers: bool = False, width: str | float = "double",
+    zooms: Sequence[Zoom | tuple[float, float, float]] = (), layers: bool = False,
+    knots_of: Sequence[int] | None = None, width: str | float = "double",
     across: int | None = None, style: str | dict[str, Any] = "sans", fill: Any = "slope", fill_label: str | None = None,
     cmap: Any = None, limits: tuple[float, float] | None = None, edge_color: Any = "black", line_width: float = 0.3,
     thumbnails: Sequence[Any] = (), labels: Sequence[str] = (), classes: Sequence[str] = (), boundary: bool = True,
@@ -107,6 +108,7 @@ def figure(
         titles: one a panel.
         zooms: (u, v, half-width) of squares shown larger below each panel.
         layers: one panel a kink layer of a single partition instead, with the knots of that layer alone.
+        knots_of: layers whose knots are drawn; None: all.
         width: "column", "double" or inches.
         across: panels a row; None: at most 4.
         style: a name of STYLES, or rcParams.
@@ -132,9 +134,8 @@ def figure(
         DataError: no partitions, what does not fit them, an unknown width or style, or no room for a text of SMALLEST size.
     """
     panels = [partitions] if isinstance(partitions, Partition) else list(partitions)
-    masks: list[Any] = [True] * len(panels)
-    if layers:
-        panels, masks = _by_layer(panels)
+    panels, masks = _by_layer(panels) if layers else (panels, [True] * len(panels))
+    masks = [mask if knots_of is None else draw.knots_of(p, knots_of) & mask for p, mask in zip(panels, masks, strict=True)]
     _check(panels, titles, width, style, across)
     chosen: Any = STYLES[style] if isinstance(style, str) else style
     wide = WIDTHS[width] if isinstance(width, str) else float(width)
