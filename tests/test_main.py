@@ -4,7 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import types
+import warnings
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -245,3 +248,21 @@ def test_the_backend_of_a_notebook_does_not_stop_the_command_line(run: Path, tmp
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "slice.png").exists()
+
+
+def test_a_warning_of_ours_is_one_line_without_a_place_in_the_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = commands.__file__, __file__
+
+    def warn(options: Any) -> None:
+        warnings.warn_explicit("step 3: as by chance", UserWarning, ours, 12)
+        warnings.warn_explicit("of somebody else", UserWarning, theirs, 12)
+
+    monkeypatch.setitem(commands.COMMANDS, "doctor", types.SimpleNamespace(run=warn))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["doctor"]) == 0
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert first == "splineviz: warning: step 3: as by chance"
+    assert second == f"{theirs}:12: UserWarning: of somebody else"

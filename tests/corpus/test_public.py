@@ -130,9 +130,9 @@ def geometric_mlp(folder: Path) -> None:
     x, y = samples(folder, 4)
     rows = torch.utils.data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
     keep = pytorch_lightning.callbacks.ModelCheckpoint(dirpath=str(folder / "kept"), save_top_k=-1)
-    pytorch_lightning.Trainer(
-        max_epochs=3, callbacks=[keep], logger=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu"
-    ).fit(Module(), torch.utils.data.DataLoader(rows, batch_size=8))
+    quiet: Any = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    loader = torch.utils.data.DataLoader(rows, batch_size=8)
+    pytorch_lightning.Trainer(max_epochs=3, callbacks=[keep], accelerator="cpu", **quiet).fit(Module(), loader)
 
 
 PUBLIC = {
@@ -174,7 +174,7 @@ def test_a_film_from_the_command_line(name: str, tmp_path: Path, monkeypatch: py
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         row.train(tmp_path)
-    command = f"animate {row.under} --data x.npz {row.flags} --out film --size 640x360 --format gif --regions 200"
+    command = f"animate {row.under} --data x.npz {row.flags} --out film --size 640x360 --format gif"
     ran = subprocess.run(
         [sys.executable, "-m", "splineviz", *command.split()],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
