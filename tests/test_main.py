@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import types
 import warnings
 from pathlib import Path
 from typing import Any
@@ -259,7 +258,7 @@ def test_a_warning_of_ours_is_one_line_without_a_place_in_the_code(
         warnings.warn_explicit("step 3: as by chance", UserWarning, ours, 12)
         warnings.warn_explicit("of somebody else", UserWarning, theirs, 12)
 
-    monkeypatch.setitem(commands.COMMANDS, "doctor", types.SimpleNamespace(run=warn))
+    monkeypatch.setattr(commands.COMMANDS["doctor"], "run", warn)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert main(["doctor"]) == 0
