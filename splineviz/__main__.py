@@ -68,10 +68,13 @@ def _in_one_line() -> Iterator[None]:
     """Our own warnings as one line, without the place in the code that Python names."""
     from splineviz.commands.terminal import plain
 
-    before = warnings.formatwarning
+    before, home = warnings.formatwarning, os.path.dirname(os.path.abspath(__file__)) + os.sep
 
     def shown(message: Warning | str, *place: Any, **more: Any) -> str:
-        return f"{plain(str(message))}\n" if str(message).startswith("splineviz: ") else before(message, *place, **more)
+        said, named = str(message), str(message).startswith("splineviz: ")
+        if not named and not str(place[1]).startswith(home):
+            return before(message, *place, **more)
+        return f"{plain(said if named else f'splineviz: warning: {said}')}\n"
 
     warnings.formatwarning = shown
     try:

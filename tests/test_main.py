@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from splineviz import commands
-from splineviz.__main__ import main
+from splineviz.__main__ import _in_one_line, main
 from splineviz.geometry.partition import Partition
 from splineviz.training.runs import open_run
 
@@ -245,3 +246,12 @@ def test_the_backend_of_a_notebook_does_not_stop_the_command_line(run: Path, tmp
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "slice.png").exists()
+
+
+def test_a_warning_of_ours_is_one_line_without_a_place_in_the_code() -> None:
+    with _in_one_line():
+        ours, theirs = (
+            warnings.formatwarning("step 3: as by chance", UserWarning, place, 12) for place in (commands.__file__, __file__)
+        )
+    assert ours == "splineviz: warning: step 3: as by chance\n"
+    assert theirs.startswith(f"{__file__}:12: UserWarning: step 3: as by chance")

@@ -182,7 +182,7 @@ class FramePainter:
 
     def update(
         self, partition: Partition, index: int, *, boundary: Any = None, tween: Tween | None = None,
-        words: tuple[str, str] | None = None,
+        words: tuple[str, str] | None = None, note: str = "",
     ) -> Figure:  # fmt: skip
         """Set the figure to one checkpoint.
 
@@ -192,7 +192,8 @@ class FramePainter:
             boundary: (M, 2, 2) segments, by default the partition's decision boundary.
             tween: the partition is that of interpolated weights after this row: the frame says so, the cursor stands
                 between, and no measure is shown as if it had been taken.
-            words: header and foot note, by default the step and nothing.
+            words: header and foot note, by default the step and `note`.
+            note: a foot note beside the step.
 
         Returns:
             The figure, which belongs to the painter.
@@ -212,7 +213,7 @@ class FramePainter:
             dots.set_visible(tween is None)
             dots.set_offsets(np.array([[step, float(row.get(name, np.nan))] for name, _, _ in curves]).reshape(-1, 2))
         if tween is None:
-            header, mark = words or (f"{self._unit} {step:,.0f}", "")
+            header, mark = words or (f"{self._unit} {step:,.0f}", note)
             self._header[0].set_text(header)
         else:
             self._header[0].set_text(f"{self._unit}s {tween.first:,.0f} to {tween.second:,.0f}")

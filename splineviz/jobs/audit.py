@@ -39,6 +39,7 @@ from splineviz.threads import one_torch_thread
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 from splineviz.training import checkpoints, state_files
+from splineviz.training.doubts import unmoved
 from splineviz.training.guards import ALL, Chosen, Loaded
 
 TABLES = ("measures.csv", "sweep.csv")
@@ -123,6 +124,7 @@ def audit(
     said = plan.read(out)
     found = Audit(out)
     rows: dict[str, Mapping[str, Any]] = {}
+    held: dict[str, dict[int, tuple[int, str, Mapping[str, float]]]] = {}  # by run and step
     waiting = 0
     listed = plan.entries(out, said)
     entries = {entry["name"]: entry for entry in listed if entry["name"]}
@@ -133,13 +135,17 @@ def audit(
         if path.exists():
             words = plan.words(entry["run"], entry["step"], entry["anchors"], entry["window"])
             stored = _row(out, path, said, entry, words, found, trust, name in again, module)
-            rows |= {} if stored is None else {name: stored["row"]}
+            if stored is not None:
+                rows[name] = stored["row"]
+                weights = str(stored["made"].get("weights", ""))
+                held.setdefault(str(entry["run"]), {})[entry["step"]] = (entry["step"], weights, entry["metrics"])
         else:
             waiting += 1
         if progress is not None:
             progress(done, len(entries), f"step {entry['step']:,}")
     if unread := [entry for entry in listed if not entry["name"]]:
         found.notes.append(f"{len(unread)} jobs have no readable checkpoint; see splineviz status.")
+    found.notes += [line for steps in held.values() for line in unmoved([steps[step] for step in sorted(steps)])]
     if waiting:
         found.notes.append(f"{waiting} jobs are not done; see splineviz status.")
     for name in TABLES:

@@ -67,8 +67,8 @@ counted: the triangle of a convolutional network on colour pictures, say, has te
 
 @dataclass(frozen=True)
 class Result:
-    """What one job leaves: its name and key, the step, the partition's file, the row (see COLUMNS), the seconds it took, and
-    the digest of the partition's file, None where none is kept.
+    """What one job leaves: its name and key, the step, the partition's file, the row (see COLUMNS), the seconds it took,
+    the digest of the partition's file, None where none is kept, and the digest of the weights.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Result:
     row: dict[str, float]
     seconds: float
     content: str | None = None
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ class Job:
             if not set(COLUMNS) <= set(row):
                 return None  # of a version that knew fewer columns
             seconds, held = float(stored["seconds"]), stored["partition"]
-            return Result(self.name, self.key, self.step, self.partition_path, row, seconds, held)
+            return Result(self.name, self.key, self.step, self.partition_path, row, seconds, held, self.weights_digest)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None  # absent or torn: it is made anew
 
@@ -281,7 +282,7 @@ def work(job: Job) -> Result:
     files.write_sealed(job.row_path, content)
     if job.keep:
         churn.settle(job.out, job.named, result, job.before, job.after)
-    return Result(job.name, job.key, job.step, job.partition_path, row, seconds, written)
+    return Result(job.name, job.key, job.step, job.partition_path, row, seconds, written, job.weights_digest)
 
 
 def _numbers(job: Job, program: Program, result: Partition) -> dict[str, float]:

@@ -37,7 +37,7 @@ from splineviz.storage.remote import Store
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
 from splineviz.training import checkpoints
-from splineviz.training.doubts import doubts
+from splineviz.training.doubts import doubts, unmoved
 from splineviz.training.runs import Run, open_run
 from splineviz.training.samples import Array
 
@@ -249,9 +249,10 @@ def _entries(
                 near=near, prove=prove, weights_key=run.weights_key,
             )  # fmt: skip
             entries.append(Entry(label, step, anchors, said, job if by_step else replace(job, name=job.key[:32])))
-    if entries and entries[-1].error is None:
-        for line in doubts(run, run.checkpoints[-1]):
-            warnings.warn(line, stacklevel=2)
+    seen = {e.step: (e.step, e.job.weights_digest, e.job.metrics) for e in entries if e.job is not None}
+    sure = doubts(run, run.checkpoints[-1]) if entries and entries[-1].error is None else []
+    for line in (*sure, *unmoved(list(seen.values()), contradicted=True)):
+        warnings.warn(line, stacklevel=2)
     return _linked(entries), {path: arrays}
 
 

@@ -4,13 +4,17 @@ torch.compile, DataParallel, DistributedDataParallel and torch's moving averages
 they are taken off. What computes outside Python's sight (TorchScript), holds a part of its weights alone (FSDP), none yet
 (lazy modules) or other numbers than real ones (quantised, complex) is refused.
 
+So is what no copy of a module can have: what a dictionary or functools.lru_cache keeps of it by its identity (a copy
+that calls a cached method is told so), and attributes that cannot be copied, in whose place stands a StandIn.
+
 This file knows no operations.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import types
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -54,6 +58,7 @@ def check(model: nn.Module) -> None:
         kind: Any = type(module)
         if why := _refused(kind):
             raise TraceError(f"{path or 'network'}: {why}")
+        check_kept(module)
     for name, tensor in named_tensors(model):
         _check_tensor(name, tensor)
 
@@ -113,3 +118,111 @@ def named_tensors(model: nn.Module, *, persistent: bool = False) -> Iterator[tup
         for name, tensor in module._buffers.items():
             if tensor is not None and not (persistent and name in module._non_persistent_buffers_set):
                 yield front + name, tensor
+
+
+# ---- what no copy has ------------------------------------------------------------------------------------------------
+
+Cached: Any = type(functools.lru_cache(lambda: None))
+
+
+@functools.lru_cache(maxsize=4096)
+def _own(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """What the user's own classes of a module define, by name."""
+    theirs = (k for k in kind.__mro__ if k.__module__.partition(".")[0] not in ("torch", "builtins", "typing", "abc"))
+    return tuple((name, value) for k in theirs for name, value in vars(k).items())
+
+
+@functools.lru_cache(maxsize=4096)
+def _methods(kind: Any) -> tuple[str, ...]:
+    return tuple({name for name, value in _own(kind) if isinstance(value, Cached)})
+
+
+@functools.lru_cache(maxsize=4096)
+def _globals(kind: Any) -> tuple[tuple[dict[str, Any], str], ...]:
+    """The globals that a class's functions name."""
+    found: dict[tuple[int, str], tuple[dict[str, Any], str]] = {}
+    for _, value in _own(kind):
+        function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+        if isinstance(function, types.FunctionType):
+            for name in names(function.__code__):
+                if name in function.__globals__:
+                    found[id(function.__globals__), name] = (function.__globals__, name)
+    return tuple(found.values())
+
+
+@functools.lru_cache(maxsize=1024)
+def names(code: types.CodeType) -> tuple[str, ...]:
+    """Names that code reads, with those of the functions inside it."""
+    inner = [name for const in code.co_consts if isinstance(const, types.CodeType) for name in names(const)]
+    return (*code.co_names, *inner)
+
+
+def shadowed(new: nn.Module) -> None:
+    """Put what says so in the place of a copy's methods that functools caches."""
+    kind: Any = type(new)
+    for name in _methods(kind):
+        new.__dict__.setdefault(name, functools.partial(_not_kept, f"{kind.__name__}.{name}"))
+
+
+def _not_kept(where: str, *args: Any, **kwargs: Any) -> Any:
+    raise TraceError(
+        f"{where}: expected values that the module holds or computes, got a method with functools.lru_cache, whose entries "
+        "belong to your module alone and may be older than its weights; keep what it computes in a buffer, or use "
+        "functools.cached_property."
+    )
+
+
+def check_kept(module: nn.Module) -> None:
+    """Raise TraceError when a dictionary outside a module has an entry of it."""
+    kind: Any = type(module)
+    held = [(f"{kind.__name__}.{name}", value) for name, value in _own(kind)]
+    held += [(name, scope.get(name)) for scope, name in _globals(kind)]
+    for where, value in held:
+        if isinstance(value, Mapping) and not isinstance(value, types.MappingProxyType) and _has(value, module):
+            raise TraceError(
+                f"{where}: expected all that {kind.__name__} computes with on the module itself, got a dictionary beside it "
+                "that knows the module by its identity, so a copy does not have its entry; keep it as an attribute or a "
+                "buffer of the module."
+            )
+
+
+def _has(mapping: Mapping[Any, Any], module: nn.Module) -> bool:
+    try:
+        return id(module) in mapping or module in mapping
+    except TypeError:  # keys that are compared in a way of their own
+        return False
+
+
+class StandIn:
+    """In the place of an attribute that cannot be copied: whoever asks it for anything is told so."""
+
+    def __init__(self, where: str, why: str):
+        object.__setattr__(self, "_said", (where, why))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        raise self._refusal()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Say that it is not there."""
+        raise self._refusal()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise self._refusal()
+
+    def __getitem__(self, key: Any) -> Any:
+        raise self._refusal()
+
+    def __iter__(self) -> Any:
+        raise self._refusal()
+
+    def __len__(self) -> int:
+        raise self._refusal()
+
+    def _refusal(self) -> TraceError:
+        where, why = object.__getattribute__(self, "_said")
+        return TraceError(
+            f"{where}: expected an attribute that can be copied, for the network is run apart from yours, got {why}; "
+            "keep it outside the module, or out of forward in evaluation mode."
+        )

@@ -44,11 +44,9 @@ SHAPES_ALONE = (
 )  # fmt: skip
 READING = (
     "__bool__", "__float__", "__int__", "__index__", "__complex__", "__contains__", "item", "tolist", "numpy", "__array__",
-    "equal", "allclose", "is_nonzero", "__dlpack__", "_local_scalar_dense",
-)  # fmt: skip
+    "equal", "allclose", "is_nonzero", "__dlpack__", "_local_scalar_dense")  # fmt: skip
 """Calls that hand values to Python, where nothing can follow them."""
-MODAL = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU")
-"""Kinds of modules that do something else in training mode."""
+MODAL = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU")  # modules that do something else in training mode
 REVERSED = {"rsub": ("sub", True), "rdiv": ("div", True), "radd": ("add", True),
             "rmul": ("mul", True), "rmatmul": ("matmul", True)}  # fmt: skip
 SAME = {"floordiv": "floor_divide", "rpow": "pow", "and": "bitwise_and", "or": "bitwise_or"}

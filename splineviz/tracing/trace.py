@@ -116,20 +116,14 @@ def written(
                     f"{listener.wrote}: expected weights that forward leaves alone, got one into which it writes; change it "
                     "only while self.training, or in the training loop."
                 ) from error
-            if "differs" in str(error):
-                _steady(module, probes(shape, batch), output)
+            again = [outputs_of(module, probes(shape, batch), output=output) for _ in "abc" if "differs" in str(error)]
+            if not all(torch.equal(again[0], one) for one in again):
+                raise TraceError(
+                    "network: expected the same outputs for the same inputs, got others when it was run again; let forward "
+                    "count, or take turns, only while self.training."
+                ) from error
             raise
     return program
-
-
-def _steady(module: nn.Module, x: Tensor, output: str | int | None) -> None:
-    """Raise TraceError for a module that gives other outputs when it is run again."""
-    first, *others = (outputs_of(module, x, output=output) for _ in range(3))
-    if not all(torch.equal(first, other) for other in others):
-        raise TraceError(
-            "network: expected the same outputs for the same inputs, got others when it was run again; let forward count, "
-            "or take turns, only while self.training."
-        )
 
 
 def _unsteady(place: str) -> TraceError:
@@ -219,11 +213,8 @@ def _listened(
                 f"network: expected to run on inputs of shape (n, {', '.join(map(str, shape))}), "
                 f"got {error}{_at(error)}; do the samples fit the network?"
             ) from error
-    if new := [name for name, _ in module.named_parameters() if name not in own]:
-        raise TraceError(
-            f"{new[0].removeprefix(prefix)}: expected all weights on the module, got some that it makes when it is first "
-            "called; run it once on a batch."
-        )
+    if new := [name.removeprefix(prefix) for name, _ in module.named_parameters() if name not in own]:
+        raise TraceError(f"{new[0]}: expected weights, got some that are made when it is first called; run it on a batch.")
     one = result_of(result, output)
     found = listener.live(one)
     if isinstance(found, TraceError):

@@ -26,8 +26,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from splineviz.errors import TraceError
-from splineviz.tracing import caches, doors
-from splineviz.tracing.silence import is_silent
+from splineviz.tracing import doors
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size)
 SCALARS = frozenset((bool, int, float, str, type(None)))
@@ -59,10 +58,11 @@ def twin(model: nn.Module, taken: dict[int, Tensor] | None = None, *, evaluated:
                 memo[id(tensor)] = _double(value, isinstance(tensor, nn.Parameter))
         made: list[tuple[nn.Module, nn.Module]] = []
         for module in model.modules():
-            inner = doors.wrapped(module) if type(module).__name__ == "OptimizedModule" else None
-            if inner is not None or _copies_itself(module):
+            kind: Any = type(module)
+            inner = doors.wrapped(module) if kind.__name__ == "OptimizedModule" else None
+            if inner is not None or _copies_itself(kind):
                 continue
-            memo[id(module)] = type(module).__new__(type(module))
+            memo[id(module)] = kind.__new__(kind)
             made.append((module, memo[id(module)]))
         copier = _Copier(memo, keep)
         for module, new in _filled(model, made, copier):
@@ -156,18 +156,12 @@ def call(module: nn.Module, *args: Any, forward: Any = None, **kwargs: Any) -> A
     return value
 
 
-def _copies_itself(module: nn.Module) -> bool:
-    """Whether a class has its own way to be copied, which is then the right one."""
-    kind: Any = type(module)
-    return bool(_kind_copies_itself(kind))
-
-
 @functools.lru_cache(maxsize=4096)
-def _kind_copies_itself(kind: Any) -> bool:
+def _copies_itself(kind: Any) -> bool:
+    """Whether a class has its own way to be copied, which is then the right one."""
     if kind.__module__ == "torch.nn.utils.parametrize" and kind.__name__.startswith("Parametrized"):
-        kind = kind.__mro__[1]  # it refuses to be pickled, no more
-    names = ("__deepcopy__", "__new__")  # what is said of pickles alone may leave out what the network computes with
-    return any(getattr(kind, name, None) is not getattr(nn.Module, name, None) for name in names)
+        kind = kind.__mro__[1]  # it refuses to be pickled, no more; what is said of pickles alone may leave out a part
+    return any(getattr(kind, name, None) is not getattr(nn.Module, name, None) for name in ("__deepcopy__", "__new__"))
 
 
 def _double(tensor: Tensor, is_parameter: bool) -> Tensor:
@@ -250,7 +244,7 @@ class _Copier:
             return copy.deepcopy(value, self.memo)
         except Exception as error:
             _forget(self.memo, before)
-            return self._one_by_one(value, where) or StandIn(where, f"{type(error).__name__}: {error}")
+            return self._one_by_one(value, where) or doors.StandIn(where, f"{type(error).__name__}: {error}")
 
     def _one_by_one(self, value: Any, where: str) -> Any:
         """A list, tuple or dictionary of which one entry cannot be copied, and the others can; None for anything else."""
@@ -266,7 +260,7 @@ class _Copier:
             words = {name: self(v, where) for name, v in value.keywords.items()}
             return functools.partial(self(value.func, where), *(self(v, where) for v in value.args), **words)
         self.keep.append(value)
-        names = [name for name in caches.names(value.__code__) if name in value.__globals__]
+        names = [name for name in doors.names(value.__code__) if name in value.__globals__]
         mutable = {name: value.__globals__[name] for name in names if _holds(value.__globals__[name], self.memo)}
         writes = _writes_globals(value.__code__)
         if not (value.__closure__ or mutable or writes or value.__defaults__ or value.__kwdefaults__):
@@ -309,44 +303,8 @@ class _Copier:
                 self._stand_in(inner, depth + 1)
 
 
-class StandIn:
-    """In the place of an attribute that cannot be copied: whoever asks it for anything is told so."""
-
-    def __init__(self, where: str, why: str):
-        object.__setattr__(self, "_said", (where, why))
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        raise self._refusal()
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Say that it is not there."""
-        raise self._refusal()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise self._refusal()
-
-    def __getitem__(self, key: Any) -> Any:
-        raise self._refusal()
-
-    def __iter__(self) -> Any:
-        raise self._refusal()
-
-    def __len__(self) -> int:
-        raise self._refusal()
-
-    def _refusal(self) -> TraceError:
-        where, why = object.__getattribute__(self, "_said")
-        return TraceError(
-            f"{where}: expected an attribute that can be copied, for the network is run apart from yours, got {why}; "
-            "keep it outside the module, or out of forward in evaluation mode."
-        )
-
-
 def _fill(module: nn.Module, new: nn.Module, copier: _Copier) -> None:
     """Give a copy what the module has."""
-    caches.check(module)
     held = new.__dict__
     for name, value in module.__dict__.items():
         if name in ("_parameters", "_buffers", "_modules"):
@@ -364,7 +322,7 @@ def _fill(module: nn.Module, new: nn.Module, copier: _Copier) -> None:
             held[name] = copier(value, f"{type(module).__name__}.{name}")
     if isinstance(module, nn.DataParallel):
         held["device_ids"] = []  # it calls its module in place
-    caches.shadowed(new)
+    doors.shadowed(new)
 
 
 def _called(hook: Any) -> str:
@@ -387,3 +345,54 @@ def _holds(value: Any, memo: dict[int, Any]) -> bool:
         hasattr(value, "__dict__") and not isinstance(value, (type, types.ModuleType, types.FunctionType, types.MethodType))
         and not callable(value)
     )  # fmt: skip
+
+
+PURE = frozenset(
+    name for name in dir(Tensor) if not name.endswith("_") or name in ("__getitem__", "__len__")
+) - {"data", "set_", "resize", "copy"}
+"""What may be asked of a tensor without changing it."""
+RECORDING = frozenset(
+    "append extend insert update setdefault add_scalar add_scalars add_histogram log info debug warning write put "
+    "observe record items keys values get format join".split()
+)
+"""Methods of what keeps records, on which a hook may call."""
+BUILTINS = frozenset(
+    "print len float int str bool list tuple dict set range enumerate zip isinstance min max sum abs repr torch".split()
+)
+
+
+def is_silent(hook: Any) -> bool:
+    """Whether a hook can be seen to return nothing and to write to no tensor: it watches, and is left out."""
+    return isinstance(hook, types.FunctionType) and _is_silent(hook.__code__)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_silent(code: types.CodeType) -> bool:
+    if any(isinstance(const, types.CodeType) and not _is_pure(const) for const in code.co_consts) or not _is_pure(code):
+        return False
+    steps = list(dis.get_instructions(code))
+    for before, step in zip([None, *steps], steps, strict=False):
+        if step.opname == "RETURN_CONST" and step.argval is not None:
+            return False
+        nothing = before is not None and before.opname == "LOAD_CONST" and before.argval is None
+        if step.opname == "RETURN_VALUE" and not nothing:
+            return False
+    return True
+
+
+def _is_pure(code: types.CodeType) -> bool:
+    """Whether no step of the code can write to a tensor, or call what might."""
+    words = {name for const in code.co_consts if isinstance(const, tuple) for name in const if isinstance(name, str)}
+    if words & {"inplace", "out"}:
+        return False
+    for step in dis.get_instructions(code):
+        name = step.argval
+        if step.opname in ("STORE_ATTR", "STORE_SUBSCR", "DELETE_SUBSCR", "STORE_GLOBAL", "STORE_DEREF", "IMPORT_NAME"):
+            return False
+        if step.opname.startswith("BINARY_OP") and step.argrepr.endswith("="):
+            return False
+        if step.opname in ("LOAD_ATTR", "LOAD_METHOD") and name not in PURE and name not in RECORDING:
+            return False
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and name not in BUILTINS and not step.opname == "LOAD_DEREF":
+            return False
+    return True

@@ -1,12 +1,15 @@
 """Doubts: signs that a run's weights, network and samples do not belong together, in one line each.
 
     a recorded train_accuracy that the network does not have on the training samples
+    checkpoints with the same weights to the bit, as a loop leaves them that trains other tensors than it records
     an accuracy at chance, with the range of the samples, which may be scaled otherwise than in training
 
 This file knows no files.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -48,4 +51,40 @@ def doubts(run: Run, checkpoint: Checkpoint) -> list[str]:
             f"{name}: {measured:.2g} of the training samples are classified right, as by chance among {classes} classes; "
             f"the samples lie in [{low:.4g}, {high:.4g}]: was the network trained on that range?"
         )
+    return found
+
+
+def unmoved(found: Sequence[tuple[int, str, Mapping[str, float]]], *, contradicted: bool = False) -> list[str]:
+    """Stretches of steps that all have the same weights, in words. found: steps in order, digests of weights, metrics.
+
+    contradicted: those alone whose metrics say otherwise; a training may stand still.
+    """
+    lines = []
+    for first, last in _stretches([digest for _, digest, _ in found]):
+        before, after = found[first][2], found[last][2]
+        names = [name for name in sorted(before.keys() & after.keys()) if before[name] != after[name]]
+        moved = "".join(f", but {name} {before[name]:.4g} -> {after[name]:.4g}" for name in names[:3])
+        if moved or not contradicted:
+            lines.append(
+                f"steps {found[first][0]:,} to {found[last][0]:,}: all {last - first + 1} checkpoints have the same "
+                f"weights, bit for bit{moved}; does the loop train other tensors (functional_call, a copy), or none?"
+            )
+    return lines
+
+
+def standing(steps: Sequence[int], digests: Sequence[str]) -> dict[int, str]:
+    """What a picture must say of a checkpoint whose weights are those of the one before, by its place among the steps."""
+    marks = {}
+    for first, last in _stretches(digests):
+        marks |= {i: f"the weights of step {steps[first]:,}, bit for bit" for i in range(first + 1, last + 1)}
+    return marks
+
+
+def _stretches(digests: Sequence[str]) -> list[tuple[int, int]]:
+    """First and last place of every stretch of two or more equal digests."""
+    found, first = [], 0
+    for i in range(1, len(digests) + 1):
+        if i == len(digests) or digests[i] != digests[first] or not digests[i]:
+            found += [(first, i - 1)] if i - first > 1 else []
+            first = i
     return found

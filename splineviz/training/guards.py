@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from splineviz.errors import CheckpointError, TraceError
-from splineviz.tracing import caches, doors, trace, twins
+from splineviz.tracing import doors, trace, twins
 from splineviz.tracing.precision import Logged, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.training import checkpoints, state_files
@@ -116,7 +116,7 @@ class Kept:
         if not self.theirs:
             return True  # torch's own modules leave themselves alone
         for module in model.modules():
-            caches.check(module)
+            doors.check_kept(module)
         return twins.signature(self.module) == self.own
 
     def fill(self, taken: dict[int, Tensor]) -> None:

@@ -36,6 +36,7 @@ from splineviz.storage.cache import Ledger
 from splineviz.storage.known import FEW
 from splineviz.training import runs
 from splineviz.training.checkpoints import Checkpoint
+from splineviz.training.doubts import standing
 from splineviz.workflows import interpolation, preflight
 from splineviz.workflows.unread import without
 
@@ -156,11 +157,14 @@ def _shots(
 ) -> Iterator[film.Shot]:  # fmt: skip
     """All frames of the film, in order: one a checkpoint, `asked.between` between two, whose partitions `tween` makes."""
     contents = [result.content for result in results]
+    marks = standing([result.step for result in results], [result.weights for result in results])
     for index, result in enumerate(results):
+        said = [marks[index]] if index in marks else []
         yield film.Shot(
-            asked.folder / "frames" / f"step-{result.step:010d}.png", files.digest(look, index, contents[index]),
-            partial(_paint, painter, index, partial(Partition.load, result.partition_path)),
-            f"frame of {run.unit} {result.step:,}", captions.of_row(result.row, run.note, run.unit),
+            asked.folder / "frames" / f"step-{result.step:010d}.png", files.digest(look, index, contents[index], *said),
+            partial(_paint, painter, index, partial(Partition.load, result.partition_path), note="".join(said)),
+            f"frame of {run.unit} {result.step:,}",
+            captions.of_row(result.row, "; ".join(filter(None, [run.note, *said])), run.unit),
         )  # fmt: skip
         if index == len(results) - 1:
             return
@@ -177,9 +181,10 @@ def _shots(
 
 
 def _paint(
-    painter: figures.FramePainter, index: int, make: Callable[[], Partition], tween: figures.Tween | None = None
-) -> Any:
-    return painter.paint(make(), index, tween=tween)
+    painter: figures.FramePainter, index: int, make: Callable[[], Partition], tween: figures.Tween | None = None,
+    note: str = "",
+) -> Any:  # fmt: skip
+    return painter.paint(make(), index, tween=tween, note=note)
 
 
 def _summary(folder: Path, table: Sequence[Any], look: str, said: str, settings: dict[str, Any]) -> Path:

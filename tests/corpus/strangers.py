@@ -495,7 +495,7 @@ STRANGERS: dict[str, Loop] = {
     ),
     # lazily built
     "built at the first call": Loop(late, silent=False),
-    "built later": Loop(Late, never="when it is first called"),
+    "built later": Loop(Late, never="made when it is first called"),
     "not built": Loop(lambda: nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.LazyLinear(3)), never="lazy"),
     "rebuilt": Loop(
         late,

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 import splineviz as sv
-from splineviz.training.doubts import doubts
+from splineviz.jobs.audit import audit
+from splineviz.training.doubts import doubts, standing, unmoved
 from splineviz.training.samples import Data
 
 X = np.random.default_rng(0).uniform(0, 1, (400, 2)).astype(np.float32)
@@ -57,3 +58,26 @@ def test_a_loop_that_trains_other_tensors_is_warned(tmp_path: Path) -> None:
     recorder.save(0, loss=1.0)
     with pytest.warns(UserWarning, match="has the weights that it had at step 0, but loss 1 -> 0.5"):
         recorder.save(10, loss=0.5)
+
+
+def test_steps_with_the_same_weights_are_marked_in_the_film_and_by_verify(tmp_path: Path) -> None:
+    """Training by functional_call leaves them so."""
+    recorder = sv.Recorder(tmp_path / "run", exact(), train=(X, Y))
+    recorder.save(0, loss=1.0)
+    with pytest.warns(UserWarning, match="has the weights that it had"):
+        recorder.save(10, loss=0.5)
+    with pytest.warns(UserWarning, match="2 checkpoints have the same weights, bit for bit, but loss 1 -> 0.5"):
+        made = sv.animate(tmp_path / "run", out=tmp_path / "out", formats=("gif",), size=(320, 180), window=0.2, lc=None)
+    assert made.captions.read_text().count("(the weights of step 0, bit for bit)") == 1
+    notes = audit(tmp_path / "out").notes
+    assert [note.partition(":")[0] for note in notes] == ["steps 0 to 10"]
+
+
+def test_stretches_of_equal_weights() -> None:
+    table = ((0, "a", 3), (1, "b", 2), (2, "b", 2), (5, "b", 1), (6, "a", 1))
+    rows = [(step, digest, {"loss": loss}) for step, digest, loss in table]
+    (line,) = unmoved(rows)
+    assert line.startswith("steps 1 to 5: all 3 ") and "loss 2 -> 1" in line
+    assert unmoved(rows[1:3], contradicted=True) == [] and len(unmoved(rows[1:3])) == 1
+    assert list(standing([0, 1, 2, 5, 6], [digest for _, digest, _ in rows])) == [2, 3]
+    assert standing([0, 1], ["", ""]) == {}
