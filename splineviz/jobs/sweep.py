@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from splineviz.errors import DataError, JobError, PlaneError, Progress, SplinevizError
+from splineviz.geometry import doors
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn, executors, plan, weights
 from splineviz.jobs.job import Failure, Job, Result, choose_samples, samples_digest
@@ -78,7 +79,7 @@ def sweep(
     planes: three training samples each, as `Run.chosen` takes them. windows: each as in Plane.window.
     steps: only the checkpoints of these steps. lc: None leaves the local complexity out.
     near: what counts as near the anchors and the boundary, as a share of the window's side; None: `measures.NEAR`.
-    jobs, threads: as `executors.run` takes engine and threads.
+    jobs, threads: as `executors.run` takes engine and threads. progress: None shows a line in a notebook.
     partitions: whether they are written, or the rows alone. prove: make every partition's certificate, too.
     store: a URL (s3://bucket/sweep) where results are kept as well as they are made; what it has is brought, not made again.
 
@@ -88,6 +89,7 @@ def sweep(
     answer (in the end: the results are in the directory), and what `executors.run` raises.
     """
     opened, target = _opened(runs), Path(out).resolve()
+    progress = doors.progress("measuring") if progress is None else progress
     if not opened or not planes or not windows:
         raise DataError("sweep: expected at least one run, one plane and one window, got an empty list.")
     keeper = None if store is None else Store(store, target)

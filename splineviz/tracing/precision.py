@@ -164,6 +164,14 @@ def undisturbed() -> Iterator[None]:
             np.random.set_state((name, np.frombuffer(key, dtype=np.uint32), *rest))  # noqa: NPY002  # the user's own
 
 
+@contextmanager
+def reseeded() -> Iterator[None]:
+    """Another seed of torch's random numbers, for a while; no seed that anybody is likely to have set."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(20_240_215)
+        yield
+
+
 def _numpys() -> tuple[Any, ...]:
     name, key, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  # the user's own
     return (name, np.asarray(key).tobytes(), *rest)

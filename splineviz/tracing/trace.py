@@ -18,6 +18,7 @@ import inspect
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 from splineviz.errors import TraceError
 from splineviz.tracing import doors, twins
 from splineviz.tracing.listening import MINE, Listener
-from splineviz.tracing.precision import Double, at_home, undisturbed
+from splineviz.tracing.precision import Double, at_home, reseeded, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import Swap, piecewise, swapped
@@ -108,9 +109,12 @@ def written(
             _prove(program)
         try:
             compare(program, module, probes(shape, batch), output=output)
+            if listener.random:
+                with reseeded():  # else every call draws what the first one drew
+                    compare(program, module, probes(shape, batch), output=output)
         except TraceError as error:
             if listener.random:
-                raise _unsteady(listener.random) from error
+                raise _unsteady(listener) from error
             if listener.wrote and "differs" in str(error):
                 raise TraceError(
                     f"{listener.wrote}: expected weights that forward leaves alone, got one into which it writes; change it "
@@ -120,16 +124,24 @@ def written(
     return program
 
 
-def _unsteady(place: str) -> TraceError:
+def _unsteady(listener: Listener) -> TraceError:
+    where = "" if listener.random_at is None else f" ({listener.random_at})"
     return TraceError(
-        f"{place}: expected the same output for the same input, got random numbers in evaluation mode; "
-        "draw them only while self.training."
+        f"{listener.random}: expected the same output for the same input, got random numbers in evaluation mode; "
+        f"draw them only while self.training.{where}"
     )
 
 
-def _randomly(place: str, error: TraceError) -> TraceError:
+def _randomly(listener: Listener, error: TraceError) -> TraceError:
     """An error about rows that differ, where random numbers were drawn: it says so."""
-    return _unsteady(place) if place and "a constant of its own" in str(error) else error
+    return _unsteady(listener) if listener.random and "a constant of its own" in str(error) else error
+
+
+def _defined(module: nn.Module) -> str:
+    """Where the user's own forward begins: " (net.py, line 12)"; empty if it is torch's."""
+    code = getattr(getattr(type(module), "forward", None), "__code__", None)
+    file = "<" if code is None else str(code.co_filename)
+    return "" if code is None or file.startswith((*MINE, "<")) else f" ({Path(file).name}, line {code.co_firstlineno})"
 
 
 class _Bound(nn.Module):
@@ -168,8 +180,8 @@ def _rows(module: nn.Module) -> int:
     return rows if isinstance(rows, int) else SAMPLES
 
 
-def _second_input(name: str) -> TraceError:
-    return TraceError(f"forward: expected one input, got a second one {name!r}; bind it with functools.partial.")
+def _second_input(name: str, where: str = "") -> TraceError:
+    return TraceError(f"forward: expected one input, got a second one {name!r}; bind it with functools.partial.{where}")
 
 
 # ---- listening -------------------------------------------------------------------------------------------------------
@@ -186,7 +198,7 @@ def _listened(
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     for parameter in further:
         if parameter.kind in positional and parameter.default is inspect.Parameter.empty:
-            raise _second_input(parameter.name)
+            raise _second_input(parameter.name, _defined(module))
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, *shape, dtype=torch.float64, generator=generator)
     with torch.no_grad():
@@ -195,18 +207,24 @@ def _listened(
             with listener:
                 result = _Nodes(module, listener).run(x) if _exported(module) else module(x)
         except TraceError as error:
-            raise _randomly(listener.random, error) from error
+            raise _randomly(listener, error) from error
         except Exception as error:  # the user's own code, of which any may come
             raise TraceError(
                 f"network: expected to run on inputs of shape (n, {', '.join(map(str, shape))}), "
-                f"got {error}{_at(error)}; do the samples fit the network?"
+                f"got {error}; do the samples fit the network?{_at(error)}"
             ) from error
-    one = result_of(result, output)
+    try:
+        one = result_of(result, output)
+    except TraceError as error:
+        raise TraceError(f"{error}{_defined(module)}") from error
     found = listener.live(one)
     if isinstance(found, TraceError):
-        raise _randomly(listener.random, found)
+        raise _randomly(listener, found)
     if not isinstance(found, Live):
-        raise TraceError("forward: expected one tensor that depends on the input as output; return the logits alone.")
+        raise TraceError(
+            "forward: expected one tensor that depends on the input as output; return the logits alone."
+            f"{_defined(module)}"
+        )
     return tape.program(found.register), listener
 
 

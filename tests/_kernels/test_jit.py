@@ -11,7 +11,7 @@ from types import ModuleType
 
 import numba
 import pytest
-from numba.core import caching
+from numba.core import caching, event
 
 from splineviz._kernels import jit
 
@@ -50,6 +50,27 @@ def hits(module: ModuleType) -> int:
 def kept(place: Path, ending: str) -> Path:
     (path,) = (place / "__pycache__").glob(f"*.{ending}")
     return path
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("watched", [True, False])
+def test_who_waits_for_kernels_is_told_once(place, monkeypatch, capsys, watched):
+    listener = jit._Announcer()
+    monkeypatch.setattr(jit, "_is_watched", lambda: watched)
+    event.register("numba:compile", listener)
+    try:
+        for name in ("first", "second"):
+            folder = place / name
+            folder.mkdir()
+            (folder / "kernel.py").write_text(KERNEL)
+            module = called(folder)[0]
+        assert not capsys.readouterr().err, "kernels of others are their own affair"
+        module.twice.py_func.__module__ = "splineviz._kernels.twice"
+        module.twice(1.5)
+        module.twice(1.5j)
+    finally:
+        event.unregister("numba:compile", listener)
+    assert capsys.readouterr().err.count("compiling kernels, once") == watched
 
 
 DAMAGE = {
