@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from splineviz.errors import TraceError
 from splineviz.tracing import masks, twins
 from splineviz.tracing.aten import ATEN
-from splineviz.tracing.call import Call, refusal
+from splineviz.tracing.call import Call, here, refusal
 from splineviz.tracing.displaced import APART, Displaced, placed
 from splineviz.tracing.functions import CALLS
 from splineviz.tracing.masks import Mask
@@ -47,11 +45,12 @@ READING = (
     "equal", "allclose", "is_nonzero", "__dlpack__", "_local_scalar_dense",
 )  # fmt: skip
 """Calls that hand values to Python, where nothing can follow them."""
+MODAL = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU")
+"""Kinds of modules that do something else in training mode."""
 REVERSED = {"rsub": ("sub", True), "rdiv": ("div", True), "radd": ("add", True),
             "rmul": ("mul", True), "rmatmul": ("matmul", True)}  # fmt: skip
 SAME = {"floordiv": "floor_divide", "rpow": "pow", "and": "bitwise_and", "or": "bitwise_or"}
-MINE = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
-"""Where frames are not the user's."""
+
 
 Known = Live | Displaced | Mask | TraceError
 """What is known of a tensor that depends on the input."""
@@ -113,6 +112,12 @@ class Listener(TorchFunctionMode):
             return module.forward(*args, **kwargs)
         if any(isinstance(found, Displaced) for _, found in lives) and _as_calls(module):
             return module.forward(*args, **kwargs)  # one call of torch, which is heard
+        if module.training and any(kind in type(module).__name__ for kind in MODAL):
+            kind = type(module).__name__
+            raise TraceError(
+                f"{self.stack[-1]}: expected {kind} in evaluation mode, got it in training mode, where it is "
+                "random or goes by the batch; let the module's own train() and eval() pass the mode on to it."
+            )
         broken = next((f if isinstance(f, TraceError) else f.refused for _, f in lives if not isinstance(f, Live)), None)
         emit = None if broken is not None else emitter(module)
         with self._silently():
@@ -327,19 +332,6 @@ class Listener(TorchFunctionMode):
         where = here()
         said = str(error)
         return error if where is None or where in said else TraceError(f"{said} ({where})")
-
-
-def here() -> str | None:
-    """The line of the user's forward that is running: "net.py, line 12"; None if there is none."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if frame.f_code.co_name == "_listened" and file.startswith(MINE):
-            return None  # what is below called us, and is no forward
-        if not file.startswith((*MINE, "<")) and "/contextlib.py" not in file and "/functools.py" not in file:
-            return f"{Path(file).name}, line {frame.f_lineno}"
-        frame = frame.f_back
-    return None
 
 
 def _flat(values: Any) -> Iterator[Any]:

@@ -151,6 +151,14 @@ def _undisturbed() -> Iterator[None]:
 
 
 @contextmanager
+def elsewhere() -> Iterator[None]:
+    """Random numbers of torch from another place than where they stand, where they are left."""
+    with _undisturbed():
+        torch.rand(1)
+        yield
+
+
+@contextmanager
 def undisturbed() -> Iterator[None]:
     """Leaves the random numbers of Python and numpy where they were; those of torch are looked after call by call."""
     states = random.getstate(), _numpys()
@@ -162,14 +170,6 @@ def undisturbed() -> Iterator[None]:
         if _numpys() != states[1]:
             name, key, *rest = states[1]
             np.random.set_state((name, np.frombuffer(key, dtype=np.uint32), *rest))  # noqa: NPY002  # the user's own
-
-
-@contextmanager
-def reseeded() -> Iterator[None]:
-    """Another seed of torch's random numbers, for a while; no seed that anybody is likely to have set."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(20_240_215)
-        yield
 
 
 def _numpys() -> tuple[Any, ...]:

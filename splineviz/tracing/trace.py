@@ -18,7 +18,6 @@ import inspect
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,8 +26,9 @@ from torch import Tensor, nn
 
 from splineviz.errors import TraceError
 from splineviz.tracing import doors, twins
-from splineviz.tracing.listening import MINE, Listener
-from splineviz.tracing.precision import Double, at_home, reseeded, undisturbed
+from splineviz.tracing.call import begun, raised
+from splineviz.tracing.listening import Listener
+from splineviz.tracing.precision import Double, at_home, elsewhere, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import Swap, piecewise, swapped
@@ -109,9 +109,6 @@ def written(
             _prove(program)
         try:
             compare(program, module, probes(shape, batch), output=output)
-            if listener.random:
-                with reseeded():  # else every call draws what the first one drew
-                    compare(program, module, probes(shape, batch), output=output)
         except TraceError as error:
             if listener.random:
                 raise _unsteady(listener) from error
@@ -120,8 +117,20 @@ def written(
                     f"{listener.wrote}: expected weights that forward leaves alone, got one into which it writes; change it "
                     "only while self.training, or in the training loop."
                 ) from error
+            if "differs" in str(error):
+                _steady(module, probes(shape, batch), output)
             raise
     return program
+
+
+def _steady(module: nn.Module, x: Tensor, output: str | int | None) -> None:
+    """Raise TraceError for a module that gives other outputs when it is run again."""
+    first, *others = (outputs_of(module, x, output=output) for _ in range(3))
+    if not all(torch.equal(first, other) for other in others):
+        raise TraceError(
+            "network: expected the same outputs for the same inputs, got others when it was run again; let forward count, "
+            "or take turns, only while self.training."
+        )
 
 
 def _unsteady(listener: Listener) -> TraceError:
@@ -135,13 +144,6 @@ def _unsteady(listener: Listener) -> TraceError:
 def _randomly(listener: Listener, error: TraceError) -> TraceError:
     """An error about rows that differ, where random numbers were drawn: it says so."""
     return _unsteady(listener) if listener.random and "a constant of its own" in str(error) else error
-
-
-def _defined(module: nn.Module) -> str:
-    """Where the user's own forward begins: " (net.py, line 12)"; empty if it is torch's."""
-    code = getattr(getattr(type(module), "forward", None), "__code__", None)
-    file = "<" if code is None else str(code.co_filename)
-    return "" if code is None or file.startswith((*MINE, "<")) else f" ({Path(file).name}, line {code.co_firstlineno})"
 
 
 class _Bound(nn.Module):
@@ -194,11 +196,12 @@ def _listened(
     tensors = {key.removeprefix(prefix): t for key, t in doors.named_tensors(module, persistent=True)}
     tape = Tape(shape, tensors, smooth=smooth)
     listener = Listener(tape, batch, module, prefix)
+    own = {name for name, _ in module.named_parameters()}
     further = [] if _exported(module) else _further(module)
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     for parameter in further:
         if parameter.kind in positional and parameter.default is inspect.Parameter.empty:
-            raise _second_input(parameter.name, _defined(module))
+            raise _second_input(parameter.name, begun(module))
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, *shape, dtype=torch.float64, generator=generator)
     with torch.no_grad():
@@ -209,22 +212,27 @@ def _listened(
         except TraceError as error:
             raise _randomly(listener, error) from error
         except Exception as error:  # the user's own code, of which any may come
+            if str(error).startswith("vmap"):
+                raise TraceError(
+                    "vmap: expected calls of torch that can be followed, got torch.vmap; call the networks in a loop, or "
+                    f"write the products of stacked weights as torch.einsum.{raised(error)}"
+                ) from error
             raise TraceError(
                 f"network: expected to run on inputs of shape (n, {', '.join(map(str, shape))}), "
-                f"got {error}; do the samples fit the network?{_at(error)}"
+                f"got {error}; do the samples fit the network?{raised(error)}"
             ) from error
-    try:
-        one = result_of(result, output)
-    except TraceError as error:
-        raise TraceError(f"{error}{_defined(module)}") from error
+    if new := [name for name, _ in module.named_parameters() if name not in own]:
+        raise TraceError(
+            f"{new[0].removeprefix(prefix)}: expected all weights on the module, got some that it makes when it is first "
+            "called; run it once on a batch."
+        )
+    one = result_of(result, output, begun(module))
     found = listener.live(one)
     if isinstance(found, TraceError):
         raise _randomly(listener, found)
     if not isinstance(found, Live):
-        raise TraceError(
-            "forward: expected one tensor that depends on the input as output; return the logits alone."
-            f"{_defined(module)}"
-        )
+        told = "forward: expected one tensor that depends on the input as output; return the logits alone."
+        raise TraceError(told + begun(module))
     return tape.program(found.register), listener
 
 
@@ -252,8 +260,8 @@ class _Nodes(torch.fx.Interpreter):
         return super().run_node(n)
 
 
-def result_of(result: Any, output: str | int | None) -> Tensor:
-    """The one tensor among a forward's results that is the network's output. Raises TraceError."""
+def result_of(result: Any, output: str | int | None, where: str = "") -> Tensor:
+    """The one tensor among a forward's results that is the network's output. Raises TraceError; where: ends its words."""
     if output is None:
         named = result.get("logits") if isinstance(result, Mapping) else getattr(result, "logits", None)
         found = named if isinstance(named, Tensor) else result
@@ -265,11 +273,11 @@ def result_of(result: Any, output: str | int | None) -> Tensor:
         try:
             found = result[output] if not isinstance(output, str) or isinstance(result, Mapping) else getattr(result, output)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise TraceError(f"forward: expected an output {output!r}, got {_has(result)}.") from error
+            raise TraceError(f"forward: expected an output {output!r}, got {_has(result)}.{where}") from error
     if not isinstance(found, Tensor):
         raise TraceError(
             "forward: expected one tensor that depends on the input as output; return the logits alone, or name one of "
-            f"{_has(found)} (output=...)."
+            f"{_has(found)} (output=...).{where}"
         )
     return found
 
@@ -292,17 +300,6 @@ def kept(program: Program, outputs: Sequence[int] | None) -> Program:
     if not wanted or len(set(wanted)) != len(wanted) or any(not 0 <= i < count for i in wanted):
         raise TraceError(f"outputs: expected distinct numbers from 0 to {count - 1}, got {wanted}.")
     return program.picking(wanted)
-
-
-def _at(error: BaseException) -> str:
-    """Where in the user's files an error came up."""
-    found, trace_ = "", error.__traceback__
-    while trace_ is not None:
-        file = trace_.tb_frame.f_code.co_filename
-        if not file.startswith((*MINE, "<")):
-            found = f" ({file.rpartition('/')[2]}, line {trace_.tb_lineno})"
-        trace_ = trace_.tb_next
-    return found
 
 
 def _owner(n: torch.fx.Node) -> str:
@@ -369,7 +366,7 @@ def probes(shape: Sequence[int], batch: int = 1) -> Tensor:
 def outputs_of(module: nn.Module, x: Tensor, *, output: str | int | None = None) -> Tensor:
     """The outputs (n, C) of a twin at inputs x (n, *input_shape), all in double precision."""
     size = _rows(module) if _exported(module) else len(x)
-    with torch.no_grad(), Double():
+    with torch.no_grad(), elsewhere(), Double():
         parts = [result_of(module(part.clone()), output) for part in x.split(size)]
     return torch.cat(parts).reshape(len(x), -1)
 
