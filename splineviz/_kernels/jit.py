@@ -190,4 +190,5 @@ def _is_watched() -> bool:
     return sys.stderr.isatty() or getattr(shell, "kernel", None) is not None
 
 
-event.register("numba:compile", _Announcer())
+ANNOUNCER = _Announcer()
+event.register("numba:compile", ANNOUNCER)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -113,7 +112,7 @@ def _check_look(options: Namespace) -> None:
             raise DataError(f"--limits: expected {least} < HIGH for {fill}, got {low:g} {high:g}.")
     if getattr(options, "size", None) is not None and options.size[1] < READABLE:
         width, height = options.size
-        print(f"splineviz: at {width}x{height} the texts of a frame cannot be read; take 640x360 or more.", file=sys.stderr)
+        terminal.remark(f"at {width}x{height} the texts of a frame cannot be read; take 640x360 or more.")
     if options.cmap is not None:
         fills.palette(options.cmap)  # a wrong name is said now, not after all has been measured
 

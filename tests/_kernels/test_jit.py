@@ -11,7 +11,7 @@ from types import ModuleType
 
 import numba
 import pytest
-from numba.core import caching, event
+from numba.core import caching
 
 from splineviz._kernels import jit
 
@@ -55,21 +55,13 @@ def kept(place: Path, ending: str) -> Path:
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 @pytest.mark.parametrize("watched", [True, False])
 def test_who_waits_for_kernels_is_told_once(place, monkeypatch, capsys, watched):
-    listener = jit._Announcer()
     monkeypatch.setattr(jit, "_is_watched", lambda: watched)
-    event.register("numba:compile", listener)
-    try:
-        for name in ("first", "second"):
-            folder = place / name
-            folder.mkdir()
-            (folder / "kernel.py").write_text(KERNEL)
-            module = called(folder)[0]
-        assert not capsys.readouterr().err, "kernels of others are their own affair"
-        module.twice.py_func.__module__ = "splineviz._kernels.twice"
-        module.twice(1.5)
-        module.twice(1.5j)
-    finally:
-        event.unregister("numba:compile", listener)
+    monkeypatch.setattr(jit.ANNOUNCER, "told", False)
+    module = called(place)[0]
+    assert not capsys.readouterr().err, "kernels of others are their own affair"
+    module.twice.py_func.__module__ = "splineviz._kernels.twice"
+    module.twice(1.5)
+    module.twice(1.5j)
     assert capsys.readouterr().err.count("compiling kernels, once") == watched
 
 
