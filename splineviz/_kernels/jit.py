@@ -14,17 +14,19 @@ numba believes what it finds in its cache: a file that was cut short (a full dis
 call with a traceback, and a changed byte is run as machine code. Here a file that is not what was written is deleted and
 the kernel compiled again. Where neither the package nor the user's folder of caches can be written, kernels are kept in a
 folder of /tmp that nobody else can write; where not even that, they are compiled anew by every process. Each of these is
-said once. This file knows no kernel.
+said once; so is that kernels are being compiled, to whoever waits at a terminal or in a notebook. This file knows no kernel.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import multiprocessing
 import os
 import pickle
 import re
 import stat
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -33,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import event
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 SEAL = hashlib.sha256().digest_size
@@ -190,3 +193,34 @@ def _tell(text: str) -> None:
     if text not in _told:
         _told.add(text)
         warnings.warn(f"splineviz: {text}.", RuntimeWarning, stacklevel=2)
+
+
+class _Announcer(event.Listener):  # type: ignore[misc]
+    """Says once that kernels are being compiled, to whoever waits for it."""
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def on_start(self, event: Any) -> None:
+        """Numba begins to compile something that no cache holds."""
+        module = getattr(getattr(event.data.get("dispatcher"), "py_func", None), "__module__", "")
+        if self.told or not module.startswith("splineviz._kernels") or not _is_watched():
+            return
+        self.told = True
+        sys.stderr.write("splineviz: compiling kernels, once, up to half a minute ...\n")
+        sys.stderr.flush()
+
+    def on_end(self, event: Any) -> None:
+        """Numba is done with it."""
+
+
+def _is_watched() -> bool:
+    """Whether somebody sees what this process writes: at a terminal, or in a notebook."""
+    if multiprocessing.parent_process() is not None:
+        return False
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return sys.stderr.isatty() or getattr(shell, "kernel", None) is not None
+
+
+ANNOUNCER = _Announcer()
+event.register("numba:compile", ANNOUNCER)

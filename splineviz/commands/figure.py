@@ -73,10 +73,12 @@ def run(options: Namespace) -> None:
     if not options.steps and (options.every or options.last):
         steps = [checkpoint.step for checkpoint in run.checkpoints]
     if options.layers:
-        if options.steps and len(set(steps)) > 1:
+        several = options.steps or options.every or options.last
+        if several and len(set(steps)) > 1:
             raise DataError(f"--layers: expected one step, got {len(set(steps))}; call it once for each.")
         steps = steps[-1:]
     checkpoints, plane = [run.at(step) for step in steps], run.plane(options.anchors)
+    print_figure.check_zooms(options.zoom, plane.window(options.window))  # before minutes of cutting
     with terminal.bar("cutting") as tick:
         partitions = []
         for index, checkpoint in enumerate(checkpoints):

@@ -128,7 +128,7 @@ def _picture(
         draw.boundary(found, ax=ax)
         draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors), avoid=found.decision_boundary())
         if fills.named(name).has_bar:
-            bar = figure.colorbar(image, ax=ax, shrink=0.82, pad=0.02)
+            bar = fills.color_bar(figure, image, zero=fills.has_zeros(found, name), ax=ax, shrink=0.82, pad=0.02)
             bar.set_label(fills.label(name))
             marks, texts = fills.ticks(name, image.norm, names=run.classes or ())
             bar.set_ticks(marks, labels=texts)

@@ -23,6 +23,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
 from splineviz.drawing import draw, fills
+from splineviz.drawing.anchors import STAR
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import bounding_square
@@ -63,6 +64,9 @@ MAP = 128.0
 """Side of the map of the plane on a frame, in 1080ths of its height."""
 LEAST_MARK = 9.0
 """Side of the smallest frame that stands for a window on the map, in points: a true one may be too small to be seen."""
+
+READABLE = 320
+"""Height of a frame in pixels below which its texts are less than 6 pixels high, which nobody reads."""
 
 PLACE = "#0077bb"
 """Colour of that frame, which is neither the boundary's nor an anchor's."""
@@ -147,7 +151,7 @@ def draw_map(ax: Axes, partition: Partition) -> None:
     least = LEAST_MARK / 72.0 * figure.dpi / ax.bbox.width * (square[1] - square[0])
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
     side, middle = np.maximum(high - low, least), 0.5 * (low + high)
-    ax.scatter(anchors[:, 0], anchors[:, 1], s=95.0, marker="*", color="white", edgecolor="black", linewidth=0.9, zorder=3)
+    ax.scatter(anchors[:, 0], anchors[:, 1], s=95.0, linewidth=0.9, zorder=3, **STAR)
     place = Rectangle(tuple(middle - 0.5 * side), *side, fill=False, edgecolor=PLACE, linewidth=2.0, zorder=4)
     ax.add_patch(place)
     times = (square[1] - square[0]) / float((high - low).max())
@@ -221,12 +225,7 @@ class Panel:
         assert figure is not None
         zero = named == "slope"  # dead regions have no place on its scale: a swatch of their own
         share = ZERO_SWATCH / (1080.0 * place.get_position().height)
-        bar = figure.colorbar(
-            self._image, cax=place, extend="min" if zero else "neither", extendrect=True, extendfrac=share
-        )
-        if zero:
-            where: Any = {"transform": place.transAxes, "va": "center"}
-            place.text(1.0, -0.6 * share, "  0", fontsize=14.0, color="#444444", **where)
+        bar = fills.color_bar(figure, self._image, zero=zero, share=share, size=14.0, cax=place)
         bar.outline.set(linewidth=1.0, edgecolor="#444444")
         # Above the bar, where it cannot be taken for the name of the panel beside it.
         said = label or fills.label(named, short=True)

@@ -318,6 +318,27 @@ def name_curves(ax: Axes, curves: Curves, size: float, *, lines: bool = True) ->
     """
     if len(curves) < 2:
         return
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    raised = ScaledTranslation(0.0, 6.0 * size / 15.5 / 72.0, figure.dpi_scale_trans)
+    measured = figure.get_layout_engine() is None and hasattr(figure.canvas, "get_renderer")
+    for share in (1.0, 0.9, 0.8, 0.7):
+        box = AnchoredOffsetbox(
+            "lower right", pad=0.0, borderpad=0.0, frameon=False, bbox_to_anchor=(1.0, 1.0),
+            bbox_transform=ax.transAxes + raised, child=_names(curves, share * size, lines),
+        )  # fmt: skip
+        ax.add_artist(box)
+        if not measured or share == 0.7:
+            return
+        renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # Agg, as Canvas made it
+        ends = [title.get_window_extent(renderer).x1 for title in (ax.title, ax._left_title) if title.get_text()]  # type: ignore[attr-defined]
+        if max(ends, default=-np.inf) + 0.6 * size / 72.0 * figure.dpi <= box.get_window_extent(renderer).x0:
+            return
+        box.remove()
+
+
+def _names(curves: Curves, size: float, lines: bool) -> HPacker:
+    """The curves' lines and names in a row."""
     named: list[Artist] = []
     for name, label, color in curves:
         wide, thick = (1.45 if lines else 0.7) * size, (0.55 if name in DASHED else 1.0) * 0.14 * size
@@ -325,15 +346,7 @@ def name_curves(ax: Axes, curves: Curves, size: float, *, lines: bool = True) ->
         style: Any = line_of(name) if lines else "solid"
         room.add_artist(Line2D([0.0, wide], [0.36 * size] * 2, color=color, linewidth=thick, linestyle=style))
         named += [room, TextArea(label, textprops={"color": "#222222", "fontsize": size})]
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    raised = ScaledTranslation(0.0, 6.0 * size / 15.5 / 72.0, figure.dpi_scale_trans)
-    box = AnchoredOffsetbox(
-        "lower right", pad=0.0, borderpad=0.0, frameon=False, bbox_to_anchor=(1.0, 1.0),
-        bbox_transform=ax.transAxes + raised,
-        child=HPacker(children=named, align="baseline", pad=0.0, sep=0.32 * size),
-    )  # fmt: skip
-    ax.add_artist(box)
+    return HPacker(children=named, align="baseline", pad=0.0, sep=0.32 * size)
 
 
 def settings_label(radius: float | None, num_vectors: int | None) -> str:

@@ -53,7 +53,7 @@ from splineviz.geometry.partition import Partition
 
 __all__ = [
     "CMAP", "PALETTES", "PartitionImage", "anchors", "boundary", "color_limits", "face_classes", "face_layers",
-    "face_margins", "few_colors", "fill_quantiles", "padded", "rasterize", "regions", "shared_limits", "thumbnail",
+    "face_margins", "few_colors", "fill_quantiles", "inset", "padded", "rasterize", "regions", "shared_limits", "thumbnail",
 ]  # fmt: skip
 
 VECTOR_LIMIT = 20_000
@@ -370,3 +370,51 @@ def boundary(
             collection.sticky_edges.x[:], collection.sticky_edges.y[:] = [low[0], high[0]], [low[1], high[1]]
         ax.autoscale_view()
     return collection
+
+
+def inset(
+    partition: Partition, u: float, v: float, half: float, *, ax: Axes | None = None, place: Any = None, side: float = 0.4,
+    color: Color = "black", **look: Any,
+) -> Axes:  # fmt: skip
+    """Show a square of the plane larger in a corner of the axes, drawn afresh from the partition; returns its Axes.
+
+    A frame shows where it lies, and lines lead to it. Regions, decision boundary and stars are those of the partition.
+
+    Args:
+        partition: what `ax` shows.
+        u: middle of the square.
+        v: middle of the square.
+        half: half of its side, in input-space length.
+        ax: the Axes to draw on, whose limits are set; None: the current ones.
+        place: (left, foot) of the inset, as shares of the axes; None: the corner farthest from the square.
+        side: of the inset, as a share of the axes.
+        color: of its frame.
+        look: as for `regions`, and the same that the axes have.
+
+    Returns:
+        The inset's Axes.
+
+    Raises:
+        ValueError: the square does not lie in the partition's window.
+    """
+    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+    middle = np.array([u, v], dtype=np.float64)
+    if not (half > 0 and (low <= middle - half).all() and (middle + half <= high).all()):
+        raise ValueError(
+            f"inset: expected a square inside the window, u {low[0]:.4g} .. {high[0]:.4g} and v {low[1]:.4g} .. "
+            f"{high[1]:.4g}, got centre ({u:g}, {v:g}) with half-width {half:g}; move or shrink it."
+        )
+    ax = pyplot.gca() if ax is None else ax
+    if place is None:
+        ends = np.transpose([ax.get_xlim(), ax.get_ylim()])
+        share = (middle - ends[0]) / (ends[1] - ends[0])
+        place = np.where(share > 0.5, 0.03, 0.97 - side)
+    inner = ax.inset_axes((float(place[0]), float(place[1]), side, side), zorder=6)
+    regions(partition, ax=inner, note=False, **look)
+    boundary(partition, ax=inner)
+    inner.set(xlim=(u - half, u + half), ylim=(v - half, v + half), xticks=[], yticks=[])
+    anchors(partition.plane, ax=inner, star=12.0)
+    for spine in inner.spines.values():
+        spine.set(edgecolor=color, linewidth=1.2)
+    ax.indicate_inset_zoom(inner, edgecolor=color, alpha=1.0, linewidth=1.2, zorder=5.5)
+    return inner

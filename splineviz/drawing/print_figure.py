@@ -39,7 +39,7 @@ from matplotlib.ticker import NullLocator
 from splineviz.drawing import draw, fills
 from splineviz.drawing.figures import PAPER_STYLE
 from splineviz.drawing.print_layout import Bar, Layout
-from splineviz.errors import DataError
+from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import bounding_square
 
@@ -183,12 +183,13 @@ def _composed(
         _foot(paper, layout, place, said[index])
         if stars is not None:
             _anchors(ax, partition, layout, stars)
-        _zooms(paper, layout, index, ax, views, partition, options, boundary)
+        _zooms(paper, layout, index, ax, views, partition, options, boundary, stars is not None)
     note = _note(panels)
     if note:
         paper.text(0.04 / layout.width, 0.06 / layout.height, note, color="#444444", fontsize=layout.small)
     if layout.bar:
-        _color_bar(paper, layout, image)
+        zero = any(fills.has_zeros(part, look["fill"]) for part, look in zip(panels, looks, strict=True))
+        _color_bar(paper, layout, image, zero)
     return paper
 
 
@@ -294,18 +295,23 @@ def _check(panels: list[Partition], titles: Sequence[str], width: Any, style: An
 
 def _inside(zooms: Sequence[Zoom], panels: Sequence[Partition]) -> None:
     """Raises DataError unless every zoom lies in every panel: elsewhere there is nothing to show."""
-    for zoom in zooms:
-        for partition in panels:
-            u0, u1, v0, v1 = bounding_square(partition.window).view
-            slack = 1e-9 * (u1 - u0)
-            if not (
-                u0 - slack <= zoom.u - zoom.half and zoom.u + zoom.half <= u1 + slack
-                and v0 - slack <= zoom.v - zoom.half and zoom.v + zoom.half <= v1 + slack
-            ):  # fmt: skip
-                raise DataError(
-                    f"zoom: expected a square inside the window, u {u0:.4g} .. {u1:.4g} and v {v0:.4g} .. {v1:.4g}, got "
-                    f"centre ({zoom.u:g}, {zoom.v:g}) with half-width {zoom.half:g}; move or shrink it, or widen the window."
-                )
+    for partition in panels:
+        check_zooms(zooms, partition.window)
+
+
+def check_zooms(zooms: Sequence[Any], window: FloatArray) -> None:
+    """Raises DataError unless every zoom, a Zoom or (u, v, half-width), lies in the square round a window (m, 2)."""
+    u0, u1, v0, v1 = bounding_square(window).view
+    slack = 1e-9 * (u1 - u0)
+    for zoom in (one if isinstance(one, Zoom) else Zoom(*one) for one in zooms):
+        if not (
+            u0 - slack <= zoom.u - zoom.half and zoom.u + zoom.half <= u1 + slack
+            and v0 - slack <= zoom.v - zoom.half and zoom.v + zoom.half <= v1 + slack
+        ):  # fmt: skip
+            raise DataError(
+                f"zoom: expected a square inside the window, u {u0:.4g} .. {u1:.4g} and v {v0:.4g} .. {v1:.4g}, got "
+                f"centre ({zoom.u:g}, {zoom.v:g}) with half-width {zoom.half:g}; move or shrink it, or widen the window."
+            )
 
 
 def _by_layer(panels: list[Partition]) -> tuple[list[Partition], list[Any]]:
@@ -346,9 +352,9 @@ def _square(
 
 def _zooms(
     paper: Paper, layout: Layout, index: int, panel: Axes, views: Sequence[Zoom], partition: Partition,
-    options: dict[str, Any], boundary: bool,
+    options: dict[str, Any], boundary: bool, stars: bool,
 ) -> None:  # fmt: skip
-    """The squares below a panel, and a frame round each on the panel and on the zooms that it lies in."""
+    """The squares below a panel, with their stars, and a frame round each on the panel and on the zooms that it lies in."""
     around: list[tuple[Axes, Zoom | None]] = [(panel, None)]
     for which, zoom in enumerate(views):
         color = ZOOM_COLORS[which % len(ZOOM_COLORS)]
@@ -362,6 +368,8 @@ def _zooms(
         view = (zoom.u - zoom.half, zoom.u + zoom.half, zoom.v - zoom.half, zoom.v + zoom.half)
         place = (*layout.zoom(index, which), layout.zoom_side)
         inner, _ = _square(paper, layout, place, partition, view, options, boundary, "zoom")
+        if stars:
+            draw.anchors(partition.plane, ax=inner, star=min(4.5 * layout.zoom_side, 15.0))
         for spine in inner.spines.values():
             spine.set(edgecolor=color, linewidth=1.2)
         around.append((inner, zoom))
@@ -373,13 +381,14 @@ def round_length(most: float) -> float:
     return float(max(step for step in (1.0, 2.0, 5.0) if step * power <= most * (1 + 1e-12)) * power)
 
 
-def _color_bar(paper: Paper, layout: Layout, image: Any) -> None:
-    """The bar at the right of the first row, as high as a panel, its ticks and its name right of it."""
+def _color_bar(paper: Paper, layout: Layout, image: Any, zero: bool) -> None:
+    """The bar at the right of the first row, as high as a panel, its ticks and its name right of it; zero: of what is 0."""
     x, y = layout.panel(min(layout.across, layout.count) - 1)
     wide, high = layout.width, layout.height
     left = x + layout.side + layout.gap
     ax = paper.add_axes((left / wide, y / high, 0.8 * layout.text / wide, layout.side / high))
-    bar = paper.colorbar(image, cax=ax)
+    share = 2.1 * layout.small / 72.0 / layout.side  # its number clears the bar's lowest
+    bar = fills.color_bar(paper, image, zero=zero, share=share, size=layout.small, cax=ax)
     bar.outline.set(linewidth=0.6, edgecolor="#444444")
     ax.grid(False)
     ax.yaxis.set_minor_locator(NullLocator())

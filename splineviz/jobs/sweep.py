@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from splineviz.errors import DataError, JobError, PlaneError, Progress, SplinevizError
+from splineviz.geometry import doors
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn, executors, plan, weights
 from splineviz.jobs.job import Failure, Job, Result, choose_samples, samples_digest
@@ -81,7 +82,7 @@ def sweep(
         partitions: whether partitions are written, or only the rows.
         prove: whether every partition is verified as well.
         store: a URL (s3://bucket/sweep) for a second copy of all results; results that it has are reused.
-        progress: called with (done, total, note).
+        progress: called with (done, total, note); None: a line in a notebook.
 
     Returns:
         Results, path of the table, and the failures with their reasons.
@@ -92,6 +93,7 @@ def sweep(
         JobError: another sweep works in the directory, the store does not answer (results are in `out`), or no workers.
     """
     opened, target = _opened(runs), Path(out).resolve()
+    progress = doors.progress("measuring") if progress is None else progress
     if not opened or not planes or not windows:
         raise DataError("sweep: expected at least one run, one plane and one window, got an empty list.")
     keeper = None if store is None else Store(store, target)

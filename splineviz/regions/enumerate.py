@@ -25,6 +25,7 @@ import torch
 from splineviz._kernels import faces as _faces
 from splineviz._kernels.bits import unit_hashes
 from splineviz.errors import BudgetError, FloatArray
+from splineviz.geometry import doors
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area
@@ -88,7 +89,7 @@ def partition(
         max_regions: largest number of regions.
         max_bytes: largest memory of blocks and result (torch and the network come on top).
         max_seconds: longest time.
-        progress: see `Progress`; called by any thread.
+        progress: see `Progress`; called by any thread. None: a line in a notebook, of what takes more than two seconds.
         device: where the network's own calls run (the geometry stays on the CPU); results are equal up to rounding.
         swap: replaces smooth functions, such as {"gelu": "relu"}; all pictures are labelled with it.
         output: name or position of the result of forward that is the output; None: the one named logits.
@@ -107,7 +108,7 @@ def partition(
         SeamError: tiles do not fit together.
         PartitionError: the checks of the result fail.
     """
-    plane = Plane.of(plane)
+    plane, progress = Plane.of(plane), _shown() if progress is None else progress
     model, swap = _chosen(model, plane, swap, output, outputs)
     if tiles is not None:
         return _sewn(
@@ -117,6 +118,12 @@ def partition(
         )  # fmt: skip
     job = Slice(trace(model, plane.input_shape, swap=swap).to(device=device), plane, plane.window(window), tolerance)
     return _whole(job, threads, block_bytes, Budget(max_regions, max_bytes, max_seconds), progress)
+
+
+def _shown() -> Progress | None:
+    """What shows a long enumeration in a notebook."""
+    tell = doors.progress("cutting", after=2.0)
+    return None if tell is None else lambda share, regions: tell(round(100 * share), 100, f"{regions:,} regions")
 
 
 def _chosen(

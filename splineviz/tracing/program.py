@@ -100,6 +100,7 @@ class Program:
         self.depends = dict(depends or {})
         self.spare = frozenset(spare)
         self.swaps = dict(swaps or {})
+        self.lines: dict[str, str] = {}  # of the user's forward by path, for what may be refused later; in no file
         self._trained = None if trained is None else (tuple(trained[0]), trained[1])
         written = {0}
         for step in self.steps:

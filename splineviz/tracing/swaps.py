@@ -93,10 +93,12 @@ def piecewise(program: Program) -> Program:
 
     Raises TraceError, naming the path, when a smooth function is left in it.
     """
+    lines = program.lines
     program = _logits(program)
     for step in program.steps:
         if step.op in SMOOTH:
-            raise TraceError(refusal(step.path or step.op, step.op, []))
+            said = refusal(step.path or step.op, step.op, [])
+            raise TraceError(f"{said} ({lines[step.path]})" if step.path in lines else said)
     return program
 
 

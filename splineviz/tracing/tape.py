@@ -45,16 +45,19 @@ class Tape:
         self.depends: dict[str, str] = {}
         self.steps: list[Step] = []
         self.path = ""
+        self.lines: dict[str, str] = {}
         self._kept: list[Tensor] = []
 
     def program(self, output: int) -> Program:
         """The Program of all that was written."""
         used = {key for step in self.steps for key in step.params.values()}
         weights = {key: t.detach() for key, t in self.tensors.items() if key in used}
-        return Program(
+        made = Program(
             self.input_shape, self.steps, output, weights, constants=self.constants, depends=self.depends,
             spare=self.tensors.keys() - used - self.depends.keys(),
         )  # fmt: skip
+        made.lines = dict(self.lines)
+        return made
 
     # ---- tensors that are not live ---------------------------------------------------------------------
 

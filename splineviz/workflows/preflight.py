@@ -48,8 +48,10 @@ FEW, MANY = 1_000, 50_000
 """A window that is chosen holds about so many regions at least and at most."""
 SHOWN = 200.0
 """A few points show all but this share of the regions, at worst: less than LONG after it needs no closer look."""
-SIDES, GRID = 48, 24
-"""Points a side of the anchors' triangle, and of a grid, at which classes are looked at to find the boundary."""
+SIDES, GRID, FINER = 48, 24, 9
+"""Points a side of the anchors' triangle, of a grid, and of one in its cells, where the boundary is looked for."""
+LATE, CELLS = 5, 4
+"""Last checkpoints whose boundaries a window tries to hold at once; cells of a grid that are divided again."""
 
 Classes = Callable[[FloatArray], np.ndarray[Any, np.dtype[np.int64]]]
 
@@ -254,6 +256,9 @@ class _Survey:
     def _on_boundary(self, box: FloatArray) -> tuple[FloatArray, str]:
         """A point where the class changes at the last checkpoint: on the anchors' triangle, else on a grid."""
         program, corners = self.programs[0], self.plane.anchors_uv
+        together = self._where_boundaries_meet(box)
+        if together is not None:
+            return together
 
         def classes(uv: FloatArray) -> np.ndarray[Any, np.dtype[np.int64]]:
             return _classes(program, self.plane, uv)
@@ -271,6 +276,60 @@ class _Survey:
         if pair is not None:
             return _bisected(*pair, classes), "on the decision boundary near the anchors at the last step"
         return box, "in the middle of the anchors, for no decision boundary was found near them"
+
+    def _where_boundaries_meet(self, box: FloatArray) -> tuple[FloatArray, str] | None:
+        """A point of the last boundary near which as many as can be of the checkpoints before have theirs; None: none has.
+
+        Training moves a boundary by much more than a small window, but the curves of several checkpoints come together
+        somewhere: cells of a grid that most of them run through are divided again, as long as they stay together.
+        """
+        late = [_program(self.run, checkpoint) for checkpoint in self.run.checkpoints[::-1][:LATE]]
+        programs = [program for program in late if program is not None]
+        window, best = self.plane.window(None), None
+        cells = [(window.min(axis=0), window.max(axis=0))]
+        for count in (GRID, FINER, FINER):
+            found = [_together(programs, self.plane, low, high, count, box) for low, high in cells]
+            ranked = sorted((one for several in found for one in several), key=lambda one: -one[0])[:CELLS]
+            if not ranked or ranked[0][0] < max(2.0, 0.0 if best is None else np.floor(best[0])):
+                break
+            best, cells = ranked[0], [(low, high) for _, low, high in ranked]
+        if best is None:
+            return None
+
+        def classes(uv: FloatArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+            return _classes(programs[0], self.plane, uv)
+
+        score, low, high = best
+        corners = np.array([low, (high[0], low[1]), high, (low[0], high[1])])
+        labels, others = classes(corners), int(score) - 1
+        other = int(np.flatnonzero(labels != labels[0])[0])
+        before = "that of the checkpoint before runs" if others == 1 else f"those of {others} checkpoints before run"
+        where = f"on the decision boundary at the last step, where {before} too"
+        return _bisected(corners[0], corners[other], classes), where
+
+
+def _together(
+    programs: Sequence[Program], plane: Plane, low: FloatArray, high: FloatArray, count: int, to: FloatArray
+) -> list[tuple[float, FloatArray, FloatArray]]:
+    """The cells of a grid through which the boundaries of most networks run, that of the first among them: how many (and a
+    share for being near to a point), lower left and upper right corner.
+    """
+    axes = np.linspace(low, high, count)
+    uv = np.stack(np.meshgrid(axes[:, 0], axes[:, 1], indexing="ij"), axis=-1)
+    each = [_changes(_classes(program, plane, uv.reshape(-1, 2)).reshape(count, count)) for program in programs]
+    many = np.where(each[0], np.sum(each, axis=0), 0)
+    away = np.linalg.norm(0.5 * (uv[1:, 1:] + uv[:-1, :-1]) - to, axis=-1)
+    score = many + 0.5 * (1.0 - away / (1e-300 + away.max()))
+    chosen = np.argsort(-score, axis=None)[:CELLS]
+    places = [np.unravel_index(index, score.shape) for index in chosen]
+    return [(float(score[i, j]), uv[i, j], uv[i + 1, j + 1]) for i, j in places if many[i, j] > 0]
+
+
+def _changes(labels: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """(n - 1, m - 1) the cells of a grid (n, m) whose corners have several classes."""
+    corners = np.stack([labels[:-1, :-1], labels[1:, :-1], labels[:-1, 1:], labels[1:, 1:]])
+    several: np.ndarray[Any, np.dtype[np.bool_]] = corners.min(axis=0) != corners.max(axis=0)
+    return several
 
 
 def _program(run: Run, checkpoint: Checkpoint) -> Program | None:

@@ -54,6 +54,19 @@ def kept(place: Path, ending: str) -> Path:
     return path
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("watched", [True, False])
+def test_who_waits_for_kernels_is_told_once(place, monkeypatch, capsys, watched):
+    monkeypatch.setattr(jit, "_is_watched", lambda: watched)
+    monkeypatch.setattr(jit.ANNOUNCER, "told", False)
+    module = called(place)[0]
+    assert not capsys.readouterr().err, "kernels of others are their own affair"
+    module.twice.py_func.__module__ = "splineviz._kernels.twice"
+    module.twice(1.5)
+    module.twice(1.5j)
+    assert capsys.readouterr().err.count("compiling kernels, once") == watched
+
+
 DAMAGE = {
     "empty": lambda content: b"",
     "a few bytes": lambda content: content[:5],
