@@ -43,10 +43,12 @@ NEARLY = 0.6
 """The same where no scale is that close: the number may jump where a star of knots comes in."""
 FAR_MORE = 4.0
 """An estimate so many times larger than asked for stops: it is clear enough."""
-STRETCH, MOST_STRETCH = 6, 24
+STRETCH, MOST_STRETCH = 4, 12
 """Regions that a stretch should meet, and at how many it is broken off."""
-FIRST, MOST = 4, 64
+FIRST, MOST = 5, 64
 """Stretches, as many at first and as many at most."""
+POINTS = 4
+"""Regions that are looked at first, to know how long a stretch is that meets so many."""
 ROWS = 3
 """Rows of the network a region: the values and two slopes."""
 SHARE = 0.08
@@ -55,6 +57,8 @@ FREE_WORK = 2e8
 """... or take about this many multiplications in all, which are done in a twentieth of a second."""
 BORDER = 128
 """With about so many crossings or fewer on the border they are counted where that is cheap, not estimated."""
+TIMED_ROWS = 3 * 256
+"""A network that can run so many rows for nothing is timed by them."""
 STEP = 1e-9
 """How far beyond a knot the next region is looked for, as a share of the window's diameter; thinner ones are passed over."""
 ROUNDING = 2.0**-42
@@ -205,7 +209,7 @@ def _counted(
     """About how many regions a window (m, 2) holds."""
     rng, window = np.random.default_rng(seed), _Window(cells, corners)
     cheap = FREE_WORK / max(cells.work, 1)
-    points = _inside(window.corners, FIRST, rng)
+    points = _inside(window.corners, POINTS, rng)
     area, perimeter, *_ = window.cells_at(points, np.ones_like(points)).T
     # Of regions that random points lie in, large ones are met more often, so their mean says too few.
     few = window.area / float(area.mean())
@@ -237,7 +241,9 @@ def _counted(
 
 
 def _estimate(cells: _Cells, count: _Count, most: int | None) -> Estimate:
-    a_vertex = _seconds_a_vertex(cells.program, cells.plane)
+    a_vertex = cells.seconds / cells.asked
+    if TIMED_ROWS * cells.work <= FREE_WORK:  # in large batches such a network is much quicker
+        a_vertex = _seconds_a_vertex(cells.program, cells.plane)
     return Estimate(
         regions=count.regions,
         error=count.error,
@@ -262,7 +268,7 @@ class _Cells:
         shapes = {register: int(np.prod(shape)) for register, shape in program.shapes().items()}
         self.outputs = shapes[program.output]
         self.rows = max(1, ROW_BYTES // (8 * (1 + ROWS) * max(shapes.values())))
-        self.work = 0.0
+        self.work, self.seconds, self.asked = 0.0, 0.0, 0
         for step in program.steps:
             weights = [w for w in program.params_of(step).values() if w.dim() > 1]
             self.work += shapes.get(step.output, 0) * (1.0 + sum(w.numel() / max(len(w), 1) for w in weights))
@@ -280,9 +286,12 @@ class _Cells:
 
         start: what `start` says of the centre.
         """
+        began = time.perf_counter()
         for first in range(0, len(uv), self.rows):
             some = slice(first, first + self.rows)
             self._around(*start, uv[some], rings[some], knots[some], sizes[some])
+        self.seconds += time.perf_counter() - began
+        self.asked += ROWS * len(uv)
 
     @torch.no_grad()
     def _around(self, live: Tensors, slopes: Tensors, uv: FloatArray, rings: FloatArray, knots: Any, sizes: Any) -> None:
@@ -421,8 +430,7 @@ def _candidates(radius: float, length: float, rng: np.random.Generator) -> Itera
 
 def _seconds_a_vertex(program: Program, plane: Plane) -> float:
     """Seconds of the network's own pass over one vertex, which is about what a region costs (see benchmarks)."""
-    work = max(sum(layer.units for layer in program.layers), 1)
-    rows = int(np.clip(2e7 / 16 / work, 16, 1024)) // 16 * 16
+    rows = TIMED_ROWS // 3
     x = torch.from_numpy(np.broadcast_to(plane.origin, (rows, *plane.input_shape)).copy()).to(program.device)
     best = np.inf
     with torch.no_grad():
