@@ -43,8 +43,10 @@ NEARLY = 0.6
 """The same where no scale is that close: the number may jump where a star of knots comes in."""
 FAR_MORE = 4.0
 """An estimate so many times larger than asked for stops: it is clear enough."""
-STRETCH, MOST_STRETCH = 4, 12
-"""Regions that a stretch should meet, and at how many it is broken off."""
+STRETCH, LONG_STRETCH = 4, 8
+"""Regions that a stretch should meet; the same where that is cheap."""
+BROKEN_OFF = 3
+"""A stretch that meets so many times as many is broken off."""
 FIRST, MOST = 5, 64
 """Stretches, as many at first and as many at most."""
 POINTS = 4
@@ -65,6 +67,8 @@ ROUNDING = 2.0**-42
 """The same, as a share of the largest entry of an input there."""
 ROW_BYTES = 64 << 20
 """Rows are evaluated so many at a time that the widest tensors take about so many bytes."""
+EVEN = 1.2207440846057596 ** -np.arange(1.0, 4.0)
+"""Steps of a sequence of points that fills a cube evenly: powers of the root of x^4 = x + 1."""
 CORNERS = 64
 """A region may have so many more corners than the window."""
 
@@ -215,7 +219,8 @@ def _counted(
     few = window.area / float(area.mean())
     if most is not None and few > 2.0 * FAR_MORE * most:
         return _Count(few, few, True)
-    length = float(STRETCH * np.pi / (perimeter / area).mean())
+    stretch = LONG_STRETCH if cheap > ROWS * MOST * LONG_STRETCH else STRETCH
+    length = float(stretch * np.pi / (perimeter / area).mean())
     weights: list[FloatArray] = []
     crossed = walked = 0.0
     while sum(map(len, weights)) < (chords or MOST):
@@ -226,7 +231,7 @@ def _counted(
             count = min(count, int(afford / max(crossed / done, 1.0)))
             if count <= 0:
                 break
-        weight, crossings, distance = _walked(window, _stretches(window.corners, length, count, rng), length)
+        weight, crossings, distance = _walked(window, _stretches(window.corners, length, count, rng), length, BROKEN_OFF * stretch)
         weights.append(weight)
         crossed, walked = crossed + crossings, walked + distance
         border = window.perimeter * crossed / walked
@@ -351,14 +356,17 @@ class _Window:
         return 2.0 * np.pi * area + 2.0 * length * perimeter
 
 
-def _walked(window: _Window, stretches: FloatArray, length: float) -> tuple[FloatArray, float, float]:
-    """What the vertices inside add to the number of regions, by each stretch (n, 2, 2); knots crossed, and the whole way."""
+def _walked(window: _Window, stretches: FloatArray, length: float, most: int) -> tuple[FloatArray, float, float]:
+    """What the vertices inside add to the number of regions, by each stretch (n, 2, 2); knots crossed, and the whole way.
+
+    length: of the stretches before they were clipped; most: regions at which one is broken off.
+    """
     n, along = len(stretches), stretches[:, 1] - stretches[:, 0]
     ends = np.linalg.norm(along, axis=1)
     along /= ends[:, None]
     inner, way, crossed = np.zeros(n), np.zeros(n), 0
     walking, whole = np.arange(n), window.chance(window.area, window.perimeter, length)
-    for _ in range(MOST_STRETCH):
+    for _ in range(most):
         at = stretches[walking, 0] + way[walking, None] * along[walking]
         area, perimeter, turn, reach = window.cells_at(at, along[walking]).T
         inner[walking] += turn * whole / window.chance(area, perimeter, length)
@@ -421,10 +429,15 @@ def _stretches(corners: FloatArray, length: float, count: int, rng: np.random.Ge
 
 
 def _candidates(radius: float, length: float, rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray, float]]:
-    """Direction, nearest point and middle of random stretches that may meet the disc of a radius."""
+    """Direction, nearest point and middle of random stretches that may meet the disc of a radius.
+
+    They follow an even sequence from a random start (Roberts's R3), which leaves less to chance than independent ones.
+    """
     reach = radius + 0.5 * length if np.isfinite(length) else 0.0
+    at = rng.random(3)
     while True:
-        angle, offset, middle = rng.uniform(0, np.pi), rng.uniform(-radius, radius), rng.uniform(-reach, reach)
+        at = (at + EVEN) % 1.0
+        angle, offset, middle = np.pi * at[0], radius * (2.0 * at[1] - 1.0), reach * (2.0 * at[2] - 1.0)
         yield np.array([np.cos(angle), np.sin(angle)]), offset * np.array([-np.sin(angle), np.cos(angle)]), middle
 
 
