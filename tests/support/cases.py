@@ -438,14 +438,16 @@ def mixed_case(seed: int) -> Case:
     family = ("integer", "thirds", "repeated")[seed // 2 % 3] if pools else str(rng.choice(list(FAMILIES)))
     slopes = RELU if pools else (RELU, LEAKY, ABS)[int(rng.choice(3, p=[0.6, 0.2, 0.2]))]
     layers, inputs, scale = [], 2, 1.0
-    for _ in range(int(rng.integers(1, 4))):
-        size = int(rng.integers(2, 5)) if pools else 1
-        units = size * int(rng.integers(1, 4)) if pools else int(rng.integers(2, 6))
+    for _ in range(int(rng.integers(1, 3 if pools else 4))):
+        size = int(rng.integers(3, 5)) if pools else 1  # the larger of two is a ReLU, with a unit of its own
+        units = size * int(rng.integers(1, 3)) if pools else int(rng.integers(2, 6))
         weight, bias = FAMILIES[family](rng, units, inputs)
         if repeated:
             twin, own = rng.integers(units, size=2)
             weight[twin], bias[twin] = weight[own], bias[own]
         factor = 10.0 ** rng.uniform(-12, 12)
+        if pools:  # what ties must tie still
+            factor = 2.0 ** np.round(np.log2(factor))
         scale *= factor
         layers.append(Layer(weight * factor, bias * scale, slopes, size))
         inputs = units // size

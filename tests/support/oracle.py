@@ -195,7 +195,7 @@ def _envelopes(
                     part = _ahead(part, _minus(entry, other)) if part is not None and other != entry else part
                 if part is not None:
                     inside = _middle(part[0])
-                    done.append((part, [*largest, entry], (*won, first + start + _champion(group, inside))))
+                    done.append((part, [*largest, entry], (*won, first + start + _champion(group[::-1], inside))))
         pieces = done
     yield from pieces
 
@@ -215,7 +215,10 @@ def _middle(corners: list[Point]) -> tuple[Fraction, Fraction]:
 
 
 def _champion(group: list[Map], at: tuple[Fraction, Fraction]) -> int:
-    """Which entry wins at a point: the first half meets the second, and a tie goes to the second of the two."""
+    """Which entry wins at a point: the first half meets the second, and a tie goes to the second of the two.
+
+    Entries are numbered from the last to the first, as `splineviz.tracing.maxima.groups` lists them.
+    """
     value = [a * at[0] + b * at[1] + c for a, b, c in group]
     places = list(range(len(group)))
     while len(places) > 1:
