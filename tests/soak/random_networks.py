@@ -1,6 +1,6 @@
 """Thousands of random networks against the exact oracle: `python tests/soak/random_networks.py --networks 10000 --seed 0`.
 
-`--mixed` takes others: scales of 1e-12 to 1e12 mixed between the layers, pools whose entries tie, units that are there twice.
+`--mixed` takes others: scales of 1e-12 to 1e12 mixed between the layers, pools whose entries tie, duplicate units.
 Every product is off by up to two units in the last place, as on another machine; `--units 0` leaves them as they are.
 Every network is reproducible from its number (`--first N --networks 1`); one that differs is also written to
 `soak-<number>.npz` in --out. Exit code 1 when any network differs. Regions that double precision cannot decide
