@@ -9,26 +9,31 @@ next, so memory does not grow with the film. Every picture and film carries the 
 digest is right is left alone, one that is stopped half-way leaves no file. A gif needs all its colours before its first
 frame, so it is made at the end, from the files.
 
-`animate`, `compare` and `tour` differ in what they show, not in how: each says what its film is (`Film`), its shots, and the
-film in words; `make` writes
+`animate`, `compare` and `tour` differ in what they show, not in how. Each turns its keywords into a `Film`, says its shots
+and the film in words; `make` writes
 
     frames/*.png   animation.mp4, ...   poster.png   animation.vtt, animation.txt   manifest.json
 
-This file knows no figure and no network: a shot says how it is painted.
+and returns them as a `Reel`. This file knows no figure and no network: a shot says how it is painted.
 """
 
 from __future__ import annotations
 
+import base64
+import html
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Full, Queue
 from typing import Any
 
 from splineviz import choices
-from splineviz.drawing import captions
+from splineviz.drawing import captions, previews
+from splineviz.drawing.curves import Row
+from splineviz.drawing.look import SET_BY_FILMS, Look
 from splineviz.drawing.video import (
     CODECS,
     FORMATS,
@@ -51,6 +56,12 @@ from splineviz.storage.known import Known
 AHEAD = 2
 """Most frames that wait for an encoder."""
 
+INLINE = 40_000_000
+"""Bytes of a film above which a notebook does not hold it."""
+
+MAKING = {"film": "animating", "comparison": "comparing", "tour": "touring"}
+"""Kinds of films, and what a notebook's line of progress calls the work."""
+
 
 @dataclass(frozen=True)
 class Shot:
@@ -68,20 +79,41 @@ class Shot:
 
 @dataclass(frozen=True)
 class Reel:
-    """What `make` left: the films, one a format, poster and captions, and how many pictures were painted; the others were
-    up to date.
+    """What a film left. out: its folder. frames: pictures that are not between two others, in order; videos: one a format.
+
+    poster: the frame to show where the film does not play; captions: its words with times (WebVTT), and beside it
+    animation.txt, an alternative text for the film as a whole. drawn: how many pictures were painted by this call; the
+    others were up to date.
     """
 
+    out: Path
+    frames: tuple[Path, ...]
     videos: tuple[Path, ...]
     poster: Path
     captions: Path
     drawn: int
 
+    def _repr_html_(self) -> str:
+        """The film itself, for a notebook: it plays where it stands, also in a saved one."""
+        words = f"{len(self.frames)} frames in {self.out}"
+        kinds = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif"}
+        films = {path.suffix: path for path in self.videos if path.suffix in kinds}
+        for suffix in kinds:
+            if suffix not in films or films[suffix].stat().st_size > INLINE:
+                continue
+            source = f"data:{kinds[suffix]};base64,{base64.b64encode(films[suffix].read_bytes()).decode()}"
+            if suffix == ".gif":
+                return f'<img alt="{html.escape(words)}" style="max-width: 100%" src="{source}">'
+            poster = f"data:image/png;base64,{base64.b64encode(self.poster.read_bytes()).decode()}"
+            look = 'controls loop muted style="max-width: 100%"'
+            return f'<video {look} aria-label="{html.escape(words)}" poster="{poster}" src="{source}"></video>'
+        return f"<p>{html.escape(words)}</p>"
+
 
 @dataclass(frozen=True)
 class Film:
     """What a film is asked to be. kind: its part of the manifest; fps: pictures a second, each followed by `between` others;
-    quality: of choices.QUALITIES.
+    quality: of choices.QUALITIES; look: of its pictures; progress: told of all that is done for it.
 
     Raises DataError on a format that there is not or that cannot be encoded here, or fps that no film has.
     """
@@ -92,6 +124,8 @@ class Film:
     fps: float
     between: int = 0
     quality: str = USUAL
+    look: Look = field(default_factory=Look)
+    progress: Progress | None = None
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.formats if name not in FORMATS]:
@@ -108,6 +142,25 @@ class Film:
         if self.between < 0:
             raise DataError(f"tween: expected a number of frames from 0 up, got {self.between}.")
 
+    @classmethod
+    def of(
+        cls, kind: str, out: str | os.PathLike[str], formats: Sequence[str], fps: float, quality: str,
+        look: Mapping[str, Any], progress: Progress | None, *, between: int = 0, without: Sequence[str] = (), **usual: Any,
+    ) -> Film:  # fmt: skip
+        """From the keywords that films share.
+
+        look: fields of `Look`, but for those that films set and those in `without`; usual: where it differs from a Look's.
+        progress: None shows a line in a notebook. Raises DataError as Film and Look do, before anything is measured.
+        """
+        looked = Look.of(look, without=(*SET_BY_FILMS, *without), **usual)
+        told = previews.progress(MAKING[kind]) if progress is None else progress
+        return cls(kind, Path(out), formats, fps, between, quality, looked, told)
+
+    def digest(self, tables: Sequence[Sequence[Row]], *of: Any) -> str:
+        """Digest of what all pictures show: the look, the tables behind the curves, and what else a film is of."""
+        told = [[{name: str(value) for name, value in row.items()} for row in table] for table in tables]
+        return files.digest(self.look.digest, told, *of)
+
     @property
     def rate(self) -> float:
         """All pictures a second, those between included."""
@@ -122,16 +175,15 @@ def make(
     alternative: str,
     note: str = "",
     said: Mapping[str, Any],
-    progress: Progress | None = None,
 ) -> Reel:
     """Draw, encode, caption and seal a film; what is up to date is not touched.
 
     Pictures of ours that the film has no more are removed.
     poster: the shot that stands where the film does not play. alternative: the whole in words. note: a remark at the head of
-    the captions. said: what the manifest says of it, beside formats and fps. progress: its first half
+    the captions. said: what the manifest says of it, beside its look, formats and fps. Of the film's progress the first half
     is over. Raises what painting raises.
     """
-    count, known = len(shots), Known(film.folder, len(shots))
+    count, known, progress = len(shots), Known(film.folder, len(shots)), film.progress
     videos, drawn = shoot(
         shots, film.folder, formats=film.formats, fps=film.rate, quality=film.quality,
         progress=progress and (lambda done, text: progress(count + done, 2 * count, text)),
@@ -145,9 +197,10 @@ def make(
     for inside in ("frames", "tweens"):  # pictures of steps that are no longer asked for
         outputs.remove_pictures(film.folder / inside, keep=[shot.path for shot in shots])
     told = {"formats": list(dict.fromkeys(film.formats)), "fps": film.fps, "tween": film.between, "quality": film.quality}
-    provenance.write_manifest(film.folder, film.kind, told | dict(said), digest=known.digest)
+    provenance.write_manifest(film.folder, film.kind, told | film.look.said | dict(said), digest=known.digest)
     known.save()
-    return Reel(videos, still, cues, drawn)
+    frames = tuple(shot.path for shot in shots if shot.caption is not None)
+    return Reel(film.folder, frames, videos, still, cues, drawn)
 
 
 def _say(path: Path, text: str) -> None:

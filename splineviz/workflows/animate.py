@@ -14,8 +14,6 @@ This file knows no network. A run with one checkpoint makes a video of one pictu
 
 from __future__ import annotations
 
-import base64
-import html
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -24,8 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from splineviz.drawing import captions, figures, film, previews
-from splineviz.drawing.look import SET_BY_FILMS, Look, code
+from splineviz.drawing import captions, figures, film
+from splineviz.drawing.look import Look, code
 from splineviz.drawing.video import KEY, note
 from splineviz.drawing.video import USUAL as USUAL_QUALITY
 from splineviz.errors import Progress
@@ -41,129 +39,94 @@ from splineviz.training.checkpoints import Checkpoint
 from splineviz.workflows import interpolation, preflight
 from splineviz.workflows.unread import without
 
-INLINE = 40_000_000
-"""Bytes of a film above which a notebook does not hold it."""
-
 
 @dataclass(frozen=True)
-class Animation:
-    """What `animate` wrote. frames: one picture per checkpoint, in order of steps; videos: one a format.
+class Animation(film.Reel):
+    """What `animate` wrote: a film with one frame a checkpoint, the summary and the table of measures.
 
-    poster: the last frame, to show where the film does not play; captions: its words with times (WebVTT), and beside it
-    animation.txt, an alternative text for the film as a whole.
+    unread: why checkpoints are not in the film, by step: they cannot be read, or their weights are not finite.
+    course: what the film is of: its window, and how the local complexity was sampled.
     """
 
-    out: Path
-    frames: tuple[Path, ...]
-    videos: tuple[Path, ...]
     summary: Path
     table: Path
-    poster: Path
-    captions: Path
-    drawn: int
-    """How many frames were drawn by this call; the others were up to date."""
     unread: Mapping[int, str] = field(default_factory=dict)
-    """Why checkpoints are not in the film, by step: they cannot be read, or their weights are not finite."""
     course: preflight.Course | None = None
-    """What the film is of: its window, and how the local complexity was sampled."""
-
-    def _repr_html_(self) -> str:
-        """The film itself, for a notebook: it plays where it stands, also in a saved one."""
-        words = f"{len(self.frames)} frames in {self.out}"
-        kinds = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif"}
-        films = {path.suffix: path for path in self.videos if path.suffix in kinds}
-        for suffix in kinds:
-            if suffix not in films or films[suffix].stat().st_size > INLINE:
-                continue
-            source = f"data:{kinds[suffix]};base64,{base64.b64encode(films[suffix].read_bytes()).decode()}"
-            if suffix == ".gif":
-                return f'<img alt="{html.escape(words)}" style="max-width: 100%" src="{source}">'
-            poster = f"data:image/png;base64,{base64.b64encode(self.poster.read_bytes()).decode()}"
-            look = 'controls loop muted style="max-width: 100%"'
-            return f'<video {look} aria-label="{html.escape(words)}" poster="{poster}" src="{source}"></video>'
-        return f"<p>{html.escape(words)}</p>"
 
 
 def animate(
-    run: runs.Run | str | os.PathLike[str],
-    *,
-    anchors: Sequence[Any] = (0, 1, 2),
-    out: str | os.PathLike[str] = "out",
-    window: Any = None,
-    regions: int | None = None,
-    center: Any = None,
-    formats: Sequence[str] = ("mp4", "gif"),
-    fps: float = 4,
-    quality: str = USUAL_QUALITY,
-    steps: Sequence[int] | None = None,
-    tween: int = 0,
-    lc: LCOptions | None = USUAL,
-    near: float | None = None,
-    jobs: int | Executor = 1,
-    threads: int | None = None,
-    progress: Progress | None = None,
-    strict: bool = False,
-    **look: Any,
-) -> Animation:
+    run: runs.Run | str | os.PathLike[str], *, anchors: Sequence[Any] = (0, 1, 2), out: str | os.PathLike[str] = "out",
+    window: Any = None, regions: int | None = None, center: Any = None, formats: Sequence[str] = ("mp4", "gif"),
+    fps: float = 4, quality: str = USUAL_QUALITY, steps: Sequence[int] | None = None, tween: int = 0,
+    lc: LCOptions | None = USUAL, near: float | None = None, jobs: int | Executor = 1, threads: int | None = None,
+    progress: Progress | None = None, strict: bool = False, **look: Any,
+) -> Animation:  # fmt: skip
     """Measure and draw every checkpoint of a run, and write video, frames, partitions, measures and summary to `out`.
 
-    run: a directory that a Recorder wrote, or an opened Run. anchors: three training samples, as
-    `Run.anchored` takes them; they span the plane. window: as `Plane.window` takes it. regions: instead, the largest
-    square window that holds about so many; center: of either, "anchors", "boundary", the number of an anchor, or (u, v).
-    Where nothing of this is given and the usual window is out of reach (more than an hour), a smaller one is chosen on the
-    decision boundary, and said (`preflight`). formats: of choices.FORMATS.
-    fps: checkpoints a second. quality: of the film, against its size, one of choices.QUALITIES.
-    tween: frames between two checkpoints, each the exact partition of the network with interpolated weights
-    (`interpolation`), marked as such on the frame; they are drawn here, one after the other.
-    steps: draw these checkpoints only. lc: settings of the local complexity, None leaves it out.
-    near: as in `sweep.measure_run`. jobs: processes, or an
-    executor, that measure; threads: of each. progress: half of its total is measuring, half is drawing.
-    strict: raise for a checkpoint that cannot be read, such as one of a training that diverged; by default the film is of
-    the others, a warning names it, and the curves are marked at its step.
-    look: size, fill, cmap, limits, edge_color, line_width, panels, as `Look` says; by default the limits hold the middle 98%
-    of the slices of all checkpoints.
-    Raises DataError on an unknown format, fps, fill or panel, CheckpointError on a step without a checkpoint, OutputError
-    when `out` holds what splineviz did not write or the film of another run, and whatever opening, slicing and measuring the
-    run raise.
+    Args:
+        run: a directory that a Recorder wrote, or an opened Run.
+        anchors: three training samples, as `Run.anchored` takes them; they span the plane.
+        out: output directory.
+        window: as in `Plane.window`; where that is out of reach (more than an hour) a smaller one on the decision boundary.
+        regions: instead of a window: the largest square that holds about so many.
+        center: of the window: "anchors", "boundary", the number of an anchor, or (u, v).
+        formats: of choices.FORMATS.
+        fps: checkpoints a second.
+        quality: of the film, against its size, one of choices.QUALITIES.
+        steps: draw these checkpoints only.
+        tween: frames between two checkpoints: the exact partition with interpolated weights, and marked so.
+        lc: settings of the local complexity; None leaves it out.
+        near: as in `sweep`.
+        jobs: number of processes that measure, or an executor.
+        threads: of each process.
+        progress: half of its total is measuring, half is drawing.
+        strict: raise for a checkpoint that cannot be read; else a warning names it and the film is of the others.
+        look: size, fill, cmap, limits, panels, ...: fields of `Look`. The usual limits hold the middle 98% of all slices.
+
+    Returns:
+        The files.
+
+    Raises:
+        DataError: an unknown format, fps, fill or panel.
+        CheckpointError: there is no checkpoint of a step, or none that can be read.
+        OutputError: `out` holds files of others, or the film of another run.
     """
-    progress = previews.progress("animating") if progress is None else progress
-    appearance, asked = Look.of(look, without=SET_BY_FILMS), film.Film("film", Path(out), formats, fps, tween, quality)
+    asked = film.Film.of("film", out, formats, fps, quality, look, progress, between=tween)
     opened = run if isinstance(run, runs.Run) else runs.open_run(run)
-    opened, folder = opened if steps is None else opened.only(steps), asked.folder
-    opened, chosen = opened.anchored(anchors)
+    opened, chosen = (opened if steps is None else opened.only(steps)).anchored(anchors)
     course = preflight.plot_course(opened, chosen, window=window, regions=regions, center=center, lc=lc)
     course.tell()
-    window, lc = course.window, course.lc
     unread: dict[int, str] = {}
     results = sweep.measure_run(
-        opened, anchors=chosen, window=window, out=folder, lc=lc, near=near, jobs=jobs, threads=threads,
-        progress=film.first_half(progress), also=(*outputs.film(formats), "tweens", "summary.png"),
+        opened, anchors=chosen, window=course.window, out=asked.folder, lc=course.lc, near=near, jobs=jobs, threads=threads,
+        progress=film.first_half(asked.progress), also=(*outputs.film(formats), "tweens", "summary.png"),
         unread=None if strict else unread,
     )  # fmt: skip
-    opened = without(opened, unread)
-    settings = {} if lc is None else lc.settings(opened.train_x.shape[1:])
-    settings |= {"unit": opened.unit}
-    appearance = replace(appearance, thumbnails=opened.anchors(chosen), classes=opened.classes or (), **settings)
-    appearance = _with_limits(appearance, results, folder)
+    return _filmed(asked, without(opened, unread), chosen, course, results, unread)
+
+
+def _filmed(
+    asked: film.Film, run: runs.Run, anchors: Sequence[int], course: preflight.Course, results: Sequence[Result],
+    unread: Mapping[int, str],
+) -> Animation:  # fmt: skip
+    """The film of what was measured."""
+    settings = {} if course.lc is None else course.lc.settings(run.train_x.shape[1:])
+    look = replace(asked.look, thumbnails=run.anchors(anchors), classes=run.classes or (), unit=run.unit, **settings)
+    asked = replace(asked, look=_with_limits(look, results, asked.folder))
     table = [result.row for result in results]
-    painter = figures.FramePainter(table, look=appearance, missing=tuple(unread))
-    told = [{name: str(value) for name, value in row.items()} for row in table]
-    shown = files.digest(appearance.digest, told, chosen, opened.note, sorted(unread))
-    shots = list(_shots(opened, results, asked, shown, painter, lambda a, b, share: interpolation.tween(
-        opened, a, b, share, plane=opened.plane(chosen), window=window)))  # fmt: skip
-    summary = _summary(folder, table, shown, opened.note, {**settings, "missing": tuple(unread)})
-    seen = appearance.seen(Partition.load(results[-1].partition_path))
+    shown = asked.digest([table], anchors, run.note, sorted(unread))
+    painter = figures.FramePainter(table, look=asked.look, missing=tuple(unread))
+    tween = partial(interpolation.tween, run, plane=run.plane(anchors), window=course.window)
+    shots = list(_shots(run, results, asked, shown, painter, tween))
+    summary = _summary(asked.folder, table, shown, run.note, settings | {"unit": run.unit, "missing": tuple(unread)})
+    seen = asked.look.seen(Partition.load(results[-1].partition_path))
     made = film.make(
         asked, shots,
-        alternative=captions.alternative(table, fill=appearance.fill, note=opened.note, unit=opened.unit, **seen),
-        note=f"{tween} frames after each step show networks with interpolated weights." if tween else "",
-        said={**appearance.said, "look": shown, **_origin(opened, folder, chosen, window)}, progress=progress,
+        alternative=captions.alternative(table, fill=asked.look.fill, note=run.note, unit=run.unit, **seen),
+        note=f"{asked.between} frames after each step show networks with interpolated weights." if asked.between else "",
+        said={"look": shown, **_origin(run, asked.folder, anchors, course.window)},
     )  # fmt: skip
-    frames = tuple(shot.path for shot in shots if shot.caption is not None)
-    return Animation(
-        folder, frames, made.videos, summary, folder / "measures.csv", made.poster, made.captions, made.drawn, unread,
-        course,
-    )
+    return Animation(**vars(made), summary=summary, table=asked.folder / sweep.TABLE, unread=unread, course=course)
 
 
 def _origin(run: runs.Run, folder: Path, anchors: Sequence[int], window: Any) -> dict[str, Any]:

@@ -23,9 +23,8 @@ from typing import Any
 import numpy as np
 
 from splineviz import choices
-from splineviz.drawing import captions, fills, film, previews, side_by_side
+from splineviz.drawing import captions, fills, film, side_by_side
 from splineviz.drawing.curves import Row
-from splineviz.drawing.look import SET_BY_FILMS, Look
 from splineviz.drawing.side_by_side import Picture
 from splineviz.drawing.video import USUAL as USUAL_QUALITY
 from splineviz.errors import DataError, Progress
@@ -42,97 +41,114 @@ WITH_SLASH = r"[/\\\x00]"
 
 
 @dataclass(frozen=True)
-class Parallel:
-    """What `compare` wrote. frames: one picture per step; videos: one a format; captions: the film's words with
-    times, and beside it animation.txt, an alternative text; drawn: frames drawn by this call; unread: why steps are not in
-    the film, by step: a checkpoint of theirs cannot be read, or its weights are not finite.
+class Parallel(film.Reel):
+    """What `compare` wrote: a film with one frame a step, and the tables of measures of the runs.
+
+    unread: why steps are not in the film, by step: a checkpoint of theirs cannot be read, or its weights are not finite.
     """
 
-    out: Path
-    frames: tuple[Path, ...]
-    videos: tuple[Path, ...]
     tables: tuple[Path, ...]
-    poster: Path
-    captions: Path
-    drawn: int
     unread: Mapping[int, str] = field(default_factory=dict)
 
 
 def compare(
-    runs: Sequence[Run],
-    *,
-    names: Sequence[str] = (),
-    layers: bool = False,
-    anchors: Sequence[int] = (0, 1, 2),
-    window: Any = None,
-    steps: Sequence[int] | None = None,
-    out: str | os.PathLike[str] = "comparison",
-    formats: Sequence[str] = ("mp4",),
-    fps: float = 4,
-    quality: str = USUAL_QUALITY,
-    lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
-    jobs: int | Executor = 1,
-    progress: Progress | None = None,
-    strict: bool = False,
-    **look: Any,
-) -> Parallel:
+    runs: Sequence[Run], *, names: Sequence[str] = (), layers: bool = False, anchors: Sequence[int] = (0, 1, 2),
+    window: Any = None, steps: Sequence[int] | None = None, out: str | os.PathLike[str] = "comparison",
+    formats: Sequence[str] = ("mp4",), fps: float = 4, quality: str = USUAL_QUALITY,
+    lc: LCOptions | None = LCOptions(), jobs: int | Executor = 1,  # noqa: B008  # frozen, so it can be shared
+    progress: Progress | None = None, strict: bool = False, **look: Any,
+) -> Parallel:  # fmt: skip
     """Film runs side by side at the steps that all of them have, or one run with a panel for each of its layers.
 
-    names: of the runs, by default those of their directories. layers: one run, each panel with the knots of one kink layer.
-    anchors: training samples by index, of each run's own data. The rest as `animate` takes it; panels stand below,
-    by default accuracy, local complexity and regions. strict: as there; by default the film is of the steps that can be read
-    in all runs.
-    Raises DataError for too few or too many runs or layers, or runs without a step in common, OutputError when `out` holds
-    what splineviz did not write or a comparison of other runs, and what measuring raises.
+    Args:
+        runs: two to four, or one for its layers.
+        names: of the runs; by default those of their directories.
+        layers: one run, each panel with the knots of one kink layer.
+        anchors: training samples by index, of each run's own data.
+        window: as in `Plane.window`.
+        steps: as in `animate`.
+        out: output directory; each run is measured in a folder of its own there.
+        formats: as in `animate`.
+        fps: as in `animate`.
+        quality: as in `animate`.
+        lc: as in `animate`.
+        jobs: as in `animate`.
+        progress: as in `animate`.
+        strict: raise for a checkpoint that cannot be read; else the film is of the steps that can be read in all runs.
+        look: as in `animate`; panels stand below, by default accuracy, local complexity and regions.
+
+    Returns:
+        The files.
+
+    Raises:
+        DataError: too few or too many runs or layers, runs without a step in common, or an unknown word.
+        CheckpointError: there is no checkpoint of a step.
+        OutputError: `out` holds files of others, or a comparison of other runs.
     """
-    progress = previews.progress("comparing") if progress is None else progress
     _check(runs, names, layers)
-    appearance = Look.of(look, without=SET_BY_FILMS, panels=choices.COMPARED_PANELS)
-    asked = film.Film("comparison", Path(out), formats, fps, quality=quality)
-    folder, called = asked.folder, _names(runs, names)
+    asked = film.Film.of("comparison", out, formats, fps, quality, look, progress, panels=choices.COMPARED_PANELS)
+    called = _names(runs, names)
+    measured = _measured(
+        asked, runs, called, layers, steps, strict, {"anchors": anchors, "window": window, "lc": lc, "jobs": jobs}
+    )
+    settings = {} if lc is None else lc.settings(max((run.train_x.shape[1:] for run in runs), key=math.prod))
+    unit = runs[0].unit if len({run.unit for run in runs}) == 1 else "step"
+    look = {"thumbnails": runs[0].anchors(anchors), "classes": runs[0].classes or (), "unit": unit, **settings}
+    return _filmed(replace(asked, look=replace(asked.look, **look)), runs, called, layers, measured)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """The results of each run, at the same steps, the folders that hold them, and why other steps are missing."""
+
+    results: list[list[Result]]
+    folders: list[Path]
+    unread: dict[int, str]
+
+
+def _measured(
+    asked: film.Film, runs: Sequence[Run], called: Sequence[str], layers: bool, steps: Sequence[int] | None, strict: bool,
+    options: Mapping[str, Any],
+) -> _Measured:  # fmt: skip
+    """Every run as `animate` measures it, at the steps that all of them have and that can be read in all of them."""
     common = sorted(set.intersection(*({c.step for c in run.checkpoints} for run in runs)))
     if not common:
         raise DataError("runs: expected a step that all of them have, got none; see splineviz info.")
-    chosen = common if steps is None else sorted(set(steps))
-    folders, also = ([folder], outputs.film(formats)) if layers else (_folders(folder, runs, called, formats), [])
+    chosen, film_files = common if steps is None else sorted(set(steps)), outputs.film(asked.formats)
+    folders, also = ([asked.folder], film_files) if layers else (_folders(asked.folder, runs, called, film_files), [])
     bad: list[dict[int, str]] = [{} for _ in runs]
     results = [
         sweep.measure_run(
-            run, anchors=anchors, window=window, steps=chosen, out=where, lc=lc, jobs=jobs,
-            progress=film.first_half(progress, number, len(runs), called[number]), also=also,
-            unread=None if strict else bad[number],
+            run, steps=chosen, out=where, also=also, unread=None if strict else bad[number],
+            progress=film.first_half(asked.progress, number, len(runs), called[number]), **options,
         )
         for number, (run, where) in enumerate(zip(runs, folders, strict=True))
     ]  # fmt: skip
-    unread, chosen = _readable(runs, called, chosen, bad)
-    results = [[result for result in some if result.step in chosen] for some in results]
-    tables = [[result.row for result in some] for some in results]
-    titles = _layer_titles(Partition.load(results[0][0].partition_path), appearance.size) if layers else called
-    settings = {} if lc is None else lc.settings(max((run.train_x.shape[1:] for run in runs), key=math.prod))
-    unit = runs[0].unit if len({run.unit for run in runs}) == 1 else "step"
-    settings |= {"unit": unit}
-    appearance = replace(appearance, thumbnails=runs[0].anchors(anchors), classes=runs[0].classes or (), **settings)
-    appearance = appearance.with_limits(Partition.load(r.partition_path) for r in chain(*results))
-    painter = side_by_side.StripPainter(tables, titles, look=appearance, missing=sorted(unread))
-    told, notes = [[{name: str(n) for name, n in row.items()} for row in table] for table in tables], [r.note for r in runs]
-    shown = files.digest(appearance.digest, told, titles, layers, notes, sorted(unread))
-    shots = [
-        film.Shot(
-            folder / "frames" / f"step-{step:010d}.png", files.digest(shown, index, [found[index].key for found in results]),
-            _paint(painter, [found[index] for found in results], index, layers), f"frame of step {step:,}",
-            _caption([table[index] for table in tables], called, notes, unit),
-        )
-        for index, step in enumerate(chosen)
-    ]  # fmt: skip
-    seen = appearance.seen(Partition.load(results[0][-1].partition_path))
+    unread, left = _readable(runs, called, chosen, bad)
+    return _Measured([[result for result in some if result.step in left] for some in results], folders, unread)
+
+
+def _filmed(asked: film.Film, runs: Sequence[Run], called: Sequence[str], layers: bool, measured: _Measured) -> Parallel:
+    """The film of what was measured, in one colour scale."""
+    results, missing, notes = measured.results, sorted(measured.unread), [run.note for run in runs]
+    look = asked.look.with_limits(Partition.load(result.partition_path) for result in chain(*results))
+    asked, tables = replace(asked, look=look), [[result.row for result in some] for some in results]
+    titles = _layer_titles(Partition.load(results[0][0].partition_path), look.size) if layers else called
+    painter = side_by_side.StripPainter(tables, titles, look=look, missing=missing)
+    shown = asked.digest(tables, titles, layers, notes, missing)
+    shots = []
+    for index, found in enumerate(zip(*results, strict=True)):
+        step, key = found[0].step, files.digest(shown, index, [result.key for result in found])
+        caption = _caption([table[index] for table in tables], called, notes, look.unit)
+        path, paint = asked.folder / "frames" / f"step-{step:010d}.png", _paint(painter, found, index, layers)
+        shots.append(film.Shot(path, key, paint, f"frame of step {step:,}", caption))
+    seen = look.seen(Partition.load(results[0][-1].partition_path))
     made = film.make(
         asked, shots,
-        alternative=captions.alternative_of_runs(tables, titles, fill=appearance.fill, layers=layers, **seen),
-        said={**appearance.said, "look": shown, "layers": layers, "titles": titles}, progress=progress,
+        alternative=captions.alternative_of_runs(tables, titles, fill=look.fill, layers=layers, **seen),
+        said={"look": shown, "layers": layers, "titles": titles},
     )  # fmt: skip
-    measured = tuple(where / sweep.TABLE for where in folders)
-    frames = tuple(shot.path for shot in shots)
-    return Parallel(folder, frames, made.videos, measured, made.poster, made.captions, made.drawn, unread)
+    return Parallel(**vars(made), tables=tuple(where / sweep.TABLE for where in measured.folders), unread=measured.unread)
 
 
 def _readable(
@@ -173,11 +189,11 @@ def _caption(rows: Sequence[Row], called: Sequence[str], notes: Sequence[str], u
     return captions.of_row(rows[0], notes[0], unit) if len(rows) == 1 else captions.of_rows(rows, called, notes, unit)
 
 
-def _folders(folder: Path, runs: Sequence[Run], names: Sequence[str], formats: Sequence[str]) -> list[Path]:
+def _folders(folder: Path, runs: Sequence[Run], names: Sequence[str], also: Sequence[str]) -> list[Path]:
     """Where each run is measured: a folder of its own, called by its number and name, in one that is ours."""
     found = [folder / f"{number}-{re.sub(WITH_SLASH, '-', name)}" for number, name in enumerate(names, 1)]
     paths = [str(run.path.resolve()) for run in runs]
-    outputs.enter(folder, "comparison", paths, (*outputs.film(formats), *(where.name for where in found)))
+    outputs.enter(folder, "comparison", paths, (*also, *(where.name for where in found)))
     return found
 
 

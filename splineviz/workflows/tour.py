@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from splineviz.drawing import captions, figures, fills, film, previews
+from splineviz.drawing import captions, figures, fills, film
 from splineviz.drawing.curves import CHARTS, KNOTS, LENGTH, REGIONS, Chart, Story
-from splineviz.drawing.look import SET_BY_FILMS, Look
+from splineviz.drawing.look import Look
 from splineviz.drawing.video import USUAL as USUAL_QUALITY
 from splineviz.errors import DataError, Progress
 from splineviz.geometry.partition import Partition
@@ -55,71 +55,73 @@ in widths of the window, and the values of the fill below which 1% and 99% of th
 
 
 @dataclass(frozen=True)
-class Tour:
-    """What `tour` wrote. frames: one picture a view; videos: one a format; captions: the film's words with
-    times, and beside it animation.txt, an alternative text; drawn: frames drawn by this call.
-    """
+class Tour(film.Reel):
+    """What `tour` wrote: a film with one frame a view, and the table of the views."""
 
-    out: Path
-    frames: tuple[Path, ...]
-    videos: tuple[Path, ...]
     table: Path
-    poster: Path
-    captions: Path
-    drawn: int
 
 
 def tour(
-    run: Run,
-    kind: str = "zoom",
-    *,
-    step: int | None = None,
-    anchors: Sequence[int] = (0, 1, 2),
-    toward: int | None = None,
-    to: Sequence[float] | None = None,
-    depth: float | None = None,
-    window: Any = None,
-    frames: int = 120,
-    out: str | os.PathLike[str] = "tour",
-    formats: Sequence[str] = ("mp4",),
-    fps: float = 12,
-    quality: str = USUAL_QUALITY,
-    progress: Progress | None = None,
-    **look: Any,
-) -> Tour:
+    run: Run, kind: str = "zoom", *, step: int | None = None, anchors: Sequence[int] = (0, 1, 2), toward: int | None = None,
+    to: Sequence[float] | None = None, depth: float | None = None, window: Any = None, frames: int = 120,
+    out: str | os.PathLike[str] = "tour", formats: Sequence[str] = ("mp4",), fps: float = 12,
+    quality: str = USUAL_QUALITY, progress: Progress | None = None, **look: Any,
+) -> Tour:  # fmt: skip
     """Film one checkpoint along a way of `views`, and write video, frames, partitions and a table to `out`.
 
-    kind: "zoom" (to, depth: as `views.zoom` takes them), "turn" or "slide" (toward: the fourth sample, by index, by
-    default the first that is no anchor). step: of the checkpoint, by default the last that can be read.
-    The rest as `animate` takes it, but for panels: which curves stand beside the view follows from the kind.
-    Raises DataError on unknown words, CheckpointError on an unknown step, OutputError when `out` holds
-    what splineviz did not write or the tour of another run, and what cutting raises.
+    Args:
+        run: an opened run.
+        kind: "zoom", "turn" or "slide".
+        step: of the checkpoint; by default the last that can be read.
+        anchors: indices of three training samples.
+        toward: for turn and slide: index of the fourth sample; by default the first that is no anchor.
+        to: for a zoom: plane coordinates (u, v), as `views.zoom` takes them.
+        depth: for a zoom: magnification of the last view; by default the largest possible.
+        window: of the first view, as in `Plane.window`.
+        frames: number of views.
+        out: output directory.
+        formats: as in `animate`.
+        fps: views a second.
+        quality: as in `animate`.
+        progress: as in `animate`.
+        look: as in `animate`, without panels: which curves stand beside the view follows from the kind.
+
+    Returns:
+        The files.
+
+    Raises:
+        DataError: an unknown word, or an option of another kind.
+        CheckpointError: there is no checkpoint of the step, or none that can be read.
+        OutputError: `out` holds files of others, or the tour of another run.
     """
-    progress = previews.progress("touring") if progress is None else progress
     if kind not in cameras.KINDS:
         raise DataError(f"kind: expected one of {', '.join(cameras.KINDS)}, got {kind!r}.")
-    appearance = Look.of(look, without=(*SET_BY_FILMS, "panels"))
-    asked = film.Film("tour", Path(out), formats, fps, quality=quality)
+    asked = film.Film.of("tour", out, formats, fps, quality, look, progress, without=["panels"])
     checkpoint = last_readable(run, "the tour is") if step is None else run.at(step)
-    folder, fill = asked.folder, appearance.fill
-    outputs.enter(folder, "tour", [str(run.path.resolve())], (*outputs.TOUR, *outputs.film(formats)))
+    outputs.enter(asked.folder, "tour", [str(run.path.resolve())], (*outputs.TOUR, *outputs.film(formats)))
     views = _views(run, checkpoint, kind, anchors, toward, to=to, depth=depth, window=window, frames=frames)
-    keys = _keys(run, checkpoint, views, fill)
-    table = _measured(run, checkpoint, views, keys, folder, fill, progress)
-    _write_table(folder / "measures.csv", table)
-    appearance = replace(
-        appearance, limits=_limits(appearance, table, kind), thumbnails=_stars(run.anchors(anchors), kind),
-        classes=run.classes or (),
-    )  # fmt: skip
-    painter = figures.FramePainter(table, look=appearance, story=STORIES[kind])
-    told = [{name: str(value) for name, value in row.items()} for row in table]
-    shown, shots = files.digest(appearance.digest, told, kind), []
+    keys = _keys(run, checkpoint, views, asked.look.fill)
+    table = _measured(run, checkpoint, views, keys, asked.folder, asked.look.fill, asked.progress)
+    _write_table(asked.folder / "measures.csv", table)
+    look = {"thumbnails": _stars(run.anchors(anchors), kind), "classes": run.classes or ()}
+    look["limits"] = _limits(asked.look, table, kind)
+    return _filmed(replace(asked, look=replace(asked.look, **look)), run, checkpoint, kind, views, keys, table)
+
+
+def _filmed(
+    asked: film.Film, run: Run, checkpoint: Checkpoint, kind: str, views: Sequence[View], keys: Sequence[str],
+    table: Sequence[dict[str, float]],
+) -> Tour:  # fmt: skip
+    """The film of what was measured."""
+    folder, look, step = asked.folder, asked.look, checkpoint.step
+    painter = figures.FramePainter(table, look=look, story=STORIES[kind])
+    shown, shots = asked.digest([table], kind), []
     for index, (view, row) in enumerate(zip(views, table, strict=True)):
         path = _partition_path(folder, index)
         shots.append(
             film.Shot(
                 folder / "frames" / f"{path.stem}.png", files.digest(shown, index, keys[index], view.header, view.note),
-                _paint(painter, path, index, view, checkpoint.step), view.header,
+                _paint(painter, path, index, view, step), view.header,
                 f"{view.header}: {row['regions']:,.0f} regions, {view.note}.",
             )
         )  # fmt: skip
@@ -127,12 +129,11 @@ def tour(
     way = (views[0].header, views[-1].header)
     made = film.make(
         asked, shots, poster=0 if kind == "zoom" else -1,
-        alternative=captions.alternative_of_tour(table, way, step=checkpoint.step, fill=fill, note=run.note,
-                                                 **_seen(appearance, kind, _partition_path(folder, 0))),
-        said={**appearance.said, "look": shown, "kind": kind, "step": checkpoint.step}, progress=progress,
+        alternative=captions.alternative_of_tour(table, way, step=step, fill=look.fill, note=run.note,
+                                                 **_seen(look, kind, _partition_path(folder, 0))),
+        said={"look": shown, "kind": kind, "step": step},
     )  # fmt: skip
-    pictures = tuple(shot.path for shot in shots)
-    return Tour(folder, pictures, made.videos, folder / "measures.csv", made.poster, made.captions, made.drawn)
+    return Tour(**vars(made), table=folder / "measures.csv")
 
 
 def _limits(look: Look, table: Sequence[dict[str, float]], kind: str) -> tuple[float, float] | None:

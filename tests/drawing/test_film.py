@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from splineviz.drawing import film, video
+from splineviz.drawing.look import Look
 from splineviz.errors import DataError
 from splineviz.storage import files
 
@@ -124,19 +125,23 @@ def test_a_film_that_cannot_be_is_refused_before_any_work(tmp_path, asked, messa
 
 
 def test_a_film_comes_with_poster_words_and_manifest(tmp_path):
-    asked = film.Film("film", tmp_path, ["gif"], fps=2, between=1)
-    some = [replace(shot, caption=None if k % 2 else f"number {k}") for k, shot in enumerate(shots(tmp_path))]
     calls = []
+    asked = film.Film("film", tmp_path, ["gif"], fps=2, between=1, progress=lambda *call: calls.append(call))
+    some = [replace(shot, caption=None if k % 2 else f"number {k}") for k, shot in enumerate(shots(tmp_path))]
     words = {"alternative": "five numbers\n", "said": {"look": "x"}}
-    made = film.make(asked, some, **words, progress=lambda *call: calls.append(call))
+    made = film.make(asked, some, **words)
+    assert made.frames == tuple(shot.path for shot in some[::2])
     assert made.poster.read_bytes() == some[-1].path.read_bytes() and made.drawn == 5
     cues = made.captions.read_text().strip().split("\n\n")[1:]
     assert cues[1] == "00:00:00.500 --> 00:00:01.000\nnumber 2" and len(cues) == 3
     assert (tmp_path / "animation.txt").read_text() == "five numbers\n"
     said = files.read_sealed(tmp_path / "manifest.json")
-    assert said["options"]["film"] == {"formats": ["gif"], "fps": 2, "tween": 1, "quality": "usual", "look": "x"}
+    asked_for = {"formats": ["gif"], "fps": 2, "tween": 1, "quality": "usual"}
+    assert said["options"]["film"] == files.plain({**asked_for, **Look().said, "look": "x"})
     assert {"animation.gif", "poster.png", "animation.vtt", "animation.txt"} <= set(said["files"])
     assert calls[0][:2] == (6, 10) and calls[-1][:2] == (10, 10)
+    played = made._repr_html_()
+    assert played.startswith(f'<img alt="3 frames in {tmp_path}"') and "data:image/gif;base64," in played
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert film.make(asked, some, **words).drawn == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
