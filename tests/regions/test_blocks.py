@@ -70,7 +70,7 @@ def test_compact_parts_hold_every_face_once_and_have_short_seams():
     rng = np.random.default_rng(0)
     middles, sizes = rng.uniform(size=(4096, 2)), np.full(4096, 4)
     order, bounds = blocks._close_together(middles, sizes, 16)
-    assert np.array_equal(np.sort(order), np.arange(4096)) and np.array_equal(np.diff(bounds), np.full(16, 256))
+    assert np.array_equal(np.sort(order), np.arange(4096)) and np.abs(np.diff(bounds) - 256).max() <= 2
     parts = [middles[order[a:b]] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
     assert max(np.ptp(part, axis=0).max() for part in parts) < 0.3  # squares of a quarter, and not strips
 
