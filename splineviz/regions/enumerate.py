@@ -46,9 +46,10 @@ BLOCK_BYTES, MOST_BLOCK_BYTES = 8 << 20, 64 << 20
 """Smallest and largest default size of a block's values; the first stays in the cache."""
 ROWS = 128
 """Where a network is so wide that fewer vertices fill a block, blocks are larger, up to the largest."""
-EVALUATED_BYTES = 256 << 20
-"""Default size where all vertices are evaluated in full: there a row costs so much more than to fetch it that what counts is
-that few lie on seams, where each is evaluated for both sides."""
+EVALUATED_BYTES, HEAVY_BYTES, HEAVY = 32 << 20, 256 << 20, 32.0
+"""Default sizes where all vertices are evaluated in full; the second from how many products the network has for a byte
+of its widest tensor: there a row costs so much more than to fetch it that what counts is that few vertices lie on seams,
+where each is evaluated for both sides. Larger arrays than the first are got from the system anew each time."""
 
 SMALLEST_SHARE = 64
 """A block is not split into parts of fewer faces because of its size now."""
@@ -356,15 +357,16 @@ class _Enumeration:
     def _most(self, layer: int) -> int:
         """Bytes that a block may take at its next layer before it is taken apart at this one."""
         size = self._bytes[layer]
-        most = min(4 * size, max(size, 2 * EVALUATED_BYTES))
+        most = min(4 * size, max(size, 2 * HEAVY_BYTES))
         return max(most, min(FEW_VERTICES * self.engine.row_bytes(layer), SMALL_BYTES))
 
 
 def _block_bytes(engine: Engine, layer: int) -> int:
     """Bytes of a block's values: small enough for the cache, but enough rows for a product to be worth while."""
-    if not engine.stages[layer + 1].has_columns:
-        return EVALUATED_BYTES
     widest = max((stage.width for stage in engine.stages), default=1)
+    if not engine.stages[layer + 1].has_columns:
+        products = sum(stage.products for stage in engine.stages[1:])
+        return HEAVY_BYTES if products > HEAVY * 8 * widest else EVALUATED_BYTES
     return int(np.clip(8 * widest * ROWS, BLOCK_BYTES, MOST_BLOCK_BYTES))
 
 

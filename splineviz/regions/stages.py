@@ -156,6 +156,13 @@ class Stage:
         return {step.op for step in self.program.steps[self.start : self.stop]}
 
     @cached_property
+    def products(self) -> int:
+        """How many numbers are multiplied for a row, about: by convolutions and matrices, each taken to give the result."""
+        steps = [step for step in self.program.steps[self.start : self.stop] if {"weight", "other"} & step.params.keys()]
+        weights = [self.program.read(step) for step in steps if step.op in PRODUCTS or step.op.startswith("conv")]
+        return self.width * sum(t.numel() // len(t) for read in weights for t in read.values() if t.dim() > 1)
+
+    @cached_property
     def _matrix(self) -> int:
         """Entries of the largest matrix that is read once a chunk, and not once a row, as a convolution's weights are."""
         steps = [step for step in self.program.steps[self.start : self.stop] if step.op in PRODUCTS]

@@ -44,7 +44,7 @@ class Residual(torch.nn.Module):
 
     def forward(self, x):
         y = torch.relu(self.first(x))
-        return self.last(torch.relu(y + self.second(y)).flatten(1))
+        return self.last((y + torch.relu(self.second(y))).flatten(1))
 
 
 def rows_of(monkeypatch, **options):
@@ -59,14 +59,14 @@ def rows_of(monkeypatch, **options):
     monkeypatch.setattr(Stage, "run", watched)
     rng = np.random.default_rng(0)
     plane = Plane.through(*rng.normal(size=(3, 1, 6, 6)))
-    return partition(Residual(), plane, window=0.6, **options), sum(rows)
+    return partition(Residual(), plane, window=0.4, **options), sum(rows)
 
 
 def test_a_vertex_of_a_convolution_is_evaluated_once(monkeypatch):
     found, rows = rows_of(monkeypatch)
     whole, once = rows_of(monkeypatch, block_bytes=1 << 40)
-    assert found.num_regions > 1500 and rows == once > 500
-    torn, more = rows_of(monkeypatch, block_bytes=1 << 19)  # blocks that would stay in the cache
+    assert found.num_regions > 800 and rows == once > len(found.vertices)
+    torn, more = rows_of(monkeypatch, block_bytes=1 << 18)  # blocks that would stay in the cache
     assert more > 1.1 * once
     for other in (whole, torn):
         assert np.array_equal(np.sort(other.pattern_hash), np.sort(found.pattern_hash))
