@@ -110,16 +110,15 @@ class Stack(Generic[Item]):
         # Each worker runs torch on one thread, also when it is the only one: a product's rounding depends on it.
         # torch hands the last setting to new threads, so restore it.
         torch_threads = torch.get_num_threads()
-        workers = [threading.Thread(target=self._serve, daemon=True) for _ in range(self._threads)]
         try:
             if self._threads == 1:
                 torch.set_num_threads(1)
                 while self._items:
                     self._items.extend(self._work(self._items.pop()))
                 return
-            for worker in workers:
-                self._running += 1
-                worker.start()
+            with self._changed:
+                for _ in self._items[: self._threads]:
+                    self._start()
             self._wait()
         except BaseException as error:
             self._stop(error)
@@ -129,6 +128,17 @@ class Stack(Generic[Item]):
             torch.set_num_threads(torch_threads)
         if self._error is not None:
             raise self._error
+
+    def _start(self) -> None:
+        """One more worker, if there may be; under the lock. Those that find nothing to do are never started."""
+        if self._running < self._threads and self._error is None:
+            try:
+                threading.Thread(target=self._serve, daemon=True).start()
+            except RuntimeError:  # the system gives no more threads
+                if not self._running:
+                    raise
+                return
+            self._running += 1
 
     def share(self, calls: Sequence[Callable[[], None]]) -> None:
         """Run calls that one item is made of, also on threads that have nothing to do, until all have ended.
@@ -142,6 +152,8 @@ class Stack(Generic[Item]):
         shared = _Shared(list(calls))
         with self._changed:
             self._shared.append(shared)
+            for _ in calls[1:]:
+                self._start()
             self._changed.notify_all()
         self._help(shared)
         with self._changed:
@@ -215,5 +227,7 @@ class Stack(Generic[Item]):
                 more = []
             with self._changed:
                 self._items.extend(more)
+                for _ in more[1:]:
+                    self._start()
                 self._busy -= 1
                 self._changed.notify_all()
