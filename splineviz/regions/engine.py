@@ -30,7 +30,7 @@ from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import Block, dissolve
 from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, place, refine
 from splineviz.regions.decisions import Decisions
-from splineviz.regions.stages import Stage, on_slice, stages
+from splineviz.regions.stages import Share, Stage, on_slice, one_by_one, stages
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
 
@@ -55,6 +55,7 @@ class Engine:
             bits.unit_hashes(self.lowered.layers[own].first_piece, n) if round_ is None else np.zeros(n, np.uint64)
             for n, round_, own in zip(sizes, self.lowered.rounds, self.lowered.kink_layers, strict=True)
         ]
+        self.share: Share = one_by_one
         self.near_zero = 0
         self.irregular = 0
         self._turns = Turns()
@@ -323,7 +324,7 @@ class Engine:
         scale[: cut.old] = 1.0 + cut.norm
         lines.larger_scale(scale, cut.old, cut.parents)
         if stage.columns is not None:
-            stage.run(self._live(block, stage), values[: cut.old])
+            stage.run(self._live(block, stage), values[: cut.old], self.share)
             assert stage.before is not None
             low, high = stage.before.kinks.slopes
             for line in (cut.edge_lines, cut.chord_lines):
@@ -340,7 +341,7 @@ class Engine:
         scale = self._blurred(scale, cut)
         if keep is not None:
             live, scale, values = {r: tensor[keep] for r, tensor in live.items()}, scale[keep], values[: len(keep)]
-        return values, scale, stage.run(live, values)
+        return values, scale, stage.run(live, values, self.share)
 
     def _same_values(self, block: Block, cut: Cut) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""

@@ -36,6 +36,7 @@ from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.regions.estimates import shrink_to_fit
 from splineviz.regions.samples import checked
 from splineviz.regions.seam_values import SeamValues
+from splineviz.regions.stages import one_by_one
 from splineviz.threads import Stack, available
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
@@ -46,6 +47,10 @@ BLOCK_BYTES, MOST_BLOCK_BYTES = 8 << 20, 64 << 20
 """Smallest and largest default size of a block's values; the first stays in the cache."""
 ROWS = 128
 """Where a network is so wide that fewer vertices fill a block, blocks are larger, up to the largest."""
+EVALUATED_BYTES, HEAVY_BYTES, HEAVY = 32 << 20, 256 << 20, 32.0
+"""Default sizes where all vertices are evaluated in full; the second from how many products the network has for a byte
+of its widest tensor: there a row costs so much more than to fetch it that what counts is that few vertices lie on seams,
+where each is evaluated for both sides. Larger arrays than the first are got from the system anew each time."""
 
 SMALLEST_SHARE = 64
 """A block is not split into parts of fewer faces because of its size now."""
@@ -280,7 +285,7 @@ class _Enumeration:
 
     def __init__(self, engine: Engine, block_bytes: int | None, spent: Spent, progress: Progress | None):
         self.engine = engine
-        self.block_bytes = _block_bytes(engine) if block_bytes is None else block_bytes
+        self._bytes = [_block_bytes(engine, layer) if block_bytes is None else block_bytes for layer in range(engine.layers)]
         self.spent = spent
         self.progress = progress
         self.finished: list[Block] = []
@@ -292,7 +297,12 @@ class _Enumeration:
     def run(self, first: Block, threads: int) -> list[Block]:
         """All finished blocks, in no particular order."""
         self.spent.add(bytes_=first.held)
-        Stack(self._work, threads).run([first])
+        stack = Stack(self._work, threads)
+        self.engine.share = stack.share
+        try:
+            stack.run([first])
+        finally:
+            self.engine.share = one_by_one
         return self.finished
 
     def _work(self, block: Block) -> list[Block]:
@@ -329,8 +339,10 @@ class _Enumeration:
         """How many blocks to make of one; what does not depend on the threads, so that the result does not."""
         if block.layer == self.engine.layers:
             return 1
-        parts = -(-block.nbytes // self.block_bytes)
-        if block.share > LARGEST_SHARE and block.faces >= 4 * WORTH_SHARING:
+        parts = -(-block.nbytes // self._bytes[block.layer])
+        # Rows that are evaluated in full are shared out by themselves (`Stack.share`).
+        alone = self.engine.stages[block.layer + 1].has_columns
+        if alone and block.share > LARGEST_SHARE and block.faces >= 4 * WORTH_SHARING:
             parts = max(parts, 4)
         return min(parts, block.faces // SMALLEST_SHARE)
 
@@ -341,7 +353,8 @@ class _Enumeration:
             self._splits += 1
             serial = self._splits
         before = block.held
-        made = block.split(parts, serial)[::-1]
+        # With maxima the faces are put in an order of their own at the end (`Complex.in_order`).
+        made = block.split(parts, serial, compact=self._rounds)[::-1]
         for part in made:
             part.lower = part.whole_faces if part.is_settled else 0
         lost = sum(part.lower for part in made) - block.lower if self._rounds else 0
@@ -350,12 +363,17 @@ class _Enumeration:
 
     def _most(self, layer: int) -> int:
         """Bytes that a block may take at its next layer before it is taken apart at this one."""
-        return max(4 * self.block_bytes, min(FEW_VERTICES * self.engine.row_bytes(layer), SMALL_BYTES))
+        size = self._bytes[layer]
+        most = min(4 * size, max(size, 2 * HEAVY_BYTES))
+        return max(most, min(FEW_VERTICES * self.engine.row_bytes(layer), SMALL_BYTES))
 
 
-def _block_bytes(engine: Engine) -> int:
+def _block_bytes(engine: Engine, layer: int) -> int:
     """Bytes of a block's values: small enough for the cache, but enough rows for a product to be worth while."""
     widest = max((stage.width for stage in engine.stages), default=1)
+    if not engine.stages[layer + 1].has_columns:
+        products = sum(stage.products for stage in engine.stages[1:])
+        return HEAVY_BYTES if products > HEAVY * 8 * widest else EVALUATED_BYTES
     return int(np.clip(8 * widest * ROWS, BLOCK_BYTES, MOST_BLOCK_BYTES))
 
 

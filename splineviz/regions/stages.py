@@ -17,9 +17,10 @@ rounding does not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -34,16 +35,38 @@ ROWS = 16
 """Every batch that is handed to torch has a multiple of this many rows."""
 CHUNK_BYTES = 64 << 20
 """Rows are evaluated in chunks of about this many bytes of the widest tensor that the stage reads or writes."""
+CACHE_BYTES = 2 << 20
+"""The same for convolutions and for stages without a matrix: torch unfolds all pictures of a batch in double precision at
+once, and where they do not stay in the cache that takes twice as long."""
+PRODUCTS = {"linear", "matmul", "einsum"}
+"""Operations whose matrix a batch shares."""
+Share = Callable[[Sequence[Callable[[], None]]], None]
+"""Runs calls that may run at the same time, and returns when all have ended."""
+
+
+def one_by_one(calls: Sequence[Callable[[], None]]) -> None:
+    """Every call, in this thread."""
+    for call in calls:
+        call()
+
+
 
 
 @dataclass(eq=False)
 class Stage:
-    """The steps from kink layer `before` (None: the input) to kink layer `after` (None: the outputs)."""
+    """The steps from kink layer `before` (None: the input) to kink layer `after` (None: the outputs).
+
+    shapes: without the batch, of the registers alive at the start (after the kink); leaving: those alive at the end.
+    width: number of entries of the result.
+    """
 
     program: Program
     before: KinkLayer | None
     after: KinkLayer | None
     input_scale: dict[int, FloatArray]
+    shapes: dict[int, tuple[int, ...]]
+    leaving: frozenset[int]
+    width: int
 
     @property
     def start(self) -> int:
@@ -65,30 +88,10 @@ class Stage:
         """The register that the kink writes (the input for the first stage)."""
         return 0 if self.before is None else self.program.steps[self.before.step].output
 
-    @cached_property
-    def width(self) -> int:
-        """Number of entries of the result."""
-        live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
-        with torch.no_grad():
-            return self.program.run(self.placed(live), self.start, self.stop)[self.result].numel()
-
-    @cached_property
-    def shapes(self) -> dict[int, tuple[int, ...]]:
-        """Shapes, without the batch, of the registers alive at the start (after the kink)."""
-        live = {0: torch.zeros(1, *self.program.input_shape, dtype=torch.float64)}
-        with torch.no_grad():
-            return {r: tuple(t.shape[1:]) for r, t in self.program.run(self.placed(live), 0, self.start).items()}
-
     @property
     def is_chain(self) -> bool:
         """Whether one tensor alone enters and one alone leaves."""
-        return len(self.shapes) == 1 and len(self._leaving) == 1
-
-    @cached_property
-    def _leaving(self) -> set[int]:
-        live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
-        with torch.no_grad():
-            return set(self.program.run(self.placed(live), self.start, self.stop))
+        return len(self.shapes) == 1 and len(self.leaving) == 1
 
     def placed(self, live: Mapping[int, Tensor]) -> dict[int, Tensor]:
         """The same registers on the program's device."""
@@ -97,9 +100,14 @@ class Stage:
     # ---- the map and its scales --------------------------------------------------------------------
 
     @cached_property
+    def has_columns(self) -> bool:
+        """Whether the stage is a chain with a kink before it, and small enough for a matrix."""
+        return self.before is not None and self.is_chain and self.before.units * self.width <= MATRIX_LIMIT
+
+    @cached_property
     def columns(self) -> FloatArray | None:
         """(units before, width): row u is d result / d h_u, if the stage is a chain and small enough, else None."""
-        if self.before is None or not self.is_chain or self.before.units * self.width > MATRIX_LIMIT:
+        if self.before is None or not self.has_columns:
             return None
         return self._response(torch.eye(self.before.units, dtype=torch.float64).reshape(-1, *self.before.shape))
 
@@ -107,7 +115,7 @@ class Stage:
         """Result (n, width) of the stage's linear part, all registers but the source being zero."""
         chunks = []
         with torch.no_grad():
-            for part in x.split(self._rows()):
+            for part in x.split(self._rows):
                 live = {r: torch.zeros(len(part), *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
                 live[self.source] = part
                 out = self.program.run(self.placed(live), self.start, self.stop, homogeneous=True)[self.result]
@@ -127,7 +135,10 @@ class Stage:
             for r, shape in self.shapes.items()
         }
         with torch.no_grad():
-            out = self.program.run(self.placed(live), self.start, self.stop, homogeneous=True)[self.result]
+            chunks = [{r: t[at : at + ROWS] for r, t in live.items()} for at in range(0, 32, ROWS)]
+            out = torch.cat(
+                [self.program.run(self.placed(c), self.start, self.stop, homogeneous=True)[self.result] for c in chunks]
+            )
         return np.sqrt((out.reshape(32, -1).cpu().numpy() ** 2).mean(axis=0))
 
     @cached_property
@@ -140,29 +151,58 @@ class Stage:
 
     # ---- running -----------------------------------------------------------------------------------
 
-    def _rows(self) -> int:
-        widest = max([self.width, *(int(np.prod(shape)) for shape in self.shapes.values())])
-        return max(64, CHUNK_BYTES // (8 * widest))
+    @cached_property
+    def _operations(self) -> set[str]:
+        return {step.op for step in self.program.steps[self.start : self.stop]}
 
-    def run(self, live: Mapping[int, FloatArray], out: FloatArray) -> dict[int, FloatArray]:
+    @cached_property
+    def products(self) -> int:
+        """How many numbers are multiplied for a row, about: by convolutions and matrices, each taken to give the result."""
+        steps = [step for step in self.program.steps[self.start : self.stop] if {"weight", "other"} & step.params.keys()]
+        weights = [self.program.read(step) for step in steps if step.op in PRODUCTS or step.op.startswith("conv")]
+        return self.width * sum(t.numel() // len(t) for read in weights for t in read.values() if t.dim() > 1)
+
+    @cached_property
+    def _matrix(self) -> int:
+        """Entries of the largest matrix that is read once a chunk, and not once a row, as a convolution's weights are."""
+        steps = [step for step in self.program.steps[self.start : self.stop] if step.op in PRODUCTS]
+        return max((t.numel() for step in steps for t in self.program.read(step).values()), default=0)
+
+    @cached_property
+    def _rows(self) -> int:
+        """Rows of a chunk."""
+        widest = max([self.width, *(math.prod(shape) for shape in self.shapes.values())])
+        if self.has_columns and not any(op.startswith("conv") for op in self._operations):
+            return max(64, CHUNK_BYTES // (8 * widest))
+        chunk = min(max(CACHE_BYTES, 32 * self._matrix), CHUNK_BYTES)
+        return max(ROWS, chunk // (8 * widest) // ROWS * ROWS)
+
+    def run(self, live: Mapping[int, FloatArray], out: FloatArray, share: Share = one_by_one) -> dict[int, FloatArray]:
         """Kink and stage on the registers alive at the kink, one row per vertex; the result goes to `out` (n, width).
 
-        Returns the other registers still alive.
+        Returns the other registers still alive. share: runs the chunks, in whatever order.
         """
-        others = []
+        chunks = _chunks(len(out), self._rows)
+        others: list[dict[int, FloatArray]] = [{} for _ in chunks]
         first = 0 if self.before is None else self.before.step
         tensors = {r: torch.from_numpy(t) for r, t in live.items()}
-        with torch.no_grad():
-            for start, stop in _chunks(len(out), self._rows()):
-                # Libraries take rows in groups, and a row that is left over in a way of its own, which is slower and
-                # rounds otherwise: so batches are filled up.
-                idle = -(stop - start) % ROWS
+
+        def chunk(i: int) -> None:
+            start, stop = chunks[i]
+            # Libraries take rows in groups, and a row that is left over in a way of its own, which is slower and
+            # rounds otherwise: so batches are filled up. A convolution takes one row at a time.
+            idle = -(stop - start) % ROWS if self._matrix else 0
+            with torch.no_grad():
                 part = {r: _filled(t[start:stop], idle) for r, t in tensors.items()}
                 left = self.program.run(self.placed(part), first, self.stop)
                 result = left.pop(self.result) if self.after is not None else left[self.result]
                 out[start:stop] = result[: stop - start].reshape(stop - start, -1).cpu().numpy()
                 kept = {r: t[: stop - start].cpu().numpy() for r, t in left.items()}
-                others.append(kept if self.after is not None else {})
+            others[i] = kept if self.after is not None else {}
+
+        share([partial(chunk, i) for i in range(len(chunks))])
+        if len(others) == 1:
+            return others[0]
         return {r: np.concatenate([o[r] for o in others]) for r in (others[0] if others else {})}
 
     @cached_property
@@ -172,9 +212,11 @@ class Stage:
 
 
 def _chunks(rows: int, most: int) -> list[tuple[int, int]]:
-    """Bounds of runs of about equal length, none longer than `most`."""
-    bounds = np.linspace(0, rows, -(-rows // most) + 1).astype(int).tolist()
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    """Bounds of runs of about equal length, none longer than `most`, whole groups of ROWS but the last."""
+    count = -(-rows // most)
+    bounds = np.linspace(0, -(-rows // ROWS), count + 1).astype(int) * ROWS
+    bounds[-1] = rows
+    return list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
 
 
 def _filled(tensor: Tensor, rows: int) -> Tensor:
@@ -187,19 +229,30 @@ def stages(program: Program, samples: FloatArray) -> list[Stage]:
     live = {0: torch.from_numpy(samples).to(program.device)}
     found: list[Stage] = []
     at = 0
-    with torch.no_grad():
-        for before, after in zip(ends[:-1], ends[1:], strict=True):
-            start = 0 if before is None else before.step + 1
-            kink_input = 0 if before is None else program.steps[before.step].inputs[0]
-            sizes = {} if before is None else {program.steps[before.step].output: _size(live[kink_input])}
-            live = program.run(live, at, start)
-            # A kink's output is measured by its input: a unit asleep at all samples has a size all the same.
-            sizes = {r: sizes[r] if r in sizes else _size(t) for r, t in live.items()}
-            stage = Stage(program, before, after, sizes)
-            found.append(stage)
-            live = program.run(live, start, stage.stop)
-            at = stage.stop
+    for before, after in zip(ends[:-1], ends[1:], strict=True):
+        start = 0 if before is None else before.step + 1
+        stop = len(program.steps) if after is None else after.step
+        kink_input = 0 if before is None else program.steps[before.step].inputs[0]
+        sizes = {} if before is None else {program.steps[before.step].output: _size(live[kink_input])}
+        live = _passed(program, live, at, start)
+        # A kink's output is measured by its input: a unit asleep at all samples has a size all the same.
+        sizes = {r: sizes[r] if r in sizes else _size(t) for r, t in live.items()}
+        shapes = {r: tuple(t.shape[1:]) for r, t in live.items()}
+        live = _passed(program, live, start, stop)
+        result = live[program.output if after is None else program.steps[after.step].inputs[0]]
+        found.append(Stage(program, before, after, sizes, shapes, frozenset(live), result[0].numel()))
+        at = stop
     return found
+
+
+def _passed(program: Program, live: Mapping[int, Tensor], start: int, stop: int) -> dict[int, Tensor]:
+    """What steps make of a batch, a few rows at a time where there are convolutions; see CACHE_BYTES."""
+    some = ROWS if any(step.op.startswith("conv") for step in program.steps[start:stop]) else len(next(iter(live.values())))
+    parts: list[dict[int, Tensor]] = []
+    with torch.no_grad():
+        for at in range(0, len(next(iter(live.values()))), some):
+            parts.append(program.run({r: t[at : at + some] for r, t in live.items()}, start, stop))
+    return parts[0] if len(parts) == 1 else {r: torch.cat([part[r] for part in parts]) for r in parts[0]}
 
 
 def _size(tensor: Tensor) -> FloatArray:

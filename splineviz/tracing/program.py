@@ -235,13 +235,14 @@ class Program:
         return next((w.device for w in self.weights.values()), torch.device("cpu"))
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Program:
-        """The same Program with its floating-point weights in another precision or on another device."""
-
+        """The same Program with its floating-point weights in another precision or on another device; itself if they are."""
         def moved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            kinds = {key: dtype if t.is_floating_point() else None for key, t in tensors.items()}
-            return {key: t.detach().to(device=device, dtype=kinds[key]) for key, t in tensors.items()}
+            own = {key: t.detach() if t.requires_grad else t for key, t in tensors.items()}
+            return {key: t.to(device=device, dtype=dtype if t.is_floating_point() else None) for key, t in own.items()}
 
-        return self._with(moved(self.weights), moved(self.constants))
+        weights, constants = moved(self.weights), moved(self.constants)
+        before = self.weights | self.constants
+        return self if all((weights | constants)[k] is t for k, t in before.items()) else self._with(weights, constants)
 
     def bind(self, weights: Mapping[str, Tensor]) -> Program:
         """The same Program with other weights of the same names and shapes. Raises TraceError when they do not fit."""
