@@ -303,6 +303,7 @@ class Partition:
         }
         arrays: dict[str, Any] = {name: getattr(self, name) for name in ARRAYS}
         arrays |= {name: getattr(self.plane, name) for name in ("origin", "basis", "anchors_uv")}
+        arrays |= {"samples": self.plane.samples} if self.plane.samples.size else {}
         return arrays | {
             "seed_face": np.array(self.seed_face),
             "seed_pattern": self.seed_pattern,
@@ -316,8 +317,9 @@ class Partition:
             meta: dict[str, Any] = json.loads(str(data["meta"]))
             if meta["format"] != FORMAT:
                 raise PartitionError(f"expected partition format {FORMAT}, got {meta['format']}")
+            samples = data["samples"] if "samples" in data else np.empty(0)
             partition = cls(
-                Plane(data["origin"], data["basis"], data["anchors_uv"]),
+                Plane(data["origin"], data["basis"], data["anchors_uv"], samples),
                 **{name: data[name] for name in ARRAYS},
                 seed_face=int(data["seed_face"]) if "seed_face" in data else -1,
                 seed_pattern=data["seed_pattern"] if "seed_face" in data else np.empty(0, np.uint8),

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from splineviz._kernels import merging
 from splineviz._kernels.bits import unit_hashes
@@ -151,7 +152,8 @@ def linear(part: Partition, said: LinearRegions, witness: Witness, asked: Asked)
     if not len(vague):
         return
     faces, rows = np.unique(part.edge_faces[vague], return_inverse=True)
-    slopes = derivatives(witness, witness.program, witness.means[faces])
+    program, x = witness.affine(witness.means[faces])
+    slopes = derivatives(witness, program, x)
     tolerance = _rounding_of_slopes(part, witness)
     rows = rows.reshape(-1, 2)
     jump = np.linalg.norm((slopes[rows[:, 0]] - slopes[rows[:, 1]]).reshape(len(vague), -1), axis=1)
@@ -165,16 +167,16 @@ def linear(part: Partition, said: LinearRegions, witness: Witness, asked: Asked)
         yield "linear", f"face {left}: not merged with face {right}, and the model's slope is the same in both"
 
 
-def derivatives(witness: Witness, program: Program, local: FloatArray) -> FloatArray:
-    """The model's derivatives (n, C, 2) along the slice at points (n, 2) inside faces, in float64.
+def derivatives(witness: Witness, program: Program, inputs: Tensor) -> FloatArray:
+    """The model's derivatives (n, C, 2) along the slice at inputs inside faces, in float64.
 
     Along a direction t the derivative of y is that of v -> (dy/dx)^T v, which is linear, applied to t: two passes back for
     any number of outputs.
     """
     parts = [np.zeros((0, witness.partition.outputs.shape[1], 2))]
-    for at in range(0, len(local), CHUNK):
+    for at in range(0, len(inputs), CHUNK):
         with torch.enable_grad():
-            x = witness.inputs(local[at : at + CHUNK]).requires_grad_()
+            x = inputs[at : at + CHUNK].clone().requires_grad_()
             y = program(x)
             found = np.zeros((*y.shape, 2))
             v = torch.zeros_like(y).requires_grad_()
@@ -191,8 +193,8 @@ def derivatives(witness: Witness, program: Program, local: FloatArray) -> FloatA
 def _rounding_of_slopes(part: Partition, witness: Witness) -> float:
     """The tolerance of a difference of slopes: how far they move with the weights, in the largest faces."""
     largest = np.argsort(part.areas)[::-1][:64]
-    points = witness.means[largest]
-    base = derivatives(witness, witness.program, points)
+    program, points = witness.affine(witness.means[largest])
+    base = derivatives(witness, program, points)
     generator = torch.Generator().manual_seed(0)
     worst = EPS * float(np.linalg.norm(base.reshape(len(base), -1), axis=1).max()) / 2.0
     for _ in range(3):
@@ -200,9 +202,9 @@ def _rounding_of_slopes(part: Partition, witness: Witness) -> float:
             name: w * (1.0 + STEP * (2.0 * torch.rand(w.shape, dtype=torch.float64, generator=generator) - 1.0))
             if w.is_floating_point()
             else w
-            for name, w in witness.program.weights.items()
+            for name, w in program.weights.items()
         }
-        other = derivatives(witness, witness.program.with_weights(weights), points)
+        other = derivatives(witness, program.with_weights(weights), points)
         moved = np.linalg.norm((other - base).reshape(len(base), -1), axis=1)
         worst = max(worst, float(np.quantile(moved, 0.9)) * 2.0**-53 / STEP)  # a unit may change sides in a few of them
     return SAFETY * worst

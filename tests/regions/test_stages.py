@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from networks import relu_network
 
+from splineviz.geometry.budget import Budget
 from splineviz.geometry.plane import Plane
-from splineviz.regions.budget import Budget
 from splineviz.regions.enumerate import Slice
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
