@@ -101,6 +101,7 @@ soak: $(READY)
 	$(BIN)/python tests/soak/rounding_lane.py --rounds $(SOAK_ROUNDS)
 	$(BIN)/python tests/soak/mutations.py --networks $(SOAK_MUTATED)
 	$(BIN)/python tests/faults/harness.py --times $(SOAK_FAULTS)
+	$(BIN)/python tests/soak/threads.py --threads 8 --calls 1000
 	$(BIN)/python tests/soak/hostile_files.py --inputs $(SOAK_INPUTS)
 
 # Other programs live in an environment of their own.

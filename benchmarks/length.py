@@ -1,5 +1,5 @@
-"""What the length of a run costs: seconds and bytes of one more save, of opening, of an `animate` with everything done, of
-status and of verify, for runs of 10 to 10,000 checkpoints.
+"""What the length of a run costs: processor seconds and bytes of one more save, of opening, of an `animate` with everything
+done, of status and of verify, for runs of 10 to 10,000 checkpoints.
 
     python benchmarks/length.py [--lengths 10 100 1000 10000] [--without-verify]
 
@@ -43,7 +43,7 @@ SAVES = 20
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds, and bytes read and written, of one call."""
+    """Processor seconds, and bytes read and written, of one call. What others do on the machine does not count."""
 
     seconds: float
     read: int
@@ -51,9 +51,9 @@ class Cost:
 
 
 def cost(call: Callable[[], Any]) -> Cost:
-    before, began = moved(), time.perf_counter()
+    before, began = moved(), time.process_time()
     call()
-    seconds, after = time.perf_counter() - began, moved()
+    seconds, after = time.process_time() - began, moved()
     return Cost(seconds, after[0] - before[0], after[1] - before[1])
 
 

@@ -66,10 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 @contextmanager
 def _in_one_line() -> Iterator[None]:
     """Our own warnings as one line, without the place in the code that Python names."""
+    from splineviz.commands.terminal import plain
+
     before = warnings.formatwarning
 
     def shown(message: Warning | str, *place: Any, **more: Any) -> str:
-        return f"{message}\n" if str(message).startswith("splineviz: ") else before(message, *place, **more)
+        return f"{plain(str(message))}\n" if str(message).startswith("splineviz: ") else before(message, *place, **more)
 
     warnings.formatwarning = shown
     try:

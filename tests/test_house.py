@@ -59,6 +59,12 @@ def test_only_the_command_line_prints_and_exits(path: Path) -> None:
     assert not {"print", "exit", "breakpoint"} & {call.id for call in calls if isinstance(call, ast.Name)}
 
 
+def test_commands_print_through_the_one_place_that_lets_no_escape_of_a_file_name_through() -> None:
+    for path in (PACKAGE / "commands").glob("*.py"):
+        if path.name not in ("terminal.py", "complete.py"):
+            assert not re.search(r"(?<![\w.])print\(", path.read_text()), f"{path.name}: terminal.say"
+
+
 def test_no_room_is_called_after_nothing() -> None:
     assert not {"utils", "util", "core", "helpers", "common", "misc"} & {path.stem for path in FILES}
 

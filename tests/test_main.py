@@ -219,6 +219,18 @@ def test_the_system_refuses_in_words_without_its_numbers(
     assert "Errno" not in said and str(tmp_path / "file") in said
 
 
+def test_names_of_files_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("step_10.pt", "step_20\x1b[2Jmine.pt", "step_30\u202etp.pt", "latest\x07.pt"):
+        torch.save({"0.weight": torch.ones(2, 2), "0.bias": torch.ones(2)}, tmp_path / name)
+    np.savez(tmp_path / "samples.npz", train_x=np.eye(3, 2), train_y=np.arange(3) % 2)
+    words = ["--model", "mlp", "--data", str(tmp_path / "samples.npz")]
+    for more in (["--files", "*.pt"], ["--files", "step*.pt"], ["--files", "step_{step}*.pt"]):
+        main(["partition", str(tmp_path), *words, *more, "--out", str(tmp_path.parent / "slice\x1b[2J.npz")])
+    said = "".join(capsys.readouterr())
+    assert "step_20\\x1b[2J" in said
+    assert not any(c in said for c in "\x1b\u202e\x07")
+
+
 def test_a_log_gets_lines_and_no_bar(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["partition", str(run), "--out", str(tmp_path / "slice.npz")]) == 0
     said = capsys.readouterr().err

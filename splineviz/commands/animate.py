@@ -100,4 +100,4 @@ def run(options: Namespace) -> None:
     with resolve.engine(options) as jobs, terminal.bar("animating") as tick:
         made = make(run, **film_options(options), steps=options.steps, jobs=jobs, progress=tick)
     for path in (*made.videos, made.summary, made.table):
-        print(path)
+        terminal.say(path)

@@ -65,4 +65,4 @@ def run(options: Namespace) -> None:
             **resolve.look(options),
         )
     for path in (*made.videos, *made.tables):
-        print(path)
+        terminal.say(path)

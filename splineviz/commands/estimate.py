@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from splineviz.commands import flags, resolve
+from splineviz.commands import flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -42,7 +42,7 @@ def run(options: Namespace) -> None:
     else:
         window, expected = window_for(program, plane, options.regions, options.window)
         chosen = f"--window {0.5 * float(window.max(axis=0)[0] - window.min(axis=0)[0]):.4g}, "
-    print(
+    terminal.say(
         f"{chosen}step {checkpoint.step:,}: about {expected.regions:,.0f} regions (+- {expected.error:,.0f}), "
         f"{expected.seconds:.1f} s, {expected.bytes / 1e9:.2f} GB"
     )

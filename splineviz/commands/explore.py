@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from splineviz import choices
-from splineviz.commands import flags, resolve
+from splineviz.commands import flags, resolve, terminal
 
 DEFAULT = [Path("view.html")]
 
@@ -50,4 +50,4 @@ def run(options: Namespace) -> None:
     path = write(
         options.source, html=options.html, steps=options.steps, fill=options.fill, classes=options.classes or ()
     )
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    terminal.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

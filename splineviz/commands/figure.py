@@ -91,4 +91,4 @@ def run(options: Namespace) -> None:
         kind = target.suffix[1:]
         write = functools.partial(made.savefig, format=kind, dpi=options.dpi, metadata=provenance.in_picture(kind, told))
         files.write(target, write)
-        print(target)
+        terminal.say(target)

@@ -87,8 +87,8 @@ def run(options: Namespace) -> None:
             found.save(target, made=made)
         else:
             _picture(found, run, checkpoint, options, target, made)
-        print(target)
-    print(f"step {checkpoint.step:,}: {found.num_regions:,} regions in {found.report.seconds:.2f} s")
+        terminal.say(target)
+    terminal.say(f"step {checkpoint.step:,}: {found.num_regions:,} regions in {found.report.seconds:.2f} s")
 
 
 def _workers(options: Namespace) -> AbstractContextManager[Executor | None]:

@@ -67,4 +67,4 @@ def run(options: Namespace) -> None:
                 data=options.data if name == "fig1" or "fig1" not in options.names else None, progress=tick,
             )
         for path in written:
-            print(path)
+            terminal.say(path)

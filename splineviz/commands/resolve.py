@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from splineviz.commands import terminal
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -40,7 +41,7 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
             outputs=options.outputs,
         )
     if run.data.remark:
-        print(f"splineviz: note: {run.data.remark}", file=sys.stderr)
+        terminal.say(f"splineviz: note: {run.data.remark}", aside=True)
     if getattr(options, "every", None) or getattr(options, "last", None):
         run = run.thinned(options.every or 1, options.last)
     if path is None and hasattr(options, "anchors"):
@@ -73,9 +74,9 @@ def told_steps(run: Run) -> None:
         if len(pairs) <= MOST_TOLD
         else [*pairs[: MOST_TOLD - 3], f"... {len(pairs) - MOST_TOLD + 1} more ...", *pairs[-2:]]
     )
-    print("\n".join(few))
+    terminal.say("\n".join(few))
     for name, why in list(run.skipped.items())[:MOST_TOLD]:
-        print(f"passed over {name}: {why}")
+        terminal.say(f"passed over {name}: {why}")
 
 
 def look(options: Namespace) -> dict[str, Any]:

@@ -39,4 +39,4 @@ def run(options: Namespace) -> None:
         for state in counted[name][:SHOWN]:
             terminal.say(f"{name}: {state.words}" + (f": {state.reason}" if state.reason else ""))
         if len(counted[name]) > SHOWN:
-            print(f"{name}: and {len(counted[name]) - SHOWN} more")
+            terminal.say(f"{name}: and {len(counted[name]) - SHOWN} more")

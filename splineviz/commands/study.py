@@ -82,4 +82,4 @@ def run(options: Namespace) -> None:
             progress=tick,
         )
     for path in written:
-        print(path)
+        terminal.say(path)

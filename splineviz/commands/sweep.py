@@ -85,7 +85,7 @@ def run(options: Namespace) -> None:
             store=options.store,
             progress=tick,
         )
-    print(options.out / made.table.name)
+    terminal.say(options.out / made.table.name)
     if made.failures:
         slice_, reason = made.failures[0]
         raise JobError(

@@ -58,9 +58,9 @@ def plain(text: str) -> str:
     return "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) in STEERING and c not in "\n\t" else c for c in text)
 
 
-def say(text: str) -> None:
-    """Print text of which some may come from a file."""
-    print(plain(text))
+def say(text: object, *, aside: bool = False) -> None:
+    """Print text of which some may come from a file, or from the name of one. aside: to where errors go."""
+    print(plain(str(text)), file=sys.stderr if aside else sys.stdout, flush=aside)
 
 
 STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -70,4 +70,4 @@ def run(options: Namespace) -> None:
             **resolve.look(options),
         )
     for path in (*made.videos, made.table):
-        print(path)
+        terminal.say(path)

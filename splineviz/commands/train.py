@@ -62,7 +62,7 @@ def run(options: Namespace) -> None:
             if_exists="overwrite" if options.overwrite else "error",
             progress=tick,
         )
-    print(f"{options.out}: now try  splineviz animate {options.out} --anchors 0 1 2")
+    terminal.say(f"{options.out}: now try  splineviz animate {options.out} --anchors 0 1 2")
 
 
 def _new_run(options: Namespace) -> None:

@@ -65,7 +65,7 @@ def _directory(options: Namespace) -> None:
     with terminal.bar("verifying") as tick:
         numbers = None if options.all else PART
         found = audit(options.what, trust=options.trust, progress=tick, numbers=numbers, model=model, chosen=chosen)
-    print(terminal.plain(str(found)))
+    terminal.say(found)
     if not found.proved:
         raise CertificateError(
             f"{options.what}: expected partitions that can be proved against the network, got none of {found.jobs} finished "
@@ -91,13 +91,13 @@ def _file(options: Namespace) -> None:
         report = partition.verify(program, anchors=_anchors(run, made))
     except CertificateError as error:
         raise CertificateError(f"{options.what} against step {checkpoint.step:,} of {run.path}, {why}:\n{error}") from error
-    print(f"{options.what} against step {checkpoint.step:,} of {run.path}, {why}:")
-    print(report)
+    terminal.say(f"{options.what} against step {checkpoint.step:,} of {run.path}, {why}:")
+    terminal.say(report)
     terminal.say(f"  compared with {run.judge}")
     if options.certificate is not None:
         options.certificate.parent.mkdir(parents=True, exist_ok=True)
         partition.certificate(options.certificate, program)
-        print(options.certificate)
+        terminal.say(options.certificate)
     for line in _by_the_module(partition, run, checkpoint):
         terminal.say(f"  {line}")
     for line in doubts(run, checkpoint):

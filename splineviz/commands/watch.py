@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from typing import Any
 
-from splineviz.commands import animate, flags, resolve
+from splineviz.commands import animate, flags, resolve, terminal
 
 
 def add(commands: Any) -> None:
@@ -43,7 +42,7 @@ def run(options: Namespace) -> None:
         return resolve.open_run(options)
 
     def tell(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        terminal.say(text, aside=True)
 
     with resolve.engine(options) as jobs:
         made = watch(
@@ -56,4 +55,4 @@ def run(options: Namespace) -> None:
             jobs=jobs,
         )
     for path in (*made.videos, made.summary, made.table):
-        print(path)
+        terminal.say(path)

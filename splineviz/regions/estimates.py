@@ -1,58 +1,73 @@
 r"""Estimates: how many regions a window holds, and what they cost, before they are enumerated.
 
-       \  |   /            Random chords of the window are cut exactly (`crossings`). By Crofton's formula a chord of
-    ----x-x--x------- A    direction phi meets knots of direction theta |sin(theta - phi)| times their length a unit
-    ----x-x-x-------- B    area, so a crossing stands for the length 1 / |sin|. Each chord A has a twin B beside it:
-         \| /             the shift of a unit's crossing tells its knot's direction.
+    +-----------------+      Random stretches of random lines are walked from region to region: the network's values and
+    |   \   |         |      slopes at one point of a region tell all of it (`_kernels.surroundings`). A stretch of length l
+    | s==\==|==> /    |      meets a convex region of area A and perimeter P with a chance in proportion to
+    |     \ |   /     |      2 pi A + 2 l P (Santalo, Integral Geometry, I.7), so every region met stands for
+    +-----------------+      (2 pi A + 2 l P of the window) / (2 pi A + 2 l P) regions.
 
-Two knots near each other on a chord cross with a density half the product of their lengths and |sin| of their angle,
-as if they lay independently nearby. With V crossings in the window and B on its border, the number of regions is
-1 + V + B / 2 (Euler). Parallel bundles, as trained networks have, are counted right; correlations at a finer scale
-than NEAR are not seen, so the number is an estimate, with the spread over the chords as its error.
+The corners of a region turn once round, and (1/2 pi) sum of the turns at its inner corners, summed over the regions, is what
+the inner vertices add: a vertex of degree d adds d / 2 - 1, a star of many knots as much as it has. With V of these and B
+crossings on the window's border, the number of regions is 1 + V + B / 2 (Euler). Nothing is assumed of the knots: parallel
+bundles, stars and knots at any scale are counted right on average; the error is the spread over the stretches.
+
+A region costs three rows of the network, however many there are, so a window of 10^7 costs no more than one of 10^3.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from splineviz.errors import FloatArray, IntArray, PlaneError
+from splineviz._kernels import surroundings
+from splineviz.errors import FloatArray, PlaneError
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area
-from splineviz.regions.crossings import Knots, cut_lines
-from splineviz.regions.engine import TOLERANCE, Engine
-from splineviz.tracing.lowering import lower
+from splineviz.tracing.kinks import Kinks
+from splineviz.tracing.lowering import Layer, lower
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 
-NEAR = 0.05
-"""Crossings of one chord this near, as a share of the window's diameter, are taken for neighbours."""
-TWIN = 1e-7
-"""Distance of a chord's twin, as a share of the window's diameter."""
 IN_FLIGHT_BYTES = 3e8
 """Memory of the blocks on their way and of the compiled kernels; the rest is about 250 bytes a region (see benchmarks)."""
 CLOSE = 0.2
 """Logarithm of the ratio of expected and wanted regions at which a window is good enough."""
-FIRST_CHORDS, MOST_CHORDS = 2, 64
-"""Chords are cut by twos, fours, eights, ..., up to so many."""
-SHARE = 0.1
-"""The vertices on all lines are at most about this share of those of the enumeration ..."""
-FREE_ENTRIES = 2e7
-"""... or their values are at most about this many, which take a tenth of a second."""
+NEARLY = 0.6
+"""The same where no scale is that close: the number may jump where a star of knots comes in."""
 FAR_MORE = 4.0
 """An estimate so many times larger than asked for stops: it is clear enough."""
-STEEPEST = 20.0
-"""Largest 1 / |sin| that a crossing may stand for: a chord along a knot would count without bound."""
+STRETCH, MOST_STRETCH = 6, 24
+"""Regions that a stretch should meet, and at how many it is broken off."""
+FIRST, MOST = 4, 64
+"""Stretches, as many at first and as many at most."""
+ROWS = 3
+"""Rows of the network a region: the values and two slopes."""
+SHARE = 0.08
+"""The rows are at most about this share of the regions ..."""
+FREE_WORK = 2e8
+"""... or take about this many multiplications in all, which are done in a twentieth of a second."""
+BORDER = 128
+"""With about so many crossings or fewer on the border they are counted where that is cheap, not estimated."""
+STEP = 1e-9
+"""How far beyond a knot the next region is looked for, as a share of the window's diameter; thinner ones are passed over."""
+ROUNDING = 2.0**-42
+"""The same, as a share of the largest entry of an input there."""
+ROW_BYTES = 64 << 20
+"""Rows are evaluated so many at a time that the widest tensors take about so many bytes."""
+CORNERS = 64
+"""A region may have so many more corners than the window."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """regions: expected number; error: its standard error over the chords; seconds: for the enumeration on this machine;
+    """regions: expected number; error: its standard error; seconds: for the enumeration on this machine;
 
     bytes: peak memory of the enumeration, its result included. more_than: not None where the estimate was stopped, for there
     are clearly more regions than that; the numbers are then rough.
@@ -67,29 +82,14 @@ class Estimate:
 
 def shrink_to_fit(model: Any, plane: Plane, window: Any, max_regions: int) -> float:
     """The factor by which to shrink a window about its centre so that it should hold at most max_regions."""
-    program = trace(model, plane.input_shape)
-    corners = plane.window(window)
-    centre, factor = corners.mean(axis=0), _without_far_too_many(program, plane, corners, max_regions)
-    for _ in range(12):
-        expected = estimate(program, plane, centre + factor * (corners - centre), most=max_regions).regions
+    cells, corners = _Cells(trace(model, plane.input_shape), plane), plane.window(window)
+    centre, factor = corners.mean(axis=0), 1.0
+    for _ in range(24):
+        expected = _counted(cells, centre + factor * (corners - centre), most=max_regions).regions
         if expected <= 0.8 * max_regions:
             break
         # Regions are not spread evenly, so the area alone does not tell: look again at the smaller window.
-        factor *= min(0.9, float(np.sqrt(0.7 * max_regions / expected)))
-    return factor
-
-
-def _without_far_too_many(program: Program, plane: Plane, corners: FloatArray, regions: int) -> float:
-    """A factor by which to shrink a window about its centre until a few points show no more knots than so many regions have.
-
-    An estimate of a window with far too many regions would cost more than the enumeration of the one looked for.
-    """
-    centre, factor, rough = corners.mean(axis=0), 1.0, lower(program).program
-    for _ in range(40):
-        seen = _seen_crossings(rough, plane, centre, factor * (corners - centre))
-        if seen <= 2.0 * np.sqrt(regions) or factor <= 1e-9:
-            break
-        factor *= max(0.02, float(np.sqrt(regions)) / seen)
+        factor *= float(np.clip(np.sqrt(0.7 * max_regions / expected), 0.02, 0.9))
     return factor
 
 
@@ -103,27 +103,36 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
     if regions < 2:
         raise PlaneError(f"regions: expected a number of at least 2, got {regions}.")
     plane = Plane.of(plane)
-    program = trace(model, plane.input_shape)
     corners = plane.window(window)
-    centre, offsets = corners.mean(axis=0), corners - corners.mean(axis=0)
-    low, high, expected = 0.0, np.inf, None
-    factor = _without_far_too_many(program, plane, corners, regions)
-    for _ in range(40):
-        expected = estimate(program, plane, centre + factor * offsets, most=regions)
-        share = expected.regions / regions
-        if abs(np.log(share)) <= CLOSE:
-            return centre + factor * offsets, expected
+    cells, centre = _Cells(trace(model, plane.input_shape), plane), corners.mean(axis=0)
+    offsets = corners - centre
+    low, high, factor = 0.0, np.inf, 1.0
+    best: tuple[float, float, _Count] | None = None
+    for _ in range(24):
+        found = _counted(cells, centre + factor * offsets, most=regions)
+        share = found.regions / regions
+        away = abs(float(np.log(share)))
+        if not found.more and (best is None or away < best[0]):
+            best = away, factor, found
+        if away <= CLOSE and not found.more:
+            break
         low, high = (factor, high) if share < 1 else (low, factor)
-        if not 1e-9 < factor < 1e9 or low > 0.999 * high:
+        if not _least_factor(plane, centre, offsets) < factor < 1e9 or low > 0.97 * high:
             break
         # In proportion to the area, as long as that stays between what is known to be too small and too large.
-        guess = factor * float(np.clip(1.0 / np.sqrt(share), 0.02, 50.0))
-        factor = guess if low < guess < high else float(np.sqrt(low * high)) if low > 0 else 0.5 * high
-    assert expected is not None
-    raise PlaneError(
-        f"regions: expected a window of about {regions:,} regions, found none: about {expected.regions:,.0f} at "
-        f"{factor:.3g} times the window given; ask for another number."
-    )
+        guess = factor * float(np.clip(1.0 / np.sqrt(share), 0.001, 50.0))
+        factor = guess if low < guess < high else float(np.sqrt(low * high)) if low > 0 else 0.2 * high
+    if best is None or best[0] > NEARLY:
+        raise PlaneError(
+            f"regions: expected a window of about {regions:,} regions, found none: about {found.regions:,.0f} at "
+            f"{factor:.3g} times the window given; ask for another number."
+        )
+    return centre + best[1] * offsets, _estimate(cells, best[2], None)
+
+
+def _least_factor(plane: Plane, centre: FloatArray, offsets: FloatArray) -> float:
+    """Windows that are scaled by less than this are too small beside the inputs for double precision."""
+    return 2.0**-36 * max(float(np.abs(plane.embed(centre[None])).max()), 1e-300) / float(np.abs(offsets).max())
 
 
 @at_home
@@ -133,8 +142,10 @@ def seen(model: Any, plane: Plane, window: Any = None) -> float:
     window: as for `partition`. Raises TraceError and PlaneError as `partition` does.
     """
     corners = plane.window(window)
-    centre, program = corners.mean(axis=0), lower(trace(model, plane.input_shape)).program
-    return 1.0 + 0.25 * _seen_crossings(program, plane, centre, corners - centre) ** 2
+    program = lower(trace(model, plane.input_shape)).program
+    lines = _stretches(corners - corners.mean(axis=0), np.inf, 4, np.random.default_rng(0)) + corners.mean(axis=0)
+    crossed = sum(_changes_along(program, plane, line, 17) for line in lines) / len(lines)
+    return 1.0 + 0.25 * crossed**2
 
 
 @at_home
@@ -143,15 +154,6 @@ def seen_along(model: Any, plane: Plane, corners: FloatArray) -> float:
     program = lower(trace(model, plane.input_shape)).program
     sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
     return sum(_changes_along(program, plane, side, 33) for side in sides)
-
-
-def _seen_crossings(program: Program, plane: Plane, centre: FloatArray, offsets: FloatArray) -> float:
-    """Mean number of knots that random chords cross, as far as 16 steps along each show them: too few, but cheap.
-
-    program: of kinks alone (see `lower`).
-    """
-    lines = _random_chords(offsets, 4, np.random.default_rng(0)) + centre
-    return sum(_changes_along(program, plane, line, 17) for line in lines) / len(lines)
 
 
 def _changes_along(program: Program, plane: Plane, line: FloatArray, points: int) -> float:
@@ -173,7 +175,7 @@ def estimate(
         model: as in `partition`.
         plane: as in `partition`.
         window: as in `partition`.
-        chords: number of random lines to cut; None: up to 64, as many as cost a tenth of the enumeration.
+        chords: number of random stretches of lines to walk; None: up to 64, as many as cost a tenth of the enumeration.
         seed: of the lines.
         most: stop as soon as there are clearly more regions; the estimate then says `more_than` this.
 
@@ -184,116 +186,243 @@ def estimate(
         TraceError, PlaneError: as in `partition`.
     """
     plane = Plane.of(plane)
-    program = trace(model, plane.input_shape)
-    corners = plane.window(window)
-    local = corners - corners.mean(axis=0)
-    diameter = float(np.linalg.norm(local[:, None] - local[None], axis=2).max())
-    sides = np.stack([local, np.roll(local, -1, axis=0)], axis=1)
-    engine = Engine(program, plane.embed(local + corners.mean(axis=0)), TOLERANCE)
-    units = sum(layer.units for layer in engine.program.layers)
-    cheap = FREE_ENTRIES / max(units, 1)
-    lines = _random_chords(local, MOST_CHORDS if chords is None else chords, np.random.default_rng(seed))
-    lengths, pairs = np.linalg.norm(lines[:, 1] - lines[:, 0], axis=1), np.zeros(len(lines))
-    area, perimeter = polygon_area(local), float(np.linalg.norm(sides[:, 1] - sides[:, 0], axis=1).sum())
+    cells = _Cells(trace(model, plane.input_shape), plane)
+    return _estimate(cells, _counted(cells, plane.window(window), chords=chords, seed=seed, most=most), most)
 
-    def cut(some: FloatArray) -> Knots:
-        return cut_lines(engine, some, plane.origin, plane.basis, corners.mean(axis=0))
 
-    done = rows = knots = 0
-    regions, border, more = 1.0, 0.0, False
-    while done < len(lines) and not more:
-        size = min(max(done, FIRST_CHORDS), len(lines) - done)
-        some = lines[done : done + size]
-        found = cut(np.concatenate([some, _twins(some, TWIN * diameter)]))
-        for i in range(size):
-            pairs[done + i] = _pairs_along(found, i, size + i, diameter)
-        done, rows, knots = done + size, rows + found.rows, knots + int((found.line < size).sum())
-        border = knots / float(lengths[:done].sum()) * perimeter
-        regions = 1.0 + area * float(pairs[:done].sum() / lengths[:done].sum()) + border / 2
-        more = most is not None and regions > FAR_MORE * most
-        if chords is None and 2 * rows > max(SHARE * regions, cheap):
-            break
-    lengths, pairs = lengths[:done], pairs[:done]
-    if not more and knots / done * len(sides) <= max(SHARE * regions, cheap):  # else as on the chords
-        regions += (len(cut(sides).unit) - border) / 2
-    spread = area * float(np.std(pairs - lengths * pairs.sum() / lengths.sum()) * np.sqrt(done) / lengths.sum())
+@dataclass(frozen=True)
+class _Count:
+    """regions and their standard error; more: whether it was stopped because there are clearly more than asked for."""
+
+    regions: float
+    error: float
+    more: bool = False
+
+
+def _counted(
+    cells: _Cells, corners: FloatArray, *, chords: int | None = None, seed: int = 0, most: int | None = None
+) -> _Count:
+    """About how many regions a window (m, 2) holds."""
+    rng, window = np.random.default_rng(seed), _Window(cells, corners)
+    cheap = FREE_WORK / max(cells.work, 1)
+    points = _inside(window.corners, FIRST, rng)
+    area, perimeter, *_ = window.cells_at(points, np.ones_like(points)).T
+    # Of regions that random points lie in, large ones are met more often, so their mean says too few.
+    few = window.area / float(area.mean())
+    if most is not None and few > 2.0 * FAR_MORE * most:
+        return _Count(few, few, True)
+    length = float(STRETCH * np.pi / (perimeter / area).mean())
+    weights: list[FloatArray] = []
+    crossed = walked = 0.0
+    while sum(map(len, weights)) < (chords or MOST):
+        done = sum(map(len, weights))
+        count = FIRST if not done else (chords or MOST) - done
+        if chords is None and done:
+            afford = max(SHARE * regions, cheap) / ROWS - window.asked
+            count = min(count, int(afford / max(crossed / done, 1.0)))
+            if count <= 0:
+                break
+        weight, crossings, distance = _walked(window, _stretches(window.corners, length, count, rng), length)
+        weights.append(weight)
+        crossed, walked = crossed + crossings, walked + distance
+        border = window.perimeter * crossed / walked
+        inner = np.concatenate(weights)
+        regions = 1.0 + float(inner.mean()) + 0.5 * border
+        if most is not None and regions > FAR_MORE * most:
+            return _Count(regions, regions, True)
+    if border <= BORDER and ROWS * (window.asked + 2.0 * border) <= cheap:
+        counted = _border(window)
+        regions += 0.0 if counted is None else 0.5 * (counted - border)
+    return _Count(regions, float(inner.std() / np.sqrt(len(inner))))
+
+
+def _estimate(cells: _Cells, count: _Count, most: int | None) -> Estimate:
+    a_vertex = _seconds_a_vertex(cells.program, cells.plane)
     return Estimate(
-        regions=regions,
-        error=spread,
-        seconds=regions * _seconds_a_vertex(program, plane),
-        bytes=IN_FLIGHT_BYTES + regions * (250.0 + 16.0 * engine.stages[-1].width),
-        more_than=most if more else None,
+        regions=count.regions,
+        error=count.error,
+        seconds=count.regions * a_vertex,
+        bytes=IN_FLIGHT_BYTES + count.regions * (250.0 + 16.0 * cells.outputs),
+        more_than=most if count.more else None,
     )
 
 
-def _pairs_along(knots: Knots, line: int, twin: int, diameter: float) -> float:
-    """Pairs of crossings near each other on a line, a unit of length; see the module."""
-    one, other = (slice(*np.searchsorted(knots.line, (i, i + 1))) for i in (line, twin))
-    key = knots.unit[:, 0].astype(np.int64) * (1 << 32) + knots.unit[:, 1]
-    angle, where = _angles(key[one], knots.position[one], key[other], knots.position[other], TWIN * diameter)
-    return _crossing_pairs(angle, where, NEAR * diameter) / (2 * NEAR * diameter)
+Tensors = dict[int, Tensor]
+"""Tensors by the register that they are in."""
 
 
-def _random_chords(corners: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
-    """(count, 2, 2) chords of a convex polygon, uniform among the lines that meet it."""
+class _Cells:
+    """The regions round points of a slice, from the network's values and slopes there."""
+
+    def __init__(self, program: Program, plane: Plane):
+        self.program, self.plane = program, plane
+        self.layers: list[tuple[Layer, Kinks | None]] = [(layer, None) for layer in lower(program).layers]
+        kinks = {kink.step: kink.kinks for kink in program.layers}
+        self.layers = [(layer, kinks.get(layer.step)) for layer, _ in self.layers]
+        shapes = {register: int(np.prod(shape)) for register, shape in program.shapes().items()}
+        self.outputs = shapes[program.output]
+        self.rows = max(1, ROW_BYTES // (8 * (1 + ROWS) * max(shapes.values())))
+        self.work = 0.0
+        for step in program.steps:
+            weights = [w for w in program.params_of(step).values() if w.dim() > 1]
+            self.work += shapes.get(step.output, 0) * (1.0 + sum(w.numel() / max(len(w), 1) for w in weights))
+
+    @torch.no_grad()
+    def start(self, centre: FloatArray) -> tuple[Tensors, Tensors]:
+        """The tensors that the first layer of knots reads, or that live beside it, at a centre (2,), and their two slopes."""
+        stop = self.layers[0][0].step if self.layers else 0
+        x = torch.from_numpy(self.plane.embed(centre[None])).to(self.program.device)
+        basis = torch.from_numpy(self.plane.basis.copy()).to(self.program.device)
+        return self.program.run({0: x}, 0, stop), self.program.run({0: basis}, 0, stop, homogeneous=True)
+
+    def around(self, start: tuple[Tensors, Tensors], uv: FloatArray, rings: FloatArray, knots: Any, sizes: Any) -> None:
+        """Cut rings (n, C, 2), relative to points uv (n, 2) from the centre, down to the regions that the points lie in.
+
+        start: what `start` says of the centre.
+        """
+        for first in range(0, len(uv), self.rows):
+            some = slice(first, first + self.rows)
+            self._around(*start, uv[some], rings[some], knots[some], sizes[some])
+
+    @torch.no_grad()
+    def _around(self, live: Tensors, slopes: Tensors, uv: FloatArray, rings: FloatArray, knots: Any, sizes: Any) -> None:
+        program, n, at = self.program, len(uv), self.layers[0][0].step if self.layers else 0
+        offsets = torch.from_numpy(uv).to(program.device)
+        live = {r: value + torch.tensordot(offsets, slopes[r], dims=1) for r, value in live.items()}
+        slopes = {r: slope.repeat_interleave(n, dim=0) for r, slope in slopes.items()}
+        for layer, kinks in self.layers:
+            step = program.steps[layer.step]
+            live = program.run(live, at, layer.step)
+            slopes = program.run(slopes, at, layer.step, homogeneous=True)
+            z, slope = live[step.inputs[0]].reshape(n, -1), slopes[step.inputs[0]].reshape(2, n, -1)
+            here, there = z.cpu().numpy(), np.ascontiguousarray(slope.cpu().numpy())
+            live = program.run(live, layer.step, layer.step + 1)
+            if kinks is None:
+                assert layer.groups is not None
+                winners = np.empty((n, layer.units), np.int64)
+                surroundings.cut_by_maxima(rings, knots, sizes, np.ascontiguousarray(here), there, layer.groups, winners)
+                slope = torch.gather(slope, 2, torch.from_numpy(winners).to(z.device).expand(2, n, -1))
+            else:
+                for bend in kinks.breakpoints:
+                    surroundings.cut_by_units(rings, knots, sizes, here - bend, there)
+                piece = torch.bucketize(z, z.new_tensor(kinks.breakpoints))
+                slope = slope * z.new_tensor(kinks.slopes)[piece]
+            slopes[step.output] = slope.reshape(2 * n, *live[step.output].shape[1:])
+            slopes = {register: slopes[register] for register in live}
+            at = layer.step + 1
+
+
+class _Window:
+    """A window's cells, counted as they are asked for; corners (m, 2): relative to the centre."""
+
+    def __init__(self, cells: _Cells, corners: FloatArray):
+        self.cells, self.centre = cells, corners.mean(axis=0)
+        self.corners = corners - self.centre
+        sides = np.roll(self.corners, -1, axis=0) - self.corners
+        self.area, self.perimeter = polygon_area(self.corners), float(np.linalg.norm(sides, axis=1).sum())
+        self.diameter = float(np.linalg.norm(self.corners[:, None] - self.corners[None], axis=2).max())
+        largest = float(np.abs(cells.plane.embed(corners)).max())
+        self.step = max(STEP * self.diameter, ROUNDING * largest)
+        self._start = cells.start(self.centre)
+        self.asked = 1
+
+    def cells_at(self, points: FloatArray, directions: FloatArray) -> FloatArray:
+        """(n, 4) of the regions that points (n, 2) lie in: area, perimeter, turn of the inner corners, and the way out."""
+        n, m = len(points), len(self.corners)
+        rings, knots = np.empty((n, m + CORNERS, 2)), np.zeros((n, m + CORNERS), bool)
+        rings[:, :m] = self.corners - points[:, None]
+        sizes, found = np.full(n, m), np.empty((n, 4))
+        self.cells.around(self._start, points, rings, knots, sizes)
+        surroundings.measures(rings, knots, sizes, directions, found)
+        self.asked += n
+        return found
+
+    def chance(self, area: Any, perimeter: Any, length: float) -> Any:
+        """In proportion to it a random stretch of this length meets a convex region."""
+        return 2.0 * np.pi * area + 2.0 * length * perimeter
+
+
+def _walked(window: _Window, stretches: FloatArray, length: float) -> tuple[FloatArray, float, float]:
+    """What the vertices inside add to the number of regions, by each stretch (n, 2, 2); knots crossed, and the whole way."""
+    n, along = len(stretches), stretches[:, 1] - stretches[:, 0]
+    ends = np.linalg.norm(along, axis=1)
+    along /= ends[:, None]
+    inner, way, crossed = np.zeros(n), np.zeros(n), 0
+    walking, whole = np.arange(n), window.chance(window.area, window.perimeter, length)
+    for _ in range(MOST_STRETCH):
+        at = stretches[walking, 0] + way[walking, None] * along[walking]
+        area, perimeter, turn, reach = window.cells_at(at, along[walking]).T
+        inner[walking] += turn * whole / window.chance(area, perimeter, length)
+        way[walking] += reach + window.step
+        walking = walking[way[walking] < ends[walking]]
+        crossed += len(walking)
+        if not len(walking):
+            break
+    inner[walking] *= ends[walking] / way[walking]
+    return inner, float(crossed), float(np.minimum(way, ends).sum())
+
+
+def _border(window: _Window) -> float | None:
+    """How many knots cross the window's border; None if they are too many to count."""
+    count, some = 0, np.stack([window.corners, np.roll(window.corners, -1, axis=0)], axis=1)
+    along = some[:, 1] - some[:, 0]
+    ends = np.linalg.norm(along, axis=1)
+    along, way, walking = along / ends[:, None], np.zeros(len(some)), np.arange(len(some))
+    inward = 0.5 * window.step * np.stack([-along[:, 1], along[:, 0]], axis=1)
+    for _ in range(2 * BORDER):
+        at = some[walking, 0] + way[walking, None] * along[walking] + inward[walking]
+        way[walking] += window.cells_at(at, along[walking])[:, 3] + window.step
+        walking = walking[way[walking] < ends[walking]]
+        count += len(walking)
+        if not len(walking):
+            return float(count)
+    return None
+
+
+def _inside(corners: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
+    """(count, 2) points spread evenly over a convex polygon round the origin."""
+    a, b = corners, np.roll(corners, -1, axis=0)
+    area = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+    which = rng.choice(len(corners), count, p=area / area.sum())
+    far, share = np.sqrt(rng.random(count))[:, None], rng.random(count)[:, None]
+    return far * (a[which] + share * (b - a)[which])
+
+
+def _stretches(corners: FloatArray, length: float, count: int, rng: np.random.Generator) -> FloatArray:
+    """(count, 2, 2) stretches of a length, uniform among those that meet a convex polygon round the origin, clipped to it.
+
+    length: infinity for whole chords.
+    """
     radius = float(np.linalg.norm(corners, axis=1).max())
     sides = np.roll(corners, -1, axis=0) - corners
     found: list[FloatArray] = []
-    while len(found) < count:
-        angle, offset = rng.uniform(0, np.pi), rng.uniform(-radius, radius)
-        direction, point = np.array([np.cos(angle), np.sin(angle)]), offset * np.array([-np.sin(angle), np.cos(angle)])
+    for direction, point, t in _candidates(radius, length, rng):
         # Liang-Barsky: the line is inside where it is left of every side.
         slope = sides[:, 0] * direction[1] - sides[:, 1] * direction[0]
         height = sides[:, 0] * (point - corners)[:, 1] - sides[:, 1] * (point - corners)[:, 0]
-        with np.errstate(divide="ignore"):
-            t = -height / slope
-        low = t[slope > 0].max(initial=-np.inf)
-        high = t[slope < 0].min(initial=np.inf)
-        if high - low > 1e-3 * radius:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            crossing = -height / slope
+        low = max(t - 0.5 * length, crossing[slope > 0].max(initial=-np.inf))
+        high = min(t + 0.5 * length, crossing[slope < 0].min(initial=np.inf))
+        if high - low > 1e-3 * min(radius, length):
             found.append(point + np.array([[low], [high]]) * direction)
+        if len(found) == count:
+            break
     return np.stack(found)
 
 
-def _twins(lines: FloatArray, distance: float) -> FloatArray:
-    along = lines[:, 1] - lines[:, 0]
-    normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1)[:, None]
-    return lines + distance * normal[:, None]
-
-
-def _angles(
-    key: IntArray, position: FloatArray, twin_key: IntArray, twin_position: FloatArray, distance: float
-) -> tuple[FloatArray, FloatArray]:
-    """Angle to the chord, in (0, pi), and position of the crossings whose unit crosses chord and twin equally often."""
-    mine, twin = np.lexsort((position, key)), np.lexsort((twin_position, twin_key))
-    units, first, count = np.unique(key[mine], return_index=True, return_counts=True)
-    others, other_first, other_count = np.unique(twin_key[twin], return_index=True, return_counts=True)
-    both, a, b = np.intersect1d(units, others, return_indices=True)
-    same = count[a] == other_count[b]
-    angle, where = [], []
-    for i, j in zip(a[same], b[same], strict=True):
-        here = position[mine[first[i] : first[i] + count[i]]]
-        there = twin_position[twin[other_first[j] : other_first[j] + count[i]]]
-        angle.append(np.arctan2(distance, there - here))
-        where.append(here)
-    return np.concatenate([*angle, np.zeros(0)]), np.concatenate([*where, np.zeros(0)])
-
-
-def _crossing_pairs(angle: FloatArray, where: FloatArray, near: float) -> float:
-    """Sum over ordered pairs of near crossings of half the product of their lengths and |sin| of their angle."""
-    order = np.argsort(where)
-    angle, where = angle[order], where[order]
-    weight = np.minimum(1.0 / np.sin(angle), STEEPEST)
-    total = 0.0
-    stop = np.searchsorted(where, where + near, side="right")
-    for i in range(len(where)):
-        j = slice(i + 1, stop[i])
-        total += float((weight[i] * weight[j] * np.abs(np.sin(angle[i] - angle[j]))).sum())
-    return total
+def _candidates(radius: float, length: float, rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray, float]]:
+    """Direction, nearest point and middle of random stretches that may meet the disc of a radius."""
+    reach = radius + 0.5 * length if np.isfinite(length) else 0.0
+    while True:
+        angle, offset, middle = rng.uniform(0, np.pi), rng.uniform(-radius, radius), rng.uniform(-reach, reach)
+        yield np.array([np.cos(angle), np.sin(angle)]), offset * np.array([-np.sin(angle), np.cos(angle)]), middle
 
 
 def _seconds_a_vertex(program: Program, plane: Plane) -> float:
     """Seconds of the network's own pass over one vertex, which is about what a region costs (see benchmarks)."""
-    rows = int(np.clip(FREE_ENTRIES / 16 / max(sum(layer.units for layer in program.layers), 1), 16, 1024)) // 16 * 16
+    work = max(sum(layer.units for layer in program.layers), 1)
+    rows = int(np.clip(2e7 / 16 / work, 16, 1024)) // 16 * 16
     x = torch.from_numpy(np.broadcast_to(plane.origin, (rows, *plane.input_shape)).copy()).to(program.device)
     best = np.inf
     with torch.no_grad():

@@ -153,7 +153,8 @@ def _said(folder: Path) -> dict[str, Any] | None:
     if manifest is not None and isinstance(of := manifest.get("of"), Mapping) and isinstance(of.get("writes"), list):
         listed = manifest.get("files")
         known = {str(name).split("/")[0] for name in (listed if isinstance(listed, Mapping) else ())}
-        return {"kind": of.get("kind"), "runs": of.get("runs"), "writes": known | {str(name) for name in of["writes"]}}
+        runs = of.get("runs") if isinstance(of.get("runs"), list) else None
+        return {"kind": of.get("kind"), "runs": runs, "writes": known | {str(name) for name in of["writes"]}}
     if jobs is not None:  # of version 0.1
         runs = jobs.get("runs")
         paths = [run.get("path") for run in runs.values() if isinstance(run, Mapping)] if isinstance(runs, Mapping) else None

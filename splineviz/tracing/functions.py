@@ -151,9 +151,31 @@ def _chosen(call: Call, mask: Any, yes: Any, no: Any) -> Live:
     return shifted_by(call, one, other, 1)
 
 
+def _lerp(call: Call) -> Live:
+    """A share of one tensor and the rest of another, with a weight that is a number or constants."""
+    start, end, weight = (call.get(word, i) for i, word in enumerate(("input", "end", "weight")))
+    if isinstance(weight, Live):
+        raise call.refused("multiplies two tensors that depend on the input, which is not piecewise affine")
+    shares = (1 - weight, weight)
+    if isinstance(weight, Tensor):
+        call.tape.derived(shares[0], weight)
+    lives, rest = [], None
+    for part, share in zip((start, end), shares, strict=True):
+        if isinstance(part, Live) and isinstance(share, Tensor):
+            lives.append(call.tape.emit("scale", part, params={"factor": alone(call, share)}))
+        elif isinstance(part, Live):
+            lives.append(call.tape.scaled(part, float(share)))
+        else:
+            rest = call.tape.derived(part * share, *(t for t in (part, share) if isinstance(t, Tensor)))
+    if len(lives) == 2:
+        return call.tape.emit("add", *lives, alpha=1)
+    return shifted_by(call, lives[0], rest, 1)
+
+
 CALLS: dict[str, Emitter] = {
     "where": _where,
     "masked_fill": _masked_fill,
+    "lerp": _lerp,
     **dict.fromkeys(("flatten", "view", "reshape", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as"), reshaped),
     **dict.fromkeys(PLAIN, plain_call),
     "permute": over_dims("permute", "dims"),

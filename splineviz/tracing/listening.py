@@ -46,6 +46,8 @@ READING = (
     "equal", "allclose", "is_nonzero", "__dlpack__", "_local_scalar_dense",
 )  # fmt: skip
 """Calls that hand values to Python, where nothing can follow them."""
+MODAL = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU")
+"""Kinds of modules that do something else in training mode."""
 REVERSED = {"rsub": ("sub", True), "rdiv": ("div", True), "radd": ("add", True),
             "rmul": ("mul", True), "rmatmul": ("matmul", True)}  # fmt: skip
 SAME = {"floordiv": "floor_divide", "rpow": "pow", "and": "bitwise_and", "or": "bitwise_or"}
@@ -111,6 +113,12 @@ class Listener(TorchFunctionMode):
             return module.forward(*args, **kwargs)
         if any(isinstance(found, Displaced) for _, found in lives) and _as_calls(module):
             return module.forward(*args, **kwargs)  # one call of torch, which is heard
+        if module.training and any(kind in type(module).__name__ for kind in MODAL):
+            kind = type(module).__name__
+            raise TraceError(
+                f"{self.stack[-1]}: expected {kind} in evaluation mode, got it in training mode, where it is "
+                "random or goes by the batch; let the module's own train() and eval() pass the mode on to it."
+            )
         broken = next((f if isinstance(f, TraceError) else f.refused for _, f in lives if not isinstance(f, Live)), None)
         emit = None if broken is not None else emitter(module)
         with self._silently():

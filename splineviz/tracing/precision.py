@@ -158,6 +158,14 @@ def _undisturbed() -> Iterator[None]:
 
 
 @contextmanager
+def elsewhere() -> Iterator[None]:
+    """Random numbers of torch from another place than where they stand, where they are left."""
+    with _undisturbed():
+        torch.rand(1)
+        yield
+
+
+@contextmanager
 def undisturbed() -> Iterator[None]:
     """Leaves the random numbers of Python and numpy where they were; those of torch are looked after call by call."""
     states = random.getstate(), _numpys()

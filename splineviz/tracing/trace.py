@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from splineviz.errors import TraceError
 from splineviz.tracing import doors, twins
 from splineviz.tracing.listening import MINE, Listener
-from splineviz.tracing.precision import Double, at_home, is_rounding, undisturbed
+from splineviz.tracing.precision import Double, at_home, elsewhere, is_rounding, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import Swap, piecewise, swapped
@@ -116,8 +116,20 @@ def written(
                     f"{listener.wrote}: expected weights that forward leaves alone, got one into which it writes; change it "
                     "only while self.training, or in the training loop."
                 ) from error
+            if "differs" in str(error):
+                _steady(module, probes(shape, batch), output)
             raise
     return program
+
+
+def _steady(module: nn.Module, x: Tensor, output: str | int | None) -> None:
+    """Raise TraceError for a module that gives other outputs when it is run again."""
+    first, *others = (outputs_of(module, x, output=output) for _ in range(3))
+    if not all(torch.equal(first, other) for other in others):
+        raise TraceError(
+            "network: expected the same outputs for the same inputs, got others when it was run again; let forward count, "
+            "or take turns, only while self.training."
+        )
 
 
 def _unsteady(place: str) -> TraceError:
@@ -182,6 +194,7 @@ def _listened(
     tensors = {key.removeprefix(prefix): t for key, t in doors.named_tensors(module, persistent=True)}
     tape = Tape(shape, tensors, smooth=smooth)
     listener = Listener(tape, batch, module, prefix)
+    own = {name for name, _ in module.named_parameters()}
     further = [] if _exported(module) else _further(module)
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     for parameter in further:
@@ -197,10 +210,20 @@ def _listened(
         except TraceError as error:
             raise _randomly(listener.random, error) from error
         except Exception as error:  # the user's own code, of which any may come
+            if str(error).startswith("vmap"):
+                raise TraceError(
+                    f"vmap: expected calls of torch that can be followed, got torch.vmap{_at(error)}; call the networks in "
+                    "a loop, or write the products of stacked weights as torch.einsum."
+                ) from error
             raise TraceError(
                 f"network: expected to run on inputs of shape (n, {', '.join(map(str, shape))}), "
                 f"got {error}{_at(error)}; do the samples fit the network?"
             ) from error
+    if new := [name for name, _ in module.named_parameters() if name not in own]:
+        raise TraceError(
+            f"{new[0].removeprefix(prefix)}: expected all weights on the module, got some that it makes when it is first "
+            "called; run it once on a batch."
+        )
     one = result_of(result, output)
     found = listener.live(one)
     if isinstance(found, TraceError):
@@ -351,7 +374,7 @@ def probes(shape: Sequence[int], batch: int = 1) -> Tensor:
 def outputs_of(module: nn.Module, x: Tensor, *, output: str | int | None = None) -> Tensor:
     """The outputs (n, C) of a twin at inputs x (n, *input_shape), all in double precision."""
     size = _rows(module) if _exported(module) else len(x)
-    with torch.no_grad(), Double():
+    with torch.no_grad(), elsewhere(), Double():
         parts = [result_of(module(part.clone()), output) for part in x.split(size)]
     return torch.cat(parts).reshape(len(x), -1)
 

@@ -18,6 +18,7 @@ import io
 import threading
 import types
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from splineviz.errors import TraceError
-from splineviz.tracing import doors
+from splineviz.tracing import caches, doors
+from splineviz.tracing.silence import is_silent
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size)
 SCALARS = frozenset((bool, int, float, str, type(None)))
@@ -41,10 +43,11 @@ DEEP = 6
 """How far attributes are searched for what cannot be copied."""
 
 
-def twin(model: nn.Module, taken: dict[int, Tensor] | None = None) -> nn.Module:
+def twin(model: nn.Module, taken: dict[int, Tensor] | None = None, *, evaluated: bool = True) -> nn.Module:
     """A copy of a module in double precision on the CPU, in evaluation mode. Raises TraceError, see `doors.check`.
 
-    taken: filled with the values of its tensors in their own precision, by the identity of the module's.
+    taken: filled with the values of its tensors in their own precision, by the identity of the module's. evaluated: leave
+    in training mode what the module's own eval() leaves there.
     """
     doors.check(model)
     memo: dict[int, Any] = {}
@@ -61,18 +64,75 @@ def twin(model: nn.Module, taken: dict[int, Tensor] | None = None) -> nn.Module:
                 continue
             memo[id(module)] = type(module).__new__(type(module))
             made.append((module, memo[id(module)]))
-        for module in list(model.modules())[::-1]:  # inner ones first
-            if id(module) not in memo:
-                inner = doors.wrapped(module)
-                memo[id(module)] = memo[id(inner)] if inner is not None else copy.deepcopy(module, memo)
         copier = _Copier(memo, keep)
-        for module, new in made:
+        for module, new in _filled(model, made, copier):
             _fill(module, new, copier)
     result: nn.Module = memo[id(model)]
-    for module in result.modules():
-        module.training = False
+    kinds: set[Any] = {type(module) for module, _ in made}
+    always = _always_training(model) if evaluated and any(map(_sets_modes, kinds)) else set()
+    for name, module in result.named_modules():
+        module.training = name in always
         module._compiled_call_impl = functools.partial(call, module)
     return result
+
+
+def _filled(
+    model: nn.Module, made: list[tuple[nn.Module, nn.Module]], copier: _Copier
+) -> Iterator[tuple[nn.Module, nn.Module]]:
+    """Copies that are to be filled, inner ones first: one that copies itself looks into those that it holds."""
+    empty = {id(module): new for module, new in made}
+    memo = copier.memo
+    for path, module in list(model.named_modules())[::-1]:
+        if id(module) in empty:
+            yield module, empty[id(module)]
+        elif id(module) not in memo:
+            inner = doors.wrapped(module)
+            if inner is not None:
+                memo[id(module)] = memo[id(inner)]
+                continue
+            before = set(memo)
+            try:
+                memo[id(module)] = copy.deepcopy(module, memo)
+            except Exception:  # its own way does not work, so it is copied as others are
+                _forget(memo, before)
+                new = _made(module, path)
+                memo[id(module)] = new
+                yield module, new
+
+
+def _made(module: nn.Module, path: str) -> nn.Module:
+    try:
+        return type(module).__new__(type(module))
+    except Exception as error:
+        raise TraceError(
+            f"{path or 'network'}: expected a module that can be copied, for the network is run apart from yours, got "
+            f"{type(error).__name__}: {error}; let copy.deepcopy copy it."
+        ) from error
+
+
+def _forget(memo: dict[int, Any], before: set[int]) -> None:
+    """Take back what a copy that failed left behind: halves of lists, for one."""
+    for key in memo.keys() - before:
+        del memo[key]
+
+
+@functools.lru_cache(maxsize=4096)
+def _sets_modes(kind: Any) -> bool:
+    """Whether a class says itself what training and evaluation mode do."""
+    own = (k for k in kind.__mro__ if not k.__module__.startswith("torch."))
+    return any(name in vars(k) for k in own for name in ("train", "eval"))
+
+
+def _always_training(model: nn.Module) -> set[str]:
+    """The modules that the user's own eval() leaves in training mode, by name: Monte-Carlo dropout, say."""
+    trial = twin(model, evaluated=False)
+    for own, ours in zip(model.modules(), trial.modules(), strict=False):
+        ours.training = own.training
+    try:
+        trial.eval()
+    except Exception:  # of the user's own code, which may want what a copy does not have
+        return set()
+    return {name for name, module in trial.named_modules() if module.training}
 
 
 def call(module: nn.Module, *args: Any, forward: Any = None, **kwargs: Any) -> Any:
@@ -106,12 +166,14 @@ def _copies_itself(module: nn.Module) -> bool:
 def _kind_copies_itself(kind: Any) -> bool:
     if kind.__module__ == "torch.nn.utils.parametrize" and kind.__name__.startswith("Parametrized"):
         kind = kind.__mro__[1]  # it refuses to be pickled, no more
-    names = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__new__")
+    names = ("__deepcopy__", "__new__")  # what is said of pickles alone may leave out what the network computes with
     return any(getattr(kind, name, None) is not getattr(nn.Module, name, None) for name in names)
 
 
 def _double(tensor: Tensor, is_parameter: bool) -> Tensor:
-    """A tensor's values in double precision on the CPU, in memory of their own."""
+    """A tensor's values in double precision on the CPU, in memory of their own; one without values as it is."""
+    if tensor.is_meta:
+        return tensor
     dtype = torch.float64 if tensor.is_floating_point() else tensor.dtype
     value = tensor.detach().to(device="cpu", dtype=dtype, copy=True)
     return nn.Parameter(value, requires_grad=False) if is_parameter else value
@@ -156,7 +218,7 @@ class _Copying(TorchFunctionMode):
                 memo[id(tensor)] = _double(tensor, isinstance(tensor, nn.Parameter))
             return memo[id(tensor)]
         value = func(*args, **(kwargs or {}))
-        if func is Tensor.clone and value.is_floating_point():  # a parameter outside its module copies itself
+        if func is Tensor.clone and value.is_floating_point() and not value.is_meta:  # a parameter that copies itself
             return value.to(device="cpu", dtype=torch.float64)
         return value
 
@@ -177,14 +239,24 @@ class _Copier:
         if type(value) in EMPTY and not value:
             return type(value)()
         self.keep.append(value)
+        before = set(self.memo)
         try:
             return copy.deepcopy(value, self.memo)
         except Exception:  # of any kind: locks, files, handles of other libraries
+            _forget(self.memo, before)
             self._stand_in(value, 0)
+        before = set(self.memo)
         try:
             return copy.deepcopy(value, self.memo)
         except Exception as error:
-            return StandIn(where, f"{type(error).__name__}: {error}")
+            _forget(self.memo, before)
+            return self._one_by_one(value, where) or StandIn(where, f"{type(error).__name__}: {error}")
+
+    def _one_by_one(self, value: Any, where: str) -> Any:
+        """A list, tuple or dictionary of which one entry cannot be copied, and the others can; None for anything else."""
+        if type(value) is dict:
+            return {key: self(inner, where) for key, inner in value.items()}
+        return type(value)(self(inner, where) for inner in value) if type(value) in (list, tuple) else None
 
     def function(self, value: Any, where: str) -> Any:
         """A function over copies of what it closes over and of the containers and modules that it names."""
@@ -194,7 +266,7 @@ class _Copier:
             words = {name: self(v, where) for name, v in value.keywords.items()}
             return functools.partial(self(value.func, where), *(self(v, where) for v in value.args), **words)
         self.keep.append(value)
-        names = [name for name in _names(value.__code__) if name in value.__globals__]
+        names = [name for name in caches.names(value.__code__) if name in value.__globals__]
         mutable = {name: value.__globals__[name] for name in names if _holds(value.__globals__[name], self.memo)}
         writes = _writes_globals(value.__code__)
         if not (value.__closure__ or mutable or writes or value.__defaults__ or value.__kwdefaults__):
@@ -255,6 +327,15 @@ class StandIn:
     def __setattr__(self, name: str, value: Any) -> None:
         raise self._refusal()
 
+    def __getitem__(self, key: Any) -> Any:
+        raise self._refusal()
+
+    def __iter__(self) -> Any:
+        raise self._refusal()
+
+    def __len__(self) -> int:
+        raise self._refusal()
+
     def _refusal(self) -> TraceError:
         where, why = object.__getattribute__(self, "_said")
         return TraceError(
@@ -265,6 +346,7 @@ class StandIn:
 
 def _fill(module: nn.Module, new: nn.Module, copier: _Copier) -> None:
     """Give a copy what the module has."""
+    caches.check(module)
     held = new.__dict__
     for name, value in module.__dict__.items():
         if name in ("_parameters", "_buffers", "_modules"):
@@ -282,6 +364,7 @@ def _fill(module: nn.Module, new: nn.Module, copier: _Copier) -> None:
             held[name] = copier(value, f"{type(module).__name__}.{name}")
     if isinstance(module, nn.DataParallel):
         held["device_ids"] = []  # it calls its module in place
+    caches.shadowed(new)
 
 
 def _called(hook: Any) -> str:
@@ -291,13 +374,6 @@ def _called(hook: Any) -> str:
 
 
 # ---- what functions do -----------------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=1024)
-def _names(code: types.CodeType) -> tuple[str, ...]:
-    """Names that code reads, with those of the functions inside it."""
-    inner = [name for const in code.co_consts if isinstance(const, types.CodeType) for name in _names(const)]
-    return (*code.co_names, *inner)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -311,54 +387,3 @@ def _holds(value: Any, memo: dict[int, Any]) -> bool:
         hasattr(value, "__dict__") and not isinstance(value, (type, types.ModuleType, types.FunctionType, types.MethodType))
         and not callable(value)
     )  # fmt: skip
-
-
-PURE = frozenset(
-    name for name in dir(Tensor) if not name.endswith("_") or name in ("__getitem__", "__len__")
-) - {"data", "set_", "resize", "copy"}
-"""What may be asked of a tensor without changing it."""
-RECORDING = frozenset(
-    "append extend insert update setdefault add_scalar add_scalars add_histogram log info debug warning write put "
-    "observe record items keys values get format join".split()
-)
-"""Methods of what keeps records, on which a hook may call."""
-BUILTINS = frozenset(
-    "print len float int str bool list tuple dict set range enumerate zip isinstance min max sum abs repr torch".split()
-)
-
-
-def is_silent(hook: Any) -> bool:
-    """Whether a hook can be seen to return nothing and to write to no tensor: it watches, and is left out."""
-    return isinstance(hook, types.FunctionType) and _is_silent(hook.__code__)
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_silent(code: types.CodeType) -> bool:
-    if any(isinstance(const, types.CodeType) and not _is_pure(const) for const in code.co_consts) or not _is_pure(code):
-        return False
-    steps = list(dis.get_instructions(code))
-    for before, step in zip([None, *steps], steps, strict=False):
-        if step.opname == "RETURN_CONST" and step.argval is not None:
-            return False
-        nothing = before is not None and before.opname == "LOAD_CONST" and before.argval is None
-        if step.opname == "RETURN_VALUE" and not nothing:
-            return False
-    return True
-
-
-def _is_pure(code: types.CodeType) -> bool:
-    """Whether no step of the code can write to a tensor, or call what might."""
-    words = {name for const in code.co_consts if isinstance(const, tuple) for name in const if isinstance(name, str)}
-    if words & {"inplace", "out"}:
-        return False
-    for step in dis.get_instructions(code):
-        name = step.argval
-        if step.opname in ("STORE_ATTR", "STORE_SUBSCR", "DELETE_SUBSCR", "STORE_GLOBAL", "STORE_DEREF", "IMPORT_NAME"):
-            return False
-        if step.opname.startswith("BINARY_OP") and step.argrepr.endswith("="):
-            return False
-        if step.opname in ("LOAD_ATTR", "LOAD_METHOD") and name not in PURE and name not in RECORDING:
-            return False
-        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and name not in BUILTINS and not step.opname == "LOAD_DEREF":
-            return False
-    return True

@@ -73,6 +73,28 @@ def content_of(path: Path, trust: bool) -> Any:
     return kind.read(path, trust)
 
 
+def stays(folder: Path, path: Path) -> bool:
+    """Whether a path, with its links followed, lies in the folder; one that is no link always does.
+
+    A cache of the Hugging Face hub holds its files as links into `blobs` beside `snapshots`: they stay, too.
+    """
+    try:
+        home = folder.resolve()
+        hub = next((parent.parent for parent in (home, *home.parents) if parent.name == "snapshots"), home)
+        return not path.is_symlink() or any(path.resolve().is_relative_to(place) for place in (home, hub / "blobs"))
+    except (OSError, RuntimeError):
+        return False
+
+
+def _part(path: Path, whole: Path) -> Path:
+    """A file that another one speaks of; nobody named it, so it may not lie elsewhere."""
+    if not stays(path.parent, path):
+        raise CheckpointError(
+            f"{path}: expected a part of {whole.name} in the same folder, got a link that leads out of it; copy it there."
+        )
+    return path
+
+
 def _parts(path: Path, trust: bool) -> State:
     """The tensors of all parts of a model whose files are numbered, without an index."""
     found = PART.search(path.name)
@@ -80,7 +102,7 @@ def _parts(path: Path, trust: bool) -> State:
     state: State = {}
     for i in range(1, min(int(found[2]), MOST_PARTS) + 1):
         name = f"{path.name[: found.start()]}-{i:0{len(found[1])}}-of-{found[2]}{path.name[found.end() :]}"
-        part = path.parent / name
+        part = _part(path.parent / name, path)
         if not part.is_file() or part.stat().st_size == 0:
             raise CheckpointError(f"{part}: expected a part of {path.name}, of {int(found[2])}, got none.")
         content = _safetensors(part, trust) if part.suffix == ".safetensors" else _torch_file(part, trust)
@@ -105,7 +127,7 @@ def _sharded(path: Path, trust: bool) -> State:
     if strange or not places:
         got = repr(strange[0]) if strange else "none"
         raise CheckpointError(f"{path}: expected the names of files beside it, got {got}; it will not be opened.")
-    parts = {name: content_of(path.parent / name, trust) for name in sorted(set(places.values()))}
+    parts = {name: content_of(_part(path.parent / name, path), trust) for name in sorted(set(places.values()))}
     for key, name in places.items():
         if not (isinstance(parts[name], Mapping) and isinstance(parts[name].get(key), Tensor)):
             raise CheckpointError(f"{path.parent / name}: expected the tensor {key}, as {path.name} says, got none.")

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from splineviz.errors import CheckpointError, TraceError
-from splineviz.tracing import doors, trace, twins
+from splineviz.tracing import caches, doors, trace, twins
 from splineviz.tracing.precision import Logged, is_rounding, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.training import checkpoints, state_files
@@ -113,7 +113,11 @@ class Kept:
         """Whether module and twin are as they were, but for the values of their tensors."""
         if self.sign is None or self.own is None or twins.signature(model) != self.sign:
             return False
-        return not self.theirs or twins.signature(self.module) == self.own  # torch's own modules leave themselves alone
+        if not self.theirs:
+            return True  # torch's own modules leave themselves alone
+        for module in model.modules():
+            caches.check(module)
+        return twins.signature(self.module) == self.own
 
     def fill(self, taken: dict[int, Tensor]) -> None:
         """Take the module's values, which are written to `taken` by the identity of the module's tensors."""

@@ -77,7 +77,7 @@ def places(folder: Path) -> tuple[list[Place], dict[str, str]]:
         name = path.name
         if name.startswith("."):
             continue
-        if not _stays(folder, path):
+        if not formats.stays(folder, path):
             skipped[name] = f"a link that leads out of the folder; --files '{name}' follows it"
         elif path.is_dir():
             inside = _inside(path)
@@ -88,6 +88,8 @@ def places(folder: Path) -> tuple[list[Place], dict[str, str]]:
         elif formats.format_of(path) is not None and _first_part(path):
             if path.is_symlink() and path.resolve().parent == folder.resolve() and path.resolve() != path.absolute():
                 skipped[name] = f"a link to {path.resolve().name}"
+            elif not path.is_file():
+                skipped[name] = "a pipe, a socket or a device"
             else:
                 found.append(Place(name, path))
     return found, skipped
@@ -115,7 +117,7 @@ def chosen(folder: Path, pattern: str) -> list[Place]:
             continue
         given = {word: int(text) for word, text in match.groupdict().items()} if match else {}
         inside = _inside(path) if path.is_dir() else path
-        if isinstance(inside, Path) and formats.format_of(inside) is not None and _first_part(inside):
+        if isinstance(inside, Path) and inside.is_file() and formats.format_of(inside) and _first_part(inside):
             found.append(Place(inside.relative_to(folder).as_posix(), inside, given))
     if not found:
         number = " with a whole number for it" if named else ""
@@ -147,12 +149,12 @@ def _inside(folder: Path) -> Path | str:
             command = command.format(folder=folder, root=folder.parent, target=f"{folder.name}.pt")
             return f"its weights lie in pieces; join them: {command}"
     for name in INSIDE:
-        if (folder / name).is_file() and _stays(folder, folder / name):
+        if (folder / name).is_file() and formats.stays(folder, folder / name):
             return folder / name
     files = [
         p
         for p in sorted(folder.iterdir())
-        if p.is_file() and _stays(folder, p) and formats.format_of(p) and _first_part(p)
+        if p.is_file() and formats.stays(folder, p) and formats.format_of(p) and _first_part(p)
     ]
     files = [p for p in files if step_names.read(bare(p.name)).role != OTHER and not p.name.startswith(".")]
     numbered = [p for p in files if step_names.read(bare(p.name)).best is not None]
@@ -174,16 +176,3 @@ def _first_part(path: Path) -> bool:
         return True
     index = path.with_name(f"{path.name[: part.start()]}{path.suffix}{INDEX}")
     return int(part[1]) == 1 and not index.is_file()
-
-
-def _stays(folder: Path, path: Path) -> bool:
-    """Whether a path, with its links followed, lies in the folder; one that is no link always does.
-
-    A cache of the Hugging Face hub holds its files as links into `blobs` beside `snapshots`: they stay, too.
-    """
-    try:
-        home = folder.resolve()
-        hub = next((parent.parent for parent in (home, *home.parents) if parent.name == "snapshots"), home)
-        return not path.is_symlink() or any(path.resolve().is_relative_to(place) for place in (home, hub / "blobs"))
-    except (OSError, RuntimeError):
-        return False

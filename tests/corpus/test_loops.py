@@ -14,6 +14,7 @@ import pytest
 import torch
 from everyday import EVERYDAY
 from loops import LOOPS, Loop
+from strangers import STRANGERS
 from torch import Tensor, nn
 from wrapped import WRAPPED
 
@@ -22,7 +23,7 @@ from splineviz.errors import CheckpointError, TraceError
 from splineviz.training import guards
 
 STEPS = 3
-ALL = LOOPS | EVERYDAY | WRAPPED
+ALL = LOOPS | EVERYDAY | WRAPPED | STRANGERS
 GRID = torch.cartesian_prod(torch.linspace(-3.0, 3.0, 9), torch.linspace(-3.0, 3.0, 9))
 SAMPLES = (np.random.default_rng(0).uniform(-2, 2, (12, 2)).astype(np.float32), np.arange(12) % 3)
 SLACK = {torch.float64: 1e-7, torch.float32: 1e-4, torch.bfloat16: 5e-2}
@@ -68,7 +69,7 @@ def said(model: nn.Module, x: Tensor) -> Tensor:
     modes = [m.training for m in model.modules()]
     with torch.no_grad(), torch.random.fork_rng():
         model.eval()
-        y = logits(model(x.to(precision(model)))).double().reshape(len(x), -1).clone()
+        y = logits(model(x.to(precision(model), copy=True))).double().reshape(len(x), -1).clone()
         model.train(modes[0])
         for m, mode in zip(model.modules(), modes, strict=True):
             m.training = mode
@@ -151,7 +152,7 @@ def test_every_step_is_of_the_network_that_was_trained(name: str, tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("table", [LOOPS, EVERYDAY, WRAPPED], ids=["loops", "everyday", "wrapped"])
+@pytest.mark.parametrize("table", [LOOPS, EVERYDAY, WRAPPED, STRANGERS], ids=["loops", "everyday", "wrapped", "strangers"])
 def test_the_module_says_the_same_at_all_vertices(table: dict[str, Loop], tmp_path: Path) -> None:
     for name, loop in table.items():
         if loop.never is not None or loop.refused or loop.drawn:
@@ -170,8 +171,8 @@ def test_the_module_says_the_same_at_all_vertices(table: dict[str, Loop], tmp_pa
 
 @pytest.mark.parametrize(
     "table",
-    [LOOPS, pytest.param(EVERYDAY, marks=pytest.mark.slow), pytest.param(WRAPPED, marks=pytest.mark.slow)],
-    ids=["loops", "everyday", "wrapped"],
+    [LOOPS, *(pytest.param(table, marks=pytest.mark.slow) for table in (EVERYDAY, WRAPPED, STRANGERS))],
+    ids=["loops", "everyday", "wrapped", "strangers"],
 )
 def test_the_judge_can_fail(table: dict[str, Loop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guards, "ON", False)

@@ -487,3 +487,51 @@ def test_a_pixel_has_the_class_of_its_point():
     shares = [np.abs(image[..., :3] - 255 * np.array(c)).max(axis=2) < 2 for c in np.unique(colors, axis=0)]
     seen = sorted(float(mask.mean()) for mask in shares)
     np.testing.assert_allclose(seen, sorted(share for share in parts.shares.tolist() if share > 0), atol=0.03)
+
+
+def boxes_of(figure: Figure, ax) -> list:
+    figure.draw_without_rendering()  # places the boxes
+    return [a.patch.get_window_extent() for a in ax.get_children() if isinstance(a, AnnotationBbox)]
+
+
+@pytest.mark.parametrize("inches", [0.8, 1.3, 2.0, 4.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_thumbnail_never_covers_the_boundary_however_small_the_axes(inches, seed):
+    rng = np.random.default_rng(seed)
+    figure = Figure(figsize=(inches, inches), dpi=100)
+    FigureCanvasAgg(figure)
+    ax = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+    ax.set(xlim=(-1, 1), ylim=(-1, 1), aspect="equal")
+    plane = Plane(np.zeros(2), np.eye(2), rng.uniform(-0.8, 0.8, (3, 2)))
+    lines = rng.uniform(-1.5, 1.5, (6, 2, 2))
+    stars = draw.anchors(plane, ax=ax, thumbnails=[np.eye(8)] * 3, avoid=lines)
+    shown = np.concatenate([start + (end - start) * np.linspace(0, 1, 2000)[:, None] for start, end in lines])
+    points, centres = ax.transData.transform(shown), ax.transData.transform(stars.get_offsets())
+    boxes = boxes_of(figure, ax)
+    for box in boxes:
+        assert not ((points > box.min + 0.5) & (points < box.max - 0.5)).all(axis=1).any()
+        assert not any(box.contains(*centre) for centre in centres)
+    assert boxes or inches < 2.0, "where there is room there are pictures"
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+@pytest.mark.parametrize("inches", [1.0, 2.5])
+def test_labels_fit(pictures, inches):
+    figure = Figure(figsize=(inches, inches), dpi=100)
+    FigureCanvasAgg(figure)
+    ax = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+    ax.set(xlim=(-1, 1), ylim=(-1, 1), aspect="equal", xticks=[], yticks=[])
+    plane = Plane(np.zeros(2), np.eye(2), np.array([[0.9, 0.9], [-0.9, 0.1], [0.85, -0.9]]))
+    names = ["automobile", "dog", "a ship"]
+    draw.anchors(plane, ax=ax, thumbnails=[np.eye(8)] * 3 if pictures else (), labels=names, star=12.0, size=36.0)
+    boxes = boxes_of(figure, ax)
+    assert len(boxes) == (3 if pictures else 0)
+    texts = [text for text in ax.texts if text.get_text() in names]
+    assert len(texts) == 3
+    places = [text.get_window_extent() for text in texts]
+    for box in places:
+        assert (ax.bbox.min - 1 <= box.min).all() and (box.max <= ax.bbox.max + 1).all()
+        within = [frame.x0 - 1 <= box.x0 and box.x1 <= frame.x1 + 1 for frame in boxes if frame.overlaps(box)]
+        assert not pictures or inches < 2.0 or (within and all(within)), "a label on a picture is no wider than it"
+    for one, other in zip(places, places[1:] + places[:1], strict=True):
+        assert (pictures and inches < 2.0) or not one.overlaps(other)

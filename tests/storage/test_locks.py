@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +87,57 @@ def test_threads_never_hold_one_lock_together(tmp_path):
     for thread in threads:
         thread.join()
     assert won and max(most) == 1
+
+
+@pytest.mark.parametrize("moment", ["before the open", "within the mkdir"])
+def test_the_folder_of_claims_may_vanish_under_a_claim(tmp_path, monkeypatch, moment):
+    """The last of the others to leave removes it, between any two calls of the one that comes."""
+    folder, gone = tmp_path / "running", []
+
+    def once(call):
+        def vanishing(*words, **named):
+            if not gone:
+                gone.append(1)
+                if moment == "before the open":
+                    folder.rmdir()
+                else:
+                    raise FileExistsError(str(folder))  # mkdir saw it, and is_dir no more
+            return call(*words, **named)
+
+        return vanishing
+
+    if moment == "before the open":
+        monkeypatch.setattr(locks.os, "open", once(locks.os.open))
+    else:
+        monkeypatch.setattr(Path, "mkdir", once(Path.mkdir))
+    with locks.claim(folder / "a") as mine:
+        assert mine and gone
+
+
+def test_claims_of_threads_survive_a_folder_that_is_removed_all_the_time(tmp_path):
+    folder, done, errors, won = tmp_path / "running", threading.Event(), [], []
+
+    def remove():
+        while not done.is_set():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+    def work(name):
+        try:
+            for _ in range(100):
+                with locks.claim(folder / name) as mine:
+                    won.append(mine)
+        except OSError as error:
+            errors.append(error)
+
+    remover, workers = threading.Thread(target=remove), [threading.Thread(target=work, args=(n,)) for n in "abc"]
+    for thread in (remover, *workers):
+        thread.start()
+    for thread in workers:
+        thread.join()
+    done.set()
+    remover.join()
+    assert not errors and sum(won) > 200
 
 
 def test_a_file_system_without_locks_refuses_nobody(tmp_path, monkeypatch):

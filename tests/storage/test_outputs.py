@@ -158,6 +158,12 @@ def test_a_run_that_was_moved_is_the_same_run(runs, tmp_path):
         sweep.measure_run(open_run(runs / "b"), out=tmp_path / "out", lc=QUICK)
 
 
+@pytest.mark.parametrize("said", [5, None, "a", {"a": 1}])
+def test_a_mark_that_says_no_list_of_runs_breaks_nothing(tmp_path, said):
+    files.write_sealed(tmp_path / "manifest.json", {"of": {"kind": "run", "runs": said, "writes": list(outputs.MEASURES)}})
+    outputs.enter(tmp_path, "run", ["/somewhere"], outputs.MEASURES)
+
+
 def test_a_sweep_grows_and_does_not_shrink(runs, tmp_path):
     a, b = open_run(runs / "a"), open_run(runs / "b")
     sweep.sweep([a], out=tmp_path / "out", lc=QUICK)

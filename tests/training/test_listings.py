@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -54,17 +55,6 @@ def test_order_and_identity_are_right_or_the_files_are_named(row: Layout, tmp_pa
     assert outcome(row, tmp_path) == ""
 
 
-if __name__ == "__main__":
-    wrong = []
-    for row in LAYOUTS:
-        with tempfile.TemporaryDirectory() as folder:
-            said = outcome(row, Path(folder))
-        wrong += [f"{row.who}: {said}"] if said else []
-    refused = sum(bool(row.refused) for row in LAYOUTS)
-    print(f"{len(LAYOUTS)} folders: {len(LAYOUTS) - refused - len(wrong)} right, {refused} refused, {len(wrong)} wrong")
-    print("\n".join(wrong))
-
-
 def test_links_out_of_a_folder_are_named_and_not_followed_unasked(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "theirs", tmp_path / "elsewhere"
     folder.mkdir(), elsewhere.mkdir()
@@ -89,3 +79,55 @@ def test_a_cache_of_the_hub_is_read_through_its_own_links(tmp_path: Path) -> Non
         torch.save(network(step).state_dict(), cache / "blobs" / f"{step:064x}")
         (snapshot / f"step_{step}.pt").symlink_to(Path("..") / ".." / "blobs" / f"{step:064x}")
     assert [c.step for c in listing(snapshot).checkpoints] == [1, 2]
+
+
+def folder_of_two(folder: Path) -> Path:
+    folder.mkdir()
+    for step in (10, 20):
+        torch.save(network().state_dict(), folder / f"step_{step}.pt")
+    return folder
+
+
+def test_links_that_lead_in_a_circle_end(tmp_path: Path) -> None:
+    folder = folder_of_two(tmp_path / "theirs")
+    (folder / "again").symlink_to(folder)
+    (folder / "step_30.pt").symlink_to(folder / "step_40.pt")
+    (folder / "step_40.pt").symlink_to(folder / "step_30.pt")
+    (folder / "step_50.pt").symlink_to(folder / "nowhere.pt")
+    found = listing(folder)
+    assert [c.step for c in found.checkpoints] == [10, 20]
+    with pytest.raises(SplinevizError, match="expected .* got"):
+        listing(tmp_path / "theirs" / "step_30.pt")
+
+
+def test_a_pipe_and_a_folder_named_as_checkpoints_are_not_waited_for(tmp_path: Path) -> None:
+    folder = folder_of_two(tmp_path / "theirs")
+    os.mkfifo(folder / "step_30.pt")
+    (folder / "step_40.pt").mkdir()
+    assert [c.step for c in listing(folder).checkpoints] == [10, 20]
+
+
+PATTERNS = ("", "[", "*[", "/etc/*", "../*", "../theirs/*.pt", "**", "***", "a\0b", "~/*", "\n", "*" * 5000)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_finds_files_of_the_folder_or_is_refused(tmp_path: Path, pattern: str) -> None:
+    folder = folder_of_two(tmp_path / "theirs")
+    torch.save(network(3).state_dict(), tmp_path / "step_99.pt")
+    try:
+        found = listing(folder, pattern)
+    except SplinevizError as error:
+        assert "expected" in str(error) and "got" in str(error)
+    else:
+        assert found.checkpoints and all(c.path.parent.samefile(folder) for c in found.checkpoints)
+
+
+if __name__ == "__main__":
+    wrong = []
+    for row in LAYOUTS:
+        with tempfile.TemporaryDirectory() as folder:
+            said = outcome(row, Path(folder))
+        wrong += [f"{row.who}: {said}"] if said else []
+    refused = sum(bool(row.refused) for row in LAYOUTS)
+    print(f"{len(LAYOUTS)} folders: {len(LAYOUTS) - refused - len(wrong)} right, {refused} refused, {len(wrong)} wrong")
+    print("\n".join(wrong))

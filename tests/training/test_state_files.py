@@ -247,3 +247,24 @@ def test_an_archive_with_one_file_of_weights_is_read_as_stable_baselines_writes_
     hostile = archive("rl_model_7_steps.zip", policy_pth=torch.nn.ReLU())
     with pytest.raises(CheckpointError, match=r"rl_model_7_steps.zip: .*needs code"):
         load_state(hostile)
+
+
+@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize("how", ["absolute", "relative"])
+def test_a_part_that_leads_out_of_the_folder_is_refused(tmp_path: Path, index: bool, how: str) -> None:
+    """Nobody named it: a folder from somebody else could point at any weights of the user's."""
+    place, names = tmp_path / "checkpoint-5", [f"model-0000{i}-of-00002.bin" for i in (1, 2)]
+    place.mkdir()
+    torch.save({"0.weight": torch.ones(2, 2)}, tmp_path / "private.pt")
+    torch.save({"0.bias": torch.ones(2)}, place / names[1])
+    (place / names[0]).symlink_to(tmp_path / "private.pt" if how == "absolute" else Path("..") / "private.pt")
+    path = place / names[0]
+    if index:
+        path = place / "pytorch_model.bin.index.json"
+        path.write_text(json.dumps({"weight_map": {"0.weight": names[0], "0.bias": names[1]}}))
+    with pytest.raises(CheckpointError, match="got a link that leads out of it; copy it there"):
+        load_state(path)
+    (place / "kept.bin").write_bytes((tmp_path / "private.pt").read_bytes())
+    (place / names[0]).unlink()
+    (place / names[0]).symlink_to("kept.bin")  # inside it may be one
+    assert set(load_state(path)) == {"0.weight", "0.bias"}
