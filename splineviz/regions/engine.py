@@ -147,6 +147,12 @@ class Engine:
         self._turns = Turns.among(np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0))
 
     @property
+    def output_scale(self) -> FloatArray:
+        """(C,) size of what the outputs are summed from in the window."""
+        last = self.stages[-1]
+        return last.unit_scale + last.unit_offset
+
+    @property
     def rank(self) -> npt.NDArray[np.int64]:
         """(units,) the order in which the units of `lowered.layers` cut: by layer, in the first by turn, then by number."""
         rank = self._turns.rank(int(self.unit_offsets[:2][-1]), int(self.unit_offsets[-1]))

@@ -277,6 +277,7 @@ class Slice:
             centre=self.centre,
             local_vertices=joined.uv,
             swaps=self.program.swaps,
+            output_scale=self.engine.output_scale,
         )
         result.check()
         return _with_seed(self.engine, result)

@@ -25,7 +25,7 @@ from torch import Tensor
 from splineviz._kernels import merging
 from splineviz._kernels.bits import unit_hashes
 from splineviz.errors import FloatArray, PlaneError
-from splineviz.geometry.partition import ROUNDING, LinearRegions, Partition
+from splineviz.geometry.partition import LinearRegions, Partition
 from splineviz.geometry.plane import convex_polygon
 from splineviz.regions.witness import SAFETY, Witness
 from splineviz.tracing.program import Program
@@ -39,6 +39,8 @@ CLEAR = 1e3
 """A jump that exceeds its rounding by this factor is one; asked of the model is what is less clear, in large partitions."""
 FEW = 20_000
 """Regions up to which the model is asked for its derivative in all of them."""
+COARSEST = 2.0**12
+"""How many times the measured rounding of an output may be claimed: every unit's largest scale is taken at once."""
 CHUNK = 1024
 """Points of one call."""
 STEP = 2.0**-45
@@ -137,9 +139,10 @@ def linear(part: Partition, said: LinearRegions, witness: Witness, asked: Asked)
     if label.shape != (part.num_regions,) or not np.array_equal(np.unique(label), np.arange(said.count)):
         yield "linear", f"expected labels 0 to {said.count - 1} of {part.num_regions} faces, got others"
         return
-    rounding = ROUNDING * np.abs(part.outputs).max(axis=0)
+    yield from _scale(part, witness)
     norms, errors, verdict = merging.slope_jumps(
-        part.local_vertices, part.edges, part.edge_faces, part.face_offsets, part.face_vertices, part.outputs, rounding
+        part.local_vertices, part.edges, part.edge_faces, part.face_offsets, part.face_vertices, part.outputs,
+        part.output_rounding,
     )
     inner = np.flatnonzero((part.edge_faces >= 0).all(axis=1))
     same = np.zeros(len(part.edges), bool)
@@ -165,6 +168,13 @@ def linear(part: Partition, said: LinearRegions, witness: Witness, asked: Asked)
     for i in np.flatnonzero(~same[vague] & (jump <= EQUAL * tolerance) & (verdict[vague] != 2)):
         left, right = part.edge_faces[vague[i]]
         yield "linear", f"face {left}: not merged with face {right}, and the model's slope is the same in both"
+
+
+def _scale(part: Partition, witness: Witness) -> Lines:
+    """The rounding that a partition claims for its outputs is not far above what is measured."""
+    for k in np.flatnonzero(part.output_rounding > COARSEST * witness.output_tolerance):
+        claimed, measured = part.output_rounding[k], witness.output_tolerance[k]
+        yield "linear", f"output_scale: output {k} is said to be rounded by {claimed:.3g}, measured are {measured:.3g}"
 
 
 def derivatives(witness: Witness, program: Program, inputs: Tensor) -> FloatArray:
