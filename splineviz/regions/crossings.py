@@ -238,8 +238,8 @@ def _changing_group(engine: Engine, beside: FloatArray, layer: Layer, group: Int
     assert layer.groups is not None
     found = np.full(len(beside), -1, np.int32)
     for rows in np.array_split(np.arange(len(beside)), len(beside) * layer.groups.size // ENTRIES + 1):
-        z = engine.reading(layer.step, beside[rows].reshape(-1, 2)).reshape(len(rows), 2, -1)
-        changes = layer.changes(z.transpose(1, 0, 2)) > 0.0
+        z = layer.members(engine.reading(layer.step, beside[rows].reshape(-1, 2)))
+        changes = layer.changes(np.moveaxis(z.reshape(len(rows), 2, *z.shape[1:]), 1, 0)) > 0.0
         own = changes[np.arange(len(rows)), group[rows]]
         found[rows] = np.where(own, group[rows], np.where(changes.any(axis=1), changes.argmax(axis=1), -1))
     return found

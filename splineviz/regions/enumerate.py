@@ -26,16 +26,18 @@ from splineviz._kernels import faces as _faces
 from splineviz._kernels.bits import unit_hashes
 from splineviz.errors import BudgetError, FloatArray
 from splineviz.geometry import doors
+from splineviz.geometry.budget import Budget, Exceeded, Spent
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
-from splineviz.geometry.polygons import polygon_area
+from splineviz.geometry.polygons import polygon_area, spread
 from splineviz.geometry.report import Report
 from splineviz.regions.blocks import Block, Complex, sew
-from splineviz.regions.budget import Budget, Exceeded, Spent
+from splineviz.regions.cuts import SeamValues
 from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.regions.estimates import shrink_to_fit
+from splineviz.regions.nearby import FAR, Nearby, TooFar
+from splineviz.regions.precise import precise
 from splineviz.regions.samples import checked
-from splineviz.regions.seam_values import SeamValues
 from splineviz.regions.stages import one_by_one
 from splineviz.threads import Stack, available
 from splineviz.tracing.precision import at_home
@@ -162,15 +164,39 @@ class Slice:
         self._began = time.perf_counter()
         self.program, self.plane, self.corners = program, plane, corners
         self.centre = corners.mean(axis=0)
-        local = corners - self.centre
-        self.engine = Engine(program, plane.embed(_samples(local) + self.centre), tolerance)
+        self.tolerance, self._far = tolerance, FAR
+        self._precise = precise(program, plane, corners)
+        self._prepare()
+        self._seam_readings = 0
+
+    def _prepare(self) -> None:
+        """The engine, and the window as a block. A unit taken to be far that bends at once is taken nearer at once."""
+        try:
+            self._built()
+        except TooFar:
+            self._nearer()
+
+    def _nearer(self) -> None:
+        self._far *= 64.0
+        self._prepare()
+
+    def _built(self) -> None:
+        local, near = self.corners - self.centre, None
+        samples = self.plane.embed(spread(local) + self.centre)
+        if self._precise is not None:
+            samples = np.tensordot(spread(local) + (self.centre - self._precise.place), self.plane.basis, axes=1)
+            near = Nearby(self._precise, samples, self._far)
+        self.engine = Engine(self.program, samples, self.tolerance, near)
         self.whole = self.place(Block.of_window(local))
         self.engine.take_turns(self.whole)
-        self._seam_readings = 0
 
     def place(self, block: Block) -> Block:
         """The block, with values at its vertices."""
-        self.engine.place(block, self.plane.origin, self.plane.basis, self.centre, self.corners)
+        if self.engine.near is None:
+            self.engine.place(block, self.plane.origin, self.plane.basis, self.centre, self.corners)
+        else:
+            origin, centre = np.zeros_like(self.plane.origin), self.centre - self.engine.near.place
+            self.engine.place(block, origin, self.plane.basis, centre)
         return block
 
     def enumerate(
@@ -184,6 +210,16 @@ class Slice:
         open_seams: bool = False,
     ) -> Complex:
         """All that a block becomes, sewn together; open_seams: see `blocks.sew`. Raises BudgetError."""
+        try:
+            return self._enumerated(first, threads, block_bytes, budget, progress, open_seams)
+        except TooFar:
+            self._nearer()
+            return self.enumerate(self.place(first), threads, block_bytes, budget, progress, open_seams=open_seams)
+
+    def _enumerated(
+        self, first: Block, threads: int | None, block_bytes: int | None, budget: Budget, progress: Progress | None,
+        open_seams: bool,
+    ) -> Complex:  # fmt: skip
         spent = Spent(budget, self._began)
         try:
             run = _Enumeration(self.engine, block_bytes, spent, progress)
@@ -238,7 +274,7 @@ class Slice:
             edge_faces=joined.edge_faces,
             face_offsets=joined.face_offsets,
             face_vertices=joined.face_vertices,
-            outputs=joined.outputs,
+            outputs=joined.outputs if self.engine.near is None else joined.outputs + self.engine.near.outputs,
             pattern_hash=joined.face_hash,
             unit_offsets=lowered.unit_offsets,
             layer_paths=tuple(layer.path for layer in lowered.layers),
@@ -253,6 +289,7 @@ class Slice:
             centre=self.centre,
             local_vertices=joined.uv,
             swaps=self.program.swaps,
+            output_scale=self.engine.output_scale,
         )
         result.check()
         return _with_seed(self.engine, result)
@@ -375,9 +412,3 @@ def _block_bytes(engine: Engine, layer: int) -> int:
         products = sum(stage.products for stage in engine.stages[1:])
         return HEAVY_BYTES if products > HEAVY * 8 * widest else EVALUATED_BYTES
     return int(np.clip(8 * widest * ROWS, BLOCK_BYTES, MOST_BLOCK_BYTES))
-
-
-def _samples(corners: FloatArray) -> FloatArray:
-    """Points spread over a window: its corners, and 64 random mixtures of them."""
-    weights = np.random.default_rng(0).dirichlet(np.full(len(corners), 0.7), size=64)
-    return np.concatenate([corners, weights @ corners])

@@ -50,7 +50,7 @@ def contradicted(partition: Partition, program: Program) -> int:
     """How many of `POINTS` random points the network, on the CPU, reads otherwise than the faces that they are in."""
     witness = Witness(partition, program, program)
     local, face, expected = _points(partition)
-    values, outputs = witness.values(witness.inputs(local), program)
+    values, outputs = witness.read(local)
     off, claimed = np.abs(outputs - expected), partition.pattern_hash[face]
     pattern, _ = _read(witness, values, np.zeros(values.shape[1]))
     far = ~(off <= CLOSE * np.abs(outputs).max(initial=0.0)).all(axis=1)

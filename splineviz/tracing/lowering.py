@@ -50,19 +50,25 @@ class Layer:
         """Whether it is a max layer."""
         return self.groups is not None
 
+    def members(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """What the layer reads (n, entries) by unit: itself in a kink layer, (n, units, K) where units are groups."""
+        if self.groups is None:
+            return z
+        entries = z[..., np.maximum(self.groups, 0)]
+        entries[..., self.groups < 0] = -np.inf
+        return entries
+
     def changes(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """How clearly each unit is on another piece at one point than at the other (n, units), 0 where it is not.
 
-        z: (2, n, entries) what the layer reads at both; the smaller of the two distances from the knot.
+        z: (2, n, ...) the layer's `members` at both; the smaller of the two distances from the knot.
         """
         if self.groups is None:
             opposite = np.sign(z[0]) * np.sign(z[1]) < 0
             return np.where(opposite, np.abs(z).min(axis=0), 0.0)
-        entries = z[..., np.maximum(self.groups, 0)]
-        entries[..., self.groups < 0] = -np.inf
-        winner = entries.argmax(axis=3)
-        there = np.take_along_axis(entries, winner[::-1, ..., None], axis=3)[..., 0]
-        return np.where(winner[0] != winner[1], (entries.max(axis=3) - there).min(axis=0), 0.0)
+        winner = z.argmax(axis=3)
+        there = np.take_along_axis(z, winner[::-1, ..., None], axis=3)[..., 0]
+        return np.where(winner[0] != winner[1], (z.max(axis=3) - there).min(axis=0), 0.0)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from splineviz.errors import TraceError
 from splineviz.tracing import doors, twins
 from splineviz.tracing.call import begun, raised
 from splineviz.tracing.listening import Listener
-from splineviz.tracing.precision import Double, at_home, elsewhere, undisturbed
+from splineviz.tracing.precision import Double, at_home, elsewhere, is_rounding, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import Swap, piecewise, swapped
@@ -372,11 +372,6 @@ def difference(program: Program, module: nn.Module, x: Tensor, *, output: str | 
     return float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(torch.finfo(torch.float64).tiny))
 
 
-def tolerance(program: Program) -> float:
-    """The largest `difference` of the same network: rounding, which grows with the steps."""
-    return 1e-9 * math.sqrt(len(program.steps) + 1)
-
-
 def compare(program: Program, module: nn.Module, x: Tensor, *, output: str | int | None = None) -> None:
     """Program and module agree at inputs x (n, *input_shape), or TraceError."""
     worst = difference(program, module, x, output=output)
@@ -384,7 +379,7 @@ def compare(program: Program, module: nn.Module, x: Tensor, *, output: str | int
         odd = [key for key, weight in program.weights.items() if not torch.isfinite(weight).all()]
         where = f"there are NaN or infinite weights in {', '.join(odd[:8])}" if odd else "its weights are finite: too large?"
         raise TraceError(f"network: expected finite outputs, got NaN or infinity; {where}.")
-    if not worst <= tolerance(program):
+    if not is_rounding(worst, program, x):
         raise TraceError(
             f"network: the traced program differs from the module by {worst:.3g} of its output; please report the network."
         )

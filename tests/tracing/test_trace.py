@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from splineviz.errors import TraceError
 from splineviz.tracing import program as ops
 from splineviz.tracing.program import Program
-from splineviz.tracing.trace import trace
+from splineviz.tracing.trace import compare, probes, trace
 
 
 class Functional(nn.Module):
@@ -373,3 +373,29 @@ def test_a_refusal_of_torchs_own_modules_names_no_line_of_ours():
     with pytest.raises(TraceError) as caught:
         trace(nn.Sequential(nn.Linear(4, 4), nn.GELU()), (4,))
     assert ", line" not in str(caught.value)
+
+
+class Cancelling(nn.Module):
+    """Hardtanh, written so that the ones cancel."""
+
+    def __init__(self, size: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.out = nn.Linear(3, 8), nn.Linear(8, 2, bias=False)
+        with torch.no_grad():
+            self.a.weight.mul_(size), self.a.bias.mul_(size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.a(x)
+        return self.out(F.relu(z + 1) - F.relu(z - 1) - 1)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-6, 1e-9, 1e-12])
+def test_numbers_that_cancel_are_compared_by_their_own_rounding(size: float) -> None:
+    network = Cancelling(size).double()
+    program = trace(network, (3,))
+    compare(program, network, probes((3,)))
+    other = dict(program.weights)
+    other["a.weight"] = other["a.weight"] * (1.0 + max(1e-6, 1e-13 / size))
+    with pytest.raises(TraceError, match="differs from the module"):
+        compare(program.with_weights(other), network, probes((3,)))
