@@ -68,7 +68,8 @@ def film_options(options: Namespace) -> dict[str, Any]:
     center = options.center
     if center is not None and len(center) > 1 and (len(center) > 2 or any(isinstance(part, str) for part in center)):
         raise DataError("--center: expected one word, one number of an anchor, or U V, got more.")
-    lc = LCOptions(options.lc_radius, options.lc_vectors, USUAL.points if options.lc_points is None else options.lc_points)
+    points = USUAL.points if options.lc_points is None else options.lc_points
+    lc = LCOptions(options.lc_radius, options.lc_vectors, points, wide=options.lc_wide)
     return {
         "anchors": options.anchors,
         "window": options.window,

@@ -301,9 +301,12 @@ def network_numbers(job: Job, program: Program) -> dict[str, float]:
     for name in ("train", "test"):
         recorded = job.metrics.get(f"{name}_accuracy", float("nan"))
         row[f"{name}_accuracy"] = accuracy(trained, samples, name) if np.isnan(recorded) else recorded
+    row |= {name: job.metrics[name] for name in (f"robust_{eps:g}" for eps in columns.EPS) if name in job.metrics}
     row["crossings"] = _crossings(program, job.plane)
     if job.lc is not None:
         row |= columns_of(job.lc.measured(trained, job.lc.chosen(samples), threads=job.threads), live=True)
+        if (wide := job.lc.beside) is not None:
+            row |= columns_of(wide.measured(trained, wide.chosen(samples), threads=job.threads), name="lc_wide")
         row |= _liveness(program, samples)
         row |= slice_complexity.sampled(program, job.plane, job.window, job.lc.radius, job.threads)
     return row

@@ -26,11 +26,9 @@ from torch import Tensor, nn
 
 from splineviz.errors import DataError
 from splineviz.metrics import norms
+from splineviz.metrics.columns import EPS
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
-
-EPS = (0.03, 0.06, 0.10, 0.13, 0.16, 0.20)
-"""Radii of the paper."""
 
 ALPHA = 0.0156
 """Step of the paper, 4 / 255."""

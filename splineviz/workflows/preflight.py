@@ -156,11 +156,12 @@ class _Survey:
         return _Cost(float(np.mean(found)) * self.a_region, points, f"about {_round(max(found)):,}")
 
     def points(self, lc: LCOptions | None) -> float:
-        """Points that the local complexity is sampled at, at one checkpoint."""
+        """Points that the local complexity is sampled at, at one checkpoint; each once a radius."""
         if lc is None:
             return 0.0
         there = {"train": self.run.train_x, "test": self.run.test_x}
-        return float(sum(min(lc.most(name), len(x)) for name, x in there.items() if x is not None) + lc.most("random"))
+        points = sum(min(lc.most(name), len(x)) for name, x in there.items() if x is not None) + lc.most("random")
+        return float(points if lc.beside is None else 2 * points)
 
     def a_point(self, lc: LCOptions | None) -> float:
         """Seconds that a point takes, at every checkpoint of the run."""
@@ -186,7 +187,8 @@ class _Survey:
 
     def few_points(self, lc: LCOptions = USUAL) -> int:
         """How many points a curve take about AIM."""
-        return int(_round(float(np.clip(AIM / self.a_point(lc) / 3.0, 20.0, USUAL.most("train")))))
+        curves = 3 if lc.beside is None else 6
+        return int(_round(float(np.clip(AIM / self.a_point(lc) / curves, 20.0, USUAL.most("train")))))
 
     def smaller(self, lc: LCOptions | None, cost: _Cost) -> Course:
         """A window that holds few regions, on the boundary, and fewer points where nobody asked for as many."""

@@ -19,9 +19,10 @@ from torch import nn
 from splineviz.errors import Progress
 from splineviz.jobs.job import choose_samples
 from splineviz.metrics import liveness, norms
+from splineviz.metrics.columns import EPS
 from splineviz.metrics.complexity import checked_device, network_of
 from splineviz.metrics.options import LCOptions, columns_of
-from splineviz.metrics.robustness import EPS, classes, robustness
+from splineviz.metrics.robustness import classes, robustness
 from splineviz.metrics.steepness import steepness
 from splineviz.storage import files
 from splineviz.storage.cache import Ledger

@@ -22,7 +22,9 @@ from __future__ import annotations
 import csv
 import io
 import os
+import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +40,17 @@ from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import polygon_area
 from splineviz.jobs import sweep
 from splineviz.metrics import diamonds, measures
+from splineviz.metrics.columns import EPS
 from splineviz.metrics.complexity import local_complexities_at
 from splineviz.metrics.options import LCOptions
-from splineviz.metrics.robustness import EPS, robust_accuracy
+from splineviz.metrics.robustness import robust_accuracy
 from splineviz.regions.enumerate import partition as enumerated
 from splineviz.storage import files, outputs, provenance
 from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
 from splineviz.training import runs
 from splineviz.workflows import deformed, migrations, run_curves
-from splineviz.workflows.measured import Measured
+from splineviz.workflows.measured import Measured, bootstrap_band
 from splineviz.workflows.phases import moments, peak, phases
 from splineviz.workflows.unread import without
 
@@ -111,6 +114,7 @@ def _all(run: runs.Run) -> list[str]:
 def without_slice(run: runs.Run, *, out: str | os.PathLike[str], lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008
                   **settings: Any) -> list[Path]:  # fmt: skip
     """The study `curves` of a run as out/curves.png and .csv, with settings of `table_of_curves`."""
+    lc = replace(lc, wide=None)  # one radius a figure
     table = table_of_curves(run, out=out, lc=lc, **settings)
     figure = study_plots.curves_of_run(table, **lc.settings(run.train_x.shape[1:]), eps=EPS)
     return save(Path(out) / CURVES, table, figure)
@@ -181,11 +185,14 @@ def measure(
     )  # fmt: skip
 
 
-def write(measured: Measured, name: str, target: Path) -> list[Path]:
-    """Write one study as target.png, target.csv and its further tables, target-<name>.csv; returns the paths."""
+def write(measured: Measured, name: str, target: Path, note: str = "") -> list[Path]:
+    """Write one study as target.png, target.csv and its further tables, target-<name>.csv; returns the paths.
+
+    note: a line at the figure's foot.
+    """
     table, figure, *more = _STUDIES[name](measured)
     curves.mark_missing_in(figure, curves.column(measured.rows, "step"), measured.missing)
-    written = save(target, table, figure)
+    written = save(target, table, figure, note)
     for ending, further in (more[0] if more else {}).items():
         written += save(target.with_name(f"{target.name}-{ending}"), further)
     return written
@@ -195,16 +202,21 @@ def write(measured: Measured, name: str, target: Path) -> list[Path]:
 
 
 def _dynamics(measured: Measured) -> Outcome:
-    samples = 1000
-    settings = [samples, measured.attack_steps, list(EPS)]
-    attacks = measured.kept("attack", settings, lambda i: attacked(measured.run, i, measured.attack_steps, samples))
-    table = [row | found for row, found in zip(measured.rows, attacks, strict=True)]
+    table = measured.over_seeds(_attacks)
     thumbnails = [x if x.ndim == 2 else None for x in measured.run.anchors(measured.anchors)]
     figure = study_plots.dynamics(
         table, measured.slices(moments(table)), radius=measured.lc.radius, phases=phases(table), eps=EPS,
         thumbnails=thumbnails if all(x is not None for x in thumbnails) else (),
     )  # fmt: skip
     return table, figure
+
+
+def _attacks(measured: Measured) -> Table:
+    """The rows with accuracies under attack."""
+    samples = 1000
+    settings = [samples, measured.attack_steps, list(EPS)]
+    attacks = measured.kept("attack", settings, lambda i: attacked(measured.run, i, measured.attack_steps, samples))
+    return [row | found for row, found in zip(measured.rows, attacks, strict=True)]
 
 
 def attacked(run: runs.Run, index: int, steps: int, samples: int) -> dict[str, float]:
@@ -217,10 +229,21 @@ def attacked(run: runs.Run, index: int, steps: int, samples: int) -> dict[str, f
 
 
 def _migration(measured: Measured) -> Outcome:
-    return measured.rows, study_plots.migration(measured.rows, phases(measured.rows), radius=measured.lc.radius)
+    table = measured.over_seeds(lambda one: one.rows)
+    return table, study_plots.migration(table, phases(table), radius=measured.lc.radius)
 
 
 def _windows(measured: Measured) -> Outcome:
+    table = measured.over_seeds(_squares)
+    slices = {}
+    for step, part in measured.slices(moments(measured.rows)).items():
+        slices[step] = (part, *squares(part, measured.squares))
+    return table, study_plots.windows(table, slices)
+
+
+def _squares(measured: Measured) -> Table:
+    """Regions in equal squares, step by step: means, and half-widths of their 99% bands by bootstrap."""
+
     def count(index: int) -> dict[str, float]:
         part = measured.partition(index)
         near, away, side = squares(part, measured.squares)
@@ -229,21 +252,16 @@ def _windows(measured: Measured) -> Outcome:
         for name, centres in (("near", near), ("away", away)):
             corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * side
             found = [enumerated(program, part.plane, window=centre + corners).num_regions for centre in centres]
-            spread = np.std(found, ddof=1) if len(found) > 1 else np.nan
             row |= {
                 f"regions_{name}": float(np.mean(found)) if found else np.nan,
-                f"regions_{name}_band": float(2.576 * spread / np.sqrt(max(len(found), 1))),
+                f"regions_{name}_band": bootstrap_band(np.array(found, dtype=np.float64)),
             }
         return row
 
     first = measured.partition(0)
     settings = [measured.squares, SQUARE, files.digest(first.window, first.plane.origin, first.plane.basis)]
-    counted = measured.kept("windows", settings, count)
-    table = [{"step": row["step"]} | found for row, found in zip(measured.rows, counted, strict=True)]
-    slices = {}
-    for step, part in measured.slices(moments(measured.rows)).items():
-        slices[step] = (part, *squares(part, measured.squares))
-    return table, study_plots.windows(table, slices)
+    counted = measured.kept("windows, bootstrap", settings, count)
+    return [{"step": row["step"]} | found for row, found in zip(measured.rows, counted, strict=True)]
 
 
 def squares(partition: Partition, count: int) -> tuple[FloatArray, FloatArray, float]:
@@ -353,10 +371,11 @@ STUDIES = choices.STUDIES
 # ---- files -------------------------------------------------------------------------------------------
 
 
-def save(target: Path, table: Sequence[Row], figure: Figure | None = None) -> list[Path]:
+def save(target: Path, table: Sequence[Row], figure: Figure | None = None, note: str = "") -> list[Path]:
     """Write a table as target.csv and a figure, of 200 dots per inch, as target.png; returns the paths.
 
-    The table has the columns of all rows, in the order in which they first occur; NaN where a row has none.
+    The table has the columns of all rows, in the order in which they first occur; NaN where a row has none. note: a line
+    at the figure's foot.
     """
     text = io.StringIO()
     columns = list(dict.fromkeys(name for row in table for name in row))
@@ -367,5 +386,7 @@ def save(target: Path, table: Sequence[Row], figure: Figure | None = None) -> li
     files.write_text(csv_file, text.getvalue())
     if figure is None:
         return [csv_file]
+    if note:
+        figure.supxlabel(textwrap.fill(note, 130), x=0.01, ha="left", fontsize=5.5, color="#555555")
     files.write(png, lambda stream: figure.savefig(stream, format="png", dpi=200))
     return [png, csv_file]

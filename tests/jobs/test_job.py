@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_runs import network, write_run
 from small_sweeps import QUICK
@@ -42,3 +43,20 @@ def test_a_row_has_all_columns(tmp_path: Path) -> None:
     write_run(tmp_path / "run")
     row = measure_run(open_run(tmp_path / "run"), out=tmp_path / "out", lc=QUICK)[1].row
     assert tuple(row) == job.COLUMNS and row["regions"] >= 1 and row["boundary_length"] >= 0
+
+
+def test_both_radii_are_in_one_row(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    both = measure_run(run, out=tmp_path / "both", lc=LCOptions(radius=0.1, num_vectors=2, points=9, wide=0.4))[1].row
+    wide = measure_run(run, out=tmp_path / "wide", lc=LCOptions(radius=0.4, num_vectors=2, points=9, wide=0.4))[1].row
+    for name in ("train", "train_band", "test", "random"):
+        assert both[f"lc_wide_{name}"] == wide[f"lc_{name}"] or np.isnan([both[f"lc_wide_{name}"], wide[f"lc_{name}"]]).all()
+        assert np.isnan(wide[f"lc_wide_{name}"]), "the second is the first"
+    assert both["lc_wide_random"] > both["lc_random"]
+
+
+def test_accuracy_under_attack_is_what_the_training_recorded(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", further={"robust_0.03": 0.625})
+    row = measure_run(open_run(tmp_path / "run"), out=tmp_path / "out", lc=None)[1].row
+    assert row["robust_0.03"] == 0.625 and np.isnan(row["robust_0.1"])
