@@ -147,7 +147,8 @@ def test_a_band_over_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for i, row in enumerate(rows(tmp_path / "figx.csv")):
         for name in ("regions", "lc_train", "test_accuracy"):
             values = [table[i][name] for table in each]
-            assert row[name] == pytest.approx(np.mean(values)) and row[f"{name}_band"] == pytest.approx(np.std(values, ddof=1))
+            assert row[name] == pytest.approx(np.mean(values))
+            assert row[f"{name}_band"] == pytest.approx(np.std(values, ddof=1))
     assert notes == [
         "Differs from the paper: two half circles (paper: digits). A first look: few steps, checkpoints and points. "
         "Mean and standard deviation of 3 seeds (0 to 2)."
@@ -173,7 +174,7 @@ def test_every_figure_says_in_what_it_differs() -> None:
 
 @pytest.mark.parametrize(("skew", "least"), [(0.0, 0.97), (0.5, 0.96), (1.0, 0.95), (1.3, 0.93)])
 def test_the_band_of_few_counts_holds_their_mean(skew: float, least: float) -> None:
-    """99% bands of 24 values, 400 sets of them: how many hold the mean, and more than the normal band's where they are skewed.
+    """99% bands of 24 values, 400 sets of them: which hold the mean, and more often than the normal band where skewed.
 
     The standard deviation of lognormal values is 0.5, 1.3 and 2.1 times their mean; of regions in squares 0.8 to 1.8 times.
     """
