@@ -248,6 +248,14 @@ def number(text: str) -> float:
     return value
 
 
+def center_flag(one: argparse.ArgumentParser, more: str = "") -> None:
+    """Where the middle of the window lies. more: to say of it."""
+    one.add_argument(
+        "--center", type=center, nargs="+", metavar="WHERE",
+        help=f"of the window: anchors, boundary{more}, the number of an anchor, or U V (default: anchors)",
+    )  # fmt: skip
+
+
 def center(text: str) -> str | float:
     """Where a window lies: a word, or a number."""
     return text if text in choices.CENTERS else number(text)

@@ -54,6 +54,7 @@ VARIATION = (("variation_ratio_boundary", "boundary", BOUNDARY), ("variation_rat
 UNITS = (("units_live", "live", TRAIN), ("units_linear", "linear", "#6a6f73"), ("units_dead", "dead", "#b58a60"))
 LENGTH = (("boundary_length", "boundary length", BOUNDARY),)
 GRADIENT = (("gradient_complexity", "train", TRAIN),)
+FOLDING = (("crossings", "all", "#333333"), ("folding", "folding", "#b5490a"))
 CHURN = (("churn", "churn", "#333333"),)
 KNOTS = (("knot_length", "knots", "#333333"),)
 
@@ -114,6 +115,8 @@ CHARTS = {
     "variation": Chart("gradient jumps near", VARIATION, "ratio to window", 1.0),
     "units": Chart("units", UNITS, "training points"),
     "boundary": Chart("length of the decision boundary", LENGTH),
+    "gradient": Chart("gradient complexity", GRADIENT, "1 / length"),
+    "folding": Chart("knots between the anchors", FOLDING),
     "churn": Chart("share of the window that changed", CHURN),
 }
 """The panels beside a slice, by name."""

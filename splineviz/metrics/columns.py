@@ -236,6 +236,19 @@ TABLE = (
         "`sv.crossings`",
     ),
     Column(
+        "folding", "anchors", "folding", "knots",
+        "how many of these go beyond the units that are on other pieces at the ends of each side (their Hamming distance), "
+        "without maxima: space folding; nan where crossings are",
+        "`crossings.folding`; after Lewandowski et al., On Space Folds of ReLU Neural Networks",
+    ),
+    Column(
+        "gradient_complexity", "train", "gradient_complexity", PER_LENGTH,
+        "mean over at most 200 training points of the expected density of knots at each, from gradients along P directions, "
+        "biases shifted by normal noise of standard deviation 0.05",
+        "`steepness.steepness`; Patel, Montufar (arXiv 2412.18283)",
+    ),
+    Column("gradient_complexity_band", "train", "gradient_complexity_band", PER_LENGTH, "as `lc_train_band`", "the same"),
+    Column(
         "units_live", "train", "units_live", "units",
         "units with a breakpoint strictly between their extremes over the training points",
         "`sv.liveness`",

@@ -37,6 +37,11 @@ BATCH = 1000
 """Samples attacked together."""
 
 
+def usual_steps(input_shape: Sequence[int]) -> int:
+    """Steps of the paper's adversary: 100 for MNIST, grey pictures of 28 x 28, else 10."""
+    return 100 if tuple(input_shape) in ((28, 28), (1, 28, 28), (784,)) else 10
+
+
 def classes(outputs: Tensor) -> Tensor:
     """(n,) class of each row of outputs (n, C): the first of the largest; one output: 1 where it is positive."""
     return outputs.argmax(dim=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).long()

@@ -190,7 +190,7 @@ def mean_and_error(values: FloatArray) -> tuple[float, float]:
 def bootstrap_band(values: FloatArray, draws: int = 2000) -> float:
     """Half-width of the 99% band of a mean of few and skewed values (n,), by the bootstrap of the studentised mean.
 
-    It holds the true mean of 24 lognormal values in 97% of trials (standard deviation half the mean) to 95% (twice the mean),
+    It holds the true mean of 24 lognormal values in 97% of trials (deviation half the mean) to 95% (twice the mean),
     the normal band in 96 to 86%. NaN for fewer than two values.
     """
     count = len(values)

@@ -43,7 +43,7 @@ from splineviz.metrics import diamonds, measures
 from splineviz.metrics.columns import EPS
 from splineviz.metrics.complexity import local_complexities_at
 from splineviz.metrics.options import LCOptions
-from splineviz.metrics.robustness import robust_accuracy
+from splineviz.metrics.robustness import robust_accuracy, usual_steps
 from splineviz.regions.enumerate import partition as enumerated
 from splineviz.storage import files, outputs, provenance
 from splineviz.storage.cache import Ledger
@@ -53,6 +53,7 @@ from splineviz.workflows import deformed, migrations, run_curves
 from splineviz.workflows.measured import Measured, bootstrap_band
 from splineviz.workflows.phases import moments, peak, phases
 from splineviz.workflows.unread import without
+from splineviz.workflows.untraced import AnyRun, Untraced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,7 +76,7 @@ FURTHER = {"kymograph": ("steps",), "lineage": ("ledger", "units", "regions")}
 
 
 def study(
-    run: runs.Run,
+    run: AnyRun,
     names: Sequence[str] | None = None,
     *,
     out: str | os.PathLike[str],
@@ -94,7 +95,9 @@ def study(
     device = settings.pop("device", None)
     written: list[Path] = []
     asked: dict[str, Any] = {}
-    measured = measure(run, out=out, **settings, also=named) if sliced else None
+    if isinstance(run, Untraced) and sliced:
+        raise DataError(f"studies: expected curves alone for a network that cannot be traced, got {', '.join(sliced)}.")
+    measured = measure(run, out=out, **settings, also=named) if sliced and not isinstance(run, Untraced) else None
     for name in chosen:
         if measured is not None and name != CURVES:
             written, asked = written + write(measured, name, Path(out) / name), measured.asked
@@ -105,13 +108,15 @@ def study(
     return written
 
 
-def _all(run: runs.Run) -> list[str]:
-    """All studies that a run can have: of a smooth network the one that needs no slice."""
+def _all(run: AnyRun) -> list[str]:
+    """All studies that a run can have: of a smooth network, or one that is not traced, the one that needs no slice."""
+    if isinstance(run, Untraced):
+        return [CURVES]
     smooth = Program.from_data(run.network).smooth
     return [CURVES] if smooth else list(STUDIES)
 
 
-def without_slice(run: runs.Run, *, out: str | os.PathLike[str], lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008
+def without_slice(run: AnyRun, *, out: str | os.PathLike[str], lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008
                   **settings: Any) -> list[Path]:  # fmt: skip
     """The study `curves` of a run as out/curves.png and .csv, with settings of `table_of_curves`."""
     lc = replace(lc, wide=None)  # one radius a figure
@@ -121,11 +126,11 @@ def without_slice(run: runs.Run, *, out: str | os.PathLike[str], lc: LCOptions =
 
 
 def table_of_curves(
-    run: runs.Run,
+    run: AnyRun,
     *,
     out: str | os.PathLike[str],
     lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008  # frozen, so it can be shared
-    attack_steps: int = 10,
+    attack_steps: int | None = None,
     attacked: int = run_curves.ATTACKED,
     eps: Sequence[float] = EPS,
     steps: Sequence[int] | None = None,
@@ -137,6 +142,7 @@ def table_of_curves(
     only, target = run if steps is None else run.only(steps), Path(out)
     outputs.enter(target.resolve(), "run", [str(run.path.resolve())], (*outputs.MEASURES, "curves.png", "curves.csv", *also))
     ledger = Ledger(target / "rows" / "curves.json")
+    attack_steps = usual_steps(only.train_x.shape[1:]) if attack_steps is None else attack_steps
     return run_curves.curves(
         only, lc, ledger, attack_steps=attack_steps, attacked=attacked, eps=eps, device=device, progress=progress
     )
@@ -149,7 +155,7 @@ def measure(
     anchors: Sequence[int] = (0, 1, 2),
     window: Any = None,
     lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008  # frozen, so it can be shared
-    attack_steps: int = 10,
+    attack_steps: int | None = None,
     points: int = 400,
     squares: int = 24,
     near: float | None = None,
@@ -164,7 +170,7 @@ def measure(
     """Measure a run for its studies; results that lie in `out` already are read.
 
     anchors, window, steps, lc: as `sweep.measure_run` takes them; the paper's values of the local complexity fit r = 0.05.
-    attack_steps: of the attack on at most 1,000 test samples (the paper: 10, for MNIST 100).
+    attack_steps: of the attack on at most 1,000 test samples; None: the paper's, 100 for MNIST, else 10.
     points: on the slice, for exact counts. squares: near the decision boundary, and away from it. also: as there.
     near: what is near, as a share of the window's side; None: `measures.NEAR` in measures.csv, `migrations.NEAR` in the
     studies of migration. planes: of those studies, the run's own and others through samples drawn by `seed`; None:
@@ -177,6 +183,7 @@ def measure(
     results = sweep.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, near=near, progress=progress,
                                 also=also, unread=None if strict else unread)  # fmt: skip
     only = without(only, unread, "the study is")
+    attack_steps = usual_steps(only.train_x.shape[1:]) if attack_steps is None else attack_steps
     return Measured(
         only, [dict(result.row) for result in results], [result.partition_path for result in results], tuple(anchors), lc,
         attack_steps, points, squares, Ledger(Path(out) / "rows" / "studies.json"), progress,
