@@ -116,7 +116,7 @@ CHARTS = {
     "units": Chart("units", UNITS, "training points"),
     "boundary": Chart("length of the decision boundary", LENGTH),
     "gradient": Chart("gradient complexity", GRADIENT, "1 / length"),
-    "folding": Chart("knots between the anchors", FOLDING),
+    "folding": Chart("knots on the way", FOLDING, "from anchor\nto anchor"),
     "churn": Chart("share of the window that changed", CHURN),
 }
 """The panels beside a slice, by name."""

@@ -167,6 +167,9 @@ def rows(steps: list[int]) -> list[dict[str, float]]:
                 "units_live": 500.0 - 60 * t,
                 "units_linear": 60.0 + 20 * t,
                 "units_dead": 40.0 + 40 * t,
+                "gradient_complexity": 0.3 * wave,
+                "crossings": 10.0 * wave,
+                "folding": 4.0 * wave,
                 "churn": np.nan if step == 0 else 0.9 / (1 + t),
                 "seconds": 0.5,
             }
