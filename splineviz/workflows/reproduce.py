@@ -168,8 +168,8 @@ def reproduce(
         run: a run of your own instead of the recipe's, for figures about one run.
         steps: of training, instead of the setting's.
         seed: of the training.
-        seeds: number of trainings, with seeds from `seed` on: curves are their mean, with the standard deviation over seeds as a
-            band; slices are of the first.
+        seeds: number of trainings, with seeds from `seed` on: curves are their mean, with the standard deviation over seeds
+            as a band; slices are of the first.
         data: CIFAR-10's folder, or other colour pictures, for fig1.
         progress: see `Progress`.
 
