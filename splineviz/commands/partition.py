@@ -62,6 +62,7 @@ examples:
 
 def run(options: Namespace) -> None:
     """Find the regions of one checkpoint on one plane; write the partition, a picture of it, or both."""
+    from splineviz.drawing import captions
     from splineviz.regions.enumerate import partition as cut
     from splineviz.threads import available
     from splineviz.workflows import preflight
@@ -94,7 +95,7 @@ def run(options: Namespace) -> None:
         else:
             _picture(found, run, checkpoint, options, target, made)
         terminal.say(target)
-    if missed := preflight.unseen(found, [len(found.decision_boundary())]):
+    if missed := captions.unseen(found, [len(found.decision_boundary())]):
         terminal.say(missed, aside=True)
     terminal.say(f"step {checkpoint.step:,}: {found.num_regions:,} regions in {found.report.seconds:.2f} s")
 

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from splineviz.drawing.canvas import left_out
 from splineviz.drawing.curves import Row, column
 from splineviz.drawing.fills import FILLS
 from splineviz.errors import FloatArray
+from splineviz.geometry.partition import Partition
 
 
 def captions(cues: Sequence[str | None], *, rate: float, hold: float, note: str = "") -> str:
@@ -144,3 +146,19 @@ def _numbers(row: Row, note: str) -> list[str]:
 def _time(seconds: float) -> str:
     whole, thousandths = divmod(round(1000 * seconds), 1000)
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}.{thousandths:03d}"
+
+
+def unseen(part: Partition, lengths: Sequence[float], *, chosen: bool = False) -> str:
+    """What a window does not show, in words: none of the anchors (unless it was chosen, and said), no decision boundary.
+
+    lengths: of the boundary, one a checkpoint; NaN where it is not known. Empty where nothing is amiss.
+    """
+    anchors, missing = len(part.plane.anchors_uv), []
+    if anchors and not chosen and len(left_out(part)) == anchors:
+        missing.append("anchor")
+    if len(lengths) and not any(length > 0 or length != length for length in lengths):
+        missing.append("decision boundary")
+    if not missing:
+        return ""
+    where = "" if len(lengths) < 2 else " at any checkpoint"
+    return f"no {' and no '.join(missing)} in view{where}: --center anchors or boundary, or a wider --window, shows more"

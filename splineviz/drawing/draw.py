@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,6 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Affine2D, Bbox
-from PIL import Image
 
 from splineviz.drawing.anchors import anchors, thumbnail
 from splineviz.drawing.fills import (
@@ -47,8 +46,8 @@ from splineviz.drawing.fills import (
     padded,
     shared_limits,
 )
-from splineviz.drawing.pixels import Color, rasterize
-from splineviz.errors import DataError, FloatArray, to_float_array
+from splineviz.drawing.pixels import Color, Wanted, few_colors, painted, rasterize
+from splineviz.errors import DataError, to_float_array
 from splineviz.geometry.partition import Partition
 
 __all__ = [
@@ -66,40 +65,6 @@ BOUNDARY_COLOR = "#e8000b"
 
 
 # ---- the raster --------------------------------------------------------------------------------------
-
-
-def few_colors(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """A picture (H, W, 4) in at most 250 colours: a third of the size in a PDF, 1% off on average, at most 20%."""
-    found = Image.fromarray(np.ascontiguousarray(image[..., :3])).quantize(
-        250, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-    )
-    return np.dstack([np.asarray(found.convert("RGB")), image[..., 3]])
-
-
-class _Wanted(NamedTuple):
-    """A picture of a partition: (u at the left, right, v at the foot, top), (H, W), width of a knot in pixels, whether it
-    has few colours, and its place on the canvas.
-    """
-
-    ends: tuple[float, float, float, float]
-    shape: tuple[int, int]
-    line: float
-    compact: bool
-    left: float
-    bottom: float
-
-
-def _pixels(wanted: _Wanted, partition: Partition, faces: FloatArray, line: tuple[Any, ...]) -> npt.NDArray[np.uint8]:
-    """The picture (H, W, 4), its first row the lowest on the canvas; line: as `PartitionImage` keeps it."""
-    ua, ub, va, vb = wanted.ends
-    _, ink, alpha, mask = line
-    image = rasterize(
-        partition, faces, view=(min(ua, ub), max(ua, ub), min(va, vb), max(va, vb)), shape=wanted.shape,
-        line_width=wanted.line, line_color=ink, line_alpha=alpha, mask=mask,
-    )  # fmt: skip
-    # Row 0 of what matplotlib wants is the lowest on the canvas; the axes may be inverted.
-    image = np.ascontiguousarray(image[:: -1 if vb > va else 1, :: 1 if ub > ua else -1])
-    return few_colors(image) if wanted.compact else image
 
 
 class PartitionImage(AxesImage):
@@ -153,8 +118,8 @@ class PartitionImage(AxesImage):
         bare = isinstance(edge_color, str) and edge_color == "none"
         width = line_width if np.any(edges) and not bare else 0.0
         self._line = (width, "black" if bare else _ink(partition, edge_color), edge_alpha, edges)
-        self._drawn: tuple[_Wanted, npt.NDArray[np.uint8]] | None = None
-        self._coming: tuple[_Wanted, Future[npt.NDArray[np.uint8]]] | None = None
+        self._drawn: tuple[Wanted, npt.NDArray[np.uint8]] | None = None
+        self._coming: tuple[Wanted, Future[npt.NDArray[np.uint8]]] | None = None
         self.stale = True
 
     def start(self) -> None:
@@ -162,7 +127,7 @@ class PartitionImage(AxesImage):
         wanted = self._wanted(1.0, compact=False)
         if wanted is not None and (self._drawn is None or self._drawn[0] != wanted):
             pool = ThreadPoolExecutor(1)
-            self._coming = (wanted, pool.submit(_pixels, wanted, self._partition, self._colors, self._line))
+            self._coming = (wanted, pool.submit(painted, wanted, self._partition, self._colors, self._line))
             pool.shutdown(wait=False)
 
     def make_image(  # type: ignore[override]  # None, for nothing to draw, is what matplotlib's own draw() asks for
@@ -176,11 +141,11 @@ class PartitionImage(AxesImage):
         coming, self._coming = self._coming, None
         if self._drawn is None or self._drawn[0] != wanted:
             begun = coming is not None and coming[0] == wanted
-            found = coming[1].result() if coming and begun else _pixels(wanted, self._partition, self._colors, self._line)
+            found = coming[1].result() if coming and begun else painted(wanted, self._partition, self._colors, self._line)
             self._drawn = (wanted, found)
         return self._drawn[1], wanted.left, wanted.bottom, Affine2D()
 
-    def _wanted(self, magnification: float, *, compact: bool) -> _Wanted | None:
+    def _wanted(self, magnification: float, *, compact: bool) -> Wanted | None:
         """What the axes show of the plane, and in how many pixels; None if nothing of them is on the canvas."""
         axes, figure = self.axes, self.get_figure(root=True)
         box = None if axes is None or figure is None else Bbox.intersection(axes.bbox, figure.bbox)
@@ -196,7 +161,7 @@ class PartitionImage(AxesImage):
         (ua, va), (ub, vb) = axes.transData.inverted().transform(corners)
         pixels = self._line[0] * figure.dpi * magnification / 72.0
         ends = float(ua), float(ub), float(va), float(vb)
-        return _Wanted(ends, (height, width), pixels, compact, float(left), float(bottom))
+        return Wanted(ends, (height, width), pixels, compact, float(left), float(bottom))
 
     def get_cursor_data(self, event: Any) -> None:
         """No value under the cursor: finding the face is geometry."""

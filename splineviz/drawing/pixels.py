@@ -10,11 +10,12 @@ import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colors as mpl_colors
+from PIL import Image
 
 from splineviz._kernels import raster
 from splineviz.errors import FloatArray
@@ -118,3 +119,37 @@ class _Canvas:
             raster.add_fills(total, part.classes().vertices, *rims, faces, origin, self.scale)
         raster.sum_rows(total)
         return total
+
+
+def few_colors(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A picture (H, W, 4) in at most 250 colours: a third of the size in a PDF, 1% off on average, at most 20%."""
+    found = Image.fromarray(np.ascontiguousarray(image[..., :3])).quantize(
+        250, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+    )
+    return np.dstack([np.asarray(found.convert("RGB")), image[..., 3]])
+
+
+class Wanted(NamedTuple):
+    """A picture of a partition: (u at the left, right, v at the foot, top), (H, W), width of a knot in pixels, whether it
+    has few colours, and its place on the canvas.
+    """
+
+    ends: tuple[float, float, float, float]
+    shape: tuple[int, int]
+    line: float
+    compact: bool
+    left: float
+    bottom: float
+
+
+def painted(wanted: Wanted, partition: Partition, faces: FloatArray, line: tuple[Any, ...]) -> npt.NDArray[np.uint8]:
+    """The picture (H, W, 4), its first row the lowest on the canvas; line: as `PartitionImage` keeps it."""
+    ua, ub, va, vb = wanted.ends
+    _, ink, alpha, mask = line
+    image = rasterize(
+        partition, faces, view=(min(ua, ub), max(ua, ub), min(va, vb), max(va, vb)), shape=wanted.shape,
+        line_width=wanted.line, line_color=ink, line_alpha=alpha, mask=mask,
+    )  # fmt: skip
+    # Row 0 of what matplotlib wants is the lowest on the canvas; the axes may be inverted.
+    image = np.ascontiguousarray(image[:: -1 if vb > va else 1, :: 1 if ub > ua else -1])
+    return few_colors(image) if wanted.compact else image

@@ -95,12 +95,11 @@ class Paper(Figure):
 
 def figure(
     partitions: Partition | Sequence[Partition], *, titles: Sequence[str] = (),
-    zooms: Sequence[Zoom | tuple[float, float, float]] = (), layers: bool = False,
-    knots_of: Sequence[int] | None = None, width: str | float = "double",
-    across: int | None = None, style: str | dict[str, Any] = "sans", fill: Any = "slope", fill_label: str | None = None,
-    cmap: Any = None, limits: tuple[float, float] | None = None, edge_color: Any = "black", line_width: float = 0.3,
-    thumbnails: Sequence[Any] = (), labels: Sequence[str] = (), classes: Sequence[str] = (), boundary: bool = True,
-    anchors: bool = True, vector: bool | None = None, compact: bool = True, **more: Any,
+    zooms: Sequence[Zoom | tuple[float, float, float]] = (), layers: bool = False, knots_of: Sequence[int] | None = None,
+    width: str | float = "double", across: int | None = None, style: str | dict[str, Any] = "sans", fill: Any = "slope",
+    fill_label: str | None = None, cmap: Any = None, limits: tuple[float, float] | None = None, edge_color: Any = "black",
+    line_width: float = 0.3, thumbnails: Sequence[Any] = (), labels: Sequence[str] = (), classes: Sequence[str] = (),
+    boundary: bool = True, anchors: bool = True, vector: bool | None = None, compact: bool = True, **more: Any,
 ) -> Paper:  # fmt: skip
     """Partitions side by side with one colour scale, ready for a paper.
 

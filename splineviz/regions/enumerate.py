@@ -38,21 +38,12 @@ from splineviz.regions.estimates import shrink_to_fit
 from splineviz.regions.nearby import FAR, Nearby, TooFar
 from splineviz.regions.precise import precise
 from splineviz.regions.samples import checked
-from splineviz.regions.stages import one_by_one
+from splineviz.regions.stages import HEAVY_BYTES, block_bytes_of, one_by_one
 from splineviz.threads import Stack, available
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace
-
-BLOCK_BYTES, MOST_BLOCK_BYTES = 8 << 20, 64 << 20
-"""Smallest and largest default size of a block's values; the first stays in the cache."""
-ROWS = 128
-"""Where a network is so wide that fewer vertices fill a block, blocks are larger, up to the largest."""
-EVALUATED_BYTES, HEAVY_BYTES, HEAVY = 32 << 20, 256 << 20, 32.0
-"""Default sizes where all vertices are evaluated in full; the second from how many products the network has for a byte
-of its widest tensor: there a row costs so much more than to fetch it that what counts is that few vertices lie on seams,
-where each is evaluated for both sides. Larger arrays than the first are got from the system anew each time."""
 
 SMALLEST_SHARE = 64
 """A block is not split into parts of fewer faces because of its size now."""
@@ -322,7 +313,7 @@ class _Enumeration:
 
     def __init__(self, engine: Engine, block_bytes: int | None, spent: Spent, progress: Progress | None):
         self.engine = engine
-        self._bytes = [_block_bytes(engine, layer) if block_bytes is None else block_bytes for layer in range(engine.layers)]
+        self._bytes = [block_bytes or block_bytes_of(engine.stages, layer) for layer in range(engine.layers)]
         self.spent = spent
         self.progress = progress
         self.finished: list[Block] = []
@@ -403,12 +394,3 @@ class _Enumeration:
         size = self._bytes[layer]
         most = min(4 * size, max(size, 2 * HEAVY_BYTES))
         return max(most, min(FEW_VERTICES * self.engine.row_bytes(layer), SMALL_BYTES))
-
-
-def _block_bytes(engine: Engine, layer: int) -> int:
-    """Bytes of a block's values: small enough for the cache, but enough rows for a product to be worth while."""
-    widest = max((stage.width for stage in engine.stages), default=1)
-    if not engine.stages[layer + 1].has_columns:
-        products = sum(stage.products for stage in engine.stages[1:])
-        return HEAVY_BYTES if products > HEAVY * 8 * widest else EVALUATED_BYTES
-    return int(np.clip(8 * widest * ROWS, BLOCK_BYTES, MOST_BLOCK_BYTES))

@@ -46,6 +46,14 @@ CACHE_BYTES = 2 << 20
 once, and where they do not stay in the cache that takes twice as long."""
 PRODUCTS = {"linear", "matmul", "einsum"}
 """Operations whose matrix a batch shares."""
+BLOCK_BYTES, MOST_BLOCK_BYTES = 8 << 20, 64 << 20
+"""Smallest and largest default size of a block's values; the first stays in the cache."""
+WIDE_ROWS = 128
+"""Where a network is so wide that fewer vertices fill a block, blocks are larger, up to the largest."""
+EVALUATED_BYTES, HEAVY_BYTES, HEAVY = 32 << 20, 256 << 20, 32.0
+"""Default sizes where all vertices are evaluated in full; the second from how many products the network has for a byte
+of its widest tensor: there a row costs so much more than to fetch it that what counts is that few vertices lie on seams,
+where each is evaluated for both sides. Larger arrays than the first are got from the system anew each time."""
 Share = Callable[[Sequence[Callable[[], None]]], None]
 """Runs calls that may run at the same time, and returns when all have ended."""
 
@@ -372,3 +380,12 @@ def on_slice(
     maps[stage.result] = (exact.astype(np.float64), slopes.astype(np.float64))
     extended = float(np.finfo(np.longdouble).eps / np.finfo(np.float64).eps)
     return maps, np.abs(maps[stage.result][0]) + error * extended
+
+
+def block_bytes_of(found: Sequence[Stage], layer: int) -> int:
+    """Bytes of a block's values at a layer: small enough for the cache, but enough rows for a product to be worth while."""
+    widest = max((stage.width for stage in found), default=1)
+    if not found[layer + 1].has_columns:
+        products = sum(stage.products for stage in found[1:])
+        return HEAVY_BYTES if products > HEAVY * 8 * widest else EVALUATED_BYTES
+    return int(np.clip(8 * widest * WIDE_ROWS, BLOCK_BYTES, MOST_BLOCK_BYTES))

@@ -385,10 +385,9 @@ def _told(step: Step) -> dict[str, Any]:
 
 
 def _read(told: Mapping[str, Any]) -> Step:
-    return Step(
-        str(told["op"]), tuple(int(r) for r in told["inputs"]), int(told["output"]),
-        {str(role): str(key) for role, key in told["params"].items()}, dict(told["attrs"]), str(told["path"]),
-    )  # fmt: skip
+    params = {str(role): str(key) for role, key in told["params"].items()}
+    inputs, output = tuple(int(r) for r in told["inputs"]), int(told["output"])
+    return Step(str(told["op"]), inputs, output, params, dict(told["attrs"]), str(told["path"]))
 
 
 def _packed(tensor: Tensor) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def _filmed(
         said={"look": shown, **_origin(run, asked.folder, anchors, course.window)},
     )  # fmt: skip
     lengths = [row["boundary_length"] for row in table]
-    missed = preflight.unseen(Partition.load(results[-1].partition_path), lengths, chosen=course.chosen)
+    missed = captions.unseen(Partition.load(results[-1].partition_path), lengths, chosen=course.chosen)
     return Animation(
         **vars(made), summary=summary, table=asked.folder / sweep.TABLE, unread=unread, course=course, unseen=missed
     )

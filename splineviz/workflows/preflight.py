@@ -25,9 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from splineviz.drawing.canvas import left_out
 from splineviz.errors import DataError, FloatArray, PlaneError
-from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import square
 from splineviz.metrics import robustness
@@ -115,22 +113,6 @@ def plot_course(
 def window_round(run: Run, anchors: Sequence[int], center: Any, window: float | None = None) -> FloatArray:
     """(4, 2) the square of a half-width (None: the usual one) round a center, as for `plot_course`. Raises DataError."""
     return _Survey(run, anchors).round(center, window)
-
-
-def unseen(part: Partition, lengths: Sequence[float], *, chosen: bool = False) -> str:
-    """What a window does not show, in words: none of the anchors (unless it was chosen, and said), no decision boundary.
-
-    lengths: of the boundary, one a checkpoint; NaN where it is not known. Empty where nothing is amiss.
-    """
-    anchors, missing = len(part.plane.anchors_uv), []
-    if anchors and not chosen and len(left_out(part)) == anchors:
-        missing.append("anchor")
-    if len(lengths) and not any(length > 0 or length != length for length in lengths):
-        missing.append("decision boundary")
-    if not missing:
-        return ""
-    where = "" if len(lengths) < 2 else " at any checkpoint"
-    return f"no {' and no '.join(missing)} in view{where}: --center anchors or boundary, or a wider --window, shows more"
 
 
 @dataclass(frozen=True)

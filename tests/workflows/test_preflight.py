@@ -13,6 +13,7 @@ import torch
 from networks import relu_network
 from small_runs import network, write_run
 
+from splineviz.drawing import captions
 from splineviz.errors import DataError
 from splineviz.metrics.options import USUAL
 from splineviz.regions.enumerate import partition
@@ -153,7 +154,7 @@ def test_what_a_window_does_not_show_is_said(run):
     near, far = (partition(program, plane, window=preflight.window_round(run, (0, 1, 2), c, 0.5)) for c in (1, [90.0, 90.0]))
     np.testing.assert_allclose(near.window.mean(axis=0), plane.anchors_uv[1], atol=1e-12)
     assert np.ptp(near.window, axis=0).tolist() == pytest.approx([1.0, 1.0])
-    assert preflight.unseen(near, [0.0, 3.0]) == "" and preflight.unseen(near, [float("nan")]) == ""
-    assert preflight.unseen(near, [0.0, 0.0]).startswith("no decision boundary in view at any checkpoint: --center")
-    assert preflight.unseen(far, [0.0]).startswith("no anchor and no decision boundary in view: --center")
-    assert preflight.unseen(far, [1.0], chosen=True) == "", "that was said when it was chosen"
+    assert captions.unseen(near, [0.0, 3.0]) == "" and preflight.unseen(near, [float("nan")]) == ""
+    assert captions.unseen(near, [0.0, 0.0]).startswith("no decision boundary in view at any checkpoint: --center")
+    assert captions.unseen(far, [0.0]).startswith("no anchor and no decision boundary in view: --center")
+    assert captions.unseen(far, [1.0], chosen=True) == "", "that was said when it was chosen"
