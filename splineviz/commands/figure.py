@@ -27,9 +27,9 @@ below it. In .pdf and .svg text, boundary and frames are vectors; so are small p
 picture of the resolution asked for.
 
 examples:
-  splineviz figure ckpts/ --steps 0 1000 30000 --out migration.pdf
-  splineviz figure ckpts/ --steps 30000 --zoom 0.5 -1 0.4 --zoom 0.5 -1 0.02 --width column
-  splineviz figure ckpts/ --steps 30000 --layers --fill margin --color-knots --out layers.svg""",
+  splineviz figure ckpts/ --steps 0 1000 25000 --out migration.pdf
+  splineviz figure ckpts/ --steps 25000 --zoom 0.5 -1 0.4 --zoom 0.5 -1 0.02 --width column
+  splineviz figure ckpts/ --steps 25000 --layers --fill margin --color-knots --out layers.svg""",
     )
     flags.run_flags(one)
     flags.slice_flags(one)

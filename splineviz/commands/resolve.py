@@ -147,3 +147,18 @@ def engine(options: Namespace) -> Iterator[int | Executor]:
     options.threads = options.threads or 1  # a Dask worker has as many jobs at a time as it has threads
     with executors.dask(options.scheduler) as executor:
         yield executor
+
+
+def center(options: Namespace) -> str | int | float | list[float] | None:
+    """Where the window lies, as `animate` takes it: a word, the number of an anchor, or (u, v). Raises DataError."""
+    from splineviz.errors import DataError
+
+    said = options.center
+    if said is None:
+        return None
+    if len(said) > 1 and (len(said) > 2 or any(isinstance(part, str) for part in said)):
+        raise DataError("--center: expected one word, one number of an anchor, or U V, got more.")
+    if len(said) > 1:
+        return list(said)
+    one: str | float = said[0]
+    return one if isinstance(one, str) or one != int(one) else int(one)

@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
 from splineviz.drawing import draw, fills
@@ -159,6 +160,25 @@ def draw_map(ax: Axes, partition: Partition) -> None:
     ax.set_title(said, fontsize=14.0, fontweight="normal", color="#444444", loc="left", pad=6)
 
 
+def round_length(most: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is at most `most`: the length of a scale bar."""
+    power = 10.0 ** np.floor(np.log10(most))
+    return float(max(step for step in (1.0, 2.0, 5.0) if step * power <= most * (1 + 1e-12)) * power)
+
+
+def scale_bar(ax: Axes) -> list[Artist]:
+    """A bar in the lower left corner of a square Axes, and its length in input-space length beside it."""
+    (low, high), foot = ax.get_xlim(), ax.get_ylim()[0]
+    side = high - low
+    length, x, y = round_length(0.2 * side), low + 0.025 * side, foot + 0.025 * side
+    bare: Any = {"foreground": "white"}
+    (line,) = ax.plot([x, x + length], [y, y], color="black", linewidth=3.2, solid_capstyle="butt", zorder=8,
+                      path_effects=[withStroke(linewidth=6.4, **bare)], scalex=False, scaley=False)  # fmt: skip
+    text = ax.text(x + length + 0.012 * side, y, f"{length:g}", fontsize=14.0, ha="left", va="center", color="black",
+                   zorder=8, path_effects=[withStroke(linewidth=3.5, **bare)])  # fmt: skip
+    return [line, text]
+
+
 class Panel:
     """A square Axes that shows one partition after the other. look: as `draw.regions` takes it; stars: as `draw.anchors`."""
 
@@ -174,6 +194,7 @@ class Panel:
         """An Axes for the colour bar, and what it is called; it is drawn with the first partition."""
         self._look, self._stars = dict(look), dict(stars)
         self._image: draw.PartitionImage | None = None
+        self._scale: list[Artist] = []  # the scale bar, made anew where the view is another
         self._over: list[Artist] = []  # the boundary, made anew for every partition
         self._anchors: list[
             Artist
@@ -203,6 +224,9 @@ class Panel:
         self._over = [artist for artist in ax.get_children() if artist not in before]
         view = (partition.plane.anchors_uv.tolist(), square.view)
         if view != self._view:
+            for artist in self._scale:
+                artist.remove()
+            self._scale = scale_bar(ax)
             for artist in self._anchors:
                 artist.remove()
             before = set(ax.get_children())
@@ -211,7 +235,8 @@ class Panel:
 
     def artists(self) -> list[Artist]:
         """All that changes with the partition, in order of drawing."""
-        found = [*([self._image] if self._image else []), *self._over, *self._anchors, *self.ax.spines.values()]
+        moving = [*self._over, *self._anchors, *self._scale]
+        found = [*([self._image] if self._image else []), *moving, *self.ax.spines.values()]
         return sorted(found, key=lambda artist: artist.get_zorder())
 
     def _draw_bar(self, place: Axes, label: str | None, paths: Sequence[str]) -> None:

@@ -77,7 +77,7 @@ PAPER_STYLE: Any = {
 BAR = (1014.0, 44.0, 20.0, 952.0)
 """Place of the colour bar on a frame: left, foot, width, height, in 1080ths of the frame's height."""
 
-SUMMARY = ("accuracy", "complexity", "exact", "regions", "boundary", "migration")
+SUMMARY = ("accuracy", "wide", "complexity", "exact", "regions", "boundary", "migration")
 """Panels of a run's summary."""
 
 
@@ -129,7 +129,7 @@ class FramePainter:
         look = Look.of(options) if look is None else replace(look, **options)
         self.table, self.size = list(table), look.size
         self._story, self._missing = look.story if story is None else story, tuple(missing)
-        self._unit, self._complexity = look.unit, (look.radius, look.num_vectors)
+        self._unit, self._complexity = look.unit, (look.radius, look.num_vectors, look.wide)
         self._map: bool | None = None
         self._moving: list[Artist] = []  # change with the frame, drawn over the rest
         self._canvas = Canvas(self.size)
@@ -275,6 +275,7 @@ def summary(
     *,
     radius: float | None = None,
     num_vectors: int | None = None,
+    wide: float | None = None,
     style: Any = None,
     width: float = 6.9,
     note: str = "",
@@ -287,6 +288,7 @@ def summary(
         table: the rows of all checkpoints; panels without any value are left out.
         radius: of the local complexity, for its label.
         num_vectors: of the local complexity, for its label.
+        wide: the second radius of the local complexity, for its label.
         style: rcParams, by default PAPER_STYLE.
         width: of the figure, in inches.
         note: remark on the network, see `Partition.note`.
@@ -312,7 +314,7 @@ def summary(
             figure.suptitle(text, x=0.01, ha="left", fontsize=matplotlib.rcParams["font.size"], color="#444444")
         for ax, chart in zip(axes, charts, strict=False):
             ax.set_title(chart.title)
-            ax.set_ylabel(chart.said(radius, num_vectors))
+            ax.set_ylabel(chart.said(radius, num_vectors, wide))
             step_axis(ax, np.union1d(column(table, "step"), missing))
             mark_missing(ax, missing)
             value_axis(ax, table, chart.curves)

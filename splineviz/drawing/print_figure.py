@@ -37,6 +37,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
 from splineviz.drawing import draw, fills
+from splineviz.drawing.canvas import round_length
 from splineviz.drawing.figures import PAPER_STYLE
 from splineviz.drawing.print_layout import Bar, Layout
 from splineviz.errors import DataError, FloatArray
@@ -373,12 +374,6 @@ def _zooms(
         for spine in inner.spines.values():
             spine.set(edgecolor=color, linewidth=1.2)
         around.append((inner, zoom))
-
-
-def round_length(most: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is at most `most`: the length of a scale bar."""
-    power = 10.0 ** np.floor(np.log10(most))
-    return float(max(step for step in (1.0, 2.0, 5.0) if step * power <= most * (1 + 1e-12)) * power)
 
 
 def _color_bar(paper: Paper, layout: Layout, image: Any, zero: bool) -> None:

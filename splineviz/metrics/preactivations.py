@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from splineviz.errors import TraceError
-from splineviz.tracing.kinks import KINKS
+from splineviz.tracing.kinks import KINKS, numbered
 from splineviz.tracing.smooth import SMOOTH
 
 NAMES = (
@@ -103,7 +103,7 @@ class Watched:
 
         with _paths(self._network, inside):
             outputs = self._run(torch.zeros(2, *self.input_shape), saw)
-        return tuple(names), tuple(units), outputs.shape[1]
+        return numbered(names), tuple(units), outputs.shape[1]
 
     def _run(self, x: Tensor, saw: Callable[[str, Tensor], Any]) -> Tensor:
         def checked(name: str, z: Tensor) -> None:

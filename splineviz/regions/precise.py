@@ -263,7 +263,8 @@ class Precise:
             return _times(t.on(lambda part: torch.where(here, part, torch.zeros_like(part))), slope)
 
         low, high = side(~on, kinks.slopes[0]), side(on, kinks.slopes[1])
-        level = KINKS[step.op].call(torch.full((1,) * z.parts[0].dim(), kinks.breakpoints[0], dtype=torch.float64), step.attrs)
+        at = torch.full((1,) * z.parts[0].dim(), kinks.breakpoints[0], dtype=torch.float64)
+        level = KINKS[step.op].call(at, step.attrs)
         bent = added(low, high)
         return bent if not level.any() else added(bent, split(level))
 

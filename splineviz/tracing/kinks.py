@@ -15,7 +15,8 @@ record of KINKS, from which all tables of calls, modules, swaps and ONNX's opera
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,6 +48,16 @@ class KinkLayer:
     def units(self) -> int:
         """Number of units: entries of the kink's input."""
         return math.prod(self.shape)
+
+
+def numbered(paths: Iterable[str]) -> tuple[str, ...]:
+    """The paths, so that none is there twice: a module that bends its values again is "block (2)" there."""
+    seen: Counter[str] = Counter()
+    found = []
+    for path in paths:
+        seen[path] += 1
+        found.append(path if seen[path] == 1 else f"{path} ({seen[path]})")
+    return tuple(found)
 
 
 def _clamp(a: Attrs) -> Kinks:

@@ -19,7 +19,7 @@ layers; its hash is that of the number (see `bits`).
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -28,6 +28,7 @@ import torch
 
 from splineviz._kernels.bits import unit_hashes
 from splineviz.tracing import maxima
+from splineviz.tracing.kinks import numbered
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.program import Program, Step
 
@@ -214,7 +215,8 @@ def _layers(program: Program) -> tuple[Layer, ...]:
             groups = maxima.groups(step.op, step.attrs, _shape(program, at))
             found.append(Layer(step.path or step.op, len(groups), piece, at, groups))
             piece += groups.size
-    return tuple(sorted(found, key=lambda layer: layer.step))
+    found.sort(key=lambda layer: layer.step)
+    return tuple(replace(one, path=path) for one, path in zip(found, numbered(one.path for one in found), strict=True))
 
 
 def _shape(program: Program, at: int) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from torch import Tensor
 from splineviz.errors import TraceError
 from splineviz.storage import files
 from splineviz.tracing.affine import AFFINE, JOINS, Attrs, viewed
-from splineviz.tracing.kinks import KINKS, KinkLayer, Kinks
+from splineviz.tracing.kinks import KINKS, KinkLayer, Kinks, numbered
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.smooth import SMOOTH
 
@@ -216,7 +216,8 @@ class Program:
                         live, at = self.run(live, at, i), i
                         shape = tuple(live[step.inputs[0]].shape[1:])
                         layers.append(KinkLayer(i, step.path or step.op, shape, KINKS[step.op].pieces(step.attrs)))
-            self._layers = tuple(layers)
+            names = numbered(layer.path for layer in layers)
+            self._layers = tuple(replace(layer, path=path) for layer, path in zip(layers, names, strict=True))
         return self._layers
 
     @property

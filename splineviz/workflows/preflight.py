@@ -25,7 +25,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from splineviz.drawing.canvas import left_out
 from splineviz.errors import DataError, FloatArray, PlaneError
+from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import square
 from splineviz.metrics import robustness
@@ -102,13 +104,33 @@ def plot_course(
         half, held = survey.half_for(regions, middle)
         return Course(square(middle, half), lc, (f"a window of half-width {half:g} holds {held}.",), True)
     if center is not None:
-        half = float(window) if window is not None else float(np.ptp(survey.plane.window(None)[:, 0])) / 2
-        window = square(survey.middle(center)[0], half)
+        window = survey.round(center, window)
     cost = survey.cost(window, lc)
     if window is None and cost.regions > OUT_OF_REACH:
         return survey.smaller(lc, cost)
     notes = () if cost.all < LONG else (survey.long(cost),)
     return Course(window, lc, notes, center is not None)
+
+
+def window_round(run: Run, anchors: Sequence[int], center: Any, window: float | None = None) -> FloatArray:
+    """(4, 2) the square of a half-width (None: the usual one) round a center, as for `plot_course`. Raises DataError."""
+    return _Survey(run, anchors).round(center, window)
+
+
+def unseen(part: Partition, lengths: Sequence[float], *, chosen: bool = False) -> str:
+    """What a window does not show, in words: none of the anchors (unless it was chosen, and said), no decision boundary.
+
+    lengths: of the boundary, one a checkpoint; NaN where it is not known. Empty where nothing is amiss.
+    """
+    anchors, missing = len(part.plane.anchors_uv), []
+    if anchors and not chosen and len(left_out(part)) == anchors:
+        missing.append("anchor")
+    if len(lengths) and not any(length > 0 or length != length for length in lengths):
+        missing.append("decision boundary")
+    if not missing:
+        return ""
+    where = "" if len(lengths) < 2 else " at any checkpoint"
+    return f"no {' and no '.join(missing)} in view{where}: --center anchors or boundary, or a wider --window, shows more"
 
 
 @dataclass(frozen=True)
@@ -142,6 +164,11 @@ class _Survey:
         """Seconds that a region takes, at every checkpoint of the run."""
         return len(self.run.checkpoints) * self.units * A_REGION[self.plain]
 
+    def round(self, center: Any, window: float | None) -> FloatArray:
+        """The square of a half-width (None: the usual one) round a center."""
+        half = float(window) if window is not None else float(np.ptp(self.plane.window(None)[:, 0])) / 2
+        return square(self.middle(center)[0], half)
+
     def cost(self, window: Any, lc: LCOptions | None) -> _Cost:
         """What a film of a window takes; only a bound where the regions alone are out of reach."""
         least = max((seen(program, self.plane, window) for program in self.programs), default=0.0)
@@ -158,11 +185,12 @@ class _Survey:
         return _Cost(float(np.mean(found)) * self.a_region, points, f"about {_round(max(found)):,}")
 
     def points(self, lc: LCOptions | None) -> float:
-        """Points that the local complexity is sampled at, at one checkpoint."""
+        """Points that the local complexity is sampled at, at one checkpoint; each once a radius."""
         if lc is None:
             return 0.0
         there = {"train": self.run.train_x, "test": self.run.test_x}
-        return float(sum(min(lc.most(name), len(x)) for name, x in there.items() if x is not None) + lc.most("random"))
+        points = sum(min(lc.most(name), len(x)) for name, x in there.items() if x is not None) + lc.most("random")
+        return float(points if lc.beside is None else 2 * points)
 
     def a_point(self, lc: LCOptions | None) -> float:
         """Seconds that a point takes, at every checkpoint of the run."""
@@ -188,7 +216,8 @@ class _Survey:
 
     def few_points(self, lc: LCOptions = USUAL) -> int:
         """How many points a curve take about AIM."""
-        return int(_round(float(np.clip(AIM / self.a_point(lc) / 3.0, 20.0, USUAL.most("train")))))
+        curves = 3 if lc.beside is None else 6
+        return int(_round(float(np.clip(AIM / self.a_point(lc) / curves, 20.0, USUAL.most("train")))))
 
     def smaller(self, lc: LCOptions | None, cost: _Cost) -> Course:
         """A window that holds few regions, on the boundary, and fewer points where nobody asked for as many."""

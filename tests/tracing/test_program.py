@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from splineviz.errors import TraceError
+from splineviz.tracing.lowering import lower
 from splineviz.tracing.program import AFFINE, KINKS, Kinks, Program, Step, operations
 from splineviz.tracing.tape import Live, Tape
 from splineviz.tracing.trace import trace
@@ -225,3 +226,21 @@ def test_malformed_data_is_refused(path: tuple[Any, ...], value: Any, words: str
 def test_data_of_another_kind_is_refused(data: Any) -> None:
     with pytest.raises(TraceError, match="expected the data"):
         Program.from_data(data)
+
+
+def test_layers_have_names_of_their_own() -> None:
+    """Functional activations of one module, one activation that is called twice, and a maximum beside them."""
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.act = nn.Linear(4, 4), nn.Linear(4, 4), nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.relu(self.b(self.act(self.b(torch.relu(self.a(x))))))
+            return self.a(torch.maximum(self.act(x), torch.maximum(x, 2 * x)))
+
+    program = trace(Twice(), (4,))
+    names = [layer.path for layer in program.layers]
+    assert sorted(names) == ["act", "act (2)", "maximum", "maximum (2)", "relu", "relu (2)"]
+    assert [layer.path for layer in lower(program).layers] == names

@@ -146,3 +146,15 @@ def test_warnings_stay_away_from_small_films(run):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plot_course(run, [0, 1, 2], lc=USUAL).tell()
+
+
+def test_what_a_window_does_not_show_is_said(run):
+    plane = run.plane((0, 1, 2))
+    program = run.program(run.checkpoints[-1])
+    near, far = (partition(program, plane, window=preflight.window_round(run, (0, 1, 2), c, 0.5)) for c in (1, [90.0, 90.0]))
+    np.testing.assert_allclose(near.window.mean(axis=0), plane.anchors_uv[1], atol=1e-12)
+    assert np.ptp(near.window, axis=0).tolist() == pytest.approx([1.0, 1.0])
+    assert preflight.unseen(near, [0.0, 3.0]) == "" and preflight.unseen(near, [float("nan")]) == ""
+    assert preflight.unseen(near, [0.0, 0.0]).startswith("no decision boundary in view at any checkpoint: --center")
+    assert preflight.unseen(far, [0.0]).startswith("no anchor and no decision boundary in view: --center")
+    assert preflight.unseen(far, [1.0], chosen=True) == "", "that was said when it was chosen"
