@@ -207,7 +207,7 @@ class _Announcer(event.Listener):  # type: ignore[misc]
         if self.told or not module.startswith("splineviz._kernels") or not _is_watched():
             return
         self.told = True
-        sys.stderr.write("splineviz: compiling kernels, once, up to half a minute ...\n")
+        sys.stderr.write("splineviz: compiling kernels, once, up to a minute ...\n")
         sys.stderr.flush()
 
     def on_end(self, event: Any) -> None:

@@ -207,11 +207,11 @@ class _Survey:
         middle, where = self.middle("boundary")
         usual = float(np.ptp(self.plane.window(None)[:, 0])) / 2
         half, held = self.half_for(few, middle, usual)
-        least = "more than" if cost.held.startswith("more") else "about"
+        least, seen_at = "more than" if cost.held.startswith("more") else "about", self._held_at(square(middle, half))
         notes = [
             f"the window round the anchors (half-width {usual:.3g}) holds {cost.held} regions, and this film of it would "
             f"take {least} {_time(cost.regions)}. It is of a window {usual / half:,.0f} times smaller, which holds {held}; "
-            f"it lies {where}. --regions, --center and --window choose another."
+            f"{'; '.join(filter(None, (f'it lies {where}', seen_at)))}. --regions, --center and --window choose another."
         ]
         if lc is USUAL and cost.points > AIM:
             lc = replace(lc, points=self.few_points())
@@ -298,25 +298,34 @@ class _Survey:
         programs = [program for program in late if program is not None]
         window, best = self.plane.window(None), None
         cells = [(window.min(axis=0), window.max(axis=0))]
-        for count in (GRID, FINER, FINER):
+        for level, count in enumerate((GRID, FINER, FINER)):
             found = [_together(programs, self.plane, low, high, count, box) for low, high in cells]
             ranked = sorted((one for several in found for one in several), key=lambda one: -one[0])[:CELLS]
-            if not ranked or ranked[0][0] < max(2.0, 0.0 if best is None else np.floor(best[0])):
-                break
+            most = ranked[0][0] if ranked else 0.0
+            if level == 2 and best is not None and most < np.floor(best[0]):
+                break  # a cell of the level before is about as large as a window
+            if most < 2.0:
+                return None
             best, cells = ranked[0], [(low, high) for _, low, high in ranked]
-        if best is None:
-            return None
+        assert best is not None
 
         def classes(uv: FloatArray) -> np.ndarray[Any, np.dtype[np.int64]]:
             return _classes(programs[0], self.plane, uv)
 
-        score, low, high = best
+        _, low, high = best
         corners = np.array([low, (high[0], low[1]), high, (low[0], high[1])])
-        labels, others = classes(corners), int(score) - 1
+        labels = classes(corners)
         other = int(np.flatnonzero(labels != labels[0])[0])
-        before = "that of the checkpoint before runs" if others == 1 else f"those of {others} checkpoints before run"
-        where = f"on the decision boundary at the last step, where {before} too"
-        return _bisected(corners[0], corners[other], classes), where
+        return _bisected(corners[0], corners[other], classes), "on the decision boundary at the last step"
+
+    def _held_at(self, window: FloatArray) -> str:
+        """At how many of the last checkpoints a boundary runs through a window, in words: as seen at a grid of points."""
+        low, high = window.min(axis=0), window.max(axis=0)
+        axes = np.linspace(low, high, GRID)
+        uv = np.stack(np.meshgrid(axes[:, 0], axes[:, 1], indexing="ij"), axis=-1).reshape(-1, 2)
+        late = [_program(self.run, checkpoint) for checkpoint in self.run.checkpoints[::-1][:LATE]]
+        seen = [len(np.unique(_classes(one, self.plane, uv))) > 1 for one in late if one is not None]
+        return f"a boundary runs through it at {sum(seen)} of the last {len(seen)} checkpoints" if len(seen) > 1 else ""
 
 
 def _together(
