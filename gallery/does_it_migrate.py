@@ -20,7 +20,7 @@ source = Path(os.environ.get("SPLINEVIZ_RUN", folder / "ckpts"))
 
 # %% A run to ask
 if not source.exists():
-    sv.recipes.train("mnist-mlp", steps=4 if quick else 30_000, out=source)
+    sv.recipes.train("mnist-mlp", steps=4 if quick else 25_000, out=source)
 run = sv.open_run(source)
 if quick:
     run = run.only([run.checkpoints[0].step, run.checkpoints[-1].step])

@@ -23,7 +23,7 @@ folder = Path("double_descent")
 if "SPLINEVIZ_RUN" in os.environ:
     run = sv.open_run(os.environ["SPLINEVIZ_RUN"])
 else:
-    steps = 60 if quick else 30_000
+    steps = 60 if quick else 25_000
     run = sv.open_run(sv.recipes.train("mnist-mlp", steps=steps, out=folder, if_exists="overwrite"))
 
 # %% Local complexity at training, test and random points, at every checkpoint

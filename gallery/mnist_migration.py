@@ -19,7 +19,7 @@ folder = Path("mnist_migration")
 if "SPLINEVIZ_RUN" in os.environ:
     run = sv.open_run(os.environ["SPLINEVIZ_RUN"])
 else:
-    steps = 60 if quick else 30_000
+    steps = 60 if quick else 25_000
     run = sv.open_run(sv.recipes.train("mnist-mlp", steps=steps, out=folder, if_exists="overwrite"))
 
 # %% Four moments, evenly apart on the logarithmic axis of steps

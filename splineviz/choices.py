@@ -16,11 +16,14 @@ FILLS = ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "r
 EXPLORED = ("slope", "class", "margin", "layer", "area", "hash")
 """Those of FILLS that the explorer's page has."""
 
-PANELS = ("accuracy", "complexity", "exact", "regions", "migration", "variation", "units", "boundary", "churn")
+PANELS = (
+    "accuracy", "complexity", "wide", "exact", "regions", "migration", "variation", "units", "boundary", "gradient",
+    "folding", "churn",
+)  # fmt: skip
 """Panels of curves beside a slice (`drawing.curves`)."""
 
 MOST_PANELS = 4
-FILM_PANELS = ("accuracy", "complexity", "exact")
+FILM_PANELS = ("accuracy", "wide", "complexity", "migration")
 """Those of a film, unless others are asked for."""
 
 COMPARED_PANELS = ("accuracy", "complexity", "regions")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -78,6 +78,14 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+class _Shared:
+    """Calls of one item that several threads take."""
+
+    def __init__(self, calls: list[Callable[[], None]]):
+        self.calls, self.running = calls, 0
+        self.error: BaseException | None = None
+
+
 class Stack(Generic[Item]):
     """Runs `work(item)`, which returns further items, on several threads until nothing is left."""
 
@@ -88,6 +96,7 @@ class Stack(Generic[Item]):
         self._busy = 0
         self._running = 0
         self._error: BaseException | None = None
+        self._shared: list[_Shared] = []
         self._changed = threading.Condition()
 
     @property
@@ -101,16 +110,15 @@ class Stack(Generic[Item]):
         # Each worker runs torch on one thread, also when it is the only one: a product's rounding depends on it.
         # torch hands the last setting to new threads, so restore it.
         torch_threads = torch.get_num_threads()
-        workers = [threading.Thread(target=self._serve, daemon=True) for _ in range(self._threads)]
         try:
             if self._threads == 1:
                 torch.set_num_threads(1)
                 while self._items:
                     self._items.extend(self._work(self._items.pop()))
                 return
-            for worker in workers:
-                self._running += 1
-                worker.start()
+            with self._changed:
+                for _ in self._items[: self._threads]:
+                    self._start()
             self._wait()
         except BaseException as error:
             self._stop(error)
@@ -120,6 +128,60 @@ class Stack(Generic[Item]):
             torch.set_num_threads(torch_threads)
         if self._error is not None:
             raise self._error
+
+    def _start(self) -> None:
+        """One more worker, if there may be; under the lock. Those that find nothing to do are never started."""
+        if self._running < self._threads and self._error is None:
+            try:
+                threading.Thread(target=self._serve, daemon=True).start()
+            except RuntimeError:  # the system gives no more threads
+                if not self._running:
+                    raise
+                return
+            self._running += 1
+
+    def share(self, calls: Sequence[Callable[[], None]]) -> None:
+        """Run calls that one item is made of, also on threads that have nothing to do, until all have ended.
+
+        For `work` to call. Re-raises the first exception of a call.
+        """
+        if self._threads == 1 or len(calls) < 2:
+            for call in calls:
+                call()
+            return
+        shared = _Shared(list(calls))
+        with self._changed:
+            self._shared.append(shared)
+            for _ in calls[1:]:
+                self._start()
+            self._changed.notify_all()
+        self._help(shared)
+        with self._changed:
+            while shared.running:
+                self._changed.wait()
+        if shared.error is not None:
+            raise shared.error
+
+    def _help(self, shared: _Shared) -> None:
+        """Take calls until none is left."""
+        while True:
+            with self._changed:
+                if not shared.calls or shared.error is not None:
+                    if shared in self._shared:
+                        self._shared.remove(shared)
+                    return
+                call = shared.calls.pop()
+                shared.running += 1
+            error: BaseException | None = None
+            try:
+                call()
+            except BaseException as found:
+                error = found
+            with self._changed:
+                shared.running -= 1
+                shared.error = shared.error or error
+                if not shared.running:
+                    self._changed.notify_all()
 
     def _wait(self) -> None:
         """Until no worker runs. Not by Thread.join: one that Ctrl-C interrupts takes its thread for ended."""
@@ -144,8 +206,15 @@ class Stack(Generic[Item]):
         torch.set_num_threads(1)
         while True:
             with self._changed:
-                while not self._items and self._busy and self._error is None:
+                while not self._items and not self._shared and self._busy and self._error is None:
                     self._changed.wait()
+                shared = self._shared[-1] if self._shared and self._error is None else None
+            if shared is not None:
+                self._help(shared)
+                continue
+            with self._changed:
+                if not self._items and self._busy and self._error is None:
+                    continue
                 if not self._items or self._error is not None:
                     self._changed.notify_all()
                     return
@@ -158,5 +227,7 @@ class Stack(Generic[Item]):
                 more = []
             with self._changed:
                 self._items.extend(more)
+                for _ in more[1:]:
+                    self._start()
                 self._busy -= 1
                 self._changed.notify_all()

@@ -6,7 +6,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from signatures import arguments, described, public
 
+import splineviz
 from splineviz.commands import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -19,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 SUBJECTS = {"jupyter", "viewer", "max_certificate", "maxima", "memory", "networks", "operations", "merging", "firefox",
-            "front", "hands", "rounding", "colors", "life", "loved", "wrong"}
+            "front", "hands", "layout", "displays", "rounding", "colors", "life", "loved", "wrong"}
 """Tests of what several modules do together."""
 
 every_file = pytest.mark.parametrize("path", FILES, ids=[str(p.relative_to(PACKAGE)) for p in FILES])
@@ -151,3 +153,11 @@ def test_the_table_of_places_in_contributing_names_what_is_there() -> None:
     table = re.findall(r"^\| (?:a|an) .*", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     places = re.findall(r"`([\w/]+(?:\.py|/))`", "\n".join(table))
     assert len(table) >= 10 and [place for place in places if "/" in place and not (ROOT / place).exists()] == []
+
+
+def test_public_functions_say_what_each_of_many_arguments_is() -> None:
+    """With more than four arguments a docstring has one entry for each, of the same names as the signature."""
+    many = {name: thing for name, thing in public(splineviz) if len(arguments(thing)) > 4}
+    assert len(many) >= 20 and {"animate", "figure", "open_run", "sweep", "draw.regions"} <= many.keys()
+    wrong = {name: sorted(arguments(thing) ^ described(thing)) for name, thing in many.items()}
+    assert {name: names for name, names in wrong.items() if names} == {}

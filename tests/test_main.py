@@ -79,11 +79,34 @@ def test_figure_lays_out_steps_and_zooms(run: Path, tmp_path: Path, capsys: pyte
     assert "positive half-width" in capsys.readouterr().err
 
 
+def test_figure_refuses_what_it_would_do_by_half(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*args: object, **options: object) -> None:
+        raise AssertionError("nothing is cut before the flags are looked at")
+
+    monkeypatch.setattr("splineviz.regions.enumerate.partition", cut)
+    out = tmp_path / "figure.pdf"
+    for words, said in (
+        (["--zoom", "900", "0", "0.2"], "a square inside the window"),
+        (["--window", "1", "--zoom", "0", "0", "0.2", "--zoom", "0.9", "0", "0.2"], "a square inside the window"),
+        (["--layers", "--steps", "0", "10"], "expected one step, got 2"),
+        (["--layers", "--every", "2"], "expected one step, got"),
+        (["--layers", "--last", "2"], "expected one step, got 2"),
+    ):
+        assert main(["figure", str(run), *words, "--out", str(out)]) == 2, words
+        told = capsys.readouterr().err
+        assert said in told and told.count("\n") == 1, words
+    assert not out.exists()
+
+
 def test_animate_needs_no_flag_but_the_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     words = ["animate", str(run), "--out", str(out), "--size", "320x180", "--lc-points", "20", "--steps", "0", "10", "40"]
     assert main(words) == 0
-    said = capsys.readouterr().out.split()
+    told = capsys.readouterr()
+    assert "at 320x180 the texts of a frame cannot be read; take 640x360 or more" in told.err
+    said = told.out.split()
     assert {str(out / name) for name in ("animation.mp4", "animation.gif", "summary.png", "measures.csv")} == set(said)
     assert sorted(p.name for p in (out / "frames").iterdir()) == [f"step-{step:010d}.png" for step in (0, 10, 40)]
     assert iio.improps(out / "animation.mp4", plugin="pyav").shape[1:] == (180, 320, 3)

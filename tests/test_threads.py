@@ -107,3 +107,36 @@ def test_slurm_says_how_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     for said, expected in (("6", 6), ("100", 64), ("", 64), ("0", 64), ("x", 64)):
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", said)
         assert threads.available() == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_calls_of_one_item_are_shared_with_threads_that_have_nothing_to_do(threads):
+    # With a second thread the calls meet at a barrier, which no thread passes alone.
+    done, meeting = [], threading.Barrier(min(threads, 2))
+
+    def work(item):
+        stack.share([lambda k=k: (meeting.wait(20), done.append(k)) for k in range(8)])
+        assert sorted(done) == list(range(8))
+        return []
+
+    stack = Stack(work, threads)
+    stack.run(["one"])
+    assert sorted(done) == list(range(8))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_error_in_a_shared_call_reaches_the_caller(threads):
+    before = threading.active_count()
+
+    def call(k):
+        if k == 3:
+            raise ValueError("three")
+
+    def work(item):
+        stack.share([lambda k=k: call(k) for k in range(6)])
+        return []
+
+    stack = Stack(work, threads)
+    with pytest.raises(ValueError, match="three"):
+        stack.run(["one", "two"])
+    assert threading.active_count() == before

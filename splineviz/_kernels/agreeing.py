@@ -7,9 +7,9 @@ is made of a vertex's coordinates, which are the same to the bit on both sides o
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from splineviz._kernels.bits import splitmix
+from splineviz._kernels.jit import njit
 
 ROW = -1
 """In the place of a unit: the scale of the vertex's row."""

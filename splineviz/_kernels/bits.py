@@ -75,18 +75,19 @@ def unit_hashes(first, count):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def sign_bits(z, row_scale, unit_scale, unit_offset, tolerance, inverse_size, off, plus, minus, norm):
+def sign_bits(z, row_scale, unit_scale, unit_offset, tolerance, inverse_size, low, high, plus, minus, norm):
     """Signs of z (V, n) into plus and minus (V, words); |z| <= tolerance * (row * unit + offset) is 0.
 
-    norm (V,) receives the norm of each row times inverse_size (n,), or -1 where `off` says that negative units pass
-    nothing on and all are negative: what follows is exact there. Returns how many values were read as 0 that are not
-    exactly 0, and how many in all. Without branches in the inner loops, so that the compiler can use vector instructions.
+    norm (V,) receives the norm of each row after the kink, of slopes low and high, times inverse_size (n,), or -1 where
+    low is 0, so that negative units pass nothing on, and all are negative: what follows is exact there. Returns how many
+    values were read as 0 that are not exactly 0, and how many in all.
+    Without branches in the inner loops, so that the compiler can use vector instructions.
     """
     rows, units = z.shape
     near, zeros = 0, 0
     for v in range(rows):
         row = tolerance * row_scale[v]
-        total, asleep = 0.0, off
+        total, asleep = 0.0, low == 0.0
         for w in range(plus.shape[1]):
             p, m, zero = np.uint64(0), np.uint64(0), np.uint64(0)
             base = 64 * w
@@ -97,7 +98,7 @@ def sign_bits(z, row_scale, unit_scale, unit_offset, tolerance, inverse_size, of
                 p |= np.uint64(x > limit) << bit
                 m |= np.uint64(x < -limit) << bit
                 zero |= np.uint64(x == 0.0) << bit
-                total += (x * inverse_size[base + i]) ** 2
+                total += ((high * max(x, 0.0) + low * min(x, 0.0)) * inverse_size[base + i]) ** 2
             plus[v, w] = p
             minus[v, w] = m
             here = min(64, units - base)

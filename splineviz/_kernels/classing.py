@@ -18,9 +18,9 @@ a polygon the smaller one takes it.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from splineviz._kernels.envelope import _between, _contenders
+from splineviz._kernels.jit import njit
 
 
 @njit(nogil=True, cache=True)

@@ -1,21 +1,32 @@
 """How kernels are compiled, and where they are kept: `njit` as numba's, with a cache that survives damage.
 
-    <kernels>/__pycache__/cutting.cut_faces-105.py311.nbi      numba's index of a kernel's compiled forms
+    <kernels>/__pycache__/cutting.cut_faces-105.py311.nbi      numba's index of a kernel's compiled forms, with a stamp
                           cutting.cut_faces-105.py311.1.nbc    one of them, after the SHA-256 of its bytes
+
+    stamp      digest of the kernel's file and of all kernel files that it imports, directly or through others; not of
+               this one, which decides how kernels are kept
+
+A kernel is compiled together with those that it calls, but numba looks at the time of the caller's file alone: after a
+change of a file that it imports, the old code would run on. With the stamp it is compiled again, and only then; copying
+the folder or checking out other files changes nothing.
 
 numba believes what it finds in its cache: a file that was cut short (a full disk, a copy that broke off) ends every later
 call with a traceback, and a changed byte is run as machine code. Here a file that is not what was written is deleted and
 the kernel compiled again. Where neither the package nor the user's folder of caches can be written, kernels are kept in a
 folder of /tmp that nobody else can write; where not even that, they are compiled anew by every process. Each of these is
-said once. This file knows no kernel.
+said once; so is that kernels are being compiled, to whoever waits at a terminal or in a notebook. This file knows no kernel.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import multiprocessing
 import os
 import pickle
+import re
 import stat
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -24,9 +35,13 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import event
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 SEAL = hashlib.sha256().digest_size
+KERNELS = Path(__file__).parent
+IMPORTED = re.compile(rb"^\s*from splineviz\._kernels\.(\w+) import", re.MULTILINE)
+"""How a kernel file names another one; a test says that there is no other way."""
 _told: set[str] = set()
 
 
@@ -74,6 +89,25 @@ def _cache_of(function: Any) -> _Cache | None:
     return None
 
 
+@functools.cache
+def _source(path: Path) -> tuple[bytes, frozenset[str]]:
+    """Digest of a file, and the kernel files that it imports."""
+    content = path.read_bytes()
+    return hashlib.sha256(content).digest(), frozenset(name.decode() for name in IMPORTED.findall(content)) - {"jit"}
+
+
+def stamp(path: Path) -> str:
+    """Digest of a file with kernels and of all kernel files that it imports, directly or through others. Raises OSError."""
+    todo, found = [path], dict[str, bytes]()
+    while todo:
+        digest, names = _source(todo.pop())
+        found.setdefault("", digest)  # wherever the first one lies
+        new = names - found.keys()
+        todo += [KERNELS / f"{name}.py" for name in new]
+        found |= {name: _source(KERNELS / f"{name}.py")[0] for name in new}
+    return hashlib.sha256(b"".join(name.encode() + found[name] for name in sorted(found))).hexdigest()
+
+
 def _private_folder() -> Path | None:
     """A folder for temporary files that is this user's own: whoever could write there could make us run machine code."""
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
@@ -97,6 +131,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]
         super().__init__(function)
         self._cache_file.__class__ = _Files
         self._cache_file._version = f"{numba.__version__}, sealed"  # so that an older index is none, and not a damaged one
+        self._cache_file._source_stamp = stamp(Path(function.__code__.co_filename))
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """The compiled form for a signature, None when there is none, or it is damaged."""
@@ -158,3 +193,34 @@ def _tell(text: str) -> None:
     if text not in _told:
         _told.add(text)
         warnings.warn(f"splineviz: {text}.", RuntimeWarning, stacklevel=2)
+
+
+class _Announcer(event.Listener):  # type: ignore[misc]
+    """Says once that kernels are being compiled, to whoever waits for it."""
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def on_start(self, event: Any) -> None:
+        """Numba begins to compile something that no cache holds."""
+        module = getattr(getattr(event.data.get("dispatcher"), "py_func", None), "__module__", "")
+        if self.told or not module.startswith("splineviz._kernels") or not _is_watched():
+            return
+        self.told = True
+        sys.stderr.write("splineviz: compiling kernels, once, up to half a minute ...\n")
+        sys.stderr.flush()
+
+    def on_end(self, event: Any) -> None:
+        """Numba is done with it."""
+
+
+def _is_watched() -> bool:
+    """Whether somebody sees what this process writes: at a terminal, or in a notebook."""
+    if multiprocessing.parent_process() is not None:
+        return False
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return sys.stderr.isatty() or getattr(shell, "kernel", None) is not None
+
+
+ANNOUNCER = _Announcer()
+event.register("numba:compile", ANNOUNCER)

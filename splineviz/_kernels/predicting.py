@@ -12,7 +12,8 @@ of each in order; so a face has mostly three known corners when it is met.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from splineviz._kernels.jit import njit
 
 REACH = 8.0
 """Largest sum of the magnitudes of a prediction's weights."""

@@ -78,7 +78,7 @@ def _listed(about: dict[str, str]) -> str:
         lines.append("")
     return "\n".join([*lines, ""]) + """\
 typical use:
-  splineviz train --recipe mnist-mlp --steps 30000 --out ckpts/
+  splineviz train --recipe mnist-mlp --steps 25000 --out ckpts/
   splineviz animate ckpts/ --anchors 0 1 2
 
 Options and examples of a command: splineviz animate --help"""

@@ -41,13 +41,7 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
     one.add_argument(
         "--regions", type=flags.at_least(2), metavar="N", help="instead of --window: the largest that holds about N regions"
     )
-    one.add_argument(
-        "--center",
-        type=flags.center,
-        nargs="+",
-        metavar="WHERE",
-        help="of the window: anchors, boundary (at the last step), the number of an anchor, or U V (default: anchors)",
-    )
+    flags.center_flag(one, " (at the last step)")
     one.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="output directory (default: out)")
     one.add_argument(
         "--tween", type=flags.at_least(0), default=0, metavar="N", help="frames between checkpoints, of interpolated weights"
@@ -62,18 +56,15 @@ def film_flags(one: ArgumentParser, *, formats: Sequence[str]) -> None:
 
 def film_options(options: Namespace) -> dict[str, Any]:
     """What `animate` is called with, but for the run, its steps and parallelism."""
-    from splineviz.errors import DataError
     from splineviz.metrics.options import USUAL, LCOptions
 
-    center = options.center
-    if center is not None and len(center) > 1 and (len(center) > 2 or any(isinstance(part, str) for part in center)):
-        raise DataError("--center: expected one word, one number of an anchor, or U V, got more.")
-    lc = LCOptions(options.lc_radius, options.lc_vectors, USUAL.points if options.lc_points is None else options.lc_points)
+    points = USUAL.points if options.lc_points is None else options.lc_points
+    lc = LCOptions(options.lc_radius, options.lc_vectors, points, wide=options.lc_wide)
     return {
         "anchors": options.anchors,
         "window": options.window,
         "regions": options.regions,
-        "center": center if center is None or len(center) > 1 else _one(center[0]),
+        "center": resolve.center(options),
         "out": options.out,
         "formats": options.format,
         "fps": options.fps,
@@ -86,11 +77,6 @@ def film_options(options: Namespace) -> dict[str, Any]:
     }
 
 
-def _one(said: str | float) -> str | int | float:
-    """The one thing that stands behind --center: a word, or the number of an anchor."""
-    return said if isinstance(said, str) or said != int(said) else int(said)
-
-
 def run(options: Namespace) -> None:
     """Measure and draw every checkpoint of a run, and make the film."""
     from splineviz.workflows.animate import animate as make
@@ -99,5 +85,7 @@ def run(options: Namespace) -> None:
     resolve.told_steps(run)
     with resolve.engine(options) as jobs, terminal.bar("animating") as tick:
         made = make(run, **film_options(options), steps=options.steps, jobs=jobs, progress=tick)
+    if made.unseen:
+        terminal.say(made.unseen, aside=True)
     for path in (*made.videos, made.summary, made.table):
         terminal.say(path)

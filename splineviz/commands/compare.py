@@ -59,7 +59,7 @@ def run(options: Namespace) -> None:
             formats=options.format,
             fps=options.fps,
             quality=options.quality,
-            lc=LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
+            lc=LCOptions(options.lc_radius, options.lc_vectors, options.lc_points, wide=options.lc_wide),
             jobs=jobs,
             progress=tick,
             **resolve.look(options),

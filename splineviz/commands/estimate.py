@@ -13,20 +13,23 @@ def add(commands: Any) -> None:
     one = flags.command(
         commands,
         "estimate",
-        "RUN [--step N] [--anchors I J K] [--window HALF_WIDTH] [--regions N]",
+        "RUN [--step N] [--anchors I J K] [--window HALF_WIDTH] [--regions N] [--most N]",
         "predict regions, seconds and memory of a slice without enumerating it",
         """\
-Random lines through the window are cut exactly; Crofton's formula turns their crossings into a number of
-regions, usually within 20%. With --regions it looks for the window that holds about so many.
+Pieces of random lines are walked from region to region; how large the regions on them are tells how many there
+are, usually within 20%. With --regions it looks for the window that holds about so many; with --most it stops
+as soon as there are clearly more, and says so.
 
 examples:
   splineviz estimate ckpts/ --window 50
-  splineviz estimate ckpts/ --regions 10000""",
+  splineviz estimate ckpts/ --regions 10000
+  splineviz estimate ckpts/ --window 500 --most 100000""",
     )
     flags.run_flags(one)
     flags.slice_flags(one)
     one.add_argument("--step", type=flags.at_least(0), metavar="N", help="which checkpoint (default: the last)")
     one.add_argument("--regions", type=flags.at_least(2), metavar="N", help="look for the window that holds about N regions")
+    one.add_argument("--most", type=flags.at_least(1), metavar="N", help="stop when there are clearly more than N regions")
 
 
 def run(options: Namespace) -> None:
@@ -38,7 +41,7 @@ def run(options: Namespace) -> None:
     checkpoint = run.at(options.step)
     program, plane, chosen = run.program(checkpoint), run.plane(options.anchors), ""
     if options.regions is None:
-        expected = predict(program, plane, options.window)
+        expected = predict(program, plane, options.window, most=options.most)
     else:
         window, expected = window_for(program, plane, options.regions, options.window)
         chosen = f"--window {0.5 * float(window.max(axis=0)[0] - window.min(axis=0)[0]):.4g}, "

@@ -25,7 +25,7 @@ opens offline in any browser and can be mailed: about 40 bytes a region and chec
 
 examples:
   splineviz explore out/
-  splineviz explore out/ --steps 0 1000 30000 --fill class --html three.html
+  splineviz explore out/ --steps 0 1000 25000 --fill class --html three.html
   splineviz explore slice.npz --html slice.html""",
     )
     flag = one.add_argument

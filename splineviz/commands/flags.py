@@ -23,7 +23,11 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that proposes what may have been meant."""
+    """An ArgumentParser that proposes what may have been meant, and reads numbers such as -1e-7 as values."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")  # argparse's own knows no exponent
 
     def error(self, message: str) -> NoReturn:
         """One line about a wrong flag or value, and the nearest one there is; exits with 2."""
@@ -172,6 +176,7 @@ def lc_flags(one: argparse.ArgumentParser) -> None:
     """How the local complexity is sampled."""
     flag = one.add_argument_group("local complexity, sampled as in arXiv 2402.15555").add_argument
     flag("--lc-radius", type=positive, default=0.005, metavar="R", help="radius of a neighbourhood (default: 0.005)")
+    flag("--lc-wide", type=positive, default=0.05, metavar="R", help="a second radius, beside the first (default: 0.05)")
     flag("--lc-vectors", type=at_least(1), default=25, metavar="P", help="directions in a neighbourhood (default: 25)")
     points_flag(flag)
 
@@ -245,6 +250,14 @@ def number(text: str) -> float:
     if not abs(value) < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
     return value
+
+
+def center_flag(one: argparse.ArgumentParser, more: str = "") -> None:
+    """Where the middle of the window lies. more: to say of it."""
+    one.add_argument(
+        "--center", type=center, nargs="+", metavar="WHERE",
+        help=f"of the window: anchors, boundary{more}, the number of an anchor, or U V (default: anchors)",
+    )  # fmt: skip
 
 
 def center(text: str) -> str | float:

@@ -32,6 +32,7 @@ An .npz file holds the whole partition (splineviz.Partition.load reads it); .png
 examples:
   splineviz partition ckpts/ --step 10000 --out slice.png
   splineviz partition ckpts/ --anchors 5 17 40 --window 2 --out slice.npz slice.pdf
+  splineviz partition ckpts/ --center 1 --window 0.5 --out round.png   # round the anchor that is sample 1
   splineviz partition ckpts/ --fill lc --out heat.png            # local complexity in the plane; or active units
   splineviz partition ckpts/ --window 1 --surface 4 --out graph.png
   splineviz partition ckpts/ --window 50 --tiles 4x4 --jobs 8 --out large.npz
@@ -39,6 +40,7 @@ examples:
     )
     flags.run_flags(one)
     flags.slice_flags(one)
+    flags.center_flag(one)
     flags.look_flags(one)
     flag = one.add_argument
     flag("--step", type=flags.at_least(0), metavar="N", help="which checkpoint (default: the last)")
@@ -62,15 +64,19 @@ def run(options: Namespace) -> None:
     """Find the regions of one checkpoint on one plane; write the partition, a picture of it, or both."""
     from splineviz.regions.enumerate import partition as cut
     from splineviz.threads import available
+    from splineviz.workflows import preflight
 
     resolve.may_replace(options.out, DEFAULT)
     run = resolve.open_run(options)
     checkpoint = run.at(options.step)
+    window = options.window
+    if (center := resolve.center(options)) is not None:
+        window = preflight.window_round(run.only([checkpoint.step]), options.anchors, center, window)
     with terminal.bar("cutting") as tick, _workers(options) as executor:
         found = cut(
             run.program(checkpoint),
             run.plane(options.anchors),
-            window=options.window,
+            window=window,
             max_regions=options.max_regions,
             max_bytes=None if options.max_memory is None else round(1e9 * options.max_memory),
             max_seconds=options.max_seconds,
@@ -88,6 +94,8 @@ def run(options: Namespace) -> None:
         else:
             _picture(found, run, checkpoint, options, target, made)
         terminal.say(target)
+    if missed := preflight.unseen(found, [len(found.decision_boundary())]):
+        terminal.say(missed, aside=True)
     terminal.say(f"step {checkpoint.step:,}: {found.num_regions:,} regions in {found.report.seconds:.2f} s")
 
 
@@ -128,7 +136,7 @@ def _picture(
         draw.boundary(found, ax=ax)
         draw.anchors(found.plane, ax=ax, thumbnails=run.anchors(options.anchors), avoid=found.decision_boundary())
         if fills.named(name).has_bar:
-            bar = figure.colorbar(image, ax=ax, shrink=0.82, pad=0.02)
+            bar = fills.color_bar(figure, image, zero=fills.has_zeros(found, name), ax=ax, shrink=0.82, pad=0.02)
             bar.set_label(fills.label(name))
             marks, texts = fills.ticks(name, image.norm, names=run.classes or ())
             bar.set_ticks(marks, labels=texts)

@@ -51,6 +51,7 @@ examples:
     flag("--data", metavar="DIR", help="CIFAR-10's folder, or another of colour pictures, for fig1")
     flag("--steps", type=flags.at_least(1), metavar="N", help="training steps (default: as in the paper)")
     flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="seed of weights and batches (default: 0)")
+    flag("--seeds", type=flags.at_least(1), default=1, metavar="N", help="so many seeds, with a band over them (default: 1)")
     flag("--out", type=Path, default=Path("reproduced"), metavar="DIR", help="output directory (default: reproduced)")
 
 
@@ -64,6 +65,7 @@ def run(options: Namespace) -> None:
         with terminal.bar(name) as tick:
             written = reproduce.reproduce(
                 name, out=options.out, quick=options.quick, run=given, steps=options.steps, seed=options.seed,
+                seeds=options.seeds,
                 data=options.data if name == "fig1" or "fig1" not in options.names else None, progress=tick,
             )
         for path in written:

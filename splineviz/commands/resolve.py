@@ -95,6 +95,7 @@ def look(options: Namespace) -> dict[str, Any]:
 
 def _check_look(options: Namespace) -> None:
     from splineviz.drawing import fills
+    from splineviz.drawing.canvas import READABLE
     from splineviz.errors import DataError
 
     fill = "none" if options.boundary_only else options.fill
@@ -109,6 +110,9 @@ def _check_look(options: Namespace) -> None:
         if not low < high or (fill in fills.LOGARITHMIC and low <= 0):
             least = "0 < LOW" if fill in fills.LOGARITHMIC else "LOW"
             raise DataError(f"--limits: expected {least} < HIGH for {fill}, got {low:g} {high:g}.")
+    if getattr(options, "size", None) is not None and options.size[1] < READABLE:
+        width, height = options.size
+        terminal.remark(f"at {width}x{height} the texts of a frame cannot be read; take 640x360 or more.")
     if options.cmap is not None:
         fills.palette(options.cmap)  # a wrong name is said now, not after all has been measured
 
@@ -143,3 +147,18 @@ def engine(options: Namespace) -> Iterator[int | Executor]:
     options.threads = options.threads or 1  # a Dask worker has as many jobs at a time as it has threads
     with executors.dask(options.scheduler) as executor:
         yield executor
+
+
+def center(options: Namespace) -> str | int | float | list[float] | None:
+    """Where the window lies, as `animate` takes it: a word, the number of an anchor, or (u, v). Raises DataError."""
+    from splineviz.errors import DataError
+
+    said = options.center
+    if said is None:
+        return None
+    if len(said) > 1 and (len(said) > 2 or any(isinstance(part, str) for part in said)):
+        raise DataError("--center: expected one word, one number of an anchor, or U V, got more.")
+    if len(said) > 1:
+        return list(said)
+    one: str | float = said[0]
+    return one if isinstance(one, str) or one != int(one) else int(one)

@@ -54,9 +54,24 @@ examples:
     flag("--seed", type=flags.at_least(0), default=0, metavar="S", help="seed of the random planes (default: 0)")
     flag("--between", type=flags.at_least(0), nargs=2, metavar=("A", "B"),
          help="steps that kymograph and lineage compare (default: end of the complexity's ascent, last)")  # fmt: skip
-    flag("--attack-steps", type=flags.at_least(0), default=10, metavar="N",
-         help="of the adversary (default: 10; the paper: 100 for MNIST)")  # fmt: skip
+    flag("--attack-steps", type=flags.at_least(0), metavar="N",
+         help="of the adversary (default: the paper's, 100 for MNIST, else 10)")  # fmt: skip
     flag("--device", metavar="D", help="where curves runs the network, such as cuda (default: the CPU)")
+
+
+def _opened(options: Namespace) -> Any:
+    """The run; for `curves` alone also a folder whose network cannot be traced."""
+    from splineviz.errors import TraceError
+    from splineviz.workflows.untraced import open_untraced
+
+    try:
+        return resolve.open_run(options)
+    except TraceError:
+        if options.names != ["curves"] or options.model in (None, "mlp") or (options.run / "run.json").exists():
+            raise
+    terminal.say("splineviz: the network cannot be traced; curves are measured from the module as it runs.", aside=True)
+    names = ("model", "data", "model_args", "data_args", "weights_key", "trust", "files")
+    return open_untraced(options.run, **{name: getattr(options, name) for name in names})
 
 
 def run(options: Namespace) -> None:
@@ -66,7 +81,7 @@ def run(options: Namespace) -> None:
 
     with terminal.bar("studying") as tick:
         written = study.study(
-            resolve.open_run(options),
+            _opened(options),
             options.names or None,
             anchors=options.anchors,
             window=options.window,

@@ -76,7 +76,7 @@ def run(options: Namespace) -> None:
             windows=options.window or [None],
             steps=options.steps,
             out=options.out,
-            lc=LCOptions(radius=options.lc_radius, num_vectors=options.lc_vectors, points=options.lc_points),
+            lc=LCOptions(options.lc_radius, options.lc_vectors, options.lc_points, wide=options.lc_wide),
             near=options.near,
             jobs=jobs,
             threads=options.threads,

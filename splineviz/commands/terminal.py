@@ -63,6 +63,11 @@ def say(text: object, *, aside: bool = False) -> None:
     print(plain(str(text)), file=sys.stderr if aside else sys.stdout, flush=aside)
 
 
+def remark(text: str) -> None:
+    """Say something about what is being done, in a line on stderr."""
+    print(plain(f"splineviz: {text}"), file=sys.stderr, flush=True)
+
+
 STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Characters that move the cursor, change colours or the direction of writing, or are none."""
 

@@ -27,7 +27,7 @@ Every view is enumerated anew, exactly; nothing is resampled. DIR then holds ani
 measures.csv and poster.png. A second call resumes where the first stopped.
 
 examples:
-  splineviz tour ckpts/ zoom --step 30000
+  splineviz tour ckpts/ zoom --step 25000
   splineviz tour ckpts/ zoom --to 0.5 -1 --depth 1000 --frames 60 --out zoom/
   splineviz tour ckpts/ turn --anchors 0 1 2 --toward 7 --format mp4 gif""",
     )

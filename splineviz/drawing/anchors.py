@@ -115,26 +115,33 @@ def anchors(
     lines = ax.transData.transform(lines.reshape(-1, 2)).reshape(-1, 2, 2) * scale
     lines = lines[((lines.max(axis=1) >= frame[0]) & (lines.min(axis=1) <= frame[1])).all(axis=1)]
     spots, size = _places(points, framed, points[shown], frame, star, size, lines)
-    taken = [(points[i], 0.5 * star, 0.5 * star) for i in np.flatnonzero(shown)]
-    taken += [(spot, 0.5 * size + 4.0, 0.5 * size + 4.0) for spot in spots.values()]
-    for i in np.flatnonzero(shown).tolist():
-        picture = pictures[i]
-        if i in spots and picture is not None:
-            ax.add_artist(_framed(picture, plane.anchors_uv[i], spots[i] - points[i], size))
-        if labels and labels[i]:
-            font = _fitting(labels[i], size - 4.0) if i in spots else 0.0
-            inside = font >= SMALLEST
-            if inside:
-                place = spots[i] + [2 - size / 2, size / 2 - 2]
-            else:
-                font = max(_fitting(labels[i], frame[1][0] - frame[0][0] - 4.0), SMALLEST)
-                place = _beside(labels[i], font, points[i], star, frame, taken, lines)
-            ax.annotate(
-                labels[i], plane.anchors_uv[i], xytext=tuple(place - points[i]), textcoords="offset points", color="white",
-                zorder=6, fontweight="bold", fontsize=font, ha="left" if inside else "center",
-                va="top" if inside else "center", path_effects=[withStroke(linewidth=2.5, foreground="black")],
-            )  # fmt: skip
+    for i in spots:
+        ax.add_artist(_framed(pictures[i], plane.anchors_uv[i], spots[i] - points[i], size))
+    named = {i: labels[i] for i in np.flatnonzero(shown).tolist() if labels and labels[i]}
+    _label(ax, plane.anchors_uv, named, points, spots, points[shown], frame, star, size, lines)
     return stars
+
+
+def _label(
+    ax: Axes, anchors_uv: FloatArray, labels: dict[int, str], points: FloatArray, spots: dict[int, FloatArray],
+    stars: FloatArray, frame: FloatArray, star: float, size: float, lines: FloatArray,
+) -> None:  # fmt: skip
+    """Write the labels in the corners of thumbnails, or beside stars where there is none or it is too small."""
+    taken = [(place, 0.5 * star, 0.5 * star) for place in stars]
+    taken += [(place, 0.5 * size + 4.0, 0.5 * size + 4.0) for place in spots.values()]
+    for i, label in labels.items():
+        font = _fitting(label, size - 4.0) if i in spots else 0.0
+        inside = font >= SMALLEST
+        if inside:
+            place = spots[i] + [2 - size / 2, size / 2 - 2]
+        else:
+            font = max(_fitting(label, frame[1][0] - frame[0][0] - 4.0), SMALLEST)
+            place = _beside(label, font, points[i], star, frame, taken, lines)
+        ax.annotate(
+            label, anchors_uv[i], xytext=tuple(place - points[i]), textcoords="offset points", color="white",
+            zorder=6, fontweight="bold", fontsize=font, ha="left" if inside else "center",
+            va="top" if inside else "center", path_effects=[withStroke(linewidth=2.5, foreground="black")],
+        )  # fmt: skip
 
 
 def _fitting(label: str, room: float) -> float:
@@ -147,7 +154,7 @@ def _beside(
     label: str, font: float, star: FloatArray, size: float, frame: FloatArray,
     taken: list[tuple[FloatArray, float, float]], lines: FloatArray,
 ) -> FloatArray:  # fmt: skip
-    """The middle of a label beside its star, inside the axes, off stars, samples and other labels; what it takes is noted."""
+    """The middle of a label beside its star, inside the axes, off stars, samples and other labels; its place is noted."""
     across, high = 0.5 * (72.0 * wide(label, font, "bold") + 3.0), 0.5 * (1.3 * font)
     best, spot = np.inf, star
     for k, (x, y) in enumerate(((1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))):

@@ -20,9 +20,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
 from splineviz.drawing import draw, fills
+from splineviz.drawing.anchors import STAR
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import bounding_square
@@ -63,6 +65,9 @@ MAP = 128.0
 """Side of the map of the plane on a frame, in 1080ths of its height."""
 LEAST_MARK = 9.0
 """Side of the smallest frame that stands for a window on the map, in points: a true one may be too small to be seen."""
+
+READABLE = 320
+"""Height of a frame in pixels below which its texts are less than 6 pixels high, which nobody reads."""
 
 PLACE = "#0077bb"
 """Colour of that frame, which is neither the boundary's nor an anchor's."""
@@ -147,12 +152,31 @@ def draw_map(ax: Axes, partition: Partition) -> None:
     least = LEAST_MARK / 72.0 * figure.dpi / ax.bbox.width * (square[1] - square[0])
     low, high = partition.window.min(axis=0), partition.window.max(axis=0)
     side, middle = np.maximum(high - low, least), 0.5 * (low + high)
-    ax.scatter(anchors[:, 0], anchors[:, 1], s=95.0, marker="*", color="white", edgecolor="black", linewidth=0.9, zorder=3)
+    ax.scatter(anchors[:, 0], anchors[:, 1], s=95.0, linewidth=0.9, zorder=3, **STAR)
     place = Rectangle(tuple(middle - 0.5 * side), *side, fill=False, edgecolor=PLACE, linewidth=2.0, zorder=4)
     ax.add_patch(place)
     times = (square[1] - square[0]) / float((high - low).max())
     said = f"map, 1 : {times:,.0f}" if times >= 1.5 else "map"
     ax.set_title(said, fontsize=14.0, fontweight="normal", color="#444444", loc="left", pad=6)
+
+
+def round_length(most: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is at most `most`: the length of a scale bar."""
+    power = 10.0 ** np.floor(np.log10(most))
+    return float(max(step for step in (1.0, 2.0, 5.0) if step * power <= most * (1 + 1e-12)) * power)
+
+
+def scale_bar(ax: Axes) -> list[Artist]:
+    """A bar in the lower left corner of a square Axes, and its length in input-space length beside it."""
+    (low, high), foot = ax.get_xlim(), ax.get_ylim()[0]
+    side = high - low
+    length, x, y = round_length(0.2 * side), low + 0.025 * side, foot + 0.025 * side
+    bare: Any = {"foreground": "white"}
+    (line,) = ax.plot([x, x + length], [y, y], color="black", linewidth=3.2, solid_capstyle="butt", zorder=8,
+                      path_effects=[withStroke(linewidth=6.4, **bare)], scalex=False, scaley=False)  # fmt: skip
+    text = ax.text(x + length + 0.012 * side, y, f"{length:g}", fontsize=14.0, ha="left", va="center", color="black",
+                   zorder=8, path_effects=[withStroke(linewidth=3.5, **bare)])  # fmt: skip
+    return [line, text]
 
 
 class Panel:
@@ -170,6 +194,7 @@ class Panel:
         """An Axes for the colour bar, and what it is called; it is drawn with the first partition."""
         self._look, self._stars = dict(look), dict(stars)
         self._image: draw.PartitionImage | None = None
+        self._scale: list[Artist] = []  # the scale bar, made anew where the view is another
         self._over: list[Artist] = []  # the boundary, made anew for every partition
         self._anchors: list[
             Artist
@@ -199,6 +224,9 @@ class Panel:
         self._over = [artist for artist in ax.get_children() if artist not in before]
         view = (partition.plane.anchors_uv.tolist(), square.view)
         if view != self._view:
+            for artist in self._scale:
+                artist.remove()
+            self._scale = scale_bar(ax)
             for artist in self._anchors:
                 artist.remove()
             before = set(ax.get_children())
@@ -207,7 +235,8 @@ class Panel:
 
     def artists(self) -> list[Artist]:
         """All that changes with the partition, in order of drawing."""
-        found = [*([self._image] if self._image else []), *self._over, *self._anchors, *self.ax.spines.values()]
+        moving = [*self._over, *self._anchors, *self._scale]
+        found = [*([self._image] if self._image else []), *moving, *self.ax.spines.values()]
         return sorted(found, key=lambda artist: artist.get_zorder())
 
     def _draw_bar(self, place: Axes, label: str | None, paths: Sequence[str]) -> None:
@@ -221,12 +250,7 @@ class Panel:
         assert figure is not None
         zero = named == "slope"  # dead regions have no place on its scale: a swatch of their own
         share = ZERO_SWATCH / (1080.0 * place.get_position().height)
-        bar = figure.colorbar(
-            self._image, cax=place, extend="min" if zero else "neither", extendrect=True, extendfrac=share
-        )
-        if zero:
-            where: Any = {"transform": place.transAxes, "va": "center"}
-            place.text(1.0, -0.6 * share, "  0", fontsize=14.0, color="#444444", **where)
+        bar = fills.color_bar(figure, self._image, zero=zero, share=share, size=14.0, cax=place)
         bar.outline.set(linewidth=1.0, edgecolor="#444444")
         # Above the bar, where it cannot be taken for the name of the panel beside it.
         said = label or fills.label(named, short=True)

@@ -25,6 +25,9 @@ BAD_COLOR = (0.8, 0.8, 0.8)
 ZERO_COLOR = mpl_colors.to_rgb("#f3e3ee")
 """Of what is 0 under a logarithmic scale: on no palette, and told on the colour bar."""
 
+ZERO_SWATCH = 0.045
+"""Height of the swatch of 0 below a colour bar, as a share of it."""
+
 DARKEST = 46.0
 """Least lightness (CIE L*) of a palette that is named: black knots and a red boundary stand out on it."""
 
@@ -101,3 +104,16 @@ def hash_colors(keys: npt.NDArray[np.uint64]) -> FloatArray:
     hue = (keys >> np.uint64(40)).astype(np.float64) / 2.0**24
     light = ((keys >> np.uint64(16)) & np.uint64(0xFFFF)).astype(np.float64) / 2.0**16
     return mpl_colors.hsv_to_rgb(np.stack([hue, 0.25 + 0.3 * light, 0.95 - 0.15 * light], axis=1))
+
+
+def color_bar(figure: Any, image: Any, *, zero: bool, share: float = ZERO_SWATCH, size: Any = None, **place: Any) -> Any:
+    """A colour bar, with a swatch of its own below it for what is 0 and has no place on a logarithmic scale.
+
+    zero: whether there is such a swatch; share: its height, of the bar; size: of its number, in points. place: as
+    matplotlib's colorbar takes it.
+    """
+    bar = figure.colorbar(image, extend="min" if zero else "neither", extendrect=True, extendfrac=share, **place)
+    if zero:
+        at: Any = {"transform": bar.ax.transAxes, "va": "center", "fontsize": size}
+        bar.ax.text(1.0, -0.6 * share, "  0", color="#444444", **at)
+    return bar

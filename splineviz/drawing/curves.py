@@ -40,14 +40,21 @@ BOUNDARY = "#e9573f"
 Curves = tuple[tuple[str, str, str], ...]
 
 ACCURACY = (("train_accuracy", "train", TRAIN), ("test_accuracy", "test", TEST))
+ATTACKED = (("robust_0.03", "eps 0.03", "#e08214"), ("robust_0.1", "0.1", "#f6c98b"))
+"""Accuracy under attack beside the plain ones: lighter the stronger the attack."""
 COMPLEXITY = (("lc_train", "train", TRAIN), ("lc_test", "test", TEST), ("lc_random", "random", RANDOM))
+WIDE = tuple((name.replace("lc_", "lc_wide_"), label, color) for name, label, color in COMPLEXITY)
 SLICE = (("slice_exact", "exact", EXACT), ("slice_sampled", "sampled", SAMPLED))
 REGIONS = (("regions", "regions", "#333333"),)
-MIGRATION = (("knot_ratio_boundary", "boundary", BOUNDARY), ("knot_ratio_anchors", "anchors", TRAIN))
+MIGRATION = (
+    ("knot_ratio_boundary", "boundary", BOUNDARY), ("knot_ratio_anchors", "anchors", TRAIN),
+    ("boundary_distance_ratio", "distance", "#8a2f22"),
+)  # fmt: skip
 VARIATION = (("variation_ratio_boundary", "boundary", BOUNDARY), ("variation_ratio_anchors", "anchors", TRAIN))
 UNITS = (("units_live", "live", TRAIN), ("units_linear", "linear", "#6a6f73"), ("units_dead", "dead", "#b58a60"))
 LENGTH = (("boundary_length", "boundary length", BOUNDARY),)
 GRADIENT = (("gradient_complexity", "train", TRAIN),)
+FOLDING = (("crossings", "all", "#333333"), ("folding", "folding", "#b5490a"))
 CHURN = (("churn", "churn", "#333333"),)
 KNOTS = (("knot_length", "knots", "#333333"),)
 
@@ -56,7 +63,7 @@ DASHED: Mapping[str, Any] = {"slice_sampled": (0, (2.6, 2.0))}
 
 LINES: Mapping[str, Any] = {
     "test": (0, (4.2, 1.3)), "random": (0, (4.2, 1.2, 1.0, 1.2)), "anchors": (0, (4.2, 1.3)),
-    "linear": (0, (4.2, 1.3)), "dead": (0, (1.2, 1.2)),
+    "linear": (0, (4.2, 1.3)), "dead": (0, (1.2, 1.2)), "distance": (0, (1.2, 1.2)),
 }  # fmt: skip
 """Lines of the curves whose columns speak of these, beside their colours; all others are solid."""
 
@@ -70,11 +77,15 @@ MOST = choices.MOST_PANELS
 """Most panels of curves beside a slice."""
 
 
+UNITS_NEARBY = "units; {vectors}\n{radius}"
+"""What the axis of a local complexity says, in two lines: a panel is not always high enough for one."""
+
+
 @dataclass(frozen=True)
 class Chart:
     """A panel of curves: its title, its curves, what its axis says, and a value that is marked by a line.
 
-    label: of the axis, where {radius} and {both} stand for the settings of the local complexity.
+    label: of the axis, where {radius}, {wide} and {vectors} stand for the settings of the local complexity.
     """
 
     title: str
@@ -86,20 +97,26 @@ class Chart:
         """The panel with those of its curves that have a value in the table."""
         return replace(self, curves=present(table, self.curves))
 
-    def said(self, radius: float | None, num_vectors: int | None) -> str:
+    def said(self, radius: float | None, num_vectors: int | None, wide: float | None = None) -> str:
         """The label, with the settings in it."""
-        return self.label.format(radius=settings_label(radius, None), both=settings_label(radius, num_vectors))
+        known = {"radius": settings_label(radius, None), "wide": settings_label(wide, None),
+                 "vectors": settings_label(None, num_vectors)}  # fmt: skip
+        lines = (", ".join(filter(None, line.format(**known).split("; "))) for line in self.label.splitlines())
+        return "\n".join(filter(None, lines))
 
 
 CHARTS = {
-    "accuracy": Chart("accuracy", ACCURACY),
-    "complexity": Chart("local complexity", COMPLEXITY, "{both}"),
-    "exact": Chart("units nearby", SLICE, "{radius}"),
+    "accuracy": Chart("accuracy", (*ACCURACY, *ATTACKED)),
+    "complexity": Chart("local complexity", COMPLEXITY, UNITS_NEARBY),
+    "wide": Chart("local complexity", WIDE, UNITS_NEARBY.replace("radius", "wide")),
+    "exact": Chart("units nearby", SLICE, "units\n{radius}"),
     "regions": Chart("regions", REGIONS),
-    "migration": Chart("knots near", MIGRATION, "ratio to window", 1.0),
+    "migration": Chart("migration", MIGRATION, "ratio to\nwindow's", 1.0),
     "variation": Chart("gradient jumps near", VARIATION, "ratio to window", 1.0),
     "units": Chart("units", UNITS, "training points"),
     "boundary": Chart("length of the decision boundary", LENGTH),
+    "gradient": Chart("gradient complexity", GRADIENT, "1 / length"),
+    "folding": Chart("knots on the way", FOLDING, "from anchor\nto anchor"),
     "churn": Chart("share of the window that changed", CHURN),
 }
 """The panels beside a slice, by name."""
@@ -318,6 +335,27 @@ def name_curves(ax: Axes, curves: Curves, size: float, *, lines: bool = True) ->
     """
     if len(curves) < 2:
         return
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    raised = ScaledTranslation(0.0, 6.0 * size / 15.5 / 72.0, figure.dpi_scale_trans)
+    measured = figure.get_layout_engine() is None and hasattr(figure.canvas, "get_renderer")
+    for share in (1.0, 0.9, 0.8, 0.7):
+        box = AnchoredOffsetbox(
+            "lower right", pad=0.0, borderpad=0.0, frameon=False, bbox_to_anchor=(1.0, 1.0),
+            bbox_transform=ax.transAxes + raised, child=_names(curves, share * size, lines),
+        )  # fmt: skip
+        ax.add_artist(box)
+        if not measured or share == 0.7:
+            return
+        renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # Agg, as Canvas made it
+        ends = [title.get_window_extent(renderer).x1 for title in (ax.title, ax._left_title) if title.get_text()]  # type: ignore[attr-defined]
+        if max(ends, default=-np.inf) + 0.6 * size / 72.0 * figure.dpi <= box.get_window_extent(renderer).x0:
+            return
+        box.remove()
+
+
+def _names(curves: Curves, size: float, lines: bool) -> HPacker:
+    """The curves' lines and names in a row."""
     named: list[Artist] = []
     for name, label, color in curves:
         wide, thick = (1.45 if lines else 0.7) * size, (0.55 if name in DASHED else 1.0) * 0.14 * size
@@ -325,15 +363,7 @@ def name_curves(ax: Axes, curves: Curves, size: float, *, lines: bool = True) ->
         style: Any = line_of(name) if lines else "solid"
         room.add_artist(Line2D([0.0, wide], [0.36 * size] * 2, color=color, linewidth=thick, linestyle=style))
         named += [room, TextArea(label, textprops={"color": "#222222", "fontsize": size})]
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    raised = ScaledTranslation(0.0, 6.0 * size / 15.5 / 72.0, figure.dpi_scale_trans)
-    box = AnchoredOffsetbox(
-        "lower right", pad=0.0, borderpad=0.0, frameon=False, bbox_to_anchor=(1.0, 1.0),
-        bbox_transform=ax.transAxes + raised,
-        child=HPacker(children=named, align="baseline", pad=0.0, sep=0.32 * size),
-    )  # fmt: skip
-    ax.add_artist(box)
+    return HPacker(children=named, align="baseline", pad=0.0, sep=0.32 * size)
 
 
 def settings_label(radius: float | None, num_vectors: int | None) -> str:

@@ -14,6 +14,7 @@ What fills there are, and their scales, is said in `fills`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -42,16 +43,17 @@ from splineviz.drawing.fills import (
     face_margins,
     fill_quantiles,
     knot_colors,
+    layer_count,
     padded,
     shared_limits,
 )
 from splineviz.drawing.pixels import Color, rasterize
-from splineviz.errors import FloatArray, to_float_array
+from splineviz.errors import DataError, FloatArray, to_float_array
 from splineviz.geometry.partition import Partition
 
 __all__ = [
     "CMAP", "PALETTES", "PartitionImage", "anchors", "boundary", "color_limits", "face_classes", "face_layers",
-    "face_margins", "few_colors", "fill_quantiles", "padded", "rasterize", "regions", "shared_limits", "thumbnail",
+    "face_margins", "few_colors", "fill_quantiles", "inset", "padded", "rasterize", "regions", "shared_limits", "thumbnail",
 ]  # fmt: skip
 
 VECTOR_LIMIT = 20_000
@@ -127,7 +129,21 @@ class PartitionImage(AxesImage):
         edge_color: Color = "black",
         edge_alpha: float = 1.0,
     ) -> None:
-        """Show another partition, or another fill, in the same artist."""
+        """Show another partition, or another fill, in the same artist.
+
+        Args:
+            partition: what is shown from now on.
+            fill: as in `regions`.
+            cmap: as in `regions`.
+            limits: as in `regions`.
+            edges: as in `regions`.
+            line_width: as in `regions`.
+            edge_color: as in `regions`.
+            edge_alpha: as in `regions`.
+
+        Raises:
+            ValueError: as in `regions`.
+        """
         self._partition = partition
         self._colors, norm, chosen = colors(partition, fill, cmap, limits)
         if chosen is not self.cmap:
@@ -192,6 +208,14 @@ def _ink(partition: Partition, edge_color: Color) -> Any:
     return knot_colors(partition) if isinstance(edge_color, str) and edge_color == "layer" else edge_color
 
 
+def knots_of(partition: Partition, layers: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """(E,) the edges that are knots of these kink layers. Raises DataError for a layer that there is not."""
+    count = layer_count(partition)
+    if unknown := [layer for layer in layers if not 0 <= layer < count]:
+        raise DataError(f"knots_of: expected layers from 0 to {count - 1}, got {', '.join(map(str, unknown))}.")
+    return np.isin(partition.edge_unit[:, 0], list(layers))
+
+
 def regions(
     partition: Partition,
     *,
@@ -206,17 +230,28 @@ def regions(
     vector: bool = False,
     note: bool = True,
 ) -> AxesImage | PolyCollection:
-    """Draw all regions of a partition, and return the artist.
+    """Draw all regions of a partition.
 
-    fill: one of `choices.FILLS` ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random", "none"),
-    values (F,), or colours (F, 3) in [0, 1]. cmap: a name of PALETTES or of matplotlib's, or a colour map.
-    limits: (low, high) of the colour scale; by default `color_limits` of this partition.
-    edges: draw the knots, line_width points wide, or those of a mask (E,). The window's border is no knot and is not drawn.
-    edge_color: one colour, "none" for no knots, "layer" (a colour for each kink layer, the first the darkest), or
-    (E, 3) in [0, 1].
-    vector: draw polygons instead of pixels, for small vector files (at most VECTOR_LIMIT regions).
-    note: say in the lower left corner what the partition was drawn with in the place of smooth functions, if any.
-    Raises ValueError on an unknown fill, an array that does not fit, or too many regions for vector=True.
+    Args:
+        partition: what is drawn.
+        ax: the Axes to draw on; None: the current ones.
+        fill: one of `choices.FILLS` ("slope", "class", "margin", "layer", "area", "active", "lc", "hash", "random", "none"),
+            values (F,), or colours (F, 3) in [0, 1].
+        cmap: a name of PALETTES or of matplotlib's, or a colour map.
+        limits: (low, high) of the colour scale; by default `color_limits` of this partition.
+        edges: whether knots are drawn, or a mask (E,) of those that are. The window's border is no knot.
+        line_width: of the knots, in points.
+        edge_color: one colour, "none" for no knots, "layer" (a colour for each kink layer, the first the darkest), or
+            (E, 3) in [0, 1].
+        edge_alpha: opacity of the knots, in [0, 1].
+        vector: polygons instead of pixels, for small vector files (at most VECTOR_LIMIT regions).
+        note: say in the lower left corner what was drawn in the place of smooth functions, if anything.
+
+    Returns:
+        The artist that was added to the Axes: a picture, or polygons.
+
+    Raises:
+        ValueError: an unknown fill, an array that does not fit, or too many regions for vector=True.
     """
     ax = pyplot.gca() if ax is None else ax
     ax.set_aspect("equal")
@@ -335,3 +370,51 @@ def boundary(
             collection.sticky_edges.x[:], collection.sticky_edges.y[:] = [low[0], high[0]], [low[1], high[1]]
         ax.autoscale_view()
     return collection
+
+
+def inset(
+    partition: Partition, u: float, v: float, half: float, *, ax: Axes | None = None, place: Any = None, side: float = 0.4,
+    color: Color = "black", **look: Any,
+) -> Axes:  # fmt: skip
+    """Show a square of the plane larger in a corner of the axes, drawn afresh from the partition; returns its Axes.
+
+    A frame shows where it lies, and lines lead to it. Regions, decision boundary and stars are those of the partition.
+
+    Args:
+        partition: what `ax` shows.
+        u: middle of the square.
+        v: middle of the square.
+        half: half of its side, in input-space length.
+        ax: the Axes to draw on, whose limits are set; None: the current ones.
+        place: (left, foot) of the inset, as shares of the axes; None: the corner farthest from the square.
+        side: of the inset, as a share of the axes.
+        color: of its frame.
+        look: as for `regions`, and the same that the axes have.
+
+    Returns:
+        The inset's Axes.
+
+    Raises:
+        ValueError: the square does not lie in the partition's window.
+    """
+    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+    middle = np.array([u, v], dtype=np.float64)
+    if not (half > 0 and (low <= middle - half).all() and (middle + half <= high).all()):
+        raise ValueError(
+            f"inset: expected a square inside the window, u {low[0]:.4g} .. {high[0]:.4g} and v {low[1]:.4g} .. "
+            f"{high[1]:.4g}, got centre ({u:g}, {v:g}) with half-width {half:g}; move or shrink it."
+        )
+    ax = pyplot.gca() if ax is None else ax
+    if place is None:
+        ends = np.transpose([ax.get_xlim(), ax.get_ylim()])
+        share = (middle - ends[0]) / (ends[1] - ends[0])
+        place = np.where(share > 0.5, 0.03, 0.97 - side)
+    inner = ax.inset_axes((float(place[0]), float(place[1]), side, side), zorder=6)
+    regions(partition, ax=inner, note=False, **look)
+    boundary(partition, ax=inner)
+    inner.set(xlim=(u - half, u + half), ylim=(v - half, v + half), xticks=[], yticks=[])
+    anchors(partition.plane, ax=inner, star=12.0)
+    for spine in inner.spines.values():
+        spine.set(edgecolor=color, linewidth=1.2)
+    ax.indicate_inset_zoom(inner, edgecolor=color, alpha=1.0, linewidth=1.2, zorder=5.5)
+    return inner

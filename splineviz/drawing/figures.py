@@ -77,7 +77,7 @@ PAPER_STYLE: Any = {
 BAR = (1014.0, 44.0, 20.0, 952.0)
 """Place of the colour bar on a frame: left, foot, width, height, in 1080ths of the frame's height."""
 
-SUMMARY = ("accuracy", "complexity", "exact", "regions", "boundary", "migration")
+SUMMARY = ("accuracy", "wide", "complexity", "exact", "regions", "boundary", "migration")
 """Panels of a run's summary."""
 
 
@@ -103,10 +103,16 @@ class Tween:
 class FramePainter:
     """Paints the frames of one run, all with the same panels, limits and size.
 
-    table: rows of all checkpoints. look: a Look, or its fields as options (limits, thumbnails, size, fill, cmap, ...).
-    story: what the table's rows follow, and its panels; by default the steps of training, with the look's panels.
-    missing: steps of checkpoints that could not be measured, which are marked.
-    Raises ValueError when the table is empty, DataError when the look is none.
+    Args:
+        table: rows of all checkpoints.
+        look: how pictures look; None: a Look of the options.
+        story: what the table's rows follow, and its panels; by default the steps of training, with the look's panels.
+        missing: steps of checkpoints that could not be measured, which are marked.
+        options: fields of `Look` (limits, thumbnails, size, fill, cmap, ...).
+
+    Raises:
+        ValueError: the table is empty.
+        DataError: the options make no Look.
     """
 
     def __init__(
@@ -123,7 +129,7 @@ class FramePainter:
         look = Look.of(options) if look is None else replace(look, **options)
         self.table, self.size = list(table), look.size
         self._story, self._missing = look.story if story is None else story, tuple(missing)
-        self._unit, self._complexity = look.unit, (look.radius, look.num_vectors)
+        self._unit, self._complexity = look.unit, (look.radius, look.num_vectors, look.wide)
         self._map: bool | None = None
         self._moving: list[Artist] = []  # change with the frame, drawn over the rest
         self._canvas = Canvas(self.size)
@@ -178,12 +184,22 @@ class FramePainter:
         self, partition: Partition, index: int, *, boundary: Any = None, tween: Tween | None = None,
         words: tuple[str, str] | None = None, note: str = "",
     ) -> Figure:  # fmt: skip
-        """Set the figure to one checkpoint and return it.
+        """Set the figure to one checkpoint.
 
-        index: the row of the table; boundary: (M, 2, 2) segments, by default the partition's decision boundary.
-        tween: the partition is that of interpolated weights after this row: the frame says so, the cursor stands between,
-        and no measure is shown as if it had been taken. words: header and foot note, by default the step and `note`.
-        Raises IndexError when the table has no such row.
+        Args:
+            partition: of the checkpoint.
+            index: its row of the table.
+            boundary: (M, 2, 2) segments, by default the partition's decision boundary.
+            tween: the partition is that of interpolated weights after this row: the frame says so, the cursor stands
+                between, and no measure is shown as if it had been taken.
+            words: header and foot note, by default the step and `note`.
+            note: a foot note beside the step.
+
+        Returns:
+            The figure, which belongs to the painter.
+
+        Raises:
+            IndexError: the table has no such row.
         """
         if not -len(self.table) <= index < len(self.table):
             raise IndexError(f"index: expected a row of the table's {len(self.table)}, got {index}.")
@@ -259,6 +275,7 @@ def summary(
     *,
     radius: float | None = None,
     num_vectors: int | None = None,
+    wide: float | None = None,
     style: Any = None,
     width: float = 6.9,
     note: str = "",
@@ -271,6 +288,7 @@ def summary(
         table: the rows of all checkpoints; panels without any value are left out.
         radius: of the local complexity, for its label.
         num_vectors: of the local complexity, for its label.
+        wide: the second radius of the local complexity, for its label.
         style: rcParams, by default PAPER_STYLE.
         width: of the figure, in inches.
         note: remark on the network, see `Partition.note`.
@@ -296,7 +314,7 @@ def summary(
             figure.suptitle(text, x=0.01, ha="left", fontsize=matplotlib.rcParams["font.size"], color="#444444")
         for ax, chart in zip(axes, charts, strict=False):
             ax.set_title(chart.title)
-            ax.set_ylabel(chart.said(radius, num_vectors))
+            ax.set_ylabel(chart.said(radius, num_vectors, wide))
             step_axis(ax, np.union1d(column(table, "step"), missing))
             mark_missing(ax, missing)
             value_axis(ax, table, chart.curves)

@@ -45,6 +45,7 @@ from splineviz.drawing.colors import CMAP as CMAP
 from splineviz.drawing.colors import DARKEST as DARKEST
 from splineviz.drawing.colors import PALETTES as PALETTES
 from splineviz.drawing.colors import ZERO_COLOR as ZERO_COLOR
+from splineviz.drawing.colors import color_bar as color_bar
 from splineviz.drawing.colors import hash_colors as hash_colors
 from splineviz.drawing.colors import layer_colors as layer_colors
 from splineviz.drawing.colors import lightness as lightness
@@ -193,6 +194,12 @@ def _active(partition: Partition) -> FloatArray:
             "the pattern of a region; take another fill, or an array with a value per region."
         )
     return found
+
+
+def has_zeros(partition: Partition, fill: Any) -> bool:
+    """Whether something of a partition is 0 and has no place on its fill's logarithmic scale."""
+    values = named(fill).values if isinstance(fill, str) and fill in LOGARITHMIC and not named(fill).steps else None
+    return values is not None and bool((values(partition) == 0).any())
 
 
 # ---- values per face ---------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 from splineviz.storage import files
 
-SET_BY_FILMS = ("thumbnails", "radius", "num_vectors", "classes", "unit")
+SET_BY_FILMS = ("thumbnails", "radius", "num_vectors", "wide", "classes", "unit")
 """What films find out by themselves."""
 
 
@@ -40,7 +40,7 @@ class Look:
     size: of a frame, (width, height) in pixels. fill: one of `choices.FILLS`, or as `draw.regions` takes it. cmap, limits,
     edge_color, line_width: as there. panels: of curves, one to four of `choices.PANELS`, in their order; one without values
     is left out. thumbnails, labels: of the anchors, as `draw.anchors` takes them. fill_label: the name of the colour bar.
-    radius, num_vectors: of the local complexity, for its axis.
+    radius, num_vectors, wide: of the local complexity, for its axis; wide: the second radius.
     classes: their names, for the colour bar. unit: what steps count, of choices.UNITS.
     Raises DataError for a size, a fill, a palette or panels that there are not.
     """
@@ -57,6 +57,7 @@ class Look:
     fill_label: str | None = None
     radius: float | None = None
     num_vectors: int | None = None
+    wide: float | None = None
     classes: Sequence[str] = ()
     unit: str = "step"
 

@@ -28,26 +28,27 @@ KNEE, CEILING = 0.22, 0.62
 
 
 def rasterize(
-    partition: Partition,
-    faces: FloatArray,
-    *,
-    view: tuple[float, float, float, float],
-    shape: tuple[int, int],
-    line_width: float = 1.0,
-    line_color: Color = "black",
-    line_alpha: float = 1.0,
-    mask: Any = True,
+    partition: Partition, faces: FloatArray, *, view: tuple[float, float, float, float], shape: tuple[int, int],
+    line_width: float = 1.0, line_color: Color = "black", line_alpha: float = 1.0, mask: Any = True,
     threads: int | None = None,
-) -> npt.NDArray[np.uint8]:
-    """Picture (H, W, 4) uint8 of a rectangle of the plane, row 0 at the top, straight alpha, transparent outside.
+) -> npt.NDArray[np.uint8]:  # fmt: skip
+    """A picture of a rectangle of the plane, row 0 at the top, straight alpha, transparent outside the window.
 
-    faces: (F, 3) colours in [0, 1], one per region, or (P, 3), one per part of `partition.classes()`; every pixel shows the
-    area-weighted mean of what lies in it.
-    view: (u0, u1, v0, v1), the rectangle; shape: (H, W) in pixels.
-    line_width: of the knots, in pixels (0: none); a line thinner than a pixel covers it in part. Where knots cover
-    more than KNEE of a neighbourhood of 11 pixels they fade, and on average never cover more than CEILING of it.
-    line_color: one colour, or (E, 3) in [0, 1]; where knots of several colours share a pixel, their mean.
-    mask: (E,) bool, which edges are drawn.
+    Args:
+        partition: what is drawn.
+        faces: (F, 3) colours in [0, 1], one per region, or (P, 3), one per part of `partition.classes()`; every pixel
+            shows the area-weighted mean of what lies in it.
+        view: (u0, u1, v0, v1), the rectangle.
+        shape: (H, W) in pixels.
+        line_width: of the knots, in pixels (0: none); a line thinner than a pixel covers it in part. Where knots cover more
+            than KNEE of a neighbourhood of 11 pixels they fade, and on average never cover more than CEILING of it.
+        line_color: one colour, or (E, 3) in [0, 1]; where knots of several colours share a pixel, their mean.
+        line_alpha: opacity of the knots, in [0, 1].
+        mask: (E,) bool, which edges are drawn.
+        threads: number of worker threads; None: the processors available.
+
+    Returns:
+        (H, W, 4) uint8.
     """
     height, width = shape
     u0, u1, v0, v1 = view

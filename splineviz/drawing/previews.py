@@ -116,20 +116,23 @@ def _picture(x: Any) -> str:
     return f'<img alt="the anchor as a picture" style="{style}" src="data:image/png;base64,{data}">'
 
 
-def progress(text: str) -> Progress | None:
-    """What shows long work in a notebook as a line that is written anew, at most twice a second; None outside notebooks."""
+def progress(text: str, *, after: float = 0.0) -> Progress | None:
+    """What shows long work in a notebook as a line that is written anew, at most twice a second; None outside notebooks.
+
+    after: seconds before which nothing is shown, so that short work leaves no line.
+    """
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if getattr(shell, "kernel", None) is None:
         return None
     from IPython.display import display
 
     shown: list[Any] = []
-    told = 0.0
+    told, first = 0.0, time.monotonic() + after
 
     def tell(done: int, total: int, note: str = "") -> None:
         nonlocal told
         now = time.monotonic()
-        if done < total and now - told < 0.5:
+        if (not shown and now < first) or (done < total and now - told < 0.5):
             return
         told = now
         said = {"text/plain": f"{text}: {done:,} of {total:,}{f', {note}' if note else ''}"}

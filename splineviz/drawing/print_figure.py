@@ -37,9 +37,10 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
 from splineviz.drawing import draw, fills
+from splineviz.drawing.canvas import round_length
 from splineviz.drawing.figures import PAPER_STYLE
 from splineviz.drawing.print_layout import Bar, Layout
-from splineviz.errors import DataError
+from splineviz.errors import DataError, FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import bounding_square
 
@@ -93,48 +94,49 @@ class Paper(Figure):
 
 
 def figure(
-    partitions: Partition | Sequence[Partition],
-    *,
-    titles: Sequence[str] = (),
-    zooms: Sequence[Zoom | tuple[float, float, float]] = (),
-    layers: bool = False,
-    width: str | float = "double",
-    across: int | None = None,
-    style: str | dict[str, Any] = "sans",
-    fill: Any = "slope",
-    fill_label: str | None = None,
-    cmap: Any = None,
-    limits: tuple[float, float] | None = None,
-    edge_color: Any = "black",
-    line_width: float = 0.3,
-    thumbnails: Sequence[Any] = (),
-    labels: Sequence[str] = (),
-    classes: Sequence[str] = (),
-    boundary: bool = True,
-    anchors: bool = True,
-    vector: bool | None = None,
-    compact: bool = True,
-    **more: Any,
-) -> Paper:
-    """Partitions side by side with one colour scale, ready for a paper; returns the figure, whose savefig keeps the style.
+    partitions: Partition | Sequence[Partition], *, titles: Sequence[str] = (),
+    zooms: Sequence[Zoom | tuple[float, float, float]] = (), layers: bool = False,
+    knots_of: Sequence[int] | None = None, width: str | float = "double",
+    across: int | None = None, style: str | dict[str, Any] = "sans", fill: Any = "slope", fill_label: str | None = None,
+    cmap: Any = None, limits: tuple[float, float] | None = None, edge_color: Any = "black", line_width: float = 0.3,
+    thumbnails: Sequence[Any] = (), labels: Sequence[str] = (), classes: Sequence[str] = (), boundary: bool = True,
+    anchors: bool = True, vector: bool | None = None, compact: bool = True, **more: Any,
+) -> Paper:  # fmt: skip
+    """Partitions side by side with one colour scale, ready for a paper.
 
-    partitions: one or more, such as the same slice at several steps. titles: one a panel.
-    zooms: (u, v, half-width) of squares shown larger below each panel. layers: one panel a kink layer of a single
-    partition instead, with the knots of that layer alone.
-    width: "column", "double" or inches; across: panels a row (at most 4 unasked). style: a name of STYLES or rcParams.
-    fill, cmap, limits, edge_color, line_width (points): as `draw.regions` takes them; for several partitions fill may be a
-    list of arrays, one a partition. fill_label: the name of the colour bar.
-    By default the limits hold the middle 98% of all partitions' areas. thumbnails, labels: as `draw.anchors` takes them.
-    classes: names for the bar of fill="class" and "margin". vector: None decides by VECTOR_REGIONS.
-    compact: embed pictures in PDF and SVG with 250 colours (see `draw.few_colors`), which keeps them small.
-    more: further options of `draw.regions`.
-    Texts that find no room are set smaller. Raises DataError without partitions, for titles or arrays that do not fit, a
-    width or style that is unknown, and where a text would be smaller than `layouts.SMALLEST`.
+    Args:
+        partitions: one or more, such as the same slice at several steps.
+        titles: one a panel.
+        zooms: (u, v, half-width) of squares shown larger below each panel.
+        layers: one panel a kink layer of a single partition instead, with the knots of that layer alone.
+        knots_of: layers whose knots are drawn; None: all.
+        width: "column", "double" or inches.
+        across: panels a row; None: at most 4.
+        style: a name of STYLES, or rcParams.
+        fill: as in `draw.regions`; for several partitions also a list of arrays, one a partition.
+        fill_label: name of the colour bar.
+        cmap: as in `draw.regions`.
+        limits: as in `draw.regions`; by default they hold the middle 98% of all partitions' areas.
+        edge_color: as in `draw.regions`.
+        line_width: as in `draw.regions`.
+        thumbnails: as in `draw.anchors`.
+        labels: as in `draw.anchors`.
+        classes: names for the bar of fill="class" and "margin".
+        boundary: whether the decision boundary is drawn.
+        anchors: whether anchors inside the window are drawn.
+        vector: as in `draw.regions`; None: for at most VECTOR_REGIONS regions.
+        compact: embed pictures in PDF and SVG with 250 colours, which keeps them small (`draw.few_colors`).
+        more: further options of `draw.regions`.
+
+    Returns:
+        The figure, whose savefig keeps the style. Texts that find no room are set smaller.
+
+    Raises:
+        DataError: no partitions, what does not fit them, an unknown width or style, or no room for a text of SMALLEST size.
     """
     panels = [partitions] if isinstance(partitions, Partition) else list(partitions)
-    masks: list[Any] = [True] * len(panels)
-    if layers:
-        panels, masks = _by_layer(panels)
+    panels, masks = _by_layer(panels) if layers else (panels, [True] * len(panels))
+    masks = [mask if knots_of is None else draw.knots_of(p, knots_of) & mask for p, mask in zip(panels, masks, strict=True)]
     _check(panels, titles, width, style, across)
     chosen: Any = STYLES[style] if isinstance(style, str) else style
     wide = WIDTHS[width] if isinstance(width, str) else float(width)
@@ -182,12 +184,13 @@ def _composed(
         _foot(paper, layout, place, said[index])
         if stars is not None:
             _anchors(ax, partition, layout, stars)
-        _zooms(paper, layout, index, ax, views, partition, options, boundary)
+        _zooms(paper, layout, index, ax, views, partition, options, boundary, stars is not None)
     note = _note(panels)
     if note:
         paper.text(0.04 / layout.width, 0.06 / layout.height, note, color="#444444", fontsize=layout.small)
     if layout.bar:
-        _color_bar(paper, layout, image)
+        zero = any(fills.has_zeros(part, look["fill"]) for part, look in zip(panels, looks, strict=True))
+        _color_bar(paper, layout, image, zero)
     return paper
 
 
@@ -293,18 +296,23 @@ def _check(panels: list[Partition], titles: Sequence[str], width: Any, style: An
 
 def _inside(zooms: Sequence[Zoom], panels: Sequence[Partition]) -> None:
     """Raises DataError unless every zoom lies in every panel: elsewhere there is nothing to show."""
-    for zoom in zooms:
-        for partition in panels:
-            u0, u1, v0, v1 = bounding_square(partition.window).view
-            slack = 1e-9 * (u1 - u0)
-            if not (
-                u0 - slack <= zoom.u - zoom.half and zoom.u + zoom.half <= u1 + slack
-                and v0 - slack <= zoom.v - zoom.half and zoom.v + zoom.half <= v1 + slack
-            ):  # fmt: skip
-                raise DataError(
-                    f"zoom: expected a square inside the window, u {u0:.4g} .. {u1:.4g} and v {v0:.4g} .. {v1:.4g}, got "
-                    f"centre ({zoom.u:g}, {zoom.v:g}) with half-width {zoom.half:g}; move or shrink it, or widen the window."
-                )
+    for partition in panels:
+        check_zooms(zooms, partition.window)
+
+
+def check_zooms(zooms: Sequence[Any], window: FloatArray) -> None:
+    """Raises DataError unless every zoom, a Zoom or (u, v, half-width), lies in the square round a window (m, 2)."""
+    u0, u1, v0, v1 = bounding_square(window).view
+    slack = 1e-9 * (u1 - u0)
+    for zoom in (one if isinstance(one, Zoom) else Zoom(*one) for one in zooms):
+        if not (
+            u0 - slack <= zoom.u - zoom.half and zoom.u + zoom.half <= u1 + slack
+            and v0 - slack <= zoom.v - zoom.half and zoom.v + zoom.half <= v1 + slack
+        ):  # fmt: skip
+            raise DataError(
+                f"zoom: expected a square inside the window, u {u0:.4g} .. {u1:.4g} and v {v0:.4g} .. {v1:.4g}, got "
+                f"centre ({zoom.u:g}, {zoom.v:g}) with half-width {zoom.half:g}; move or shrink it, or widen the window."
+            )
 
 
 def _by_layer(panels: list[Partition]) -> tuple[list[Partition], list[Any]]:
@@ -345,9 +353,9 @@ def _square(
 
 def _zooms(
     paper: Paper, layout: Layout, index: int, panel: Axes, views: Sequence[Zoom], partition: Partition,
-    options: dict[str, Any], boundary: bool,
+    options: dict[str, Any], boundary: bool, stars: bool,
 ) -> None:  # fmt: skip
-    """The squares below a panel, and a frame round each on the panel and on the zooms that it lies in."""
+    """The squares below a panel, with their stars, and a frame round each on the panel and on the zooms that it lies in."""
     around: list[tuple[Axes, Zoom | None]] = [(panel, None)]
     for which, zoom in enumerate(views):
         color = ZOOM_COLORS[which % len(ZOOM_COLORS)]
@@ -361,24 +369,21 @@ def _zooms(
         view = (zoom.u - zoom.half, zoom.u + zoom.half, zoom.v - zoom.half, zoom.v + zoom.half)
         place = (*layout.zoom(index, which), layout.zoom_side)
         inner, _ = _square(paper, layout, place, partition, view, options, boundary, "zoom")
+        if stars:
+            draw.anchors(partition.plane, ax=inner, star=min(4.5 * layout.zoom_side, 15.0))
         for spine in inner.spines.values():
             spine.set(edgecolor=color, linewidth=1.2)
         around.append((inner, zoom))
 
 
-def round_length(most: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is at most `most`: the length of a scale bar."""
-    power = 10.0 ** np.floor(np.log10(most))
-    return float(max(step for step in (1.0, 2.0, 5.0) if step * power <= most * (1 + 1e-12)) * power)
-
-
-def _color_bar(paper: Paper, layout: Layout, image: Any) -> None:
-    """The bar at the right of the first row, as high as a panel, its ticks and its name right of it."""
+def _color_bar(paper: Paper, layout: Layout, image: Any, zero: bool) -> None:
+    """The bar at the right of the first row, as high as a panel, its ticks and its name right of it; zero: of what is 0."""
     x, y = layout.panel(min(layout.across, layout.count) - 1)
     wide, high = layout.width, layout.height
     left = x + layout.side + layout.gap
     ax = paper.add_axes((left / wide, y / high, 0.8 * layout.text / wide, layout.side / high))
-    bar = paper.colorbar(image, cax=ax)
+    share = 2.1 * layout.small / 72.0 / layout.side  # its number clears the bar's lowest
+    bar = fills.color_bar(paper, image, zero=zero, share=share, size=layout.small, cax=ax)
     bar.outline.set(linewidth=0.6, edgecolor="#444444")
     ax.grid(False)
     ax.yaxis.set_minor_locator(NullLocator())

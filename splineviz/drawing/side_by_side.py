@@ -134,7 +134,7 @@ class StripPainter:
         for index, chart in enumerate(charts):
             ax, curves = self._canvas.axes(left + index * (wide + gap), foot, wide, top - foot), chart.curves
             ax.set_title(chart.title, color="#222222")
-            ax.set_ylabel(chart.said(look.radius, look.num_vectors), color="#444444", labelpad=6)
+            ax.set_ylabel(chart.said(look.radius, look.num_vectors, look.wide), color="#444444", labelpad=6)
             TRAINING.axis(ax, [*together, *({"step": step} for step in self._missing)])
             mark_missing(ax, self._missing)
             value_axis(ax, together, curves)

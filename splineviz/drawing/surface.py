@@ -14,12 +14,15 @@ MOST_REGIONS; draw a smaller window then.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot
+from matplotlib import pyplot, rcParams
 from matplotlib.colors import LightSource
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d import proj3d  # type: ignore[import-untyped]
 from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection  # type: ignore[import-untyped]
 
 from splineviz.drawing import fills
@@ -29,6 +32,10 @@ from splineviz.geometry.polygons import longer_side
 
 MOST_REGIONS = 20_000
 """Most regions that are drawn: beyond, sorting them by depth takes minutes."""
+
+
+BOX = (1.0, 1.0, 0.62)
+"""Sides of the box."""
 
 
 def _check(partition: Partition, output: int) -> None:
@@ -75,7 +82,7 @@ def surface(
     """
     _check(partition, output)
     if ax is None:
-        ax = pyplot.figure().add_subplot(projection="3d")
+        ax = pyplot.figure().add_axes((0.0, 0.0, 1.0, 1.0), projection="3d")
     colors = fills.colors(partition, fill, cmap, limits)[0]
     corners, offsets, ring, owner = _corners(partition, output, parts=len(colors) > partition.num_regions)
     heights = corners[:, 2]
@@ -95,12 +102,44 @@ def surface(
         ax.add_collection3d(Line3DCollection(list(below), colors="black", linewidths=line_width), autolim=False)
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(bottom, float(heights.max()) + 0.05 * drop))
     ax.set(xlabel="u", ylabel="v", zlabel=f"output {output}")
+    ax.zaxis.labelpad = 0.9 * FontProperties(size=rcParams["axes.labelsize"]).get_size_in_points()  # clear of the numbers
     if partition.note:
         ax.text2D(0.02, 0.98, partition.note, transform=ax.transAxes, fontsize="small", va="top")
-    ax.set_box_aspect((1.0, 1.0, 0.62), zoom=0.84)  # room for the labels
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         axis.set_major_locator(MaxNLocator(3, prune="both"))
+    _fill(ax)
     return collection
+
+
+def _fill(ax: Any) -> None:
+    """Make the box as large as its axes allow, with room for all labels: matplotlib's own leaves half of them empty."""
+    figure = ax.get_figure(root=True)
+    zoom, room, shift = 0.84, ax.get_position(original=True), np.zeros(2)
+    size = np.array([figure.bbox.width, figure.bbox.height])
+    for _ in range(4):
+        ax.set_box_aspect(BOX, zoom=zoom)
+        ax.apply_aspect()
+        low, high = _seen(ax)
+        place = np.array([room.p0, room.p1]) * size
+        if figure.get_layout_engine() is None:  # the picture in the middle of its room, not the box
+            shift += (place.mean(axis=0) - 0.5 * (low + high)) / size
+            ax.set_position([*(room.p0 + shift), room.width, room.height])
+            taken = (high - low) / (place[1] - place[0])
+        else:
+            taken = np.maximum(ax.bbox.min + ax.bbox.max - 2 * low, 2 * high - ax.bbox.min - ax.bbox.max) / ax.bbox.size
+        zoom *= float(np.clip(0.96 / taken.max(), 0.5, 2.0))
+    ax.set_box_aspect(BOX, zoom=zoom)
+
+
+def _seen(ax: Any) -> tuple[FloatArray, FloatArray]:
+    """Lower left and upper right corner, in pixels, of the box and all its labels."""
+    ax.M = ax.get_proj()
+    ends = itertools.product(ax.get_xlim3d(), ax.get_ylim3d(), ax.get_zlim3d())
+    seen = [ax.transData.transform(proj3d.proj_transform(*end, ax.M)[:2]) for end in ends]
+    renderer = ax.get_figure(root=True)._get_renderer()
+    boxes = [axis.get_tightbbox(renderer) for axis in (ax.xaxis, ax.yaxis, ax.zaxis)]
+    seen += [corner for box in boxes if box is not None for corner in (box.min, box.max)]
+    return np.min(seen, axis=0), np.max(seen, axis=0)
 
 
 def _corners(partition: Partition, output: int, *, parts: bool) -> tuple[FloatArray, IntArray, IntArray, IntArray]:

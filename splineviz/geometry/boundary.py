@@ -107,7 +107,23 @@ def decision_boundary(
 def complex_of(
     vertices: Any, face_offsets: Any, face_vertices: Any, outputs: Any, level: float, tolerance: float
 ) -> tuple[FloatArray, IntArray, IntArray, FloatArray]:
-    """Vertices, face_offsets, face_vertices and outputs (V, C >= 2) as kernels want them; raises as `decision_boundary`."""
+    """Check the arrays of a planar complex and cast them as kernels want them.
+
+    Args:
+        vertices: as in `decision_boundary`.
+        face_offsets: as in `decision_boundary`.
+        face_vertices: as in `decision_boundary`.
+        outputs: as in `decision_boundary`.
+        level: as in `decision_boundary`.
+        tolerance: as in `decision_boundary`.
+
+    Returns:
+        Vertices, face_offsets, face_vertices, and outputs (V, C >= 2): a single output gets the level as its rival.
+
+    Raises:
+        PartitionError: the arrays do not fit together.
+        ValueError: coordinates, outputs or level are not finite.
+    """
     points = to_points(vertices, "vertices")
     values = _values(outputs, len(points), level)
     if not tolerance >= 0:

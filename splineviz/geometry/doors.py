@@ -7,7 +7,10 @@ that imports upward.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
+
+from splineviz.errors import Progress
 
 if TYPE_CHECKING:
     from splineviz.geometry.partition import Partition
@@ -55,3 +58,12 @@ def plane_html(plane: Plane) -> str:
     from splineviz.drawing import previews
 
     return previews.plane_html(plane)
+
+
+def progress(text: str, *, after: float = 0.0) -> Progress | None:
+    """See `drawing.previews.progress`, which is asked in notebooks alone."""
+    if "IPython" not in sys.modules:
+        return None
+    from splineviz.drawing import previews
+
+    return previews.progress(text, after=after)

@@ -68,6 +68,7 @@ class Partition:
     centre: (2,) the point that local_vertices (V, 2) are relative to.
     swaps: smooth functions of the network, each with the one it is drawn as (see `swaps`); every picture says so.
     seed_face, seed_pattern: one region, and its units that are on as packed bits (uint8); -1 and empty where not known.
+    output_scale: (C,) size of what each output is summed from, which may cancel; or empty.
     """
 
     plane: Plane
@@ -89,6 +90,7 @@ class Partition:
     swaps: Mapping[str, str] = field(default_factory=dict)
     seed_face: int = -1
     seed_pattern: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+    output_scale: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         if len(self.local_vertices) != len(self.vertices):  # not given: far windows give it, small ones need not
@@ -149,7 +151,7 @@ class Partition:
         corners = self.local_vertices[self.face_vertices]
         arms = corners - np.repeat(corners[starts], np.diff(self.face_offsets), axis=0)
         span = 2.0 * np.sqrt(np.maximum.reduceat((arms**2).sum(axis=1), starts))
-        rounding = ROUNDING * float(np.linalg.norm(np.abs(self.outputs).max(axis=0)))
+        rounding = float(np.linalg.norm(self.output_rounding))
         with np.errstate(divide="ignore"):
             error = rounding * 2.0 * span / np.abs(self.areas)
         return np.where((norms <= error) & (error <= merging.FLAT * norms.max()), 0.0, norms)
@@ -194,10 +196,16 @@ class Partition:
         """Of every edge (E,): norm of the jump of the outputs' slope across it, its rounding, and a verdict: 1 if it
         jumps, 0 if not, 2 if a face is too thin to tell, -1 on the border. See `measures.gradient_jumps`.
         """
-        rounding = ROUNDING * np.abs(self.outputs).max(axis=0)
+        ring = self.face_offsets, self.face_vertices
         return merging.slope_jumps(
-            self.local_vertices, self.edges, self.edge_faces, self.face_offsets, self.face_vertices, self.outputs, rounding
+            self.local_vertices, self.edges, self.edge_faces, *ring, self.outputs, self.output_rounding
         )
+
+    @property
+    def output_rounding(self) -> FloatArray:
+        """(C,) error of the outputs at the vertices, at most."""
+        largest = np.abs(self.outputs).max(axis=0)
+        return ROUNDING * (np.maximum(largest, self.output_scale) if self.output_scale.size else largest)
 
     # ---- decision boundary -------------------------------------------------------------------------
 
@@ -303,6 +311,8 @@ class Partition:
         }
         arrays: dict[str, Any] = {name: getattr(self, name) for name in ARRAYS}
         arrays |= {name: getattr(self.plane, name) for name in ("origin", "basis", "anchors_uv")}
+        given = {"samples": self.plane.samples, "output_scale": self.output_scale}
+        arrays |= {name: array for name, array in given.items() if array.size}
         return arrays | {
             "seed_face": np.array(self.seed_face),
             "seed_pattern": self.seed_pattern,
@@ -316,8 +326,9 @@ class Partition:
             meta: dict[str, Any] = json.loads(str(data["meta"]))
             if meta["format"] != FORMAT:
                 raise PartitionError(f"expected partition format {FORMAT}, got {meta['format']}")
+            samples, scale = (data[name] if name in data else np.empty(0) for name in ("samples", "output_scale"))
             partition = cls(
-                Plane(data["origin"], data["basis"], data["anchors_uv"]),
+                Plane(data["origin"], data["basis"], data["anchors_uv"], samples),
                 **{name: data[name] for name in ARRAYS},
                 seed_face=int(data["seed_face"]) if "seed_face" in data else -1,
                 seed_pattern=data["seed_pattern"] if "seed_face" in data else np.empty(0, np.uint8),
@@ -325,6 +336,7 @@ class Partition:
                 max_layers=tuple(int(i) for i in meta.get("max_layers", ())),
                 report=Report.read(meta["report"]),
                 swaps=_words(meta.get("swaps", {})),
+                output_scale=scale,
             )
         except PartitionError:
             raise
@@ -338,6 +350,11 @@ class Partition:
         """The cheap identities: shapes, ids in range, V - E + F = 1, areas sum to the window's. Raises PartitionError."""
         arrays = {name: getattr(self, name) for name in ARRAYS}
         wrong = misshapen(arrays, len(self.layer_paths), self.max_layers, self.seed_face, self.seed_pattern)
+        scale = self.output_scale
+        if scale.size and not (
+            scale.shape == self.outputs.shape[1:] and scale.dtype == np.float64 and (np.isfinite(scale) & (scale >= 0)).all()
+        ):
+            wrong = "a size of each output as output_scale"
         if wrong:
             raise PartitionError(f"partition: expected {wrong}, got another.")
         vertices, edges, faces = len(self.vertices), len(self.edges), self.num_regions

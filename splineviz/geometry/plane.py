@@ -32,12 +32,14 @@ class Plane:
 
     origin: (*input_shape) float64; basis: (2, *input_shape) float64, orthonormal.
     anchors_uv: (k, 2) plane coordinates of the samples that span the plane; empty if it was given by hand.
+    samples: (k, *input_shape) those samples themselves, off which the rounded plane passes by a last bit; or empty.
     Raises PlaneError when the basis is not orthonormal (to 1e-9) or does not fit the origin.
     """
 
     origin: FloatArray
     basis: FloatArray
     anchors_uv: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
+    samples: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         origin = to_float_array(self.origin, "origin")
@@ -54,8 +56,15 @@ class Plane:
                 f"basis: expected two orthonormal directions, got inner products {gram.tolist()}; "
                 f"orthonormalise them (numpy.linalg.qr) or use Plane.through(x0, x1, x2)."
             )
-        anchors = to_points(self.anchors_uv, "anchors_uv")
-        for name, array in (("origin", origin), ("basis", basis), ("anchors_uv", anchors)):
+        anchors, samples = to_points(self.anchors_uv, "anchors_uv"), to_float_array(self.samples, "samples")
+        if samples.size and samples.shape != (len(anchors), *origin.shape):
+            raise PlaneError(
+                f"samples: expected one of the origin's shape for each anchor, {(len(anchors), *origin.shape)}, got "
+                f"{samples.shape}; leave them out, or use Plane.through(x0, x1, x2)."
+            )
+        if samples.size == 0:
+            samples = np.empty(0)
+        for name, array in (("origin", origin), ("basis", basis), ("anchors_uv", anchors), ("samples", samples)):
             array = array.copy()
             array.flags.writeable = False
             object.__setattr__(self, name, array)
@@ -115,7 +124,7 @@ class Plane:
         e2 = height / np.linalg.norm(height)
         basis = np.stack([e1, e2]).reshape(2, *points[0].shape)
         plane = cls(origin, basis)
-        return cls(origin, basis, plane.project(np.stack(points)))
+        return cls(origin, basis, plane.project(np.stack(points)), np.stack(points))
 
     @property
     def input_shape(self) -> tuple[int, ...]:

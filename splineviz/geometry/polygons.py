@@ -45,3 +45,9 @@ def bounding_square(points: FloatArray) -> Square:
 def longer_side(points: FloatArray) -> float:
     """The longer side of the bounding box of points (n, 2)."""
     return float(np.ptp(points, axis=0).max())
+
+
+def spread(corners: FloatArray) -> FloatArray:
+    """Points spread over a window: its corners, and 64 random mixtures of them."""
+    weights = np.random.default_rng(0).dirichlet(np.full(len(corners), 0.7), size=64)
+    return np.concatenate([corners, weights @ corners])

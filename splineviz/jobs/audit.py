@@ -104,12 +104,22 @@ def audit(
 ) -> Audit:  # fmt: skip
     """Read and prove everything in a directory that `sweep` or `animate` wrote.
 
-    model: the user's module, which is compared with at all vertices, with the weights of each checkpoint loaded; chosen: of
-    its outputs.
-    numbers: of how many rows, chosen at random (by seed, None: others each time), the local complexity, accuracies and
-    crossings are measured again; None: of all.
-    trust: unpickle checkpoints that need code, which RUNS IT; without it they are noted as not proved.
-    Raises CertificateError with all findings (unless raise_on_failure=False), JobError when it is no such directory.
+    Args:
+        out: the directory.
+        trust: unpickle checkpoints that need code, which RUNS IT; without it they are noted as not proved.
+        numbers: of how many rows the local complexity, accuracies and crossings are measured again; None: of all.
+        seed: of the choice of these rows; None: others each time.
+        raise_on_failure: whether findings are raised.
+        model: the user's module, which is compared with at all vertices, with the weights of each checkpoint loaded.
+        chosen: of its outputs.
+        progress: see `Progress`.
+
+    Returns:
+        What was read, and the findings.
+
+    Raises:
+        CertificateError: with all findings.
+        JobError: it is no such directory.
     """
     said = plan.read(out)
     found = Audit(out)

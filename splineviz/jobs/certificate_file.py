@@ -85,9 +85,9 @@ class _Writer:
         """One step of the Program, as one or more of the file."""
         params, attrs, ends = self.program.read(step), step.attrs, (step.inputs, step.output)
         if step.is_kink:
-            call, of = KINKS[step.op]
-            (at,), (low, high) = of(attrs).breakpoints, of(attrs).slopes
-            shift = float(call(torch.tensor([at], dtype=torch.float64), attrs)[0])
+            kinks = KINKS[step.op].pieces(attrs)
+            (at,), (low, high) = kinks.breakpoints, kinks.slopes
+            shift = float(KINKS[step.op].call(torch.tensor([at], dtype=torch.float64), attrs)[0])
             self.put("kink", *ends, kink=np.array([at, low, high, shift]))
         elif step.op == "linear":
             weight = params["weight"].numpy()

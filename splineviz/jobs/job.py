@@ -41,8 +41,9 @@ from splineviz.metrics import columns, measures, slice_complexity
 from splineviz.metrics.columns import COLUMNS
 from splineviz.metrics.liveness import liveness
 from splineviz.metrics.options import LCOptions, columns_of
+from splineviz.metrics.steepness import steepness
 from splineviz.regions import certificate, estimates
-from splineviz.regions.crossings import crossings
+from splineviz.regions.crossings import crossings, folding
 from splineviz.regions.enumerate import partition
 from splineviz.storage import archives, files, locks, provenance
 from splineviz.threads import available, one_torch_thread
@@ -57,6 +58,8 @@ tests/jobs/test_job.py holds the numbers of each format and says when to. A new 
 measured again.
 """
 
+STEEP = 200
+"""Most points of the gradient complexity: its band is half that of the local complexity at as many."""
 BATCH = 1000
 """Samples in one forward pass."""
 MOST_CROSSED = 2e7
@@ -302,10 +305,15 @@ def network_numbers(job: Job, program: Program) -> dict[str, float]:
     for name in ("train", "test"):
         recorded = job.metrics.get(f"{name}_accuracy", float("nan"))
         row[f"{name}_accuracy"] = accuracy(trained, samples, name) if np.isnan(recorded) else recorded
-    row["crossings"] = _crossings(program, job.plane)
+    row |= {name: job.metrics[name] for name in (f"robust_{eps:g}" for eps in columns.EPS) if name in job.metrics}
+    row |= _crossings(program, job.plane)
     if job.lc is not None:
         row |= columns_of(job.lc.measured(trained, job.lc.chosen(samples), threads=job.threads), live=True)
+        if (wide := job.lc.beside) is not None:
+            row |= columns_of(wide.measured(trained, wide.chosen(samples), threads=job.threads), name="lc_wide")
         row |= _liveness(program, samples)
+        steep = steepness(trained, samples["lc_train"][:STEEP], num_vectors=job.lc.num_vectors, seed=job.lc.seed)
+        row |= {"gradient_complexity": steep.mean, "gradient_complexity_band": steep.band}
         row |= slice_complexity.sampled(program, job.plane, job.window, job.lc.radius, job.threads)
     return row
 
@@ -361,15 +369,16 @@ def partition_numbers(result: Partition, radius: float | None, near: float | Non
     return {**columns.computed(result), **slice_complexity.exact(result, radius), **summary}
 
 
-def _crossings(program: Program, plane: Plane) -> float:
-    """Number of breakpoints on the polyline through the anchors, closed; NaN for a plane without anchors, and where they
-    are so many that finding them would take longer than a slice.
+def _crossings(program: Program, plane: Plane) -> dict[str, float]:
+    """Number of breakpoints on the polyline through the anchors, closed, and how many of them fold it; nothing for a plane
+    without anchors, and where they are so many that finding them would take longer than a slice.
     """
     corners = plane.embed(plane.anchors_uv)
     units = sum(layer.units for layer in program.layers)
     if len(corners) < 2 or estimates.seen_along(program, plane, plane.anchors_uv) * units > MOST_CROSSED:
-        return float("nan")
-    return float(len(crossings(program, *corners, corners[0]).position))
+        return {}
+    found = crossings(program, *corners, corners[0])
+    return {"crossings": float(len(found.position)), "folding": float(folding(program, found, *corners, corners[0]))}
 
 
 def _liveness(program: Program, samples: Mapping[str, Array]) -> dict[str, float]:

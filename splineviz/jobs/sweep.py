@@ -17,13 +17,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from splineviz.errors import DataError, JobError, PlaneError, Progress, SplinevizError
+from splineviz.geometry import doors
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn, executors, plan, weights
 from splineviz.jobs.job import Failure, Job, Result, choose_samples, samples_digest
@@ -57,48 +58,49 @@ class Sweep:
 
 
 def sweep(
-    runs: Sequence[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str],
-    *,
-    planes: Sequence[Sequence[int | str]] = ((0, 1, 2),),
-    windows: Sequence[Any] = (None,),
-    steps: Sequence[int] | None = None,
-    out: str | os.PathLike[str],
-    lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
-    near: float | None = None,
-    jobs: int | Executor = 1,
-    threads: int | None = None,
-    partitions: bool = True,
-    prove: bool = False,
-    store: str | None = None,
-    progress: Progress | None = None,
-) -> Sweep:
+    runs: Sequence[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str], *,
+    planes: Sequence[Sequence[int | str]] = ((0, 1, 2),), windows: Sequence[Any] = (None,),
+    steps: Sequence[int] | None = None, out: str | os.PathLike[str],
+    lc: LCOptions | None = LCOptions(), near: float | None = None,  # noqa: B008  # frozen, so it can be shared
+    jobs: int | Executor = 1, threads: int | None = None, partitions: bool = True, prove: bool = False,
+    store: str | None = None, progress: Progress | None = None,
+) -> Sweep:  # fmt: skip
     """Partition and measure every checkpoint of several runs on several planes and windows.
 
-    runs: runs, or the directories of recorded ones; one alone need not be in a list.
-    planes: three training samples each, as `Run.chosen` takes them. windows: each as in Plane.window.
-    steps: only the checkpoints of these steps. lc: None leaves the local complexity out.
-    near: what counts as near the anchors and the boundary, as a share of the window's side; None: `measures.NEAR`.
-    jobs, threads: as `executors.run` takes engine and threads.
-    partitions: whether they are written, or the rows alone. prove: make every partition's certificate, too.
-    store: a URL (s3://bucket/sweep) where results are kept as well as they are made; what it has is brought, not made again.
-
     A checkpoint that cannot be read, or a job that fails, does not stop the others; the next start tries it again.
-    Raises what `Run.plane` and `Run.only` raise, OutputError when the directory holds what splineviz did not write, or a
-    sweep of other runs that is not taken on; JobError when another sweep works in the directory or the store does not
-    answer (in the end: the results are in the directory), and what `executors.run` raises.
+
+    Args:
+        runs: opened runs, or directories of recorded ones; or a single one.
+        planes: three training samples each, as `Run.chosen` takes them.
+        windows: each as in `Plane.window`.
+        steps: the checkpoints of these steps only; None: all.
+        out: output directory.
+        lc: settings of the local complexity; None leaves it out.
+        near: distance that counts as near, as a share of the window's side; None: `measures.NEAR`.
+        jobs: number of processes, or an executor, as in `executors.run`.
+        threads: of one job.
+        partitions: whether partitions are written, or only the rows.
+        prove: whether every partition is verified as well.
+        store: a URL (s3://bucket/sweep) for a second copy of all results; results that it has are reused.
+        progress: called with (done, total, note); None: a line in a notebook.
+
+    Returns:
+        Results, path of the table, and the failures with their reasons.
+
+    Raises:
+        DataError: no run, plane or window; and what `Run.plane` and `Run.only` raise.
+        OutputError: the directory holds files of others, or a sweep of other runs.
+        JobError: another sweep works in the directory, the store does not answer (results are in `out`), or no workers.
     """
     opened, target = _opened(runs), Path(out).resolve()
+    progress = doors.progress("measuring") if progress is None else progress
     if not opened or not planes or not windows:
         raise DataError("sweep: expected at least one run, one plane and one window, got an empty list.")
     keeper = None if store is None else Store(store, target)
     chosen = [run if steps is None else run.only(steps) for run in opened]
-    entries: list[Entry] = []
-    samples: dict[Path, dict[str, Array]] = {}
-    known = Known.of(target, sum(len(run.checkpoints) for run in chosen))
-    for run in chosen:
-        found, kept = _entries(run, planes, windows, target, lc, near, known, keep=partitions, prove=prove, by_step=False)
-        entries += found
-        samples |= kept
+    known, how = Known.of(target, sum(len(run.checkpoints) for run in chosen)), {"keep": partitions, "prove": prove}
+    pairs = [_entries(run, planes, windows, target, lc, near, known, by_step=False, **how) for run in chosen]
+    entries, samples = [entry for found, _ in pairs for entry in found], dict(chain(*(kept.items() for _, kept in pairs)))
     asked = plan.plan(chosen, entries, _options(lc, near), named="key")
     outputs.enter(target, "sweep", _paths(chosen), outputs.SWEEP, same=plan.covers(target, asked))
     with plan.joined(target, asked):
@@ -112,8 +114,7 @@ def sweep(
         known.save()
         if keeper is not None:
             keeper.finish(results)
-    made = tuple(results[name] for name in todo if name in results)
-    return Sweep(target, target / SWEEP_TABLE, made, _reasons(entries, failed))
+    return Sweep(target, target / SWEEP_TABLE, tuple(results[n] for n in todo if n in results), _reasons(entries, failed))
 
 
 def _opened(runs: Sequence[Run | str | os.PathLike[str]] | Run | str | os.PathLike[str]) -> list[Run]:
@@ -129,34 +130,37 @@ def _reasons(entries: Sequence[Entry], failed: Mapping[str, Any]) -> tuple[tuple
 
 
 def measure_run(
-    run: Run,
-    *,
-    anchors: Sequence[int] = (0, 1, 2),
-    window: Any = None,
-    steps: Sequence[int] | None = None,
-    out: str | os.PathLike[str],
-    lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
-    near: float | None = None,
-    jobs: int | Executor = 1,
-    threads: int | None = None,
-    progress: Progress | None = None,
-    also: Sequence[str] = (),
-    unread: dict[int, str] | None = None,
-) -> list[Result]:
+    run: Run, *, anchors: Sequence[int] = (0, 1, 2), window: Any = None, steps: Sequence[int] | None = None,
+    out: str | os.PathLike[str], lc: LCOptions | None = LCOptions(),  # noqa: B008  # frozen, so it can be shared
+    near: float | None = None, jobs: int | Executor = 1, threads: int | None = None, progress: Progress | None = None,
+    also: Sequence[str] = (), unread: dict[int, str] | None = None,
+) -> list[Result]:  # fmt: skip
     """Partition and measure every checkpoint of a run on the plane through three of its training samples.
 
-    anchors: indices of the samples; window: as in Plane.window; lc: None leaves the local complexity out.
-    near: what counts as near the anchors and the boundary, as a share of the window's side; None: `measures.NEAR`.
-    steps: only the checkpoints of these steps; None: all. jobs, threads: as `executors.run` takes engine and threads.
+    Writes out/partitions, out/rows (see `jobs`) and out/measures.csv. Results of a former equal call are left as they are.
 
-    Writes out/partitions, out/rows (see `jobs`) and out/measures.csv. What a former call with the same weights, plane
-    and options has finished is left as it is. Results come in order of steps.
-    also: names at the top of the directory that the caller will write there beside these. unread: takes the reasons, by
-    step, of checkpoints that cannot be read (weights that are not finite, say), and the others are measured; None: they
-    are raised.
-    Raises what `Run.plane`, `Run.program` and `sv.partition` raise, the former two before any work, the last after all
-    other checkpoints are done; OutputError when the directory holds what splineviz did not write, or results of another run
-    (see `outputs`); JobError when a call with other options works in the directory.
+    Args:
+        run: an opened run.
+        anchors: indices of three training samples.
+        window: as in `Plane.window`.
+        steps: the checkpoints of these steps only; None: all.
+        out: output directory.
+        lc: as in `sweep`.
+        near: as in `sweep`.
+        jobs: as in `sweep`.
+        threads: as in `sweep`.
+        progress: as in `sweep`.
+        also: names of files that the caller will write into `out`.
+        unread: filled with the reasons, by step, of checkpoints that cannot be read; None: the first is raised.
+
+    Returns:
+        Results in order of steps.
+
+    Raises:
+        PlaneError, CheckpointError: from `Run.plane` and `Run.program`, before any work.
+        TraceError, PartitionError: from `sv.partition`, after all other checkpoints are done.
+        OutputError: the directory holds files of others, or results of another run.
+        JobError: a call with other options works in the directory.
     """
     target = Path(out).resolve()
     chosen = run if steps is None else run.only(steps)

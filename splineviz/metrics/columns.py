@@ -33,6 +33,9 @@ LABELS = ("step", "run", "anchors", "window")
 """Columns that say which row it is; they are kept as they are."""
 
 
+EPS = (0.03, 0.06, 0.10, 0.13, 0.16, 0.20)
+"""Radii of attacks in the paper (arXiv 2402.15555), in the maximum norm."""
+
 SUMMARY, SLICE = "measures.summary", "slice_complexity"
 """Functions that make several columns at a time."""
 
@@ -80,6 +83,15 @@ TABLE = (
         "`jobs.accuracy`",
     ),
     Column("test_accuracy", "test", "accuracy", "", "the same on test samples", "`jobs.accuracy`"),
+    *(
+        Column(
+            f"robust_{eps:g}", "test", f"robust_{eps:g}", "",
+            "share of test samples that keep their class when an adversary moves every coordinate by at most "
+            f"{eps:g}; recorded by the training (recipes attack 400 samples, 10 steps), nan where it was not",
+            "`robustness.robust_accuracy`; Madry et al. (arXiv 1706.06083)" if eps == EPS[0] else "the same",
+        )
+        for eps in EPS
+    ),
     Column(
         "lc_train", "train", "lc", "units",
         "mean over points x of the number of units with both signs on {x + r v_p, x - r v_p}, p = 1..P",
@@ -97,6 +109,14 @@ TABLE = (
     Column("lc_random", "random", "lc", "units", "as `lc_train`, points uniform in the data's domain", "the same"),
     Column("lc_random_band", "random", "lc_band", "units", "as `lc_train_band`", "the same"),
     Column("lc_random_live", "random", "lc_live", "units", "as `lc_train_live`", "the same"),
+    *(
+        Column(
+            f"lc_wide_{place}{band}", place, f"lc_wide{band}", "units",
+            f"as `lc_{place}{band}`, at the second radius, 0.05 unless given; nan where it is the first", "the same",
+        )
+        for place in ("train", "test", "random")
+        for band in ("", "_band")
+    ),
     Column(
         "slice_exact", "window", "slice_exact", "units",
         "mean over 256 points of the window of the number of units whose knots meet conv{x + r e1, x - r e1, x + r "
@@ -215,6 +235,19 @@ TABLE = (
         "knots met on the polyline through the anchors and back; nan where counting them would take longer than the slice",
         "`sv.crossings`",
     ),
+    Column(
+        "folding", "anchors", "folding", "knots",
+        "how many of these go beyond the units that are on other pieces at the ends of each side (their Hamming distance), "
+        "without maxima: space folding; nan where crossings are",
+        "`crossings.folding`; after Lewandowski et al., On Space Folds of ReLU Neural Networks",
+    ),
+    Column(
+        "gradient_complexity", "train", "gradient_complexity", PER_LENGTH,
+        "mean over at most 200 training points of the expected density of knots at each, from gradients along P directions, "
+        "biases shifted by normal noise of standard deviation 0.05",
+        "`steepness.steepness`; Patel, Montufar (arXiv 2412.18283)",
+    ),
+    Column("gradient_complexity_band", "train", "gradient_complexity_band", PER_LENGTH, "as `lc_train_band`", "the same"),
     Column(
         "units_live", "train", "units_live", "units",
         "units with a breakpoint strictly between their extremes over the training points",

@@ -25,6 +25,7 @@ from torch import Tensor
 from splineviz._kernels import neighbourhoods as _neighbourhoods
 from splineviz.errors import FloatArray
 from splineviz.metrics.preactivations import Watched
+from splineviz.tracing.kinks import numbered
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.program import Program
 
@@ -61,7 +62,7 @@ class Held:
     def __init__(self, program: Program, dtype: torch.dtype = torch.float64, device: str | None = None):
         self.program, self.input_shape = program.to(dtype, device or "cpu"), program.input_shape
         self._at = [i for i, step in enumerate(program.steps) if step.is_kink or step.is_smooth]
-        self.layers = tuple(program.steps[i].path or program.steps[i].op for i in self._at)
+        self.layers = numbered(program.steps[i].path or program.steps[i].op for i in self._at)
         values, outputs = self.preactivations(torch.zeros(1, *self.input_shape))
         self.units, self.outputs = tuple(z.shape[1] for z in values), outputs.shape[1]
 

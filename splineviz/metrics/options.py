@@ -1,14 +1,14 @@
 """How the local complexity is sampled: the settings that workflows, jobs and commands hand on, in one object.
 
-Whoever measures with them calls `LCOptions.measured`, so no setting is lost on the way: all fields but `points` are
-arguments of `complexity.local_complexities`. This file measures nothing itself.
+Whoever measures with them calls `LCOptions.measured`, so no setting is lost on the way: all fields but `points` and `wide`
+are arguments of `complexity.local_complexities`. This file measures nothing itself.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class LCOptions:
         seed: chooses points and directions.
         include_output: as in `local_complexity`.
         shared_frame: as in `local_complexity`.
+        wide: a second radius, whose curves stand beside the first's in films; None, or the radius itself: none.
     """
 
     radius: float = 0.005
@@ -41,14 +42,23 @@ class LCOptions:
     seed: int = 0
     include_output: bool = False
     shared_frame: bool = False
+    wide: float | None = 0.05
 
     def most(self, place: str) -> int:
         """Maximum number of points at one of PLACES."""
         return self.points if isinstance(self.points, int) else int(self.points[PLACES.index(place)])
 
     def settings(self, input_shape: Sequence[int]) -> dict[str, Any]:
-        """What pictures say of it: radius, and number of directions, of which an input has no more than dimensions."""
-        return {"radius": self.radius, "num_vectors": min(self.num_vectors, math.prod(input_shape))}
+        """What pictures say of it: both radii, and number of directions, of which an input has no more than dimensions."""
+        found = {"radius": self.radius, "num_vectors": min(self.num_vectors, math.prod(input_shape))}
+        return found if self.beside is None else found | {"wide": self.wide}
+
+    @property
+    def beside(self) -> LCOptions | None:
+        """The same settings at the second radius; None where there is none."""
+        if self.wide is None or self.wide == self.radius:
+            return None
+        return replace(self, radius=self.wide, wide=None)
 
     def chosen(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """The points by place, from arrays that are named lc_train, lc_test and lc_random."""
@@ -63,7 +73,7 @@ class LCOptions:
         """
         from splineviz.metrics.complexity import local_complexities  # torch, which those who only hold settings do not need
 
-        asked = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "points"}
+        asked = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("points", "wide")}
         return local_complexities(network, points, threads=threads, **asked, **where)
 
 
@@ -71,11 +81,14 @@ USUAL = LCOptions()
 """What is taken where nobody asks for anything; films that would take long sample fewer points than this (`preflight`)."""
 
 
-def columns_of(found: Mapping[str, LocalComplexity], *, live: bool = False) -> dict[str, float]:
-    """What was measured by place as columns of a row: lc_train, lc_train_band, ... and with `live` lc_train_live."""
+def columns_of(found: Mapping[str, LocalComplexity], *, live: bool = False, name: str = "lc") -> dict[str, float]:
+    """What was measured by place as columns of a row: lc_train, lc_train_band, ... and with `live` lc_train_live.
+
+    name: what the columns' names begin with.
+    """
     row: dict[str, float] = {}
     for place, one in found.items():
-        row |= {f"lc_{place}": float(one.mean), f"lc_{place}_band": float(one.band)}
+        row |= {f"{name}_{place}": float(one.mean), f"{name}_{place}_band": float(one.band)}
         if live:
-            row[f"lc_{place}_live"] = float(np.mean(one.live_total))
+            row[f"{name}_{place}_live"] = float(np.mean(one.live_total))
     return row

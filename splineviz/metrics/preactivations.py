@@ -24,11 +24,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from splineviz.errors import TraceError
+from splineviz.tracing.kinks import KINKS, numbered
+from splineviz.tracing.smooth import SMOOTH
 
 NAMES = (
-    "relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "tanh", "sigmoid",
-    "logsigmoid", "softplus", "softsign", "erf", "hardtanh", "hardswish", "hardsigmoid", "tanhshrink", "softshrink",
-    "hardshrink", "threshold", "glu",
+    *(name for kink in KINKS.values() if kink.units for name in kink.names),
+    *(name for name, smooth in SMOOTH.items() if smooth.scalar),
+    "prelu", "rrelu", "hardtanh", "hardshrink", "threshold", "glu",
 )  # fmt: skip
 """Activation functions by name, in place or not."""
 
@@ -101,7 +103,7 @@ class Watched:
 
         with _paths(self._network, inside):
             outputs = self._run(torch.zeros(2, *self.input_shape), saw)
-        return tuple(names), tuple(units), outputs.shape[1]
+        return numbered(names), tuple(units), outputs.shape[1]
 
     def _run(self, x: Tensor, saw: Callable[[str, Tensor], Any]) -> Tensor:
         def checked(name: str, z: Tensor) -> None:

@@ -26,17 +26,20 @@ from torch import Tensor, nn
 
 from splineviz.errors import DataError
 from splineviz.metrics import norms
+from splineviz.metrics.columns import EPS
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
-
-EPS = (0.03, 0.06, 0.10, 0.13, 0.16, 0.20)
-"""Radii of the paper."""
 
 ALPHA = 0.0156
 """Step of the paper, 4 / 255."""
 
 BATCH = 1000
 """Samples attacked together."""
+
+
+def usual_steps(input_shape: Sequence[int]) -> int:
+    """Steps of the paper's adversary: 100 for MNIST, grey pictures of 28 x 28, else 10."""
+    return 100 if tuple(input_shape) in ((28, 28), (1, 28, 28), (784,)) else 10
 
 
 def classes(outputs: Tensor) -> Tensor:

@@ -118,13 +118,32 @@ class Block:
         self.row_scale, self.live = np.zeros(0), {}
         self.birth, self.blur = np.zeros(0, np.int64), np.zeros(0)
 
-    def split(self, parts: int, serial: int) -> list[Block]:
-        """Take apart into contiguous runs of faces of about equal size; `serial` must differ at each call of a run."""
+    def split(self, parts: int, serial: int, *, compact: bool = False) -> list[Block]:
+        """Take apart into contiguous runs of faces of about equal size; `serial` must differ at each call of a run.
+
+        compact: into parts that lie close together instead, whose seams are short; this reorders the faces.
+        """
+        if compact and 1 < parts <= self.faces:
+            return self._reordered(*_close_together(self._middles(), np.diff(self.face_offsets), parts), serial)
         corners = np.linspace(0, int(self.face_offsets[-1]), parts + 1)
         bounds = np.unique(np.searchsorted(self.face_offsets, corners))
         bounds[0], bounds[-1] = 0, self.faces
         if len(bounds) == 2 and 1 < parts <= self.faces:  # a large face among few
             bounds = np.linspace(0, self.faces, parts + 1).astype(np.int64)
+        return self.split_at(bounds, serial)
+
+    def _middles(self) -> FloatArray:
+        """(F, 2) mean of every face's corners."""
+        corners = self.uv[self.edges[self.face_halves >> 1, self.face_halves & 1]]
+        return np.add.reduceat(corners, self.face_offsets[:-1], axis=0) / np.diff(self.face_offsets)[:, None]
+
+    def _reordered(self, order: npt.NDArray[np.int64], bounds: npt.NDArray[np.int64], serial: int) -> list[Block]:
+        sizes = np.diff(self.face_offsets)[order]
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        taken = np.arange(offsets[-1]) + np.repeat(self.face_offsets[:-1][order] - offsets[:-1], sizes)
+        self.face_offsets, self.face_halves = offsets.astype(np.int32), self.face_halves[taken]
+        self.face_hash = self.face_hash[order]
+        self.winners = None if self.winners is None else self.winners[order]
         return self.split_at(bounds, serial)
 
     def split_at(self, bounds: npt.NDArray[np.integer[Any]], serial: int) -> list[Block]:
@@ -158,6 +177,25 @@ class Block:
                 )
             )
         return blocks
+
+
+def _close_together(
+    middles: FloatArray, sizes: npt.NDArray[np.integer[Any]], parts: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """An order of points (n, 2) in runs of about equal total size, halved across their longer side, and the runs' bounds."""
+    runs, left = [], [(np.arange(len(middles)), parts)]
+    while left:
+        some, count = left.pop()
+        count = min(count, len(some))
+        if count <= 1:
+            runs.append(some)
+            continue
+        axis = int(np.argmax(np.ptp(middles[some], axis=0)))
+        some = some[np.argsort(middles[some, axis], kind="stable")]
+        total = np.cumsum(sizes[some])
+        at = min(max(int(np.searchsorted(total, total[-1] * (count // 2) / count)), 1), len(some) - 1)
+        left += [(some[at:], count - count // 2), (some[:at], count // 2)]
+    return np.concatenate(runs), np.cumsum([0, *(len(run) for run in runs)])
 
 
 @dataclass(frozen=True, eq=False)

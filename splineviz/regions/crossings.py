@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from splineviz.errors import DataError, FloatArray, IntArray, to_float_array
 from splineviz.regions.blocks import Block
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.engine import ENTRIES, TOLERANCE, Engine
-from splineviz.tracing.lowering import Layer
+from splineviz.tracing.lowering import Layer, lower
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
@@ -72,6 +73,25 @@ def crossings(model: Any, *points: Any, tolerance: float = TOLERANCE) -> Crossin
         begin += length
     position, segment, unit, outputs = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Crossings(position, segment, unit, outputs, begin)
+
+
+@torch.no_grad()
+def folding(program: Program, found: Crossings, *points: Any) -> int:
+    """How many of a polyline's crossings go beyond what its corners differ by: how far the network folds the way between.
+
+    Where space is not folded a straight way crosses a unit's knot once if the unit is on other pieces at its ends, else not
+    at all (the patterns' Hamming distance); each crossing more is there because what enters the unit turns back. Maxima are
+    left out of both. found: the crossings along these inputs of shape (*input_shape); units whose knots coincide share one.
+    """
+    kinks = [index for index, layer in enumerate(lower(program).layers) if layer.groups is None]
+    x = torch.as_tensor(np.stack([np.asarray(point, dtype=np.float64) for point in points])).to(program.dtype)
+    live, at, apart = {0: x}, 0, 0
+    for layer in program.layers:
+        live, at = program.run(live, at, layer.step), layer.step
+        z = live[program.steps[layer.step].inputs[0]].flatten(1)
+        pieces = sum((z > bend).long() for bend in layer.kinks.breakpoints)
+        apart += int((pieces[1:] - pieces[:-1]).abs().sum())  # type: ignore[index]  # a kink has a breakpoint
+    return int(np.isin(found.unit[:, 0], kinks).sum()) - apart
 
 
 def _along(
@@ -238,8 +258,8 @@ def _changing_group(engine: Engine, beside: FloatArray, layer: Layer, group: Int
     assert layer.groups is not None
     found = np.full(len(beside), -1, np.int32)
     for rows in np.array_split(np.arange(len(beside)), len(beside) * layer.groups.size // ENTRIES + 1):
-        z = engine.reading(layer.step, beside[rows].reshape(-1, 2)).reshape(len(rows), 2, -1)
-        changes = layer.changes(z.transpose(1, 0, 2)) > 0.0
+        z = layer.members(engine.reading(layer.step, beside[rows].reshape(-1, 2)))
+        changes = layer.changes(np.moveaxis(z.reshape(len(rows), 2, *z.shape[1:]), 1, 0)) > 0.0
         own = changes[np.arange(len(rows)), group[rows]]
         found[rows] = np.where(own, group[rows], np.where(changes.any(axis=1), changes.argmax(axis=1), -1))
     return found

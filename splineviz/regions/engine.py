@@ -24,13 +24,12 @@ from splineviz._kernels import winners as winner_kernels
 from splineviz._kernels.arrangement import Questions
 from splineviz._kernels.bits import Reading, Scales
 from splineviz._kernels.cutting import CutFaces, Faces
-from splineviz._kernels.edges import EdgeCuts, Parents
-from splineviz._kernels.lines import Lines
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import Block, dissolve
-from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, place, refine
+from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, lines_of_edges, place, refine
 from splineviz.regions.decisions import Decisions
-from splineviz.regions.stages import Stage, on_slice, stages
+from splineviz.regions.nearby import Nearby
+from splineviz.regions.stages import Share, Stage, on_slice, one_by_one, stages
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
 
@@ -41,10 +40,14 @@ ENTRIES = 1 << 21
 
 
 class Engine:
-    """One network on one slice: its stages and scales, and what is counted on the way. Safe to use from several threads."""
+    """One network on one slice: its stages and scales, and what is counted on the way. Safe to use from several threads.
 
-    def __init__(self, program: Program, samples: FloatArray, tolerance: float):
-        self.source, self.lowered = program, lower(program)
+    near: the network beside a point, for a window that is small beside its values; samples are then differences from it.
+    """
+
+    def __init__(self, program: Program, samples: FloatArray, tolerance: float, near: Nearby | None = None):
+        self.source, self.near = program, near
+        self.lowered = lower(program) if near is None else near.lowered
         self.program = self.lowered.program
         self.tolerance = tolerance
         self.stages = stages(self.program, samples)
@@ -55,6 +58,7 @@ class Engine:
             bits.unit_hashes(self.lowered.layers[own].first_piece, n) if round_ is None else np.zeros(n, np.uint64)
             for n, round_, own in zip(sizes, self.lowered.rounds, self.lowered.kink_layers, strict=True)
         ]
+        self.share: Share = one_by_one
         self.near_zero = 0
         self.irregular = 0
         self._turns = Turns()
@@ -84,7 +88,7 @@ class Engine:
         if self._decisions is None:
             self._decisions = Decisions(self.program, origin, directions, centre)
             # Ties of a pool hold on the sample, not on the plane that is rounded through it: there the tolerance decides.
-            self._decisions.open &= not any(self.lowered.rounds)
+            self._decisions.open &= not any(self.lowered.rounds) and self.near is None
             radius = float(np.linalg.norm(block.uv, axis=1).max())
             self._sharpness = 1.0 / (SAFETY * self.tolerance * radius) if self._decisions.open and radius > 0.0 else 0.0
         block.birth, block.blur = self._decisions.corners(block.uv, corners), np.zeros(len(block.uv))
@@ -117,7 +121,10 @@ class Engine:
             if not len(rows):
                 break
             for some in np.array_split(rows, len(rows) * max(layer.units, ENTRIES // 64) // ENTRIES + 1):
-                z = np.stack([self.reading(layer.step, uv[some]) for uv in (one, other)])
+                if self.near is None:
+                    z = np.stack([layer.members(self.reading(layer.step, uv[some])) for uv in (one, other)])
+                else:
+                    z = np.stack([self.near.reading(layer, uv[some], self._slice[2]) for uv in (one, other)])
                 far = layer.changes(z)
                 units = far.argmax(axis=1)
                 own = unit[some] - first
@@ -139,6 +146,12 @@ class Engine:
             return
         plus, minus, *_ = self._signs(block)
         self._turns = Turns.among(np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0))
+
+    @property
+    def output_scale(self) -> FloatArray:
+        """(C,) size of what the outputs are summed from in the window."""
+        last = self.stages[-1]
+        return last.unit_scale + last.unit_offset
 
     @property
     def rank(self) -> npt.NDArray[np.int64]:
@@ -226,7 +239,7 @@ class Engine:
             tag=tag,
             key=key,
             faces=found.faces,
-            edge_lines=_lines_of_edges(block, cuts, parents),
+            edge_lines=lines_of_edges(block, cuts, parents),
             chord_lines=found.chords,
             lost=found.lost,
             birth=birth,
@@ -255,9 +268,11 @@ class Engine:
         plus, minus = np.empty((len(z), words), np.uint64), np.empty((len(z), words), np.uint64)
         norm = np.empty(len(z))
         following = self.stages[layer + 1]
-        off = self.program.layers[layer].kinks.slopes[0] == 0.0
+        low, high = self.program.layers[layer].kinks.slopes
         inverse_size = following.inverse_size[following.source]
-        _, zeros = bits.sign_bits(z, *self.scales_at(block), inverse_size, off, plus, minus, norm)
+        _, zeros = bits.sign_bits(z, *self.scales_at(block), inverse_size, low, high, plus, minus, norm)
+        if self.near is not None:
+            self.near.check(layer, plus, minus)
         if not zeros:
             return plus, minus, norm, 0
         turn = self._turns.mask(layer, block.turn, words)
@@ -323,7 +338,7 @@ class Engine:
         scale[: cut.old] = 1.0 + cut.norm
         lines.larger_scale(scale, cut.old, cut.parents)
         if stage.columns is not None:
-            stage.run(self._live(block, stage), values[: cut.old])
+            stage.run(self._live(block, stage), values[: cut.old], self.share)
             assert stage.before is not None
             low, high = stage.before.kinks.slopes
             for line in (cut.edge_lines, cut.chord_lines):
@@ -340,7 +355,7 @@ class Engine:
         scale = self._blurred(scale, cut)
         if keep is not None:
             live, scale, values = {r: tensor[keep] for r, tensor in live.items()}, scale[keep], values[: len(keep)]
-        return values, scale, stage.run(live, values)
+        return values, scale, stage.run(live, values, self.share)
 
     def _same_values(self, block: Block, cut: Cut) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""
@@ -373,22 +388,6 @@ class Engine:
         out = np.empty((len(rows), values.shape[1]))
         stage.run({self._kink_input(stage): z[rows].reshape(-1, *stage.before.shape)}, out)
         return out
-
-
-def _lines_of_edges(block: Block, cuts: EdgeCuts, parents: Parents) -> Lines:
-    """A block's edges with the vertices on them, which come right after its own."""
-    old, fresh = len(block.uv), int(cuts.vertex_offsets[-1])
-    return Lines(
-        start=np.ascontiguousarray(block.edges[:, 0]),
-        end=np.ascontiguousarray(block.edges[:, 1]),
-        flip_offsets=cuts.offsets,
-        flip_t=cuts.t,
-        flip_unit=cuts.unit,
-        flip_size=cuts.size,
-        target_offsets=cuts.vertex_offsets,
-        target_t=parents.t[:fresh],
-        target_vertex=np.arange(old, old + fresh, dtype=np.int32),
-    )
 
 
 def _widened(tensor: FloatArray, cut: Cut) -> FloatArray:

@@ -35,7 +35,7 @@ Shape = tuple[int, ...]
 def constant(step: Step, params: Mapping[str, Tensor], shape: Shape) -> FloatArray:
     """(m,) what an operation makes of 0."""
     zeros, call = torch.zeros(1, *shape, dtype=torch.float64), AFFINE[step.op]
-    weight = _weight(step, params)
+    weight = weight_of(step, params)
     if weight is None:
         return call(zeros, params, step.attrs, False).reshape(-1).numpy()
     if "bias" not in params:
@@ -53,7 +53,7 @@ def matrix(step: Step, params: Mapping[str, Tensor], shape: Shape) -> tuple[Ids,
         padded = F.pad(whole, attrs["pad"], mode=attrs["padding_mode"])
         source, shape = padded.reshape(-1).long().numpy(), tuple(padded.shape[1:])
         attrs = {**attrs, "padding_mode": "zeros", "padding": 0}
-    weight = _weight(step, params)
+    weight = weight_of(step, params)
     given = params if weight is None else {**params, weight: _numbers(params[weight])}
     rows, columns, values = [], [], []
     for part, basis in _basis(shape, lambda one: call(one, params, attrs, True).numel()):
@@ -80,7 +80,7 @@ def _basis(shape: Shape, width: Any) -> Iterator[tuple[Ids, Tensor]]:
         yield part.numpy(), basis.reshape(len(part), *shape)
 
 
-def _weight(step: Step, params: Mapping[str, Tensor]) -> str | None:
+def weight_of(step: Step, params: Mapping[str, Tensor]) -> str | None:
     """The role of the one weight that an operation multiplies with; None for another kind of operation."""
     if step.op in ("linear", "conv", "conv_transpose"):
         return "weight"

@@ -25,16 +25,20 @@ import torch
 from splineviz._kernels import faces as _faces
 from splineviz._kernels.bits import unit_hashes
 from splineviz.errors import BudgetError, FloatArray
+from splineviz.geometry import doors
+from splineviz.geometry.budget import Budget, Exceeded, Spent
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
-from splineviz.geometry.polygons import polygon_area
+from splineviz.geometry.polygons import polygon_area, spread
 from splineviz.geometry.report import Report
 from splineviz.regions.blocks import Block, Complex, sew
-from splineviz.regions.budget import Budget, Exceeded, Spent
+from splineviz.regions.cuts import SeamValues
 from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.regions.estimates import shrink_to_fit
+from splineviz.regions.nearby import FAR, Nearby, TooFar
+from splineviz.regions.precise import precise
 from splineviz.regions.samples import checked
-from splineviz.regions.seam_values import SeamValues
+from splineviz.regions.stages import one_by_one
 from splineviz.threads import Stack, available
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
@@ -45,6 +49,10 @@ BLOCK_BYTES, MOST_BLOCK_BYTES = 8 << 20, 64 << 20
 """Smallest and largest default size of a block's values; the first stays in the cache."""
 ROWS = 128
 """Where a network is so wide that fewer vertices fill a block, blocks are larger, up to the largest."""
+EVALUATED_BYTES, HEAVY_BYTES, HEAVY = 32 << 20, 256 << 20, 32.0
+"""Default sizes where all vertices are evaluated in full; the second from how many products the network has for a byte
+of its widest tensor: there a row costs so much more than to fetch it that what counts is that few vertices lie on seams,
+where each is evaluated for both sides. Larger arrays than the first are got from the system anew each time."""
 
 SMALLEST_SHARE = 64
 """A block is not split into parts of fewer faces because of its size now."""
@@ -88,7 +96,7 @@ def partition(
         max_regions: largest number of regions.
         max_bytes: largest memory of blocks and result (torch and the network come on top).
         max_seconds: longest time.
-        progress: see `Progress`; called by any thread.
+        progress: see `Progress`; called by any thread. None: a line in a notebook, of what takes more than two seconds.
         device: where the network's own calls run (the geometry stays on the CPU); results are equal up to rounding.
         swap: replaces smooth functions, such as {"gelu": "relu"}; all pictures are labelled with it.
         output: name or position of the result of forward that is the output; None: the one named logits.
@@ -107,7 +115,7 @@ def partition(
         SeamError: tiles do not fit together.
         PartitionError: the checks of the result fail.
     """
-    plane = Plane.of(plane)
+    plane, progress = Plane.of(plane), _shown() if progress is None else progress
     model, swap = _chosen(model, plane, swap, output, outputs)
     if tiles is not None:
         return _sewn(
@@ -117,6 +125,12 @@ def partition(
         )  # fmt: skip
     job = Slice(trace(model, plane.input_shape, swap=swap).to(device=device), plane, plane.window(window), tolerance)
     return _whole(job, threads, block_bytes, Budget(max_regions, max_bytes, max_seconds), progress)
+
+
+def _shown() -> Progress | None:
+    """What shows a long enumeration in a notebook."""
+    tell = doors.progress("cutting", after=2.0)
+    return None if tell is None else lambda share, regions: tell(round(100 * share), 100, f"{regions:,} regions")
 
 
 def _chosen(
@@ -150,15 +164,39 @@ class Slice:
         self._began = time.perf_counter()
         self.program, self.plane, self.corners = program, plane, corners
         self.centre = corners.mean(axis=0)
-        local = corners - self.centre
-        self.engine = Engine(program, plane.embed(_samples(local) + self.centre), tolerance)
+        self.tolerance, self._far = tolerance, FAR
+        self._precise = precise(program, plane, corners)
+        self._prepare()
+        self._seam_readings = 0
+
+    def _prepare(self) -> None:
+        """The engine, and the window as a block. A unit taken to be far that bends at once is taken nearer at once."""
+        try:
+            self._built()
+        except TooFar:
+            self._nearer()
+
+    def _nearer(self) -> None:
+        self._far *= 64.0
+        self._prepare()
+
+    def _built(self) -> None:
+        local, near = self.corners - self.centre, None
+        samples = self.plane.embed(spread(local) + self.centre)
+        if self._precise is not None:
+            samples = np.tensordot(spread(local) + (self.centre - self._precise.place), self.plane.basis, axes=1)
+            near = Nearby(self._precise, samples, self._far)
+        self.engine = Engine(self.program, samples, self.tolerance, near)
         self.whole = self.place(Block.of_window(local))
         self.engine.take_turns(self.whole)
-        self._seam_readings = 0
 
     def place(self, block: Block) -> Block:
         """The block, with values at its vertices."""
-        self.engine.place(block, self.plane.origin, self.plane.basis, self.centre, self.corners)
+        if self.engine.near is None:
+            self.engine.place(block, self.plane.origin, self.plane.basis, self.centre, self.corners)
+        else:
+            origin, centre = np.zeros_like(self.plane.origin), self.centre - self.engine.near.place
+            self.engine.place(block, origin, self.plane.basis, centre)
         return block
 
     def enumerate(
@@ -172,6 +210,16 @@ class Slice:
         open_seams: bool = False,
     ) -> Complex:
         """All that a block becomes, sewn together; open_seams: see `blocks.sew`. Raises BudgetError."""
+        try:
+            return self._enumerated(first, threads, block_bytes, budget, progress, open_seams)
+        except TooFar:
+            self._nearer()
+            return self.enumerate(self.place(first), threads, block_bytes, budget, progress, open_seams=open_seams)
+
+    def _enumerated(
+        self, first: Block, threads: int | None, block_bytes: int | None, budget: Budget, progress: Progress | None,
+        open_seams: bool,
+    ) -> Complex:  # fmt: skip
         spent = Spent(budget, self._began)
         try:
             run = _Enumeration(self.engine, block_bytes, spent, progress)
@@ -226,7 +274,7 @@ class Slice:
             edge_faces=joined.edge_faces,
             face_offsets=joined.face_offsets,
             face_vertices=joined.face_vertices,
-            outputs=joined.outputs,
+            outputs=joined.outputs if self.engine.near is None else joined.outputs + self.engine.near.outputs,
             pattern_hash=joined.face_hash,
             unit_offsets=lowered.unit_offsets,
             layer_paths=tuple(layer.path for layer in lowered.layers),
@@ -241,6 +289,7 @@ class Slice:
             centre=self.centre,
             local_vertices=joined.uv,
             swaps=self.program.swaps,
+            output_scale=self.engine.output_scale,
         )
         result.check()
         return _with_seed(self.engine, result)
@@ -273,7 +322,7 @@ class _Enumeration:
 
     def __init__(self, engine: Engine, block_bytes: int | None, spent: Spent, progress: Progress | None):
         self.engine = engine
-        self.block_bytes = _block_bytes(engine) if block_bytes is None else block_bytes
+        self._bytes = [_block_bytes(engine, layer) if block_bytes is None else block_bytes for layer in range(engine.layers)]
         self.spent = spent
         self.progress = progress
         self.finished: list[Block] = []
@@ -285,7 +334,12 @@ class _Enumeration:
     def run(self, first: Block, threads: int) -> list[Block]:
         """All finished blocks, in no particular order."""
         self.spent.add(bytes_=first.held)
-        Stack(self._work, threads).run([first])
+        stack = Stack(self._work, threads)
+        self.engine.share = stack.share
+        try:
+            stack.run([first])
+        finally:
+            self.engine.share = one_by_one
         return self.finished
 
     def _work(self, block: Block) -> list[Block]:
@@ -322,8 +376,10 @@ class _Enumeration:
         """How many blocks to make of one; what does not depend on the threads, so that the result does not."""
         if block.layer == self.engine.layers:
             return 1
-        parts = -(-block.nbytes // self.block_bytes)
-        if block.share > LARGEST_SHARE and block.faces >= 4 * WORTH_SHARING:
+        parts = -(-block.nbytes // self._bytes[block.layer])
+        # Rows that are evaluated in full are shared out by themselves (`Stack.share`).
+        alone = self.engine.stages[block.layer + 1].has_columns
+        if alone and block.share > LARGEST_SHARE and block.faces >= 4 * WORTH_SHARING:
             parts = max(parts, 4)
         return min(parts, block.faces // SMALLEST_SHARE)
 
@@ -334,7 +390,8 @@ class _Enumeration:
             self._splits += 1
             serial = self._splits
         before = block.held
-        made = block.split(parts, serial)[::-1]
+        # With maxima the faces are put in an order of their own at the end (`Complex.in_order`).
+        made = block.split(parts, serial, compact=self._rounds)[::-1]
         for part in made:
             part.lower = part.whole_faces if part.is_settled else 0
         lost = sum(part.lower for part in made) - block.lower if self._rounds else 0
@@ -343,16 +400,15 @@ class _Enumeration:
 
     def _most(self, layer: int) -> int:
         """Bytes that a block may take at its next layer before it is taken apart at this one."""
-        return max(4 * self.block_bytes, min(FEW_VERTICES * self.engine.row_bytes(layer), SMALL_BYTES))
+        size = self._bytes[layer]
+        most = min(4 * size, max(size, 2 * HEAVY_BYTES))
+        return max(most, min(FEW_VERTICES * self.engine.row_bytes(layer), SMALL_BYTES))
 
 
-def _block_bytes(engine: Engine) -> int:
+def _block_bytes(engine: Engine, layer: int) -> int:
     """Bytes of a block's values: small enough for the cache, but enough rows for a product to be worth while."""
     widest = max((stage.width for stage in engine.stages), default=1)
+    if not engine.stages[layer + 1].has_columns:
+        products = sum(stage.products for stage in engine.stages[1:])
+        return HEAVY_BYTES if products > HEAVY * 8 * widest else EVALUATED_BYTES
     return int(np.clip(8 * widest * ROWS, BLOCK_BYTES, MOST_BLOCK_BYTES))
-
-
-def _samples(corners: FloatArray) -> FloatArray:
-    """Points spread over a window: its corners, and 64 random mixtures of them."""
-    weights = np.random.default_rng(0).dirichlet(np.full(len(corners), 0.7), size=64)
-    return np.concatenate([corners, weights @ corners])

@@ -17,7 +17,6 @@ A region costs three rows of the network, however many there are, so a window of
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +28,7 @@ from splineviz._kernels import surroundings
 from splineviz.errors import FloatArray, PlaneError
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area
+from splineviz.geometry.stretches import points_inside, stretches
 from splineviz.tracing.kinks import Kinks
 from splineviz.tracing.lowering import Layer, lower
 from splineviz.tracing.precision import at_home
@@ -43,10 +43,14 @@ NEARLY = 0.6
 """The same where no scale is that close: the number may jump where a star of knots comes in."""
 FAR_MORE = 4.0
 """An estimate so many times larger than asked for stops: it is clear enough."""
-STRETCH, MOST_STRETCH = 6, 24
-"""Regions that a stretch should meet, and at how many it is broken off."""
-FIRST, MOST = 4, 64
+STRETCH, LONG_STRETCH = 4, 8
+"""Regions that a stretch should meet; the same where that is cheap."""
+BROKEN_OFF = 3
+"""A stretch that meets so many times as many is broken off."""
+FIRST, MOST = 5, 64
 """Stretches, as many at first and as many at most."""
+POINTS = 4
+"""Regions that are looked at first, to know how long a stretch is that meets so many."""
 ROWS = 3
 """Rows of the network a region: the values and two slopes."""
 SHARE = 0.08
@@ -55,6 +59,10 @@ FREE_WORK = 2e8
 """... or take about this many multiplications in all, which are done in a twentieth of a second."""
 BORDER = 128
 """With about so many crossings or fewer on the border they are counted where that is cheap, not estimated."""
+TIMED_ROWS = 3 * 256
+"""A network that can run so many rows for nothing is timed by them."""
+SETTING_UP, OF_UNITS, OF_MAXIMA = 132, 1.2, 5.0
+"""An enumeration costs about so many rows before it begins, and a region; with maxima many knots come and go again."""
 STEP = 1e-9
 """How far beyond a knot the next region is looked for, as a share of the window's diameter; thinner ones are passed over."""
 ROUNDING = 2.0**-42
@@ -143,7 +151,7 @@ def seen(model: Any, plane: Plane, window: Any = None) -> float:
     """
     corners = plane.window(window)
     program = lower(trace(model, plane.input_shape)).program
-    lines = _stretches(corners - corners.mean(axis=0), np.inf, 4, np.random.default_rng(0)) + corners.mean(axis=0)
+    lines = stretches(corners - corners.mean(axis=0), np.inf, 4, np.random.default_rng(0)) + corners.mean(axis=0)
     crossed = sum(_changes_along(program, plane, line, 17) for line in lines) / len(lines)
     return 1.0 + 0.25 * crossed**2
 
@@ -205,28 +213,27 @@ def _counted(
     """About how many regions a window (m, 2) holds."""
     rng, window = np.random.default_rng(seed), _Window(cells, corners)
     cheap = FREE_WORK / max(cells.work, 1)
-    points = _inside(window.corners, FIRST, rng)
+    points = points_inside(window.corners, POINTS, rng)
     area, perimeter, *_ = window.cells_at(points, np.ones_like(points)).T
     # Of regions that random points lie in, large ones are met more often, so their mean says too few.
     few = window.area / float(area.mean())
     if most is not None and few > 2.0 * FAR_MORE * most:
         return _Count(few, few, True)
-    length = float(STRETCH * np.pi / (perimeter / area).mean())
-    weights: list[FloatArray] = []
-    crossed = walked = 0.0
-    while sum(map(len, weights)) < (chords or MOST):
-        done = sum(map(len, weights))
+    stretch = LONG_STRETCH if cheap > ROWS * MOST * LONG_STRETCH else STRETCH
+    length = float(stretch * np.pi / (perimeter / area).mean())
+    inner = np.zeros(0)
+    crossed = walked = regions = border = 0.0
+    while (done := len(inner)) < (chords or MOST):
         count = FIRST if not done else (chords or MOST) - done
         if chords is None and done:
             afford = max(SHARE * regions, cheap) / ROWS - window.asked
             count = min(count, int(afford / max(crossed / done, 1.0)))
             if count <= 0:
                 break
-        weight, crossings, distance = _walked(window, _stretches(window.corners, length, count, rng), length)
-        weights.append(weight)
-        crossed, walked = crossed + crossings, walked + distance
+        some = stretches(window.corners, length, count, rng)
+        weight, crossings, distance = _walked(window, some, length, BROKEN_OFF * stretch)
+        crossed, walked, inner = crossed + crossings, walked + distance, np.append(inner, weight)
         border = window.perimeter * crossed / walked
-        inner = np.concatenate(weights)
         regions = 1.0 + float(inner.mean()) + 0.5 * border
         if most is not None and regions > FAR_MORE * most:
             return _Count(regions, regions, True)
@@ -237,14 +244,12 @@ def _counted(
 
 
 def _estimate(cells: _Cells, count: _Count, most: int | None) -> Estimate:
-    a_vertex = _seconds_a_vertex(cells.program, cells.plane)
-    return Estimate(
-        regions=count.regions,
-        error=count.error,
-        seconds=count.regions * a_vertex,
-        bytes=IN_FLIGHT_BYTES + count.regions * (250.0 + 16.0 * cells.outputs),
-        more_than=most if count.more else None,
-    )
+    a_row = cells.seconds / cells.asked
+    if TIMED_ROWS * cells.work <= FREE_WORK:  # in large batches such a network is much quicker
+        a_row = _seconds_a_row(cells.program, cells.plane)
+    rows = SETTING_UP + count.regions * (OF_MAXIMA if any(layer.is_max for layer, _ in cells.layers) else OF_UNITS)
+    held = IN_FLIGHT_BYTES + count.regions * (250.0 + 16.0 * cells.outputs)
+    return Estimate(count.regions, count.error, 0.01 + rows * a_row, held, most if count.more else None)
 
 
 Tensors = dict[int, Tensor]
@@ -256,20 +261,19 @@ class _Cells:
 
     def __init__(self, program: Program, plane: Plane):
         self.program, self.plane = program, plane
-        self.layers: list[tuple[Layer, Kinks | None]] = [(layer, None) for layer in lower(program).layers]
         kinks = {kink.step: kink.kinks for kink in program.layers}
-        self.layers = [(layer, kinks.get(layer.step)) for layer, _ in self.layers]
+        self.layers: list[tuple[Layer, Kinks | None]] = [(one, kinks.get(one.step)) for one in lower(program).layers]
         shapes = {register: int(np.prod(shape)) for register, shape in program.shapes().items()}
         self.outputs = shapes[program.output]
         self.rows = max(1, ROW_BYTES // (8 * (1 + ROWS) * max(shapes.values())))
-        self.work = 0.0
+        self.work, self.seconds, self.asked = 0.0, 0.0, 0
         for step in program.steps:
             weights = [w for w in program.params_of(step).values() if w.dim() > 1]
             self.work += shapes.get(step.output, 0) * (1.0 + sum(w.numel() / max(len(w), 1) for w in weights))
 
     @torch.no_grad()
     def start(self, centre: FloatArray) -> tuple[Tensors, Tensors]:
-        """The tensors that the first layer of knots reads, or that live beside it, at a centre (2,), and their two slopes."""
+        """The tensors that the first layer of knots reads, or that live beside it: at a centre (2,), and two slopes."""
         stop = self.layers[0][0].step if self.layers else 0
         x = torch.from_numpy(self.plane.embed(centre[None])).to(self.program.device)
         basis = torch.from_numpy(self.plane.basis.copy()).to(self.program.device)
@@ -280,9 +284,12 @@ class _Cells:
 
         start: what `start` says of the centre.
         """
+        began = time.perf_counter()
         for first in range(0, len(uv), self.rows):
             some = slice(first, first + self.rows)
             self._around(*start, uv[some], rings[some], knots[some], sizes[some])
+        self.seconds += time.perf_counter() - began
+        self.asked += ROWS * len(uv)
 
     @torch.no_grad()
     def _around(self, live: Tensors, slopes: Tensors, uv: FloatArray, rings: FloatArray, knots: Any, sizes: Any) -> None:
@@ -337,22 +344,21 @@ class _Window:
         self.asked += n
         return found
 
-    def chance(self, area: Any, perimeter: Any, length: float) -> Any:
-        """In proportion to it a random stretch of this length meets a convex region."""
-        return 2.0 * np.pi * area + 2.0 * length * perimeter
 
+def _walked(window: _Window, some: FloatArray, length: float, most: int) -> tuple[FloatArray, float, float]:
+    """What the vertices inside add to the number of regions, by some stretches (n, 2, 2); knots crossed, and the whole way.
 
-def _walked(window: _Window, stretches: FloatArray, length: float) -> tuple[FloatArray, float, float]:
-    """What the vertices inside add to the number of regions, by each stretch (n, 2, 2); knots crossed, and the whole way."""
-    n, along = len(stretches), stretches[:, 1] - stretches[:, 0]
+    length: of the stretches before they were clipped; most: regions at which one is broken off.
+    """
+    n, along = len(some), some[:, 1] - some[:, 0]
     ends = np.linalg.norm(along, axis=1)
     along /= ends[:, None]
     inner, way, crossed = np.zeros(n), np.zeros(n), 0
-    walking, whole = np.arange(n), window.chance(window.area, window.perimeter, length)
-    for _ in range(MOST_STRETCH):
-        at = stretches[walking, 0] + way[walking, None] * along[walking]
+    walking, whole = np.arange(n), np.pi * window.area + length * window.perimeter
+    for _ in range(most):
+        at = some[walking, 0] + way[walking, None] * along[walking]
         area, perimeter, turn, reach = window.cells_at(at, along[walking]).T
-        inner[walking] += turn * whole / window.chance(area, perimeter, length)
+        inner[walking] += turn * whole / (np.pi * area + length * perimeter)
         way[walking] += reach + window.step
         walking = walking[way[walking] < ends[walking]]
         crossed += len(walking)
@@ -379,50 +385,9 @@ def _border(window: _Window) -> float | None:
     return None
 
 
-def _inside(corners: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
-    """(count, 2) points spread evenly over a convex polygon round the origin."""
-    a, b = corners, np.roll(corners, -1, axis=0)
-    area = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
-    which = rng.choice(len(corners), count, p=area / area.sum())
-    far, share = np.sqrt(rng.random(count))[:, None], rng.random(count)[:, None]
-    return far * (a[which] + share * (b - a)[which])
-
-
-def _stretches(corners: FloatArray, length: float, count: int, rng: np.random.Generator) -> FloatArray:
-    """(count, 2, 2) stretches of a length, uniform among those that meet a convex polygon round the origin, clipped to it.
-
-    length: infinity for whole chords.
-    """
-    radius = float(np.linalg.norm(corners, axis=1).max())
-    sides = np.roll(corners, -1, axis=0) - corners
-    found: list[FloatArray] = []
-    for direction, point, t in _candidates(radius, length, rng):
-        # Liang-Barsky: the line is inside where it is left of every side.
-        slope = sides[:, 0] * direction[1] - sides[:, 1] * direction[0]
-        height = sides[:, 0] * (point - corners)[:, 1] - sides[:, 1] * (point - corners)[:, 0]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            crossing = -height / slope
-        low = max(t - 0.5 * length, crossing[slope > 0].max(initial=-np.inf))
-        high = min(t + 0.5 * length, crossing[slope < 0].min(initial=np.inf))
-        if high - low > 1e-3 * min(radius, length):
-            found.append(point + np.array([[low], [high]]) * direction)
-        if len(found) == count:
-            break
-    return np.stack(found)
-
-
-def _candidates(radius: float, length: float, rng: np.random.Generator) -> Iterator[tuple[FloatArray, FloatArray, float]]:
-    """Direction, nearest point and middle of random stretches that may meet the disc of a radius."""
-    reach = radius + 0.5 * length if np.isfinite(length) else 0.0
-    while True:
-        angle, offset, middle = rng.uniform(0, np.pi), rng.uniform(-radius, radius), rng.uniform(-reach, reach)
-        yield np.array([np.cos(angle), np.sin(angle)]), offset * np.array([-np.sin(angle), np.cos(angle)]), middle
-
-
-def _seconds_a_vertex(program: Program, plane: Plane) -> float:
-    """Seconds of the network's own pass over one vertex, which is about what a region costs (see benchmarks)."""
-    work = max(sum(layer.units for layer in program.layers), 1)
-    rows = int(np.clip(2e7 / 16 / work, 16, 1024)) // 16 * 16
+def _seconds_a_row(program: Program, plane: Plane) -> float:
+    """Seconds of the network's own pass over one vertex."""
+    rows = TIMED_ROWS // 3
     x = torch.from_numpy(np.broadcast_to(plane.origin, (rows, *plane.input_shape)).copy()).to(program.device)
     best = np.inf
     with torch.no_grad():

@@ -92,7 +92,7 @@ class Exact:
         """Whether the program can be taken apart at all."""
         for step in self.program.steps:
             if step.is_kink:
-                if KINKS[step.op][1](step.attrs).breakpoints != (0.0,):
+                if KINKS[step.op].pieces(step.attrs).breakpoints != (0.0,):
                     return False
             elif step.op not in SELECTING | ENTRYWISE and step.op not in JOINS:
                 if step.op not in AFFINE:
@@ -225,7 +225,7 @@ class Exact:
     def _prepared(self, step: Step, at: int) -> Callable[[Sequence[Register], int], Register]:
         shapes = [self._shapes[register] for register in step.inputs]
         if step.is_kink:
-            kinks = KINKS[step.op][1](step.attrs)
+            kinks = KINKS[step.op].pieces(step.attrs)
             if kinks.breakpoints != (0.0,):
                 raise TooMuch(f"{step.op} bends elsewhere than at 0")
             slopes, exponent = _integers(np.array(kinks.slopes))

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from splineviz._kernels.bits import unit_hashes
 from splineviz.errors import FloatArray, IntArray, PartitionError
+from splineviz.geometry.budget import Budget
 from splineviz.geometry.invariants import within
 from splineviz.geometry.partition import Partition
 from splineviz.regions.blocks import KeyArray
-from splineviz.regions.budget import Budget
 from splineviz.regions.engine import TOLERANCE
 from splineviz.regions.enumerate import Progress, Slice
 from splineviz.regions.tiles import MOST, Tile

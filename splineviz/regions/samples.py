@@ -50,7 +50,7 @@ def contradicted(partition: Partition, program: Program) -> int:
     """How many of `POINTS` random points the network, on the CPU, reads otherwise than the faces that they are in."""
     witness = Witness(partition, program, program)
     local, face, expected = _points(partition)
-    values, outputs = witness.values(witness.inputs(local), program)
+    values, outputs = witness.read(local)
     off, claimed = np.abs(outputs - expected), partition.pattern_hash[face]
     pattern, _ = _read(witness, values, np.zeros(values.shape[1]))
     far = ~(off <= CLOSE * np.abs(outputs).max(initial=0.0)).all(axis=1)
@@ -69,11 +69,13 @@ def _points(partition: Partition) -> tuple[FloatArray, Ids, FloatArray]:
     random = np.random.default_rng(0)
     whole = np.cumsum(partition.areas)
     face = np.minimum(np.searchsorted(whole, random.uniform(0.0, whole[-1], POINTS)), len(whole) - 1)
-    local, outputs = np.empty((POINTS, 2)), np.empty((POINTS, partition.outputs.shape[1]))
-    for i, f in enumerate(face.tolist()):
-        corners = partition.face(f)
-        weights = random.dirichlet(np.ones(len(corners)))
-        local[i], outputs[i] = weights @ partition.local_vertices[corners], weights @ partition.outputs[corners]
+    sizes = np.diff(partition.face_offsets)[face]
+    first = np.cumsum(sizes) - sizes
+    corners = partition.face_vertices[np.arange(sizes.sum()) + np.repeat(partition.face_offsets[face] - first, sizes)]
+    weights = random.standard_exponential(len(corners))  # by their sum: uniform mixtures of the corners
+    weights /= np.repeat(np.add.reduceat(weights, first), sizes)
+    local = np.add.reduceat(weights[:, None] * partition.local_vertices[corners], first)
+    outputs = np.add.reduceat(weights[:, None] * partition.outputs[corners], first)
     return local, face, outputs
 
 

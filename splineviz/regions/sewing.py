@@ -142,7 +142,7 @@ def _assemble(items: dict[int, Any], settled: Settled) -> Partition:
     tag, hashes = np.empty(settled.edges, np.int32), np.empty(settled.faces, np.uint64)
     offsets, corners = settled.face_offsets, np.empty(int(settled.face_offsets[-1]), np.int32)
     near_zero = irregular = readings = 0
-    seconds = 0.0
+    seconds, scale = 0.0, np.empty(0)
     seed: dict[str, Any] = {}
     for index in range(settled.count):
         one = _opened(items.pop(index))
@@ -170,6 +170,7 @@ def _assemble(items: dict[int, Any], settled: Settled) -> Partition:
         irregular += found.report.irregular_faces
         readings += found.report.seam_readings
         seconds += found.report.seconds
+        scale = np.maximum(scale, found.output_scale) if len(scale) else found.output_scale
         if not seed and found.seed_face >= 0:
             seed = {"seed_face": int(face[f0 + found.seed_face]), "seed_pattern": found.seed_pattern}
         if index == settled.count - 1:
@@ -189,6 +190,7 @@ def _assemble(items: dict[int, Any], settled: Settled) -> Partition:
         pattern_hash=hashes,
         report=Report(near_zero, irregular, last.report.tolerance, seconds, readings),
         local_vertices=uv,
+        output_scale=scale,
         **seed,
     )
     result.check()

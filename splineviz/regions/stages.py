@@ -7,19 +7,24 @@ batches of vertices in chunks. Where a stage is a plain map from one tensor to o
 alive beside it) and not too large, its matrix is at hand as `columns`, for the rank-1 updates of new vertices.
 
 Scales: unit i of a stage's result is computed with rounding errors in proportion to
-row_scale * unit_scale[i] + unit_offset[i]. Every entry of what enters a stage is measured in units of its typical size
-D in the window (`input_scale`, from sample points), so that neurons of scale 1e-8 and 1e8 may stand side by side:
-row_scale is 1 + the norm of the entering vector over D (a kink's output is bounded by its input, so that is taken),
-unit_scale the norm of the unit's weights times D, and unit_offset the size of its constant. The 1 stands for what the
-entering vector inherited: where it cancels to nearly nothing (all rays of a bias-free network meet at 0), its
-rounding does not.
+row_scale * unit_scale[i] + unit_offset[i]. No number in this is absolute: every entry of what enters a stage is measured
+by its size F in the window, from sample points, so that neurons of scale 1e-8 and 1e8 may stand side by side,
+
+    F^2 = mean of h^2 + (share of samples at which it is passed on) * E^2        E' = |W F| + |constant|
+
+where E is the running error of the entry, in units of rounding, as the stage before made it. unit_scale is |W F|, and
+row_scale 1 + the norm of the entering vector over F; the 1 stands for what the vector inherited, which does not cancel
+where the vector does (all rays of a bias-free network meet at 0). An entry that is off at all samples has F = 0 and adds
+nothing to unit_scale, however large it would be; where it wakes all the same, it raises row_scale by as much as any unit
+of the result may need (`inverse_size`). A unit all of whose inputs are off is measured by what they would be awake.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -30,20 +35,44 @@ from splineviz.tracing.program import KinkLayer, Program
 
 MATRIX_LIMIT = 1 << 25
 """Largest number of entries of a stage's matrix (256 MB); beyond it new vertices are evaluated in full."""
+PROBES, FEW_PROBES = 32, 8
+"""Random signs that norms of weights are measured with where there is no matrix; and for units that may wake."""
 ROWS = 16
 """Every batch that is handed to torch has a multiple of this many rows."""
 CHUNK_BYTES = 64 << 20
 """Rows are evaluated in chunks of about this many bytes of the widest tensor that the stage reads or writes."""
+CACHE_BYTES = 2 << 20
+"""The same for convolutions and for stages without a matrix: torch unfolds all pictures of a batch in double precision at
+once, and where they do not stay in the cache that takes twice as long."""
+PRODUCTS = {"linear", "matmul", "einsum"}
+"""Operations whose matrix a batch shares."""
+Share = Callable[[Sequence[Callable[[], None]]], None]
+"""Runs calls that may run at the same time, and returns when all have ended."""
+
+
+def one_by_one(calls: Sequence[Callable[[], None]]) -> None:
+    """Every call, in this thread."""
+    for call in calls:
+        call()
 
 
 @dataclass(eq=False)
 class Stage:
-    """The steps from kink layer `before` (None: the input) to kink layer `after` (None: the outputs)."""
+    """The steps from kink layer `before` (None: the input) to kink layer `after` (None: the outputs).
+
+    input_scale: size F of each entry of the registers that enter, see the module; waking: what it is if it wakes.
+    shapes: without the batch, of the registers alive at the start (after the kink); leaving: those alive at the end.
+    width: number of entries of the result.
+    """
 
     program: Program
     before: KinkLayer | None
     after: KinkLayer | None
     input_scale: dict[int, FloatArray]
+    waking: dict[int, FloatArray]
+    shapes: dict[int, tuple[int, ...]]
+    leaving: frozenset[int]
+    width: int
 
     @property
     def start(self) -> int:
@@ -65,30 +94,10 @@ class Stage:
         """The register that the kink writes (the input for the first stage)."""
         return 0 if self.before is None else self.program.steps[self.before.step].output
 
-    @cached_property
-    def width(self) -> int:
-        """Number of entries of the result."""
-        live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
-        with torch.no_grad():
-            return self.program.run(self.placed(live), self.start, self.stop)[self.result].numel()
-
-    @cached_property
-    def shapes(self) -> dict[int, tuple[int, ...]]:
-        """Shapes, without the batch, of the registers alive at the start (after the kink)."""
-        live = {0: torch.zeros(1, *self.program.input_shape, dtype=torch.float64)}
-        with torch.no_grad():
-            return {r: tuple(t.shape[1:]) for r, t in self.program.run(self.placed(live), 0, self.start).items()}
-
     @property
     def is_chain(self) -> bool:
         """Whether one tensor alone enters and one alone leaves."""
-        return len(self.shapes) == 1 and len(self._leaving) == 1
-
-    @cached_property
-    def _leaving(self) -> set[int]:
-        live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
-        with torch.no_grad():
-            return set(self.program.run(self.placed(live), self.start, self.stop))
+        return len(self.shapes) == 1 and len(self.leaving) == 1
 
     def placed(self, live: Mapping[int, Tensor]) -> dict[int, Tensor]:
         """The same registers on the program's device."""
@@ -97,9 +106,14 @@ class Stage:
     # ---- the map and its scales --------------------------------------------------------------------
 
     @cached_property
+    def has_columns(self) -> bool:
+        """Whether the stage is a chain with a kink before it, and small enough for a matrix."""
+        return self.before is not None and self.is_chain and self.before.units * self.width <= MATRIX_LIMIT
+
+    @cached_property
     def columns(self) -> FloatArray | None:
         """(units before, width): row u is d result / d h_u, if the stage is a chain and small enough, else None."""
-        if self.before is None or not self.is_chain or self.before.units * self.width > MATRIX_LIMIT:
+        if self.before is None or not self.has_columns:
             return None
         return self._response(torch.eye(self.before.units, dtype=torch.float64).reshape(-1, *self.before.shape))
 
@@ -107,7 +121,7 @@ class Stage:
         """Result (n, width) of the stage's linear part, all registers but the source being zero."""
         chunks = []
         with torch.no_grad():
-            for part in x.split(self._rows()):
+            for part in x.split(self._rows):
                 live = {r: torch.zeros(len(part), *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
                 live[self.source] = part
                 out = self.program.run(self.placed(live), self.start, self.stop, homogeneous=True)[self.result]
@@ -116,65 +130,141 @@ class Stage:
 
     @cached_property
     def unit_scale(self) -> FloatArray:
-        """(width,) norm of each unit's weights times input_scale: exact where the matrix is at hand, else from 32 probes."""
-        if self.columns is not None:
-            weighted = self.columns * self.input_scale[self.source][:, None]
-            return np.sqrt(np.einsum("uw,uw->w", weighted, weighted))
-        generator = torch.Generator().manual_seed(0)
-        live = {
-            r: torch.randn(32, *shape, dtype=torch.float64, generator=generator)
-            * torch.from_numpy(self.input_scale[r].reshape(shape))
-            for r, shape in self.shapes.items()
-        }
-        with torch.no_grad():
-            out = self.program.run(self.placed(live), self.start, self.stop, homogeneous=True)[self.result]
-        return np.sqrt((out.reshape(32, -1).cpu().numpy() ** 2).mean(axis=0))
+        """(width,) norm of each unit's weights times input_scale; see `spread`."""
+        return self.spread[self.result]
 
     @cached_property
     def unit_offset(self) -> FloatArray:
         """(width,) size of each unit's constant: the result at zero."""
+        return self.constants[self.result]
+
+    @cached_property
+    def spread(self) -> dict[int, FloatArray]:
+        """The norm of the weights times input_scale of every entry that leaves, by register: exact where the matrix is at
+        hand, else from `PROBES`. Where nothing reaches an entry, of what would.
+        """
+        awake, some = self._norms(self.input_scale), {}
+        if not all(size.all() for size in self.input_scale.values()):
+            some = self._norms(self.waking)
+        return {r: np.where(norm > 0.0, norm, some[r]) if r in some else norm for r, norm in awake.items()}
+
+    @cached_property
+    def constants(self) -> dict[int, FloatArray]:
+        """The size of the constant of every entry that leaves, by register."""
         live = {r: torch.zeros(1, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
         with torch.no_grad():
-            out = self.program.run(self.placed(live), self.start, self.stop)[self.result]
-        return np.abs(out.reshape(-1).cpu().numpy())
+            found = self.program.run(self.placed(live), self.start, self.stop)
+        return {r: np.abs(t.reshape(-1).cpu().numpy()) for r, t in found.items()}
+
+    @cached_property
+    def inverse_size(self) -> dict[int, FloatArray]:
+        """1 / F of each entry that enters; of one with F = 0 the largest share that it may have in an entry that leaves, in
+        units of that one's size, by its own.
+        """
+        found = {}
+        for register, size in self.input_scale.items():
+            asleep = size == 0.0
+            share = self._shares[register] if asleep.any() else size
+            found[register] = np.where(asleep, share, 1.0 / np.where(asleep, 1.0, size))
+        return found
+
+    @cached_property
+    def _shares(self) -> dict[int, FloatArray]:
+        """How much of each leaving entry's size one unit of an entering entry makes: the largest, or the norm of all."""
+        inverse = {r: np.where(norm > 0.0, 1.0 / np.where(norm > 0.0, norm, 1.0), 0.0) for r, norm in self.spread.items()}
+        if self.columns is not None:
+            return {self.source: np.abs(self.columns * inverse[self.result]).max(axis=1, initial=0.0)}
+        generator = torch.Generator().manual_seed(1)
+        zeros = {r: torch.zeros(FEW_PROBES, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
+        entering = {r: t.requires_grad_() for r, t in self.placed(zeros).items()}
+        with torch.enable_grad():
+            left = self.program.run(entering, self.start, self.stop, homogeneous=True)
+            total = torch.zeros((), dtype=torch.float64, device=self.program.device)
+            for register, tensor in left.items():
+                weights = torch.from_numpy(inverse[register].reshape(1, *tensor.shape[1:])) * _signs(tensor.shape, generator)
+                total = total + (tensor * weights.to(tensor.device)).sum()
+            wanted = list(entering.values())
+            slopes = torch.autograd.grad(total, wanted, allow_unused=True) if total.requires_grad else [None] * len(wanted)
+        return {
+            r: np.zeros(t[0].numel()) if g is None else _rms(g) for (r, t), g in zip(entering.items(), slopes, strict=True)
+        }
+
+    def _norms(self, sizes: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
+        """The norm of the weights of every leaving entry, times the sizes of what enters."""
+        if self.columns is not None:
+            weighted = self.columns * sizes[self.source][:, None]
+            return {self.result: np.sqrt(np.einsum("uw,uw->w", weighted, weighted))}
+        generator = torch.Generator().manual_seed(0)
+        live = {
+            r: _signs((PROBES, *shape), generator) * torch.from_numpy(sizes[r].reshape(shape))
+            for r, shape in self.shapes.items()
+        }
+        found = _passed(self.program, self.placed(live), self.start, self.stop, homogeneous=True)
+        return {r: _rms(t) for r, t in found.items()}
 
     # ---- running -----------------------------------------------------------------------------------
 
-    def _rows(self) -> int:
-        widest = max([self.width, *(int(np.prod(shape)) for shape in self.shapes.values())])
-        return max(64, CHUNK_BYTES // (8 * widest))
+    @cached_property
+    def _operations(self) -> set[str]:
+        return {step.op for step in self.program.steps[self.start : self.stop]}
 
-    def run(self, live: Mapping[int, FloatArray], out: FloatArray) -> dict[int, FloatArray]:
+    @cached_property
+    def products(self) -> int:
+        """How many numbers are multiplied for a row, about: by convolutions and matrices, each taken to give the result."""
+        steps = [step for step in self.program.steps[self.start : self.stop] if {"weight", "other"} & step.params.keys()]
+        weights = [self.program.read(step) for step in steps if step.op in PRODUCTS or step.op.startswith("conv")]
+        return self.width * sum(t.numel() // len(t) for read in weights for t in read.values() if t.dim() > 1)
+
+    @cached_property
+    def _matrix(self) -> int:
+        """Entries of the largest matrix that is read once a chunk, and not once a row, as a convolution's weights are."""
+        steps = [step for step in self.program.steps[self.start : self.stop] if step.op in PRODUCTS]
+        return max((t.numel() for step in steps for t in self.program.read(step).values()), default=0)
+
+    @cached_property
+    def _rows(self) -> int:
+        """Rows of a chunk."""
+        widest = max([self.width, *(math.prod(shape) for shape in self.shapes.values())])
+        if self.has_columns and not any(op.startswith("conv") for op in self._operations):
+            return max(64, CHUNK_BYTES // (8 * widest))
+        chunk = min(max(CACHE_BYTES, 32 * self._matrix), CHUNK_BYTES)
+        return max(ROWS, chunk // (8 * widest) // ROWS * ROWS)
+
+    def run(self, live: Mapping[int, FloatArray], out: FloatArray, share: Share = one_by_one) -> dict[int, FloatArray]:
         """Kink and stage on the registers alive at the kink, one row per vertex; the result goes to `out` (n, width).
 
-        Returns the other registers still alive.
+        Returns the other registers still alive. share: runs the chunks, in whatever order.
         """
-        others = []
+        chunks = _chunks(len(out), self._rows)
+        others: list[dict[int, FloatArray]] = [{} for _ in chunks]
         first = 0 if self.before is None else self.before.step
         tensors = {r: torch.from_numpy(t) for r, t in live.items()}
-        with torch.no_grad():
-            for start, stop in _chunks(len(out), self._rows()):
-                # Libraries take rows in groups, and a row that is left over in a way of its own, which is slower and
-                # rounds otherwise: so batches are filled up.
-                idle = -(stop - start) % ROWS
+
+        def chunk(i: int) -> None:
+            start, stop = chunks[i]
+            # Libraries take rows in groups, and a row that is left over in a way of its own, which is slower and
+            # rounds otherwise: so batches are filled up. A convolution takes one row at a time.
+            idle = -(stop - start) % ROWS if self._matrix else 0
+            with torch.no_grad():
                 part = {r: _filled(t[start:stop], idle) for r, t in tensors.items()}
                 left = self.program.run(self.placed(part), first, self.stop)
                 result = left.pop(self.result) if self.after is not None else left[self.result]
                 out[start:stop] = result[: stop - start].reshape(stop - start, -1).cpu().numpy()
                 kept = {r: t[: stop - start].cpu().numpy() for r, t in left.items()}
-                others.append(kept if self.after is not None else {})
-        return {r: np.concatenate([o[r] for o in others]) for r in (others[0] if others else {})}
+            others[i] = kept if self.after is not None else {}
 
-    @cached_property
-    def inverse_size(self) -> dict[int, FloatArray]:
-        """1 / input_scale of each register that enters."""
-        return {register: 1.0 / size for register, size in self.input_scale.items()}
+        share([partial(chunk, i) for i in range(len(chunks))])
+        if len(others) == 1:
+            return others[0]
+        return {r: np.concatenate([o[r] for o in others]) for r in (others[0] if others else {})}
 
 
 def _chunks(rows: int, most: int) -> list[tuple[int, int]]:
-    """Bounds of runs of about equal length, none longer than `most`."""
-    bounds = np.linspace(0, rows, -(-rows // most) + 1).astype(int).tolist()
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    """Bounds of runs of about equal length, none longer than `most`, whole groups of ROWS but the last."""
+    count = -(-rows // most)
+    bounds = np.linspace(0, -(-rows // ROWS), count + 1).astype(int) * ROWS
+    bounds[-1] = rows
+    return list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
 
 
 def _filled(tensor: Tensor, rows: int) -> Tensor:
@@ -185,27 +275,71 @@ def stages(program: Program, samples: FloatArray) -> list[Stage]:
     """All stages of a program, from the input to the outputs; samples (n, *input_shape) tell the typical sizes."""
     ends: list[KinkLayer | None] = [None, *program.layers, None]
     live = {0: torch.from_numpy(samples).to(program.device)}
+    error = waking = {0: np.zeros(live[0][0].numel())}  # the input is what it is
     found: list[Stage] = []
     at = 0
-    with torch.no_grad():
-        for before, after in zip(ends[:-1], ends[1:], strict=True):
-            start = 0 if before is None else before.step + 1
-            kink_input = 0 if before is None else program.steps[before.step].inputs[0]
-            sizes = {} if before is None else {program.steps[before.step].output: _size(live[kink_input])}
-            live = program.run(live, at, start)
-            # A kink's output is measured by its input: a unit asleep at all samples has a size all the same.
-            sizes = {r: sizes[r] if r in sizes else _size(t) for r, t in live.items()}
-            stage = Stage(program, before, after, sizes)
-            found.append(stage)
-            live = program.run(live, start, stage.stop)
-            at = stage.stop
+    for before, after in zip(ends[:-1], ends[1:], strict=True):
+        start = 0 if before is None else before.step + 1
+        stop = len(program.steps) if after is None else after.step
+        if before is not None:
+            error, waking = _bent(program, before, live, error, waking)
+        live = _passed(program, live, at, start)
+        sizes = {r: np.hypot(_rms(t), error[r]) for r, t in live.items()}
+        woken = {r: np.maximum(waking[r], sizes[r]) for r in live}
+        shapes = {r: tuple(t.shape[1:]) for r, t in live.items()}
+        kept = {r: (error[r], waking[r]) for r in live}
+        live = _passed(program, live, start, stop)
+        result = live[program.output if after is None else program.steps[after.step].inputs[0]]
+        stage = Stage(program, before, after, sizes, woken, shapes, frozenset(live), result[0].numel())
+        found.append(stage)
+        made = {r: stage.spread[r] + stage.constants[r] for r in live if r not in kept}
+        if before is None and _is_one_linear(stage):
+            made = {r: _rms(live[r]) for r in made}  # see `on_slice`
+        error = {r: made[r] if r in made else kept[r][0] for r in live}
+        waking = {r: made[r] if r in made else kept[r][1] for r in live}
+        at = stop
     return found
 
 
-def _size(tensor: Tensor) -> FloatArray:
-    """(k,) root mean square of each entry over the samples; an entry that is 0 at all of them has size 1."""
-    size = tensor.reshape(len(tensor), -1).square().mean(dim=0).sqrt().cpu().numpy()
-    return np.where(size > 1e-290, size, 1.0)
+def _passed(
+    program: Program, live: Mapping[int, Tensor], start: int, stop: int, *, homogeneous: bool = False
+) -> dict[int, Tensor]:
+    """What steps make of a batch, a few rows at a time where there are convolutions; see CACHE_BYTES."""
+    some = ROWS if any(step.op.startswith("conv") for step in program.steps[start:stop]) else len(next(iter(live.values())))
+    parts: list[dict[int, Tensor]] = []
+    with torch.no_grad():
+        for at in range(0, len(next(iter(live.values()))), some):
+            part = {r: t[at : at + some] for r, t in live.items()}
+            parts.append(program.run(part, start, stop, homogeneous=homogeneous))
+    return parts[0] if len(parts) == 1 else {r: torch.cat([part[r] for part in parts]) for r in parts[0]}
+
+
+Sizes = dict[int, FloatArray]
+
+
+def _bent(program: Program, kink: KinkLayer, live: Mapping[int, Tensor], error: Sizes, waking: Sizes) -> tuple[Sizes, Sizes]:
+    """Running errors and waking sizes after a kink's step: what samples that pass a value on let through of its error."""
+    step, (low, high) = program.steps[kink.step], kink.kinks.slopes
+    source, z = step.inputs[0], live[step.inputs[0]].reshape(len(live[step.inputs[0]]), -1).cpu().numpy()
+    passed = np.sqrt(np.where(z > 0.0, high**2, low**2).mean(axis=0))
+    return {**error, step.output: passed * error[source]}, {**waking, step.output: max(abs(low), abs(high)) * error[source]}
+
+
+def _rms(tensor: Tensor) -> FloatArray:
+    """(k,) root mean square of each entry over the rows."""
+    rms: FloatArray = tensor.reshape(len(tensor), -1).square().mean(dim=0).sqrt().cpu().numpy()
+    return rms
+
+
+def _signs(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Random numbers +1 and -1."""
+    return 2.0 * torch.randint(0, 2, tuple(shape), generator=generator).double() - 1.0
+
+
+def _is_one_linear(stage: Stage) -> bool:
+    """Whether a first stage is one Linear layer, summed in extended precision, and nothing else."""
+    affine = [step for step in stage.program.steps[: stage.stop] if step.op != "reshape"]
+    return len(affine) == 1 and affine[0].op == "linear" and stage.is_chain
 
 
 def on_slice(

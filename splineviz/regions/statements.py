@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from splineviz._kernels import merging
 from splineviz._kernels.bits import unit_hashes
 from splineviz.errors import FloatArray, PlaneError
-from splineviz.geometry.partition import ROUNDING, LinearRegions, Partition
+from splineviz.geometry.partition import LinearRegions, Partition
 from splineviz.geometry.plane import convex_polygon
 from splineviz.regions.witness import SAFETY, Witness
 from splineviz.tracing.program import Program
@@ -38,6 +39,8 @@ CLEAR = 1e3
 """A jump that exceeds its rounding by this factor is one; asked of the model is what is less clear, in large partitions."""
 FEW = 20_000
 """Regions up to which the model is asked for its derivative in all of them."""
+COARSEST = 2.0**12
+"""How many times the measured rounding of an output may be claimed: every unit's largest scale is taken at once."""
 CHUNK = 1024
 """Points of one call."""
 STEP = 2.0**-45
@@ -136,9 +139,10 @@ def linear(part: Partition, said: LinearRegions, witness: Witness, asked: Asked)
     if label.shape != (part.num_regions,) or not np.array_equal(np.unique(label), np.arange(said.count)):
         yield "linear", f"expected labels 0 to {said.count - 1} of {part.num_regions} faces, got others"
         return
-    rounding = ROUNDING * np.abs(part.outputs).max(axis=0)
+    yield from _scale(part, witness)
     norms, errors, verdict = merging.slope_jumps(
-        part.local_vertices, part.edges, part.edge_faces, part.face_offsets, part.face_vertices, part.outputs, rounding
+        part.local_vertices, part.edges, part.edge_faces, part.face_offsets, part.face_vertices, part.outputs,
+        part.output_rounding,
     )
     inner = np.flatnonzero((part.edge_faces >= 0).all(axis=1))
     same = np.zeros(len(part.edges), bool)
@@ -151,7 +155,8 @@ def linear(part: Partition, said: LinearRegions, witness: Witness, asked: Asked)
     if not len(vague):
         return
     faces, rows = np.unique(part.edge_faces[vague], return_inverse=True)
-    slopes = derivatives(witness, witness.program, witness.means[faces])
+    program, x = witness.affine(witness.means[faces])
+    slopes = derivatives(witness, program, x)
     tolerance = _rounding_of_slopes(part, witness)
     rows = rows.reshape(-1, 2)
     jump = np.linalg.norm((slopes[rows[:, 0]] - slopes[rows[:, 1]]).reshape(len(vague), -1), axis=1)
@@ -165,16 +170,23 @@ def linear(part: Partition, said: LinearRegions, witness: Witness, asked: Asked)
         yield "linear", f"face {left}: not merged with face {right}, and the model's slope is the same in both"
 
 
-def derivatives(witness: Witness, program: Program, local: FloatArray) -> FloatArray:
-    """The model's derivatives (n, C, 2) along the slice at points (n, 2) inside faces, in float64.
+def _scale(part: Partition, witness: Witness) -> Lines:
+    """The rounding that a partition claims for its outputs is not far above what is measured."""
+    for k in np.flatnonzero(part.output_rounding > COARSEST * witness.output_tolerance):
+        claimed, measured = part.output_rounding[k], witness.output_tolerance[k]
+        yield "linear", f"output_scale: output {k} is said to be rounded by {claimed:.3g}, measured are {measured:.3g}"
+
+
+def derivatives(witness: Witness, program: Program, inputs: Tensor) -> FloatArray:
+    """The model's derivatives (n, C, 2) along the slice at inputs inside faces, in float64.
 
     Along a direction t the derivative of y is that of v -> (dy/dx)^T v, which is linear, applied to t: two passes back for
     any number of outputs.
     """
     parts = [np.zeros((0, witness.partition.outputs.shape[1], 2))]
-    for at in range(0, len(local), CHUNK):
+    for at in range(0, len(inputs), CHUNK):
         with torch.enable_grad():
-            x = witness.inputs(local[at : at + CHUNK]).requires_grad_()
+            x = inputs[at : at + CHUNK].clone().requires_grad_()
             y = program(x)
             found = np.zeros((*y.shape, 2))
             v = torch.zeros_like(y).requires_grad_()
@@ -191,8 +203,8 @@ def derivatives(witness: Witness, program: Program, local: FloatArray) -> FloatA
 def _rounding_of_slopes(part: Partition, witness: Witness) -> float:
     """The tolerance of a difference of slopes: how far they move with the weights, in the largest faces."""
     largest = np.argsort(part.areas)[::-1][:64]
-    points = witness.means[largest]
-    base = derivatives(witness, witness.program, points)
+    program, points = witness.affine(witness.means[largest])
+    base = derivatives(witness, program, points)
     generator = torch.Generator().manual_seed(0)
     worst = EPS * float(np.linalg.norm(base.reshape(len(base), -1), axis=1).max()) / 2.0
     for _ in range(3):
@@ -200,9 +212,9 @@ def _rounding_of_slopes(part: Partition, witness: Witness) -> float:
             name: w * (1.0 + STEP * (2.0 * torch.rand(w.shape, dtype=torch.float64, generator=generator) - 1.0))
             if w.is_floating_point()
             else w
-            for name, w in witness.program.weights.items()
+            for name, w in program.weights.items()
         }
-        other = derivatives(witness, witness.program.with_weights(weights), points)
+        other = derivatives(witness, program.with_weights(weights), points)
         moved = np.linalg.norm((other - base).reshape(len(base), -1), axis=1)
         worst = max(worst, float(np.quantile(moved, 0.9)) * 2.0**-53 / STEP)  # a unit may change sides in a few of them
     return SAFETY * worst

@@ -26,6 +26,9 @@ from torch import Tensor, nn
 from splineviz._kernels import certificates as _kernels
 from splineviz.errors import CertificateError, FloatArray, IntArray
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import spread
+from splineviz.regions.nearby import Nearby
+from splineviz.regions.precise import precise
 from splineviz.tracing.lowering import Layer, lower
 from splineviz.tracing.precision import Double
 from splineviz.tracing.program import Program
@@ -125,6 +128,7 @@ class Witness:
         self.size = torch.from_numpy(
             np.abs(partition.plane.origin).reshape(-1) + np.abs(partition.centre) @ self.basis.abs().numpy()
         )
+        self.near = _beside(program, partition)
         self.tolerance = self.output_tolerance = np.zeros(0)
         self.thin = self.largest = np.zeros(0)
         self.means = np.zeros((0, 2))
@@ -151,11 +155,26 @@ class Witness:
             outputs = program.run(live, at, len(program.steps))[program.output].reshape(len(x), -1)
         return values, outputs.numpy()
 
+    def read(self, local: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """`values` at points (n, 2) relative to the partition's centre; in digits where the window is small beside them."""
+        if self.near is None:
+            return self.values(self.inputs(local), self.program)
+        return self.near.precise.values(local, self.partition.centre - self.near.place)
+
+    def affine(self, local: FloatArray) -> tuple[Program, Tensor]:
+        """A program that has the network's slopes, and inputs at points (n, 2) at which it has its pieces."""
+        if self.near is None:
+            return self.program, self.inputs(local)
+        return self.near.lowered.program, self.near.inputs(local, self.partition.centre)
+
     def measure(self, local: FloatArray) -> None:
         """Raise the tolerances of units (U,) and outputs (C,) to the rounding at some points; see the module."""
         x = self.inputs(local)
         size = (self.size + torch.from_numpy(np.abs(local)) @ self.basis.abs()).reshape(x.shape)
         z, y = self.values(x, self.program)
+        near, d = self.near, None if self.near is None else self.near.inputs(local, self.partition.centre)
+        if near is not None and d is not None:
+            z = near.values(d, self.program.weights)
         unit = np.abs(z).max(axis=0, initial=0.0) * STEP
         output = np.abs(y).max(axis=0, initial=0.0) * STEP
         self.largest = np.maximum(self.largest, np.abs(y).max(axis=0, initial=0.0)) if self.largest.size else output / STEP
@@ -167,13 +186,16 @@ class Witness:
         for _ in range(4):
             weights = {k: moved(w, w) if w.is_floating_point() else w for k, w in self.program.weights.items()}
             other_z, other_y = self.values(moved(x, size), self.program.with_weights(weights))
+            if near is not None and d is not None:
+                other_z = near.values(moved(d, d.abs()), weights)
             unit = np.maximum(unit, np.abs(other_z - z).max(axis=0, initial=0.0))
             output = np.maximum(output, np.abs(other_y - y).max(axis=0, initial=0.0))
-        scale = SAFETY * 2.0**-53 / STEP
+        scale, reach = SAFETY * 2.0**-53 / STEP, np.ptp(z, axis=0)
+        if near is not None:
+            unit, reach = near.by_piece(unit), near.by_piece(reach)
         if not self.tolerance.size:
             self.tolerance, self.output_tolerance = scale * unit, scale * output
             # A sign can hide within the tolerance only on faces narrower than this share of the window.
-            reach = np.ptp(z, axis=0)
             self.thin = np.where(reach > 4.0 * self.tolerance, 4.0 * self.tolerance / np.maximum(reach, 1e-300), 0.0)
         self.tolerance = np.maximum(self.tolerance, scale * unit)
         self.output_tolerance = np.maximum(self.output_tolerance, scale * output)
@@ -216,7 +238,7 @@ class Witness:
         flat = np.arange(starts[-1]) + np.repeat(offsets[faces] - starts[:-1], counts)
         ids, rows = np.unique(corners.here[flat], return_inverse=True)
         x = self.inputs(np.concatenate([part.local_vertices[ids], self.means[faces]]))
-        z, y = self.values(x, self.program)
+        z, y = self.read(np.concatenate([part.local_vertices[ids], self.means[faces]]))
         at, inside = z[: len(ids)], z[len(ids) :]
         kinks = slice(0, len(self.unit_hash))
         pattern, unsure, sign, worst = _kernels.read_faces(
@@ -301,6 +323,13 @@ class Witness:
         group, entry = np.nonzero(near)
         number = layer.first_piece + group * layer.groups.shape[1]
         return [int(h) for h in self.piece_hash[number + entry] ^ self.piece_hash[number + winner[face][group]]]
+
+
+def _beside(program: Program, part: Partition) -> Nearby | None:
+    found = precise(program, part.plane, part.window)
+    if found is None:
+        return None
+    return Nearby(found, np.tensordot(spread(part.window) - found.place, part.plane.basis, axes=1))
 
 
 @dataclass(frozen=True)

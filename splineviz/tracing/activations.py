@@ -10,15 +10,17 @@ from torch import Tensor
 
 from splineviz.tracing import maxima
 from splineviz.tracing.call import Call, Emitter, Result, alone
+from splineviz.tracing.kinks import KINKS
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.tape import Live
 
 
-def kink(op: str, **names: tuple[int, Any]) -> Emitter:
-    """A kink whose attrs are arguments of the call: name=(position, default)."""
+def kink(op: str) -> Emitter:
+    """A kink with the arguments of the call."""
 
     def emit(call: Call) -> Live:
-        return call.tape.kink(op, call.live, **{n: float(call.get(n, at, default)) for n, (at, default) in names.items()})
+        given = {name: float(call.get(name, at, default)) for name, (at, default) in KINKS[op].arguments.items()}
+        return call.tape.kink(op, call.live, **given)
 
     return emit
 

@@ -1,26 +1,29 @@
-"""One recorded call: what was called, with which arguments, what it gave, and the words in which it is refused.
+"""One recorded call: what was called, with which arguments, what it gave, and the words in which it is refused, with the
+user's own line.
 
 This file knows no table of calls.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from splineviz.errors import TraceError
+from splineviz.tracing import smooth as smooths
 from splineviz.tracing.program import operations
 from splineviz.tracing.tape import Live, Tape
 
-SWAPS = {
-    "gelu": "relu", "silu": "relu", "mish": "relu", "hardswish": "relu", "softplus": "relu", "elu": "relu", "celu": "relu",
-    "selu": "relu", "tanh": "hardtanh", "softsign": "hardtanh", "erf": "hardtanh", "sigmoid": "hardsigmoid",
-    "logsigmoid": "clamp", "tanhshrink": "softshrink", "softmax": "identity", "log_softmax": "identity",
-}  # fmt: skip
-"""Smooth functions, and what each may be drawn as."""
+MINE = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
+"""Where frames are not the user's."""
+SWAPS = {name: smooth.swap for name, smooth in smooths.SMOOTH.items()}
+"""Smooth functions, and what each is drawn as where nobody says."""
 SAME = {"swish": "silu", "logsoftmax": "log_softmax", "log_sigmoid": "logsigmoid", "special_expit": "sigmoid"}
 """Other names of theirs, as classes, functions and people have them."""
 SMOOTH = {
@@ -33,8 +36,6 @@ JUMPS = {
     "hardshrink", "threshold", "sign", "heaviside", "round", "floor", "ceil", "trunc", "argmax", "argmin", "gt", "lt", "ge",
     "le", "eq", "ne", "where", "masked_fill", "topk", "sort", "floordiv", "floor_divide", "fmod", "remainder", "mod",
 }  # fmt: skip
-KINKED = {"selu", "hardswish"}
-"""Functions of SWAPS that have kinks, and are not linear between them."""
 OWN_STATISTICS = {"layernorm", "layer_norm", "groupnorm", "group_norm", "rmsnorm", "rms_norm"}
 RANDOM = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"}
 
@@ -98,7 +99,7 @@ def alone(call: Call, constant: Any) -> Any:
 
 
 def _curved(plain: str) -> str:
-    return "curved between its kinks" if plain in KINKED else "smooth"
+    return "curved between its kinks" if plain in SWAPS and smooths.SMOOTH[plain].kinked else "smooth"
 
 
 def refusal(path: str, name: str, operations: list[str], why: str = "") -> str:
@@ -129,3 +130,37 @@ def refusal(path: str, name: str, operations: list[str], why: str = "") -> str:
         )
     known = ", ".join(operations)
     return f"{path}: expected one of {known} or an identity in evaluation mode, got {name}; rewrite it in those."
+
+
+# ---- the user's own lines ----------------------------------------------------------------------------
+
+
+def here() -> str | None:
+    """The line of the user's forward that is running: "net.py, line 12"; None if there is none."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if frame.f_code.co_name == "_listened" and file.startswith(MINE):
+            return None  # what is below called us, and is no forward
+        if not file.startswith((*MINE, "<")) and "/contextlib.py" not in file and "/functools.py" not in file:
+            return f"{Path(file).name}, line {frame.f_lineno}"
+        frame = frame.f_back
+    return None
+
+
+def raised(error: BaseException) -> str:
+    """Where in the user's files an error came up."""
+    found, trace_ = "", error.__traceback__
+    while trace_ is not None:
+        file = trace_.tb_frame.f_code.co_filename
+        if not file.startswith((*MINE, "<")):
+            found = f" ({file.rpartition('/')[2]}, line {trace_.tb_lineno})"
+        trace_ = trace_.tb_next
+    return found
+
+
+def begun(module: nn.Module) -> str:
+    """Where the user's own forward begins: " (net.py, line 12)"; empty if it is torch's."""
+    code = getattr(getattr(type(module), "forward", None), "__code__", None)
+    file = "<" if code is None else str(code.co_filename)
+    return "" if code is None or file.startswith((*MINE, "<")) else f" ({Path(file).name}, line {code.co_firstlineno})"

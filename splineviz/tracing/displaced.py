@@ -17,13 +17,13 @@ from typing import Any
 from torch import Tensor
 
 from splineviz.errors import TraceError
+from splineviz.tracing import kinks
 from splineviz.tracing.arithmetic import einsum
 from splineviz.tracing.call import Call
 from splineviz.tracing.tape import Live
 
-APART = frozenset(
-    "relu leaky_relu abs absolute relu6 hardsigmoid softshrink clamp clip clamp_min clamp_max hardtanh threshold neg "
-    "contiguous clone detach dropout linear to float double".split()
+APART = kinks.named().keys() | set(
+    "clamp clip clamp_min clamp_max hardtanh threshold neg contiguous clone detach dropout linear to float double".split()
 )
 """Calls of one live tensor that treat its entries, or its last dimension, alike wherever the batch is."""
 SUMS = frozenset(("mean", "sum", "amax", "amin", "max", "min"))

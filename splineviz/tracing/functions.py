@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from splineviz.tracing import kinks
 from splineviz.tracing.activations import adaptive_max_pool, clamped, extreme, kink, max_pool, prelu, smooth, thresholded
 from splineviz.tracing.affine import PLAIN
 from splineviz.tracing.arithmetic import added, addmm, einsum, multiplied, product, shifted_by
@@ -212,12 +213,7 @@ CALLS: dict[str, Emitter] = {
     **dict.fromkeys(("dropout", "alpha_dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"), _dropout),
     **dict.fromkeys(("contiguous", "clone", "detach", "requires_grad", "alias", "detach_copy"), identity),
     **dict.fromkeys(("to", "double", "type_as", "float", "half", "bfloat16", "type", "_to_copy"), _cast),
-    "relu": kink("relu"),
-    "leaky_relu": kink("leaky_relu", negative_slope=(1, 0.01)),
-    **dict.fromkeys(("abs", "absolute"), kink("abs")),
-    "relu6": kink("relu6"),
-    "hardsigmoid": kink("hardsigmoid"),
-    "softshrink": kink("softshrink", lambd=(1, 0.5)),
+    **{name: kink(op) for name, op in kinks.named().items()},
     **dict.fromkeys(("clamp", "clip"), lambda call: clamped(call, call.get("min", 1), call.get("max", 2))),
     **{name: smooth(name) for name in SMOOTH},
     **{name: smooth(same) for name, same in SAME.items()},

@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,14 +23,16 @@ from torch.overrides import TorchFunctionMode
 from splineviz.errors import TraceError
 from splineviz.tracing import masks, twins
 from splineviz.tracing.aten import ATEN
-from splineviz.tracing.call import Call, refusal
+from splineviz.tracing.call import Call, here, refusal
 from splineviz.tracing.displaced import APART, Displaced, placed
 from splineviz.tracing.functions import CALLS
+from splineviz.tracing.kinks import of_modules
 from splineviz.tracing.masks import Mask
 from splineviz.tracing.modules import emitter
 from splineviz.tracing.precision import double, doubled, is_random
 from splineviz.tracing.program import operations
 from splineviz.tracing.reshaping import overlaid, written_into
+from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.tape import Live, Tape
 
 OTHERS_SHAPE = ("expand_as", "view_as", "reshape_as", "type_as")
@@ -49,8 +49,7 @@ MODAL = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU")  # modules that do som
 REVERSED = {"rsub": ("sub", True), "rdiv": ("div", True), "radd": ("add", True),
             "rmul": ("mul", True), "rmatmul": ("matmul", True)}  # fmt: skip
 SAME = {"floordiv": "floor_divide", "rpow": "pow", "and": "bitwise_and", "or": "bitwise_or"}
-MINE = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
-"""Where frames are not the user's."""
+
 
 Known = Live | Displaced | Mask | TraceError
 """What is known of a tensor that depends on the input."""
@@ -70,6 +69,7 @@ class Listener(TorchFunctionMode):
         self.path = ""  # of an exported program's node, which has no modules
         self.quiet = 0
         self.random = ""
+        self.random_at: str | None = None  # the line of the user's file
         self.wrote = ""  # a weight into which forward writes
         self.tainted: set[int] = set()
         self._known: dict[int, tuple[Tensor, Known]] = {}
@@ -111,11 +111,10 @@ class Listener(TorchFunctionMode):
             return module.forward(*args, **kwargs)
         if any(isinstance(found, Displaced) for _, found in lives) and _as_calls(module):
             return module.forward(*args, **kwargs)  # one call of torch, which is heard
-        kind = type(module).__name__
-        if module.training and any(one in kind for one in MODAL):
+        if module.training and any(kind in type(module).__name__ for kind in MODAL):
             raise TraceError(
-                f"{self.stack[-1]}: expected {kind} in evaluation mode, got it in training mode, where it is "
-                "random or goes by the batch; let the module's own train() and eval() pass the mode on to it."
+                f"{self.stack[-1]}: expected {type(module).__name__} in evaluation mode, got it in training mode, where it "
+                "is random or goes by the batch; let the module's own train() and eval() pass the mode on to it."
             )
         broken = next((f if isinstance(f, TraceError) else f.refused for _, f in lives if not isinstance(f, Live)), None)
         emit = None if broken is not None else emitter(module)
@@ -153,7 +152,7 @@ class Listener(TorchFunctionMode):
         if self.tainted and not self.quiet:
             self._check_memory(name, (args, kwargs))
         if is_random(name):
-            self.random = self.random or self._place(name)
+            self.random, self.random_at = (self.random, self.random_at) if self.random else (self._place(name), here())
         if not lives or self._only_a_shape(name, args):
             return self._constant(func, args, kwargs)
         if name in READING:
@@ -240,6 +239,8 @@ class Listener(TorchFunctionMode):
         for one, what in pairs:
             if isinstance(one, Tensor):
                 self.know(one, what)
+        if self.tape.steps and self.tape.steps[-1].op in SMOOTH and (where := here()) is not None:
+            self.tape.lines.setdefault(self.tape.steps[-1].path, where)
 
     def _overwrite(self, tensor: Tensor, found: Live | TraceError) -> None:
         """Every name of a tensor's memory sees what was written into it."""
@@ -331,17 +332,6 @@ class Listener(TorchFunctionMode):
         return error if where is None or where in said else TraceError(f"{said} ({where})")
 
 
-def here() -> str | None:
-    """The line of the user's file that is running: "net.py, line 12"; None if there is none."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith((*MINE, "<")) and "/contextlib.py" not in file and "/functools.py" not in file:
-            return f"{Path(file).name}, line {frame.f_lineno}"
-        frame = frame.f_back
-    return None
-
-
 def _flat(values: Any) -> Iterator[Any]:
     if isinstance(values, (list, tuple)):
         for value in values:
@@ -357,17 +347,14 @@ def _flat(values: Any) -> Iterator[Any]:
 
 def _as_calls(module: nn.Module) -> bool:
     """Whether a module of torch's is one call, which is known where the batch is not in front."""
-    return type(module).__name__.lower() in APART and "forward" not in module.__dict__
+    kind = type(module)
+    return (kind in of_modules() or kind.__name__.lower() in APART) and "forward" not in module.__dict__
 
 
 def _is_leaf(module: nn.Module) -> bool:
-    """Whether a module is torch's own and does what its class says."""
-    kind = type(module)
-    return (
-        kind.__module__.startswith(("torch.nn", "torch.ao.nn"))
-        and not isinstance(module, (nn.Sequential, nn.DataParallel))
-        and "forward" not in module.__dict__
-    )
+    """Whether a module does what its class says, which is torch's own or a kink's."""
+    ours = type(module).__module__.startswith(("torch.nn", "torch.ao.nn")) or type(module) in of_modules()
+    return ours and not isinstance(module, (nn.Sequential, nn.DataParallel)) and "forward" not in module.__dict__
 
 
 def _name(func: Any) -> tuple[str, bool]:

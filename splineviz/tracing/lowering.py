@@ -19,7 +19,7 @@ layers; its hash is that of the number (see `bits`).
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -28,6 +28,7 @@ import torch
 
 from splineviz._kernels.bits import unit_hashes
 from splineviz.tracing import maxima
+from splineviz.tracing.kinks import numbered
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.program import Program, Step
 
@@ -50,19 +51,25 @@ class Layer:
         """Whether it is a max layer."""
         return self.groups is not None
 
+    def members(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """What the layer reads (n, entries) by unit: itself in a kink layer, (n, units, K) where units are groups."""
+        if self.groups is None:
+            return z
+        entries = z[..., np.maximum(self.groups, 0)]
+        entries[..., self.groups < 0] = -np.inf
+        return entries
+
     def changes(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """How clearly each unit is on another piece at one point than at the other (n, units), 0 where it is not.
 
-        z: (2, n, entries) what the layer reads at both; the smaller of the two distances from the knot.
+        z: (2, n, ...) the layer's `members` at both; the smaller of the two distances from the knot.
         """
         if self.groups is None:
             opposite = np.sign(z[0]) * np.sign(z[1]) < 0
             return np.where(opposite, np.abs(z).min(axis=0), 0.0)
-        entries = z[..., np.maximum(self.groups, 0)]
-        entries[..., self.groups < 0] = -np.inf
-        winner = entries.argmax(axis=3)
-        there = np.take_along_axis(entries, winner[::-1, ..., None], axis=3)[..., 0]
-        return np.where(winner[0] != winner[1], (entries.max(axis=3) - there).min(axis=0), 0.0)
+        winner = z.argmax(axis=3)
+        there = np.take_along_axis(z, winner[::-1, ..., None], axis=3)[..., 0]
+        return np.where(winner[0] != winner[1], (z.max(axis=3) - there).min(axis=0), 0.0)
 
 
 @dataclass(frozen=True)
@@ -208,7 +215,8 @@ def _layers(program: Program) -> tuple[Layer, ...]:
             groups = maxima.groups(step.op, step.attrs, _shape(program, at))
             found.append(Layer(step.path or step.op, len(groups), piece, at, groups))
             piece += groups.size
-    return tuple(sorted(found, key=lambda layer: layer.step))
+    found.sort(key=lambda layer: layer.step)
+    return tuple(replace(one, path=path) for one, path in zip(found, numbered(one.path for one in found), strict=True))
 
 
 def _shape(program: Program, at: int) -> tuple[int, ...]:

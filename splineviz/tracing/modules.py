@@ -7,9 +7,11 @@ from typing import Any
 
 from torch import nn
 
+from splineviz.tracing import kinks
 from splineviz.tracing.activations import clamped, prelu, thresholded
 from splineviz.tracing.call import Call
 from splineviz.tracing.functions import CALLS, identity
+from splineviz.tracing.kinks import KINKS
 from splineviz.tracing.reshaping import reshaped
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.tape import Live
@@ -56,6 +58,11 @@ def _as(name: str, *attributes: str) -> ModuleEmitter:
     return emit
 
 
+def _kink(op: str) -> ModuleEmitter:
+    """A module that is a kink with some of its attributes as arguments."""
+    return lambda m, call: call.tape.kink(op, call.live, **{name: float(getattr(m, name)) for name in KINKS[op].arguments})
+
+
 def _pad(mode: str) -> ModuleEmitter:
     def emit(m: Any, call: Call) -> Live:
         value = float(getattr(m, "value", 0.0))
@@ -79,11 +86,7 @@ def _nothing(m: Any, call: Call) -> Live:
 _POOL = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
 _MAX_POOL = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
 
-ACTIVATIONS: dict[type[nn.Module], str] = {
-    nn.GELU: "gelu", nn.SiLU: "silu", nn.Mish: "mish", nn.Hardswish: "hardswish", nn.Softplus: "softplus", nn.ELU: "elu",
-    nn.CELU: "celu", nn.SELU: "selu", nn.Tanh: "tanh", nn.Softsign: "softsign", nn.Sigmoid: "sigmoid",
-    nn.LogSigmoid: "logsigmoid", nn.Tanhshrink: "tanhshrink", nn.Softmax: "softmax", nn.LogSoftmax: "log_softmax",
-}  # fmt: skip
+ACTIVATIONS: dict[type[nn.Module], str] = {kind: name for name, smooth in SMOOTH.items() for kind in smooth.modules}
 """Smooth modules, by the function they are."""
 
 MODULES: dict[type[nn.Module], ModuleEmitter] = {
@@ -114,14 +117,10 @@ MODULES: dict[type[nn.Module], ModuleEmitter] = {
         (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout),
         _nothing,
     ),
-    nn.ReLU: lambda m, call: call.tape.kink("relu", call.live),
-    nn.LeakyReLU: lambda m, call: call.tape.kink("leaky_relu", call.live, negative_slope=float(m.negative_slope)),
+    **{kind: _kink(op) for kind, op in kinks.of_modules().items()},
     nn.RReLU: lambda m, call: call.tape.kink("leaky_relu", call.live, negative_slope=float(m.lower + m.upper) / 2.0),
     nn.PReLU: lambda m, call: prelu(call, m.weight),
     nn.Hardtanh: lambda m, call: clamped(call, m.min_val, m.max_val),
-    nn.ReLU6: lambda m, call: call.tape.kink("relu6", call.live),
-    nn.Hardsigmoid: lambda m, call: call.tape.kink("hardsigmoid", call.live),
-    nn.Softshrink: lambda m, call: call.tape.kink("softshrink", call.live, lambd=float(m.lambd)),
     **{kind: _as(name, *SMOOTH[name].arguments) for kind, name in ACTIVATIONS.items()},
     nn.Threshold: lambda m, call: thresholded(call, float(m.threshold), float(m.value)),
     **{kind: _as(f"max_pool{d}d", *_MAX_POOL) for d, kind in ((1, nn.MaxPool1d), (2, nn.MaxPool2d), (3, nn.MaxPool3d))},
@@ -134,5 +133,8 @@ MODULES: dict[type[nn.Module], ModuleEmitter] = {
 
 def emitter(module: nn.Module) -> ModuleEmitter | None:
     """The emitter of a module, None if its class, or a forward of its own, is not known."""
-    kind = next((k for k in type(module).__mro__ if k in MODULES), None)
-    return None if kind is None or type(module).forward is not kind.forward else MODULES[kind]
+    added = kinks.of_modules()  # also of records that were added by others
+    kind = next((k for k in type(module).__mro__ if k in MODULES or k in added), None)
+    if kind is None or type(module).forward is not kind.forward:
+        return None
+    return MODULES[kind] if kind in MODULES else _kink(added[kind])

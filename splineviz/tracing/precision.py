@@ -9,6 +9,7 @@ Rounding to fewer digits is not traced: the network is taken as the function tha
 from __future__ import annotations
 
 import functools
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -19,11 +20,17 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from splineviz.tracing.program import Program
+
 CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double)
 TO = (Tensor.to, Tensor.type)
 SEEN = frozenset((bool, int, str, type(None), torch.dtype))
 """Kinds of arguments that are remembered as they are."""
 RANDOM = ("rand", "normal", "bernoulli", "dropout", "uniform", "exponential", "multinomial", "poisson", "rrelu", "gumbel")
+
+
+MOVED = 2.0**-40
+"""Relative step by which rounding is measured; small, for few units may change sides."""
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -175,3 +182,27 @@ def undisturbed() -> Iterator[None]:
 def _numpys() -> tuple[Any, ...]:
     name, key, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  # the user's own
     return (name, np.asarray(key).tobytes(), *rest)
+
+
+def is_rounding(worst: float, program: Program, x: Tensor) -> bool:
+    """Whether rounding explains a `difference` at inputs x: as it usually is, or as it is measured where numbers cancel.
+
+    All weights and all that is computed are moved by random relative steps of MOVED.
+    """
+    if worst <= 1e-9 * math.sqrt(len(program.steps) + 1):
+        return True
+    generator, most = torch.Generator().manual_seed(3), 0.0
+
+    def moved(t: Tensor) -> Tensor:
+        random = torch.rand(t.shape, dtype=torch.float64, generator=generator).to(t.device)
+        return t * (1.0 + MOVED * (2.0 * random - 1.0)) if t.is_floating_point() else t
+
+    with torch.no_grad():
+        y = program(x)
+        for _ in range(3):
+            other, live = program.with_weights({k: moved(w) for k, w in program.weights.items()}), {0: x}
+            for at, step in enumerate(program.steps):
+                live = other.run(live, at, at + 1)
+                live |= {step.output: moved(live[step.output])} if step.output in live else {}
+            most = max(most, float((live[program.output].reshape(y.shape) - y).abs().max() / y.abs().max()))
+    return worst <= 64.0 * 2.0**-53 / MOVED * most

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from torch import Tensor
 from splineviz.errors import TraceError
 from splineviz.storage import files
 from splineviz.tracing.affine import AFFINE, JOINS, Attrs, viewed
-from splineviz.tracing.kinks import KINKS, KinkLayer, Kinks
+from splineviz.tracing.kinks import KINKS, KinkLayer, Kinks, numbered
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.smooth import SMOOTH
 
@@ -72,27 +72,26 @@ class Step:
 class Program:
     """A traced network: steps over registers, and the weights they name.
 
-    input_shape: without the batch. Weights are kept as given (the enumerator wants float64; see `to`).
-    constants: tensors that steps name and that belong to the network, not to a checkpoint. depends: weights from which
-    constants were computed, each with its `fingerprint`; `bind` refuses others. spare: names of further entries of the
-    network's state dict, on which its output does not depend. swaps: smooth functions of the network that others stand
-    for here (see `swaps`), and trained: the steps and the output of the network as it was trained.
-    Raises TraceError when a step names an unknown operation or a register that was never written.
+    Args:
+        input_shape: without the batch.
+        steps: the operations, in order.
+        output: register of the network's output.
+        weights: by name, kept as given (the enumerator wants float64; see `to`).
+        constants: tensors that steps name and that belong to the network, not to a checkpoint.
+        depends: weights from which constants were computed, each with its `fingerprint`; `bind` refuses others.
+        spare: names of further entries of the network's state dict, on which its output does not depend.
+        swaps: smooth functions of the network that others stand for here (see `swaps`).
+        trained: the steps and the output of the network as it was trained, before any swap.
+
+    Raises:
+        TraceError: a step names an unknown operation or a register that was never written.
     """
 
     def __init__(
-        self,
-        input_shape: Sequence[int],
-        steps: Iterable[Step],
-        output: int,
-        weights: Mapping[str, Tensor],
-        *,
-        constants: Mapping[str, Tensor] | None = None,
-        depends: Mapping[str, str] | None = None,
-        spare: Iterable[str] = (),
-        swaps: Mapping[str, str] | None = None,
-        trained: tuple[Iterable[Step], int] | None = None,
-    ):
+        self, input_shape: Sequence[int], steps: Iterable[Step], output: int, weights: Mapping[str, Tensor], *,
+        constants: Mapping[str, Tensor] | None = None, depends: Mapping[str, str] | None = None, spare: Iterable[str] = (),
+        swaps: Mapping[str, str] | None = None, trained: tuple[Iterable[Step], int] | None = None,
+    ):  # fmt: skip
         self.input_shape = tuple(int(n) for n in input_shape)
         self.steps = tuple(steps)
         self.output = output
@@ -101,6 +100,7 @@ class Program:
         self.depends = dict(depends or {})
         self.spare = frozenset(spare)
         self.swaps = dict(swaps or {})
+        self.lines: dict[str, str] = {}  # of the user's forward by path, for what may be refused later; in no file
         self._trained = None if trained is None else (tuple(trained[0]), trained[1])
         written = {0}
         for step in self.steps:
@@ -124,7 +124,7 @@ class Program:
             step = self.steps[i]
             x = registers[step.inputs[0]]
             if step.is_kink:
-                registers[step.output] = KINKS[step.op][0](x, step.attrs)
+                registers[step.output] = KINKS[step.op].call(x, step.attrs)
             elif step.op in JOINS:
                 registers[step.output] = JOINS[step.op]([registers[r] for r in step.inputs], step.attrs)
             elif step.is_max:
@@ -215,8 +215,9 @@ class Program:
                     if step.is_kink:
                         live, at = self.run(live, at, i), i
                         shape = tuple(live[step.inputs[0]].shape[1:])
-                        layers.append(KinkLayer(i, step.path or step.op, shape, KINKS[step.op][1](step.attrs)))
-            self._layers = tuple(layers)
+                        layers.append(KinkLayer(i, step.path or step.op, shape, KINKS[step.op].pieces(step.attrs)))
+            names = numbered(layer.path for layer in layers)
+            self._layers = tuple(replace(layer, path=path) for layer, path in zip(layers, names, strict=True))
         return self._layers
 
     @property
@@ -235,13 +236,14 @@ class Program:
         return next((w.device for w in self.weights.values()), torch.device("cpu"))
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Program:
-        """The same Program with its floating-point weights in another precision or on another device."""
-
+        """The same Program with its floating-point weights in another precision or on another device; itself if they are."""
         def moved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            kinds = {key: dtype if t.is_floating_point() else None for key, t in tensors.items()}
-            return {key: t.detach().to(device=device, dtype=kinds[key]) for key, t in tensors.items()}
+            own = {key: t.detach() if t.requires_grad else t for key, t in tensors.items()}
+            return {key: t.to(device=device, dtype=dtype if t.is_floating_point() else None) for key, t in own.items()}
 
-        return self._with(moved(self.weights), moved(self.constants))
+        weights, constants = moved(self.weights), moved(self.constants)
+        before = self.weights | self.constants
+        return self if all((weights | constants)[k] is t for k, t in before.items()) else self._with(weights, constants)
 
     def bind(self, weights: Mapping[str, Tensor]) -> Program:
         """The same Program with other weights of the same names and shapes. Raises TraceError when they do not fit."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from splineviz.tracing.affine import Attrs
 
@@ -24,32 +24,40 @@ from splineviz.tracing.affine import Attrs
 class Smooth:
     """A smooth function: its torch call on a batch, and its arguments after the input (position and default).
 
-    scalar: whether it is applied to every entry by itself, so that its entries are units.
+    swap: what stands for it where regions are drawn, unless another function is asked for. modules: classes that are it.
+    kinked: whether it has kinks, and is curved between them. scalar: whether it is applied to every entry by itself, so
+    that its entries are units.
     """
 
     call: Callable[[Tensor, Attrs], Tensor]
+    swap: str
+    modules: tuple[type[nn.Module], ...] = ()
     arguments: Mapping[str, tuple[int, Any]] = field(default_factory=dict)
+    kinked: bool = False
     scalar: bool = True
 
 
 SMOOTH: dict[str, Smooth] = {
-    "gelu": Smooth(lambda z, a: F.gelu(z, approximate=a["approximate"]), {"approximate": (1, "none")}),
-    "silu": Smooth(lambda z, a: F.silu(z)),
-    "mish": Smooth(lambda z, a: F.mish(z)),
-    "hardswish": Smooth(lambda z, a: F.hardswish(z)),
+    "gelu": Smooth(lambda z, a: F.gelu(z, approximate=a["approximate"]), "relu", (nn.GELU,), {"approximate": (1, "none")}),
+    "silu": Smooth(lambda z, a: F.silu(z), "relu", (nn.SiLU,)),
+    "mish": Smooth(lambda z, a: F.mish(z), "relu", (nn.Mish,)),
+    "hardswish": Smooth(lambda z, a: F.hardswish(z), "relu", (nn.Hardswish,), kinked=True),
     "softplus": Smooth(
-        lambda z, a: F.softplus(z, a["beta"], a["threshold"]), {"beta": (1, 1.0), "threshold": (2, 20.0)}
+        lambda z, a: F.softplus(z, a["beta"], a["threshold"]), "relu", (nn.Softplus,),
+        {"beta": (1, 1.0), "threshold": (2, 20.0)},
     ),
-    "elu": Smooth(lambda z, a: F.elu(z, a["alpha"]), {"alpha": (1, 1.0)}),
-    "celu": Smooth(lambda z, a: F.celu(z, a["alpha"]), {"alpha": (1, 1.0)}),
-    "selu": Smooth(lambda z, a: F.selu(z)),
-    "tanh": Smooth(lambda z, a: torch.tanh(z)),
-    "softsign": Smooth(lambda z, a: F.softsign(z)),
-    "erf": Smooth(lambda z, a: torch.erf(z)),
-    "sigmoid": Smooth(lambda z, a: torch.sigmoid(z)),
-    "logsigmoid": Smooth(lambda z, a: F.logsigmoid(z)),
-    "tanhshrink": Smooth(lambda z, a: F.tanhshrink(z)),
-    "softmax": Smooth(lambda z, a: F.softmax(z, a["dim"]), {"dim": (1, None)}, scalar=False),
-    "log_softmax": Smooth(lambda z, a: F.log_softmax(z, a["dim"]), {"dim": (1, None)}, scalar=False),
-}
+    "elu": Smooth(lambda z, a: F.elu(z, a["alpha"]), "relu", (nn.ELU,), {"alpha": (1, 1.0)}),
+    "celu": Smooth(lambda z, a: F.celu(z, a["alpha"]), "relu", (nn.CELU,), {"alpha": (1, 1.0)}),
+    "selu": Smooth(lambda z, a: F.selu(z), "relu", (nn.SELU,), kinked=True),
+    "tanh": Smooth(lambda z, a: torch.tanh(z), "hardtanh", (nn.Tanh,)),
+    "softsign": Smooth(lambda z, a: F.softsign(z), "hardtanh", (nn.Softsign,)),
+    "erf": Smooth(lambda z, a: torch.erf(z), "hardtanh"),
+    "sigmoid": Smooth(lambda z, a: torch.sigmoid(z), "hardsigmoid", (nn.Sigmoid,)),
+    "logsigmoid": Smooth(lambda z, a: F.logsigmoid(z), "clamp", (nn.LogSigmoid,)),
+    "tanhshrink": Smooth(lambda z, a: F.tanhshrink(z), "softshrink", (nn.Tanhshrink,)),
+    "softmax": Smooth(lambda z, a: F.softmax(z, a["dim"]), "identity", (nn.Softmax,), {"dim": (1, None)}, scalar=False),
+    "log_softmax": Smooth(
+        lambda z, a: F.log_softmax(z, a["dim"]), "identity", (nn.LogSoftmax,), {"dim": (1, None)}, scalar=False
+    ),
+}  # fmt: skip
 """Smooth functions by name."""

@@ -15,22 +15,19 @@ import torch
 
 from splineviz.errors import TraceError
 from splineviz.tracing.call import SAME, refusal
+from splineviz.tracing.kinks import KINKS
 from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.tape import Live, Tape
 
-TARGETS: dict[str, tuple[str, dict[str, Any]] | None] = {
-    "relu": ("relu", {}),
-    "leaky_relu": ("leaky_relu", {"negative_slope": 0.01}),
-    "relu6": ("relu6", {}),
-    "hardtanh": ("clamp", {"min": -1.0, "max": 1.0}),
-    "hardsigmoid": ("hardsigmoid", {}),
-    "softshrink": ("softshrink", {"lambd": 0.5}),
-    "clamp": ("clamp", {"min": None, "max": 0.0}),
-    "abs": ("abs", {}),
-    "identity": None,
-}
-"""What a smooth function may be drawn as: a kink and its arguments, torch's own defaults; clamp is min(z, 0)."""
+Target = tuple[str, Mapping[str, Any]] | None
+
+
+def targets() -> dict[str, Target]:
+    """What a smooth function may be drawn as: a kink and its arguments, torch's own defaults; clamp is min(z, 0)."""
+    kinks: dict[str, Target] = {op: (op, kink.usual) for op, kink in KINKS.items()}
+    kinks["clamp"], kinks["hardtanh"] = ("clamp", {"min": None, "max": 0.0}), ("clamp", {"min": -1.0, "max": 1.0})
+    return kinks | {"identity": None}
 
 
 Swap = Mapping[str, str] | Iterable[str]
@@ -46,8 +43,8 @@ def read(swap: Swap) -> dict[str, str]:
         plain = SAME.get(plain, plain)
         if plain not in SMOOTH:
             raise TraceError(f"swap: expected a smooth function, of {', '.join(SMOOTH)}, got {name!r}.")
-        if target not in TARGETS:
-            known = ", ".join(TARGETS)
+        if target not in targets():
+            known = ", ".join(targets())
             raise TraceError(f"swap: expected a piecewise-linear function for {name}, of {known}, got {target!r}.")
         found[plain] = target
     return found
@@ -78,7 +75,7 @@ def swapped(program: Program, swap: Swap) -> Program:
             if step.op not in wanted:
                 live[step.output] = tape.again(step, read_)
                 continue
-            target = TARGETS[wanted[step.op]]
+            target = targets()[wanted[step.op]]
             live[step.output] = read_[0] if target is None else tape.kink(target[0], read_[0], **target[1])
     first = program.as_trained
     return Program(
@@ -96,10 +93,12 @@ def piecewise(program: Program) -> Program:
 
     Raises TraceError, naming the path, when a smooth function is left in it.
     """
+    lines = program.lines
     program = _logits(program)
     for step in program.steps:
         if step.op in SMOOTH:
-            raise TraceError(refusal(step.path or step.op, step.op, []))
+            said = refusal(step.path or step.op, step.op, [])
+            raise TraceError(f"{said} ({lines[step.path]})" if step.path in lines else said)
     return program
 
 

@@ -45,16 +45,19 @@ class Tape:
         self.depends: dict[str, str] = {}
         self.steps: list[Step] = []
         self.path = ""
+        self.lines: dict[str, str] = {}
         self._kept: list[Tensor] = []
 
     def program(self, output: int) -> Program:
         """The Program of all that was written."""
         used = {key for step in self.steps for key in step.params.values()}
         weights = {key: t.detach() for key, t in self.tensors.items() if key in used}
-        return Program(
+        made = Program(
             self.input_shape, self.steps, output, weights, constants=self.constants, depends=self.depends,
             spare=self.tensors.keys() - used - self.depends.keys(),
         )  # fmt: skip
+        made.lines = dict(self.lines)
+        return made
 
     # ---- tensors that are not live ---------------------------------------------------------------------
 
@@ -118,7 +121,7 @@ class Tape:
         self.steps.append(step)
         op, xs = step.op, [x.value for x in inputs]
         if op in KINKS:
-            value = KINKS[op][0](xs[0], step.attrs)
+            value = KINKS[op].call(xs[0], step.attrs)
         elif op in JOINS:
             value = JOINS[op](xs, step.attrs)
         elif op in MAXES:
@@ -133,8 +136,7 @@ class Tape:
 
     def kink(self, op: str, z: Live, **attrs: Any) -> Live:
         """A kink; one that is no layer by itself is written as a sum of ReLUs (see `kinks`)."""
-        call, describe = KINKS[op]
-        kinks = describe(attrs)
+        call, kinks = KINKS[op].call, KINKS[op].pieces(attrs)
         if kinks.breakpoints == (0.0,) and float(call(torch.zeros(1), attrs)) == 0.0:
             return self.emit(op, z, **attrs)
         total = None if kinks.slopes[0] == 0.0 else self.scaled(z, kinks.slopes[0])

@@ -26,8 +26,9 @@ from torch import Tensor, nn
 
 from splineviz.errors import TraceError
 from splineviz.tracing import doors, twins
-from splineviz.tracing.listening import MINE, Listener
-from splineviz.tracing.precision import Double, at_home, elsewhere, undisturbed
+from splineviz.tracing.call import begun, raised
+from splineviz.tracing.listening import Listener
+from splineviz.tracing.precision import Double, at_home, elsewhere, is_rounding, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import Swap, piecewise, swapped
@@ -110,7 +111,7 @@ def written(
             compare(program, module, probes(shape, batch), output=output)
         except TraceError as error:
             if listener.random:
-                raise _unsteady(listener.random) from error
+                raise _unsteady(listener) from error
             if listener.wrote and "differs" in str(error):
                 raise TraceError(
                     f"{listener.wrote}: expected weights that forward leaves alone, got one into which it writes; change it "
@@ -126,16 +127,17 @@ def written(
     return program
 
 
-def _unsteady(place: str) -> TraceError:
+def _unsteady(listener: Listener) -> TraceError:
+    where = "" if listener.random_at is None else f" ({listener.random_at})"
     return TraceError(
-        f"{place}: expected the same output for the same input, got random numbers in evaluation mode; "
-        "draw them only while self.training."
+        f"{listener.random}: expected the same output for the same input, got random numbers in evaluation mode; "
+        f"draw them only while self.training.{where}"
     )
 
 
-def _randomly(place: str, error: TraceError) -> TraceError:
+def _randomly(listener: Listener, error: TraceError) -> TraceError:
     """An error about rows that differ, where random numbers were drawn: it says so."""
-    return _unsteady(place) if place and "a constant of its own" in str(error) else error
+    return _unsteady(listener) if listener.random and "a constant of its own" in str(error) else error
 
 
 class _Bound(nn.Module):
@@ -174,8 +176,8 @@ def _rows(module: nn.Module) -> int:
     return rows if isinstance(rows, int) else SAMPLES
 
 
-def _second_input(name: str) -> TraceError:
-    return TraceError(f"forward: expected one input, got a second one {name!r}; bind it with functools.partial.")
+def _second_input(name: str, where: str = "") -> TraceError:
+    return TraceError(f"forward: expected one input, got a second one {name!r}; bind it with functools.partial.{where}")
 
 
 # ---- listening -------------------------------------------------------------------------------------------------------
@@ -193,7 +195,7 @@ def _listened(
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     for parameter in further:
         if parameter.kind in positional and parameter.default is inspect.Parameter.empty:
-            raise _second_input(parameter.name)
+            raise _second_input(parameter.name, begun(module))
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, *shape, dtype=torch.float64, generator=generator)
     with torch.no_grad():
@@ -202,25 +204,26 @@ def _listened(
             with listener:
                 result = _Nodes(module, listener).run(x) if _exported(module) else module(x)
         except TraceError as error:
-            raise _randomly(listener.random, error) from error
+            raise _randomly(listener, error) from error
         except Exception as error:  # the user's own code, of which any may come
             if str(error).startswith("vmap"):
                 raise TraceError(
-                    f"vmap: expected calls of torch that can be followed, got torch.vmap{_at(error)}; call the networks in "
-                    "a loop, or write the products of stacked weights as torch.einsum."
+                    "vmap: expected calls of torch that can be followed, got torch.vmap; call the networks in a loop, or "
+                    f"write the products of stacked weights as torch.einsum.{raised(error)}"
                 ) from error
             raise TraceError(
                 f"network: expected to run on inputs of shape (n, {', '.join(map(str, shape))}), "
-                f"got {error}{_at(error)}; do the samples fit the network?"
+                f"got {error}; do the samples fit the network?{raised(error)}"
             ) from error
     if new := [name.removeprefix(prefix) for name, _ in module.named_parameters() if name not in own]:
         raise TraceError(f"{new[0]}: expected weights, got some that are made when it is first called; run it on a batch.")
-    one = result_of(result, output)
+    one = result_of(result, output, begun(module))
     found = listener.live(one)
     if isinstance(found, TraceError):
-        raise _randomly(listener.random, found)
+        raise _randomly(listener, found)
     if not isinstance(found, Live):
-        raise TraceError("forward: expected one tensor that depends on the input as output; return the logits alone.")
+        told = "forward: expected one tensor that depends on the input as output; return the logits alone."
+        raise TraceError(told + begun(module))
     return tape.program(found.register), listener
 
 
@@ -248,8 +251,8 @@ class _Nodes(torch.fx.Interpreter):
         return super().run_node(n)
 
 
-def result_of(result: Any, output: str | int | None) -> Tensor:
-    """The one tensor among a forward's results that is the network's output. Raises TraceError."""
+def result_of(result: Any, output: str | int | None, where: str = "") -> Tensor:
+    """The one tensor among a forward's results that is the network's output. Raises TraceError; where: ends its words."""
     if output is None:
         named = result.get("logits") if isinstance(result, Mapping) else getattr(result, "logits", None)
         found = named if isinstance(named, Tensor) else result
@@ -261,11 +264,11 @@ def result_of(result: Any, output: str | int | None) -> Tensor:
         try:
             found = result[output] if not isinstance(output, str) or isinstance(result, Mapping) else getattr(result, output)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise TraceError(f"forward: expected an output {output!r}, got {_has(result)}.") from error
+            raise TraceError(f"forward: expected an output {output!r}, got {_has(result)}.{where}") from error
     if not isinstance(found, Tensor):
         raise TraceError(
             "forward: expected one tensor that depends on the input as output; return the logits alone, or name one of "
-            f"{_has(found)} (output=...)."
+            f"{_has(found)} (output=...).{where}"
         )
     return found
 
@@ -288,17 +291,6 @@ def kept(program: Program, outputs: Sequence[int] | None) -> Program:
     if not wanted or len(set(wanted)) != len(wanted) or any(not 0 <= i < count for i in wanted):
         raise TraceError(f"outputs: expected distinct numbers from 0 to {count - 1}, got {wanted}.")
     return program.picking(wanted)
-
-
-def _at(error: BaseException) -> str:
-    """Where in the user's files an error came up."""
-    found, trace_ = "", error.__traceback__
-    while trace_ is not None:
-        file = trace_.tb_frame.f_code.co_filename
-        if not file.startswith((*MINE, "<")):
-            found = f" ({file.rpartition('/')[2]}, line {trace_.tb_lineno})"
-        trace_ = trace_.tb_next
-    return found
 
 
 def _owner(n: torch.fx.Node) -> str:
@@ -380,11 +372,6 @@ def difference(program: Program, module: nn.Module, x: Tensor, *, output: str | 
     return float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(torch.finfo(torch.float64).tiny))
 
 
-def tolerance(program: Program) -> float:
-    """The largest `difference` of the same network: rounding, which grows with the steps."""
-    return 1e-9 * math.sqrt(len(program.steps) + 1)
-
-
 def compare(program: Program, module: nn.Module, x: Tensor, *, output: str | int | None = None) -> None:
     """Program and module agree at inputs x (n, *input_shape), or TraceError."""
     worst = difference(program, module, x, output=output)
@@ -392,7 +379,7 @@ def compare(program: Program, module: nn.Module, x: Tensor, *, output: str | int
         odd = [key for key, weight in program.weights.items() if not torch.isfinite(weight).all()]
         where = f"there are NaN or infinite weights in {', '.join(odd[:8])}" if odd else "its weights are finite: too large?"
         raise TraceError(f"network: expected finite outputs, got NaN or infinity; {where}.")
-    if not worst <= tolerance(program):
+    if not is_rounding(worst, program, x):
         raise TraceError(
             f"network: the traced program differs from the module by {worst:.3g} of its output; please report the network."
         )

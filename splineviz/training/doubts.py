@@ -74,7 +74,7 @@ def unmoved(found: Sequence[tuple[int, str, Mapping[str, float]]], *, contradict
 
 def standing(steps: Sequence[int], digests: Sequence[str]) -> dict[int, str]:
     """What a picture must say of a checkpoint whose weights are those of the one before, by its place among the steps."""
-    marks = {}
+    marks: dict[int, str] = {}
     for first, last in _stretches(digests):
         marks |= {i: f"the weights of step {steps[first]:,}, bit for bit" for i in range(first + 1, last + 1)}
     return marks

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from splineviz.errors import CheckpointError, TraceError
 from splineviz.tracing import doors, trace, twins
-from splineviz.tracing.precision import Logged, undisturbed
+from splineviz.tracing.precision import Logged, is_rounding, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.training import checkpoints, state_files
 
@@ -90,7 +90,7 @@ def _agrees(program: Program, y: Tensor, x: Tensor) -> bool:
     if ours.shape != y.shape:
         return False
     worst = float((ours - y).abs().max() / y.abs().max().clamp_min(torch.finfo(torch.float64).tiny))
-    return worst <= trace.tolerance(program)
+    return is_rounding(worst, program, x)
 
 
 class Kept:

@@ -141,7 +141,9 @@ class OnnxNetwork(nn.Module):
     def _fold(self, node: Any, attrs: dict[str, Any]) -> None:
         """A node that reads nothing but constants."""
         if node.op_type == "Constant":
-            value = next(value for key, value in attrs.items() if key.startswith("value"))
+            value = next((value for key, value in attrs.items() if key.startswith("value")), None)
+            if value is None:
+                raise Refused("expected a constant with a value, got none; the file is damaged, export it again")
             self.keep(node.output[0], np.asarray(value, dtype=np.float32 if isinstance(value, float) else None))
             return
         if node.op_type in ("Identity", "Dropout") and node.input[0] in self.weight_keys:

@@ -8,12 +8,15 @@ move the batch from the front, or is not affine, is refused. This file knows no 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from splineviz.tracing.kinks import KINKS, KinkOp
 
 Attrs = Mapping[str, Any]
 BATCH = -1
@@ -120,14 +123,10 @@ def _two(function: Callable[[Any, Any], Any]) -> Callable[[Node], Any]:
     return make
 
 
-def _product(a: Any, b: Any) -> Any:
-    return a * b
-
-
 def _mul(n: Node) -> Any:
     if n.live(0) and n.live(1):
         raise Refused("expected a product with a constant, got one of two values that depend on the input: not affine")
-    return _two(_product)(n)
+    return _two(lambda a, b: a * b)(n)
 
 
 def _div(n: Node) -> Any:
@@ -370,15 +369,16 @@ def _softmax(n: Node, function: Callable[..., Any]) -> Any:
     return lambda x: function(x, dim=axis)
 
 
-def _leaky(n: Node) -> Any:
-    slope = float(n.attr("alpha", 0.01))
-    return lambda x: F.leaky_relu(x, slope)
+def _kink(n: Node, kink: KinkOp) -> Any:
+    given = {name: float(n.attr(theirs, usual)) for name, (theirs, usual) in kink.onnx_arguments.items()}
+    return lambda x: kink.call(x, given)
 
 
 OPERATORS: dict[str, Callable[[Node], Any]] = {
     "Gemm": _gemm, "MatMul": _matmul, "Conv": _conv, "ConvTranspose": lambda n: _conv(n, True),
-    "BatchNormalization": _batch_norm, "Relu": _each(torch.relu), "LeakyRelu": _leaky, "Clip": _clip,
-    "Abs": _each(torch.abs), "Neg": _each(torch.neg), "Add": _sum, "Sum": _sum, "Sub": _two(lambda a, b: a - b),
+    **{kink.onnx: partial(_kink, kink=kink) for kink in KINKS.values() if kink.onnx},
+    "BatchNormalization": _batch_norm, "Clip": _clip, "Neg": _each(torch.neg), "Add": _sum, "Sum": _sum,
+    "Sub": _two(lambda a, b: a - b),
     "Mul": _mul, "Div": _div, "Max": _two(torch.maximum), "Min": _two(torch.minimum), "Concat": _concat, "Flatten": _flatten,
     "Reshape": _reshape, "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Slice": _slice,
     "Gather": _gather, "Pad": _pad, "MaxPool": lambda n: _pool(n, True), "AveragePool": lambda n: _pool(n, False),

@@ -20,7 +20,7 @@ machine and number of threads. This file knows no geometry.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -52,6 +52,8 @@ class Recipe:
     knows; steps: a good length.
     loss: "squared error" (one-hot targets for classes) or "cross entropy". random_labels: share of the training samples,
     0 to 1, whose class is drawn anew, uniformly (the published code: all or none).
+    attacked: radii at which `train` with an `attack` records every checkpoint's accuracy, as robust_<eps>. late: so many
+    times as many checkpoints from LATE of the training on, when knots migrate.
     """
 
     about: str
@@ -63,14 +65,20 @@ class Recipe:
     weight_decay: float = 0.01
     loss: str = "squared error"
     random_labels: float = 0.0
+    attacked: tuple[float, ...] = ()
+    late: int = 1
 
+
+Attack = Callable[..., Mapping[float, float]]
+"""attack(network, x, y, eps=, steps=, domain=) -> share of the samples that keep their class, by radius."""
 
 PAPER_WIDTHS = (784, 200, 200, 200, 10)
 """Of the network of arXiv 2402.15555, Fig. 2: four linear layers."""
 
 _PAPER = Recipe(
-    "784-200-200-200-10 on 1,000 MNIST digits", "mnist", partial(mlp, PAPER_WIDTHS), batch=200, steps=30_000
-)
+    "784-200-200-200-10 on 1,000 MNIST digits", "mnist", partial(mlp, PAPER_WIDTHS), batch=200, steps=25_000,
+    attacked=(0.03, 0.06, 0.10), late=4,
+)  # fmt: skip
 _CONV = Recipe(
     "a small residual convolutional network on 1,000 MNIST digits", "mnist", partial(convnet, (28, 28), 10), batch=250,
     steps=5_000, weight_decay=0.0, loss="cross entropy",
@@ -102,6 +110,11 @@ RECIPES: dict[str, Recipe] = {
     ),
 }  # fmt: skip
 """The recipes by name."""
+
+LATE = 0.4
+"""Share of a training after which recipes have denser checkpoints: the last 0.4 of a decade."""
+ATTACKED, ATTACK_STEPS = 400, 10
+"""Test samples that are attacked at a checkpoint, the first; and steps of the adversary."""
 
 BATCH_FLOATS = 1 << 22
 """Numbers in the samples of one forward pass of an evaluation, at most."""
@@ -141,12 +154,15 @@ def train(
     steps: int | None = None,
     seed: int = 0,
     per_decade: int = 10,
+    late: int | None = None,
+    attack: Attack | None = None,
     if_exists: Literal["error", "overwrite"] = "error",
     progress: Progress | None = None,
 ) -> Path:
     """Train a recipe and write its run.
 
-    Each checkpoint records train_loss, test_loss and, for classes, train_accuracy and test_accuracy, over all samples.
+    Each checkpoint records train_loss, test_loss and, for classes, train_accuracy and test_accuracy, over all samples, and
+    with `attack`, the accuracy under attack of recipes that name radii (`Recipe.attacked`).
 
     Args:
         recipe: a name or a Recipe.
@@ -154,6 +170,8 @@ def train(
         steps: optimiser steps; None: the recipe's own number.
         seed: of weights and batches.
         per_decade: checkpoints for each tenfold of steps, as in `Recorder`.
+        attack: measures accuracy under attack, `sv.robust_accuracy`, say; None: it is not recorded.
+        late: so many times as many in the last 60% of the steps; None: the recipe's own number.
         if_exists: "error" or "overwrite" for a run that is already there.
         progress: called with (step, steps, note).
 
@@ -180,7 +198,13 @@ def train(
         per_decade=per_decade,
         if_exists=if_exists,
     )
-    _loop(chosen, network, data, last, seed, recorder.due, lambda step, metrics: recorder.save(step, **metrics), progress)
+    more = set(_late(last, per_decade * (chosen.late if late is None else late)))
+
+    def due(step: int) -> bool:
+        return step in more or recorder.due(step)
+
+    _loop(chosen, network, data, last, seed, due, lambda step, metrics: recorder.save(step, **metrics), progress,
+          attack)  # fmt: skip
     return recorder.path
 
 
@@ -210,6 +234,11 @@ def follow(
     data, network = samples_of(chosen, seed), _fresh(chosen, seed)
     due = set(schedule(last))
     _loop(chosen, network, data, last, seed, due.__contains__, lambda step, found: visit(step, network, found), progress)
+
+
+def _late(last: int, per_decade: int) -> list[int]:
+    """The steps of a schedule from LATE of its last one on."""
+    return [step for step in schedule(last, per_decade=per_decade) if step >= LATE * last]
 
 
 def samples_of(recipe: Recipe, seed: int = 0) -> Data:
@@ -261,6 +290,7 @@ def _loop(
     due: Callable[[int], bool],
     visit: Callable[[int, dict[str, float]], Any],
     progress: Progress | None,
+    attack: Attack | None = None,
 ) -> None:
     assert data.train_y is not None  # every embedded data set has labels
     loss = _LOSSES[recipe.loss]
@@ -273,7 +303,7 @@ def _loop(
         for step in range(steps + 1):
             if due(step):
                 network.eval()
-                metrics = _metrics(network, data, loss)
+                metrics = _metrics(network, data, loss) | _attacked(recipe, network, data, attack)
                 visit(step, metrics)
                 network.train()
                 if progress is not None:
@@ -324,6 +354,19 @@ _LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "squared error": _squared_error,
     "cross entropy": F.cross_entropy,
 }
+
+
+def _attacked(recipe: Recipe, network: nn.Module, data: Data, attack: Attack | None) -> dict[str, float]:
+    """Accuracy under attack by column, at the radii that the recipe asks for."""
+    if attack is None or not recipe.attacked or data.test_x is None or data.test_y is None:
+        return {}
+    x, y = data.test_x[:ATTACKED], data.test_y[:ATTACKED]
+    network.requires_grad_(False)  # the samples alone have a gradient, which takes half as long
+    try:
+        found = attack(network, x, y, eps=recipe.attacked, steps=ATTACK_STEPS, domain=data.domain)
+    finally:
+        network.requires_grad_(True)
+    return {f"robust_{eps:g}": found[eps] for eps in recipe.attacked}
 
 
 @torch.no_grad()

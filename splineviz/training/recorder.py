@@ -29,6 +29,7 @@ from splineviz.errors import CheckpointError, DataError, ScaleWarning, TraceErro
 from splineviz.storage import files
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
+from splineviz.tracing.swaps import piecewise
 from splineviz.training import guards, run_json, state_files
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.run_json import Manifest
@@ -65,8 +66,10 @@ class Recorder:
         output: which result of forward is the output, as in `trace`.
         outputs: which of its entries to keep, as in `trace`.
 
+    A network with smooth functions (GELU, softmax inside) has no regions: it is recorded, and a warning says what works.
+
     Raises:
-        TraceError: the model is not piecewise affine.
+        TraceError: the model is neither piecewise affine nor smooth in a way that is known.
         DataError: samples or schedule do not fit.
         CheckpointError: the directory already holds a run, or files of others under the same names.
     """
@@ -105,6 +108,7 @@ class Recorder:
         if data.remark:
             warnings.warn(data.remark, ScaleWarning, stacklevel=3)
         self._guard = guards.Live(model, data.train_x, output=output, outputs=outputs)
+        _say_if_smooth(self._guard.program)
         self._manifest = Manifest(self._guard.program.to_data(), data.domain, data.classes, loss, self.steps, held=True)
         self._present: tuple[Program, str | None] = (self._guard.program, None)
         self._last: tuple[int, dict[str, Tensor], dict[str, float]] | None = None
@@ -242,6 +246,19 @@ def _state(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _say_if_smooth(program: Program) -> None:
+    """Warn of a network whose regions nobody will draw, now, not after hours of training."""
+    try:
+        piecewise(program)
+    except TraceError as error:
+        warnings.warn(
+            f"splineviz: the run is recorded, but {error} Accuracies, local complexity and norms are measured as they are: "
+            "splineviz study RUN curves, sv.local_complexity, sv.Monitor.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _aside() -> str:

@@ -271,37 +271,37 @@ class Run:
 
 @at_home
 def open_run(
-    path: str | os.PathLike[str],
-    *,
-    model: str | nn.Module | Program | None = None,
-    data: str | Data | None = None,
-    model_args: str | None = None,
-    data_args: str | None = None,
-    weights_key: str | None = None,
-    swap: Swap | None = None,
-    trust: bool = False,
-    output: str | int | None = None,
-    outputs: Sequence[int] | None = None,
-    witness: str | nn.Module | None = None,
-    files: str | None = None,
-) -> Run:
+    path: str | os.PathLike[str], *, model: str | nn.Module | Program | None = None, data: str | Data | None = None,
+    model_args: str | None = None, data_args: str | None = None, weights_key: str | None = None, swap: Swap | None = None,
+    trust: bool = False, output: str | int | None = None, outputs: Sequence[int] | None = None,
+    witness: str | nn.Module | None = None, files: str | None = None,
+) -> Run:  # fmt: skip
     """Open a run directory that the Recorder wrote, a foreign folder of checkpoints, or one checkpoint file.
 
-    model, data: for a foreign folder only. model: "mlp" (a plain ReLU MLP, rebuilt from the shapes of its weights),
-    "package.module:function" or "file.py:function" (imported and called with model_args, a JSON object of keyword
-    arguments), a module or a Program; None where files hold it themselves: .onnx, and whole modules in trusted files.
-    data: what `sources` knows, by name, or Data; data_args: as model_args, of a function. weights_key: which of a file's
-    weights, such as "ema", see `state_files`.
-    swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}, see `swaps`.
-    trust: unpickle foreign files that need code, which RUNS IT. files: which files of a foreign folder, a pattern such as
-    "net_*.pt", in which {step} or {epoch} may stand for the number that counts, see `listings`.
-    output, outputs: of a foreign network, which result of forward and which of its entries are drawn, as `trace` takes them.
-    witness: of a run that describes itself, the user's module, or "package.module:function" with model_args: `verify` then
-    compares with it, with the weights of each checkpoint loaded.
-
     A network with smooth functions can be opened and measured as it is; it is refused where its regions are asked for.
-    Raises CheckpointError when the folder is missing, empty or broken, does not say what it holds, or does not fit the
-    network; DataError for unknown data; TraceError for a module that cannot be traced, or when there is nothing to swap.
+
+    Args:
+        path: the directory or file.
+        model: of a foreign folder: "mlp" (a plain ReLU MLP, rebuilt from its weights), "package.module:function" or
+            "file.py:function", a module or a Program; None where files hold it themselves (.onnx, modules in trusted files).
+        data: of a foreign folder: what `sources` knows, by name, or Data.
+        model_args: a JSON object of keyword arguments for the model's function.
+        data_args: the same for the data's function.
+        weights_key: which of a file's weights, such as "ema", see `state_files`.
+        swap: functions to draw in the place of smooth ones, such as {"gelu": "relu"}, see `swaps`.
+        trust: unpickle foreign files that need code, which RUNS IT.
+        output: of a foreign network, which result of forward is drawn, as in `trace`.
+        outputs: of a foreign network, which entries of it are drawn, as in `trace`.
+        witness: of a run that describes itself, the user's module, or a function with model_args: `verify` compares with it.
+        files: which files of a foreign folder, a pattern such as "net_*.pt" or "run_{step}.pt", see `listings`.
+
+    Returns:
+        The run.
+
+    Raises:
+        CheckpointError: the folder is missing, empty or broken, does not say what it holds, or does not fit the network.
+        DataError: unknown data.
+        TraceError: a module that cannot be traced, or nothing to swap.
     """
     root = Path(path)
     single = root.is_file() and formats.format_of(root) is not None

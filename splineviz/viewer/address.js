@@ -75,18 +75,39 @@ export async function restoreState(view, state) {
 }
 
 /**
+ * The square that shows all of the window that is in view; null where that is the whole window.
+ * @param {number[]} at the view's middle and half side @param {{middle: number[], half: number}} window
+ */
+function squareInView([u, v, r], { middle, half }) {
+  if (r >= half) return null;
+  const held = (/** @type {number} */ c, /** @type {number} */ m) =>
+    Math.min(m + (half - r), Math.max(m - (half - r), c));
+  return [held(u, middle[0]), held(v, middle[1]), r];
+}
+
+/**
  * A command that draws the view for print.
  * @param {State} state
- * @param {string} base the command, the run and its plane
- * @param {{middle: number[], half: number}} window where the view's square reaches beyond it, all of it is drawn
+ * @param {string} base the command, the run, its plane and window
+ * @param {{middle: number[], half: number}} window of the step
+ * @param {{limits: Record<string, Limits>, layer_names: string[]}} meta
  */
-export function figureCommand(state, base, { middle, half }) {
-  const { step, at, fill, show = [], versus } = state,
-    steps = versus === undefined ? [step] : [versus, step];
+export function figureCommand(state, base, window, { limits, layer_names: layers }) {
+  const { step, at, fill = "slope", show = [], hidden = [], versus } = state,
+    steps = versus === undefined ? [step] : [versus, step],
+    shown = layers.map((_, l) => l).filter((l) => !hidden.includes(l)),
+    knots = show.includes("knots") && shown.length > 0,
+    scale = limits[fill];
   const words = [base, "--steps", ...steps, "--fill", fill];
-  if (show.includes("coloured")) words.push("--color-knots");
-  const inside = at && Math.max(Math.abs(at[0] - middle[0]), Math.abs(at[1] - middle[1])) + at[2] <= half;
-  if (at && inside) words.push("--zoom", ...at);
+  if (scale && scale[0] < scale[1]) words.push("--limits", ...scale);
+  if (!knots) words.push("--no-knots");
+  else {
+    if (show.includes("coloured")) words.push("--color-knots");
+    if (shown.length < layers.length) words.push("--knots-of", ...shown);
+  }
+  for (const name of /** @type {const} */ (["boundary", "anchors"])) if (!show.includes(name)) words.push(`--no-${name}`);
+  const square = at && squareInView(at, window);
+  if (square) words.push("--zoom", ...square);
   words.push("--out", "figure.pdf");
   return words.join(" ");
 }

@@ -126,8 +126,9 @@ function layerMenu(view) {
     button(view, "all", "all layers", () => set(() => true), "all layers"),
     button(view, "none", "no layer", () => set(() => false), "no layer"),
   ];
-  const list = make("div", { class: "sv-list" }, ...rows.map(({ name, alone }) => make("div", {}, name, alone)));
-  return make("details", { class: "sv-layers sv-menu" }, make("summary", {}, `layers (${rows.length})`), ...all, list);
+  const each = rows.map(({ name, alone }) => make("div", {}, name, alone)),
+    list = make("div", { class: "sv-list" }, make("div", {}, ...all), ...each); // over the picture, which stays where it is
+  return make("details", { class: "sv-layers sv-menu" }, make("summary", {}, `layers (${rows.length})`), list);
 }
 
 /** @param {Explorer} view */
@@ -140,7 +141,7 @@ function timeOf(view) {
   view.title = make("strong", { class: "sv-title" });
   const time = make("div", { class: "sv-time" }, view.playButton, view.slider);
   if (last < 1) time.style.display = "none";
-  return [view.title, time];
+  return [time, view.title]; // the title may take more lines: what is pressed again and again stays where it is
 }
 
 /** Two steps at once. @param {Explorer} view */

@@ -64,8 +64,11 @@ export class Comparing {
     this.index = index >= 0 && index < view.meta.steps.length ? index : -1;
     if (this.index < 0) this.part = null;
     else {
-      const part = await view.steps.ask("show", this.index);
-      if (part && this.index === index) this.part = part;
+      const part = await view.steps.ask("versus", this.index).catch((/** @type {Error} */ error) => {
+        view.say(`step ${view.meta.steps[index]}: ${error.message}`);
+      });
+      if (this.index !== index || view.closed) return; // another has been asked for since
+      this.part = part ?? null;
     }
     view.recolour();
     view.refresh();

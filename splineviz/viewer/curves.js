@@ -1,4 +1,5 @@
 // curves: measures over training steps, with a cursor; a click on them names the nearest checkpoint, the hand reads values.
+import { placeIn } from "./dom.js";
 import { formatNumber } from "./words.js";
 
 const PAD = { left: 44, right: 10, top: 20, bottom: 18 };
@@ -32,9 +33,14 @@ export function rangeOf(panel) {
   return { low: low - gap, high: high + gap, gap };
 }
 
-/** @param {number} value */
-const short = (value) =>
-  value >= 1e4 && value < 1e6 ? `${Math.round(value / 1e3)}k` : formatNumber(+value.toPrecision(2));
+/**
+ * A number beside an axis: two digits, or all of them where it names a class.
+ * @param {number} value @param {boolean} [whole]
+ */
+export function axisNumber(value, whole = false) {
+  if (whole) return String(Math.round(value));
+  return value >= 1e4 && value < 1e6 ? `${Math.round(value / 1e3)}k` : formatNumber(+value.toPrecision(2));
+}
 
 export class Curves {
   /**
@@ -67,8 +73,7 @@ export class Curves {
 
   /** @param {PointerEvent} event */
   nearest(event) {
-    const box = this.canvas.getBoundingClientRect(),
-      t = (event.clientX - box.left - PAD.left) / (box.width - PAD.left - PAD.right);
+    const t = (placeIn(this.canvas, event)[0] - PAD.left) / (this.canvas.clientWidth - PAD.left - PAD.right);
     return this.at.reduce((best, place, i) => (Math.abs(place - t) < Math.abs(this.at[best] - t) ? i : best), 0);
   }
 
@@ -125,7 +130,7 @@ export class Curves {
       pen.lineTo(w - PAD.right, py(value));
       pen.stroke();
       pen.fillStyle = ink;
-      pen.fillText(short(value), PAD.left - 5, py(value));
+      pen.fillText(axisNumber(value, this.panel.stepped), PAD.left - 5, py(value));
     }
     pen.textAlign = "center";
     let last = -1e9;

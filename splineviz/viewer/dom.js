@@ -36,6 +36,16 @@ export function rewrite(panel, children) {
   /** @type {HTMLElement | undefined} */ (again)?.focus({ preventScroll: true });
 }
 
+/**
+ * Where an event is in an element, in the element's own pixels: a page may be zoomed or scaled by its style, as slides are.
+ * @param {HTMLElement} element @param {MouseEvent} event @returns {[number, number]}
+ */
+export function placeIn(element, event) {
+  const box = element.getBoundingClientRect(),
+    scale = box.width / element.offsetWidth || 1;
+  return [(event.clientX - box.left) / scale, (event.clientY - box.top) / scale];
+}
+
 /** Hands a file to the reader. @param {string} name @param {Blob} content */
 export function save(name, content) {
   const url = URL.createObjectURL(content),

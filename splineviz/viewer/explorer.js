@@ -335,8 +335,11 @@ export class Explorer extends Sight {
 
   async copyCommand() {
     if (!this.part) return;
-    const command = figureCommand(stateOf(this), this.meta.figure, this.part);
-    this.say((await copyText(command)) ? `copied: ${command}` : command);
+    const command = figureCommand(stateOf(this), this.meta.figure, this.part, this.meta),
+      left = [...(this.look.density ? ["density"] : []),
+        ...(this.only.size + this.onlyLayers.size ? ["filter"] : [])],
+      without = left.length ? ` (for print without ${left.join(" and ")})` : "";
+    this.say(((await copyText(command)) ? `copied: ${command}` : command) + without);
   }
 
   savePNG() {

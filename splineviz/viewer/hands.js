@@ -1,6 +1,7 @@
 // hands: mouse, pen and fingers on the picture. One pointer pans, boxes, lassos or drags a star; two pinch and pan.
 import { paneAt } from "./comparing.js";
 import { toPixels } from "./camera.js";
+import { placeIn } from "./dom.js";
 
 /** @typedef {import("./explorer.js").Explorer} Explorer */
 /** @typedef {{from: number[], last: number[], tool: string, star: number, far: boolean}} Grip */
@@ -30,9 +31,9 @@ class Hands {
 
   /** @param {PointerEvent | WheelEvent | MouseEvent} event @returns {[number, number]} */
   place(event) {
-    const { stage } = this.view,
-      box = stage.getBoundingClientRect();
-    return [event.clientX - box.left - stage.clientLeft, event.clientY - box.top - stage.clientTop];
+    const { stage } = this.view;
+    const [x, y] = placeIn(stage, event);
+    return [x - stage.clientLeft, y - stage.clientTop];
   }
 
   /** @param {WheelEvent} event */

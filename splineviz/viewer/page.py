@@ -16,7 +16,6 @@ import json
 import math
 import os
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.storage import files, listings, provenance
 from splineviz.storage.outputs import JOBS
-from splineviz.viewer import packing
+from splineviz.viewer import packing, printing
 
 VIEWER = Path(__file__).parent
 DECODER = ("decode", "complex", "restore", "follow", "worker")
@@ -65,7 +64,7 @@ class Source:
     title: str = "splineviz"
     classes: tuple[str, ...] = ()
     figure: str = "splineviz figure RUN"
-    """The command that prints its run on its plane, without steps and look."""
+    """The command that prints its run on its plane, without window, steps and look."""
 
 
 # ---- sources -----------------------------------------------------------------------------------------
@@ -84,7 +83,7 @@ def open_source(source: Any, *, steps: Sequence[int] | None = None, classes: Seq
         title = folder.resolve().name
         known, table = _folder(folder)
         film = _film(folder)
-        classes, figure = classes or film.get("classes", ()), _figure(folder, film)
+        classes, figure = classes or film.get("classes", ()), printing.command(folder, film)
     wanted = sorted(known) if steps is None else sorted({int(step) for step in steps})
     if missing := [step for step in wanted if step not in known]:
         raise DataError(f"steps: expected some of {', '.join(map(str, known))}, got {', '.join(map(str, missing))}.")
@@ -155,20 +154,6 @@ def _film(folder: Path) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _figure(folder: Path, film: Mapping[str, Any]) -> str:
-    """The command that cuts the same plane again. It names the run as seen from here, if it lies below: pages are mailed."""
-    run = "RUN"
-    if isinstance(film.get("run"), str):
-        run = os.path.relpath(folder / film["run"])
-        run = Path(run).name if run.startswith("..") else run
-    words = ["splineviz", "figure", run]
-    if isinstance(film.get("anchors"), list):
-        words += ["--anchors", *map(str, film["anchors"])]
-    if isinstance(film.get("window"), int | float):
-        words += ["--window", repr(film["window"])]
-    return shlex.join(words)
-
-
 # ---- what the page is told ----------------------------------------------------------------------------
 
 
@@ -211,7 +196,7 @@ def describe(source: Source, *, fill: str, visit: Callable[[int, Partition], Non
         "layer_names": [*partition.layer_paths, *[""] * (layers - len(partition.layer_paths))],
         "layer_colors": [to_hex(shade) for shade in shades],
         "knot_colors": [to_hex(shade) for shade in fills.layer_colors(np.arange(layers), layers, dark=True)],
-        "figure": source.figure,
+        "figure": source.figure + printing.window_words(partition),
         "anchors": partition.plane.anchors_uv.reshape(-1, 2).tolist(),
         "picture": picture(partition.plane),
         "panels": _panels(source.table),

@@ -25,10 +25,12 @@ export function paintRows(pen, { part, camera, left, width, height }, look) {
     knotCover(part, camera, width, height, (l) => chosen.includes(l), cover);
     lay(pixels, cover, look.ink[group[0]], alpha);
   }
+  const image = new ImageData(pixels, width, height);
+  if (pen.globalAlpha === 1) return pen.putImageData(image, left, 0);
   const sheet = document.createElement("canvas"); // it is drawn, not put, so that the pen's opacity counts
   sheet.width = width;
   sheet.height = height;
-  sheet.getContext("2d")?.putImageData(new ImageData(pixels, width, height), 0, 0);
+  sheet.getContext("2d")?.putImageData(image, 0, 0);
   pen.drawImage(sheet, left, 0);
 }
 

@@ -16,6 +16,10 @@ const SLOW = 45,
 /** Without graphics hardware more regions than these are painted row by row. */
 const CROWD = 8000;
 
+/** Without graphics hardware a canvas is best kept where the processor paints: else each picture is sent through a program
+ * that stands for the hardware, which takes longer than painting it. */
+const kept = () => ({ willReadFrequently: !studio.context?.gl || studio.context.software });
+
 /** @param {HTMLCanvasElement} canvas @param {number} width @param {number} height in CSS pixels */
 export function fitted(canvas, width, height) {
   const scale = window.devicePixelRatio || 1,
@@ -25,7 +29,7 @@ export function fitted(canvas, width, height) {
     canvas.width = w;
     canvas.height = h;
   }
-  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", kept()));
   pen.setTransform(scale, 0, 0, scale, 0, 0);
   return pen;
 }

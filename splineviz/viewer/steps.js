@@ -1,10 +1,15 @@
 // steps: the unpacked steps, one decoded at a time in a worker. What is shown goes first, and only the newest request
-// of it counts; then its neighbours; then what is pinned, at all steps.
+// of it counts; then what it is compared with; then its neighbours; then what is pinned, at all steps.
 import { work } from "./worker.js";
 import { follow } from "./follow.js";
 
 /** Regions of all steps together that are kept unpacked. */
 const HELD = 1.5e6;
+
+/** What goes first; the first two kinds have a worker of their own. */
+const RANK = { show: 0, versus: 1, near: 2, follow: 3 };
+/** Milliseconds that a step is shown before its neighbours are decoded: painting goes first. */
+const LATER = 120;
 
 /** Runs jobs of worker.js, in a worker or, where the page may have none, here. */
 class Decoder {
@@ -52,7 +57,7 @@ class Decoder {
 }
 
 /**
- * @typedef {{kind: "show" | "near" | "follow", index: number, resolve: (part: any) => void,
+ * @typedef {{kind: "show" | "versus" | "near" | "follow", index: number, resolve: (part: any) => void,
  *   reject: (error: Error) => void}} Job
  */
 
@@ -67,8 +72,12 @@ export class Steps {
     this.held = new Map();
     /** @type {Job[]} */
     this.jobs = [];
-    /** @type {{kind: string, index: number, done: Promise<void>} | null} */
-    this.running = null;
+    /** @type {Decoder | null} for what is not shown yet */
+    this.aside = null;
+    this.running = { front: false, aside: false };
+    /** @type {Map<string, Promise<Part | null>>} steps that are decoded at present, by slice and index */
+    this.decoding = new Map();
+    this.timer = 0;
     /** @type {{place: [number, number] | null, unit: number} | null} */
     this.pins = null;
     /** How many steps were decoded whole: what tests ask. */
@@ -95,7 +104,8 @@ export class Steps {
    * @returns {Promise<Part | null>}
    */
   get(index) {
-    this.drop(({ kind }) => kind !== "follow");
+    clearTimeout(this.timer);
+    this.drop(({ kind }) => kind === "show" || kind === "near");
     const held = this.held.get(index);
     if (held) {
       this.held.delete(index); // and back again as the newest
@@ -110,11 +120,14 @@ export class Steps {
 
   /** @param {number} index */
   prefetch(index) {
-    for (const near of [index + 1, index - 1]) {
-      const known = this.meta.regions[near];
-      if (known === undefined || this.held.has(near) || this.slice) continue; // another slice is not cut unasked
-      if (known + this.meta.regions[index] <= HELD) this.ask("near", near).catch(() => {});
-    }
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => {
+      for (const near of [index + 1, index - 1]) {
+        const known = this.meta.regions[near];
+        if (known === undefined || this.held.has(near) || this.slice) continue; // another slice is not cut unasked
+        if (known + this.meta.regions[index] <= HELD) this.ask("near", near).catch(() => {});
+      }
+    }, LATER);
   }
 
   /**
@@ -134,35 +147,47 @@ export class Steps {
     });
   }
 
+  /** Two jobs at a time: what is shown never waits for what may be shown later. */
   next() {
-    if (this.running || !this.jobs.length) return;
-    const rank = { show: 0, near: 1, follow: 2 };
-    const job = this.jobs.reduce((best, one) => (rank[one.kind] < rank[best.kind] ? one : best));
-    this.jobs.splice(this.jobs.indexOf(job), 1);
-    const slice = this.slice;
-    const done = this.perform(job, slice).then(job.resolve, job.reject);
-    this.running = { kind: job.kind, index: job.index, done };
-    done.finally(() => {
-      this.running = null;
-      this.next();
-    });
+    for (const lane of /** @type {("front" | "aside")[]} */ (["front", "aside"])) {
+      const waiting = this.jobs.filter(({ kind }) => (RANK[kind] < 2) === (lane === "front"));
+      if (this.running[lane] || !waiting.length) continue;
+      const job = waiting.reduce((best, one) => (RANK[one.kind] < RANK[best.kind] ? one : best));
+      this.jobs.splice(this.jobs.indexOf(job), 1);
+      this.running[lane] = true;
+      const decoder = lane === "front" ? this.decoder : (this.aside ??= new Decoder());
+      this.perform(job, this.slice, decoder)
+        .then(job.resolve, job.reject)
+        .finally(() => {
+          this.running[lane] = false;
+          this.next();
+        });
+    }
   }
 
-  /** @param {Job} job @param {number} slice */
-  async perform({ kind, index }, slice) {
+  /** @param {Job} job @param {number} slice @param {Decoder} decoder */
+  async perform({ kind, index }, slice, decoder) {
     const held = this.held.get(index),
       pins = this.pins;
     if (kind === "follow") {
       if (!pins) return null;
       if (held) return follow(held, pins.place, pins.unit);
       const bytes = await this.load(index, slice);
-      return slice === this.slice ? this.decoder.run({ bytes, ...pins }) : null;
+      return slice === this.slice ? decoder.run({ bytes, ...pins }) : null;
     }
     if (held) return held;
+    const key = `${slice}/${index}`,
+      whole = this.decoding.get(key) ?? this.whole(index, slice, decoder);
+    this.decoding.set(key, whole);
+    return whole.finally(() => this.decoding.delete(key));
+  }
+
+  /** @param {number} index @param {number} slice @param {Decoder} decoder @returns {Promise<Part | null>} */
+  async whole(index, slice, decoder) {
     const bytes = await this.load(index, slice);
     if (slice !== this.slice) return null;
     this.decoded++;
-    const part = await this.decoder.run({ bytes });
+    const part = await decoder.run({ bytes });
     if (slice !== this.slice) return null;
     this.keep(index, part);
     return part;
@@ -179,7 +204,9 @@ export class Steps {
   }
 
   stop() {
+    clearTimeout(this.timer);
     this.reset(-1);
     this.decoder.stop();
+    this.aside?.stop();
   }
 }

@@ -46,13 +46,15 @@ class Animation(film.Reel):
     """What `animate` wrote: a film with one frame a checkpoint, the summary and the table of measures.
 
     unread: why checkpoints are not in the film, by step: they cannot be read, or their weights are not finite.
-    course: what the film is of: its window, and how the local complexity was sampled.
+    course: what the film is of: its window, and how the local complexity was sampled. unseen: which of anchors and boundary
+    no frame shows, in words; empty where all is well.
     """
 
     summary: Path
     table: Path
     unread: Mapping[int, str] = field(default_factory=dict)
     course: preflight.Course | None = None
+    unseen: str = ""
 
 
 def animate(
@@ -127,7 +129,11 @@ def _filmed(
         note=f"{asked.between} frames after each step show networks with interpolated weights." if asked.between else "",
         said={"look": shown, **_origin(run, asked.folder, anchors, course.window)},
     )  # fmt: skip
-    return Animation(**vars(made), summary=summary, table=asked.folder / sweep.TABLE, unread=unread, course=course)
+    lengths = [row["boundary_length"] for row in table]
+    missed = preflight.unseen(Partition.load(results[-1].partition_path), lengths, chosen=course.chosen)
+    return Animation(
+        **vars(made), summary=summary, table=asked.folder / sweep.TABLE, unread=unread, course=course, unseen=missed
+    )
 
 
 def _origin(run: runs.Run, folder: Path, anchors: Sequence[int], window: Any) -> dict[str, Any]:

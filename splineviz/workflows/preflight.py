@@ -25,7 +25,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from splineviz.drawing.canvas import left_out
 from splineviz.errors import DataError, FloatArray, PlaneError
+from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import square
 from splineviz.metrics import robustness
@@ -48,8 +50,10 @@ FEW, MANY = 1_000, 50_000
 """A window that is chosen holds about so many regions at least and at most."""
 SHOWN = 200.0
 """A few points show all but this share of the regions, at worst: less than LONG after it needs no closer look."""
-SIDES, GRID = 48, 24
-"""Points a side of the anchors' triangle, and of a grid, at which classes are looked at to find the boundary."""
+SIDES, GRID, FINER = 48, 24, 9
+"""Points a side of the anchors' triangle, of a grid, and of one in its cells, where the boundary is looked for."""
+LATE, CELLS = 5, 4
+"""Last checkpoints whose boundaries a window tries to hold at once; cells of a grid that are divided again."""
 
 Classes = Callable[[FloatArray], np.ndarray[Any, np.dtype[np.int64]]]
 
@@ -100,13 +104,33 @@ def plot_course(
         half, held = survey.half_for(regions, middle)
         return Course(square(middle, half), lc, (f"a window of half-width {half:g} holds {held}.",), True)
     if center is not None:
-        half = float(window) if window is not None else float(np.ptp(survey.plane.window(None)[:, 0])) / 2
-        window = square(survey.middle(center)[0], half)
+        window = survey.round(center, window)
     cost = survey.cost(window, lc)
     if window is None and cost.regions > OUT_OF_REACH:
         return survey.smaller(lc, cost)
     notes = () if cost.all < LONG else (survey.long(cost),)
     return Course(window, lc, notes, center is not None)
+
+
+def window_round(run: Run, anchors: Sequence[int], center: Any, window: float | None = None) -> FloatArray:
+    """(4, 2) the square of a half-width (None: the usual one) round a center, as for `plot_course`. Raises DataError."""
+    return _Survey(run, anchors).round(center, window)
+
+
+def unseen(part: Partition, lengths: Sequence[float], *, chosen: bool = False) -> str:
+    """What a window does not show, in words: none of the anchors (unless it was chosen, and said), no decision boundary.
+
+    lengths: of the boundary, one a checkpoint; NaN where it is not known. Empty where nothing is amiss.
+    """
+    anchors, missing = len(part.plane.anchors_uv), []
+    if anchors and not chosen and len(left_out(part)) == anchors:
+        missing.append("anchor")
+    if len(lengths) and not any(length > 0 or length != length for length in lengths):
+        missing.append("decision boundary")
+    if not missing:
+        return ""
+    where = "" if len(lengths) < 2 else " at any checkpoint"
+    return f"no {' and no '.join(missing)} in view{where}: --center anchors or boundary, or a wider --window, shows more"
 
 
 @dataclass(frozen=True)
@@ -140,6 +164,11 @@ class _Survey:
         """Seconds that a region takes, at every checkpoint of the run."""
         return len(self.run.checkpoints) * self.units * A_REGION[self.plain]
 
+    def round(self, center: Any, window: float | None) -> FloatArray:
+        """The square of a half-width (None: the usual one) round a center."""
+        half = float(window) if window is not None else float(np.ptp(self.plane.window(None)[:, 0])) / 2
+        return square(self.middle(center)[0], half)
+
     def cost(self, window: Any, lc: LCOptions | None) -> _Cost:
         """What a film of a window takes; only a bound where the regions alone are out of reach."""
         least = max((seen(program, self.plane, window) for program in self.programs), default=0.0)
@@ -156,11 +185,12 @@ class _Survey:
         return _Cost(float(np.mean(found)) * self.a_region, points, f"about {_round(max(found)):,}")
 
     def points(self, lc: LCOptions | None) -> float:
-        """Points that the local complexity is sampled at, at one checkpoint."""
+        """Points that the local complexity is sampled at, at one checkpoint; each once a radius."""
         if lc is None:
             return 0.0
         there = {"train": self.run.train_x, "test": self.run.test_x}
-        return float(sum(min(lc.most(name), len(x)) for name, x in there.items() if x is not None) + lc.most("random"))
+        points = sum(min(lc.most(name), len(x)) for name, x in there.items() if x is not None) + lc.most("random")
+        return float(points if lc.beside is None else 2 * points)
 
     def a_point(self, lc: LCOptions | None) -> float:
         """Seconds that a point takes, at every checkpoint of the run."""
@@ -186,7 +216,8 @@ class _Survey:
 
     def few_points(self, lc: LCOptions = USUAL) -> int:
         """How many points a curve take about AIM."""
-        return int(_round(float(np.clip(AIM / self.a_point(lc) / 3.0, 20.0, USUAL.most("train")))))
+        curves = 3 if lc.beside is None else 6
+        return int(_round(float(np.clip(AIM / self.a_point(lc) / curves, 20.0, USUAL.most("train")))))
 
     def smaller(self, lc: LCOptions | None, cost: _Cost) -> Course:
         """A window that holds few regions, on the boundary, and fewer points where nobody asked for as many."""
@@ -254,6 +285,9 @@ class _Survey:
     def _on_boundary(self, box: FloatArray) -> tuple[FloatArray, str]:
         """A point where the class changes at the last checkpoint: on the anchors' triangle, else on a grid."""
         program, corners = self.programs[0], self.plane.anchors_uv
+        together = self._where_boundaries_meet(box)
+        if together is not None:
+            return together
 
         def classes(uv: FloatArray) -> np.ndarray[Any, np.dtype[np.int64]]:
             return _classes(program, self.plane, uv)
@@ -271,6 +305,60 @@ class _Survey:
         if pair is not None:
             return _bisected(*pair, classes), "on the decision boundary near the anchors at the last step"
         return box, "in the middle of the anchors, for no decision boundary was found near them"
+
+    def _where_boundaries_meet(self, box: FloatArray) -> tuple[FloatArray, str] | None:
+        """A point of the last boundary near which as many as can be of the checkpoints before have theirs; None: none has.
+
+        Training moves a boundary by much more than a small window, but the curves of several checkpoints come together
+        somewhere: cells of a grid that most of them run through are divided again, as long as they stay together.
+        """
+        late = [_program(self.run, checkpoint) for checkpoint in self.run.checkpoints[::-1][:LATE]]
+        programs = [program for program in late if program is not None]
+        window, best = self.plane.window(None), None
+        cells = [(window.min(axis=0), window.max(axis=0))]
+        for count in (GRID, FINER, FINER):
+            found = [_together(programs, self.plane, low, high, count, box) for low, high in cells]
+            ranked = sorted((one for several in found for one in several), key=lambda one: -one[0])[:CELLS]
+            if not ranked or ranked[0][0] < max(2.0, 0.0 if best is None else np.floor(best[0])):
+                break
+            best, cells = ranked[0], [(low, high) for _, low, high in ranked]
+        if best is None:
+            return None
+
+        def classes(uv: FloatArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+            return _classes(programs[0], self.plane, uv)
+
+        score, low, high = best
+        corners = np.array([low, (high[0], low[1]), high, (low[0], high[1])])
+        labels, others = classes(corners), int(score) - 1
+        other = int(np.flatnonzero(labels != labels[0])[0])
+        before = "that of the checkpoint before runs" if others == 1 else f"those of {others} checkpoints before run"
+        where = f"on the decision boundary at the last step, where {before} too"
+        return _bisected(corners[0], corners[other], classes), where
+
+
+def _together(
+    programs: Sequence[Program], plane: Plane, low: FloatArray, high: FloatArray, count: int, to: FloatArray
+) -> list[tuple[float, FloatArray, FloatArray]]:
+    """The cells of a grid through which the boundaries of most networks run, that of the first among them: how many (and a
+    share for being near to a point), lower left and upper right corner.
+    """
+    axes = np.linspace(low, high, count)
+    uv = np.stack(np.meshgrid(axes[:, 0], axes[:, 1], indexing="ij"), axis=-1)
+    each = [_changes(_classes(program, plane, uv.reshape(-1, 2)).reshape(count, count)) for program in programs]
+    many = np.where(each[0], np.sum(each, axis=0), 0)
+    away = np.linalg.norm(0.5 * (uv[1:, 1:] + uv[:-1, :-1]) - to, axis=-1)
+    score = many + 0.5 * (1.0 - away / (1e-300 + away.max()))
+    chosen = np.argsort(-score, axis=None)[:CELLS]
+    places = [np.unravel_index(index, score.shape) for index in chosen]
+    return [(float(score[i, j]), uv[i, j], uv[i + 1, j + 1]) for i, j in places if many[i, j] > 0]
+
+
+def _changes(labels: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """(n - 1, m - 1) the cells of a grid (n, m) whose corners have several classes."""
+    corners = np.stack([labels[:-1, :-1], labels[1:, :-1], labels[:-1, 1:], labels[1:, 1:]])
+    several: np.ndarray[Any, np.dtype[np.bool_]] = corners.min(axis=0) != corners.max(axis=0)
+    return several
 
 
 def _program(run: Run, checkpoint: Checkpoint) -> Program | None:

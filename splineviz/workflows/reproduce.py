@@ -17,14 +17,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from splineviz.drawing import study_plots
 from splineviz.errors import DataError, Progress
 from splineviz.geometry.plane import Plane
+from splineviz.metrics.columns import EPS
 from splineviz.metrics.options import LCOptions
-from splineviz.metrics.robustness import EPS
 from splineviz.regions.enumerate import partition
 from splineviz.storage import outputs, provenance
 from splineviz.storage.cache import Ledger
@@ -33,11 +34,15 @@ from splineviz.training.architectures import convnet, mlp
 from splineviz.training.recipes import CIFAR_STEPS, PAPER_WIDTHS, RECIPES, Recipe
 from splineviz.training.recorder import schedule
 from splineviz.training.runs import Run, open_run
-from splineviz.workflows import deformed, run_curves
+from splineviz.workflows import deformed, run_curves, settings
 from splineviz.workflows import study as studies
 from splineviz.workflows.phases import phases
+from splineviz.workflows.seeds import merged
 
 Table = list[dict[str, float]]
+
+ONE_NETWORK = ("relief", "deformation", "layers", "exact")
+"""Studies of one network at a time, which have no band over seeds."""
 
 PAPER_PHASES = ((0, 4.9), (25, 1.65), (670, 4.5), (100_000, 0.2))
 """Steps and local complexity at training points that the paper's Fig. 2 shows: start, ends of descent, ascent, training."""
@@ -150,15 +155,29 @@ def reproduce(
     run: Run | None = None,
     steps: int | None = None,
     seed: int = 0,
+    seeds: int = 1,
     data: str | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Train (or reuse a run), measure and draw one figure; returns the paths of the figure and its table.
+    """Train (or reuse a run), measure and draw one figure of the paper.
 
-    quick: few steps, checkpoints and points. run: a run of your own instead of the recipe's, for figures about one run.
-    steps: of training, instead of the setting's. data: CIFAR-10's folder, or other colour pictures, for fig1.
-    Raises DataError for an unknown name or a run where several are needed,
-    and what training and measuring raise.
+    Args:
+        name: one of `choices.REPRODUCTIONS`.
+        out: output directory.
+        quick: few steps, checkpoints and points.
+        run: a run of your own instead of the recipe's, for figures about one run.
+        steps: of training, instead of the setting's.
+        seed: of the training.
+        seeds: number of trainings, with seeds from `seed` on: curves are their mean, with the standard deviation over seeds
+            as a band; slices are of the first.
+        data: CIFAR-10's folder, or other colour pictures, for fig1.
+        progress: see `Progress`.
+
+    Returns:
+        The paths of the figure and its table.
+
+    Raises:
+        DataError: an unknown name, or a run where several are needed; and what training and measuring raise.
     """
     if name not in REPRODUCTIONS:
         raise DataError(f"reproduce: expected one of {', '.join(REPRODUCTIONS)}, got {name!r}.")
@@ -172,71 +191,101 @@ def reproduce(
         raise DataError(f"data: expected CIFAR-10's folder for {name} (--data DIR), got none; --quick needs none.")
     if data is not None:
         chosen = replace(chosen, runs={f"resnet18-{Path(data).name}": recipes.resnet18_on(data)})
+    if seeds < 1 or (seeds > 1 and run is not None):
+        raise DataError(f"seeds: expected 1 or more, and 1 for a run of your own, got {seeds}.")
+    if seeds > 1 and chosen.study in ONE_NETWORK:
+        raise DataError(f"seeds: expected 1 for {name}, which shows one network at a time, got {seeds}.")
     tables = [f"{name}{kind}" for kind in (".png", ".csv")] + ["fig2-phases.csv"] * (name == "fig2")
     outputs.enter(root, "reproduction", [], (outputs.MANIFEST, "runs", "measured", *tables))
     if chosen.study:
-        written = _of_one_run(name, chosen, root, run, last, seed, quick, progress)
+        written = _of_one_run(name, chosen, root, run, last, range(seed, seed + seeds), quick, progress)
     else:
-        written = _of_several(name, root, last, seed, quick, progress)
+        written = _of_several(name, root, last, range(seed, seed + seeds), quick, progress)
     whose = None if run is None else run.path.name
-    provenance.write_manifest(root, name, {"steps": last, "seed": seed, "quick": quick, "run": whose})
+    provenance.write_manifest(root, name, {"steps": last, "seed": seed, "seeds": seeds, "quick": quick, "run": whose})
     return written
 
 
 def _of_one_run(
-    name: str, chosen: Reproduction, root: Path, run: Run | None, last: int, seed: int, quick: bool,
+    name: str, chosen: Reproduction, root: Path, own: Run | None, last: int, seeds: Sequence[int], quick: bool,
     progress: Progress | None,
 ) -> list[Path]:  # fmt: skip
-    ((label, recipe),) = (chosen.small if quick and chosen.small else chosen.runs).items()
-    where = _folder(label, last, seed) if run is None else run.path.name
-    if run is None:
-        run = _trained(recipe, root / "runs" / where, last, seed, progress)
+    said = settings.note(name, quick=quick, own=own is not None, seeds=seeds)
+    runs = {own.path.name: own} if own is not None else _runs(chosen, root, last, seeds, quick, progress)
+    where, run = next(iter(runs.items()))
     if chosen.study == "relief":
-        return _relief(run, root / name)
+        return _relief(run, root / name, said)
     if chosen.study == studies.CURVES:
-        return _without_slices(_thinned(run, 6) if quick else run, chosen, root, name, where, quick, progress)
+        thin = {label: _thinned(one, 6) if quick else one for label, one in runs.items()}
+        return _without_slices(thin, chosen, root, name, said, quick, progress)
     if chosen.study == "deformation":
         table, paths = deformed.deformed(run, (0, len(run.checkpoints) // 2, -1), _options(chosen, 1), 10 if quick else 50)
-        return studies.save(root / name, table, study_plots.deformation(table, radius=chosen.radius, paths=paths))
-    measured = studies.measure(
-        _thinned(run) if quick else run, out=root / "measured" / where, lc=_options(chosen, 100 if quick else 10_000),
-        attack_steps=10 if quick else 100, points=100 if quick else 400, squares=6 if quick else 24, progress=progress,
-    )  # fmt: skip
-    written = studies.write(measured, chosen.study, root / name)
+        return studies.save(root / name, table, study_plots.deformation(table, radius=chosen.radius, paths=paths), said)
+    found = [
+        studies.measure(
+            _thinned(one) if quick else one, out=root / "measured" / label, lc=_options(chosen, 100 if quick else 10_000),
+            attack_steps=10 if quick else 100, points=100 if quick else 400, squares=6 if quick else 24, progress=progress,
+        )
+        for label, one in runs.items()
+    ]  # fmt: skip
+    measured = replace(found[0], others=tuple(found[1:]))
+    written = studies.write(measured, chosen.study, root / name, said)
     if name == "fig2":
-        written += studies.save(root / "fig2-phases", _phases(measured.rows))
+        written += studies.save(root / "fig2-phases", _phases(measured.over_seeds(lambda one: one.rows)))
     return written
 
 
+def _runs(
+    chosen: Reproduction, root: Path, last: int, seeds: Sequence[int], quick: bool, progress: Progress | None
+) -> dict[str, Run]:
+    """The one run of a figure, from each of the seeds, by the name of its folder."""
+    ((label, recipe),) = (chosen.small if quick and chosen.small else chosen.runs).items()
+    names = {_folder(label, last, seed): seed for seed in seeds}
+    return {where: _trained(recipe, root / "runs" / where, last, seed, progress) for where, seed in names.items()}
+
+
 def _without_slices(
-    run: Run, chosen: Reproduction, root: Path, name: str, where: str, quick: bool, progress: Progress | None
+    runs: Mapping[str, Run], chosen: Reproduction, root: Path, name: str, said: str, quick: bool, progress: Progress | None
 ) -> list[Path]:
-    """The study `curves` of a run, as NAME.png and NAME.csv; the paper takes 1,024 points and 20 directions."""
-    folder = root / "measured" / where
-    lc = LCOptions(radius=chosen.radius, points=20 if quick else 1_024, num_vectors=20)
-    table = studies.table_of_curves(
-        run, out=folder, lc=lc, attack_steps=10, attacked=20 if quick else 1_000, eps=EPS[::2] if quick else EPS,
-        progress=progress,
-    )  # fmt: skip
-    return studies.save(root / name, table, study_plots.curves_of_run(table, **lc.settings(run.train_x.shape[1:]), eps=EPS))
+    """The study `curves` of runs by folder, as NAME.png and NAME.csv; the paper takes 1,024 points and 20 directions."""
+    lc = LCOptions(radius=chosen.radius, points=20 if quick else 1_024, num_vectors=20, wide=None)
+    table = merged([
+        studies.table_of_curves(
+            run, out=root / "measured" / where, lc=lc, attack_steps=10, attacked=20 if quick else 1_000,
+            eps=EPS[::2] if quick else EPS, progress=progress,
+        )
+        for where, run in runs.items()
+    ])  # fmt: skip
+    shape = next(iter(runs.values())).train_x.shape[1:]
+    return studies.save(root / name, table, study_plots.curves_of_run(table, **lc.settings(shape), eps=EPS), said)
 
 
-def _of_several(name: str, root: Path, last: int, seed: int, quick: bool, progress: Progress | None) -> list[Path]:
-    chosen, tables = REPRODUCTIONS[name], {}
-    for label, recipe in chosen.runs.items():
-        where, lc = _folder(label, last, seed), _options(chosen, 40 if quick else 1_000)
-        measured, run = root / "measured" / where, root / "runs" / where
-        outputs.enter(measured, "run", [str(run.resolve())], outputs.MEASURES)
-        ledger = Ledger(measured / "rows" / "comparison.json")
-        if label in chosen.smooth:
-            at = _few(schedule(last)) if quick else None
-            found = run_curves.followed(recipe, lc, ledger, steps=last, at=at, seed=seed, progress=progress)
-        else:
-            trained = _trained(recipe, run, last, seed, progress)
-            found = run_curves.measured(_thinned(trained) if quick else trained, lc, ledger, progress)
-        tables[_said(label, chosen)] = found
+def _of_several(
+    name: str, root: Path, last: int, seeds: Sequence[int], quick: bool, progress: Progress | None
+) -> list[Path]:
+    chosen = REPRODUCTIONS[name]
+    tables = {
+        _said(label, chosen): merged([_compared(chosen, label, root, last, seed, quick, progress) for seed in seeds])
+        for label in chosen.runs
+    }
     rows = [{"run": float(i)} | row for i, table in enumerate(tables.values()) for row in table]
-    return studies.save(root / name, rows, study_plots.comparison(tables, radius=chosen.radius, about=chosen.labels))
+    figure = study_plots.comparison(tables, radius=chosen.radius, about=chosen.labels)
+    return studies.save(root / name, rows, figure, settings.note(name, quick=quick, seeds=seeds))
+
+
+def _compared(
+    chosen: Reproduction, label: str, root: Path, last: int, seed: int, quick: bool, progress: Progress | None
+) -> Table:
+    """Accuracy and local complexity of one of the runs that a figure compares."""
+    recipe, where, lc = chosen.runs[label], _folder(label, last, seed), _options(chosen, 40 if quick else 1_000)
+    measured, run = root / "measured" / where, root / "runs" / where
+    outputs.enter(measured, "run", [str(run.resolve())], outputs.MEASURES)
+    ledger = Ledger(measured / "rows" / "comparison.json")
+    if label in chosen.smooth:
+        at = _few(schedule(last)) if quick else None
+        return run_curves.followed(recipe, lc, ledger, steps=last, at=at, seed=seed, progress=progress)
+    trained = _trained(recipe, run, last, seed, progress)
+    return run_curves.measured(_thinned(trained) if quick else trained, lc, ledger, progress)
 
 
 def _folder(label: str, steps: int, seed: int) -> str:
@@ -252,7 +301,7 @@ def _said(label: str, chosen: Reproduction) -> str:
 
 
 def _options(chosen: Reproduction, points: int) -> LCOptions:
-    return LCOptions(radius=chosen.radius, points=points)
+    return LCOptions(radius=chosen.radius, points=points, wide=None)
 
 
 def _thinned(run: Run, most: int = 8) -> Run:
@@ -271,7 +320,8 @@ def _trained(recipe: Recipe, path: Path, steps: int, seed: int, progress: Progre
         found = open_run(path)
         if found.checkpoints[-1].step == steps:
             return found
-    return open_run(recipes.train(recipe, out=path, steps=steps, seed=seed, if_exists="overwrite", progress=progress))
+    how: dict[str, Any] = {"steps": steps, "seed": seed, "late": 1, "if_exists": "overwrite", "progress": progress}
+    return open_run(recipes.train(recipe, out=path, **how))
 
 
 def _phases(rows: Sequence[Mapping[str, float]]) -> Table:
@@ -290,7 +340,7 @@ def _phases(rows: Sequence[Mapping[str, float]]) -> Table:
     ]
 
 
-def _relief(run: Run, target: Path) -> list[Path]:
+def _relief(run: Run, target: Path, said: str = "") -> list[Path]:
     """The graph of a network on the plane, at the first and the last checkpoint."""
     if run.train_x.shape[1:] != (2,):
         raise DataError(f"run: expected inputs of shape (2,) for fig3, got {run.train_x.shape[1:]}; leave --run out.")
@@ -302,4 +352,4 @@ def _relief(run: Run, target: Path) -> list[Path]:
         table.append({"step": float(checkpoint.step), "regions": float(part.num_regions), **checkpoint.metrics})
         if checkpoint in (run.checkpoints[0], run.checkpoints[-1]):
             slices[checkpoint.step] = part
-    return studies.save(target, table, study_plots.relief(slices))
+    return studies.save(target, table, study_plots.relief(slices), said)

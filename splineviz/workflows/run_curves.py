@@ -9,6 +9,7 @@ What was measured is kept in a ledger, by weights and settings. Rows are as `cur
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -19,16 +20,20 @@ from torch import nn
 from splineviz.errors import Progress
 from splineviz.jobs.job import choose_samples
 from splineviz.metrics import liveness, norms
+from splineviz.metrics.columns import EPS
 from splineviz.metrics.complexity import checked_device, network_of
 from splineviz.metrics.options import LCOptions, columns_of
-from splineviz.metrics.robustness import EPS, classes, robustness
+from splineviz.metrics.robustness import classes, robustness
 from splineviz.metrics.steepness import steepness
 from splineviz.storage import files
 from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
 from splineviz.training import recipes, state_files
+from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.recipes import Recipe
 from splineviz.training.runs import Run
+from splineviz.training.samples import Data
+from splineviz.workflows.untraced import AnyRun, Untraced
 
 Table = list[dict[str, float]]
 
@@ -57,30 +62,41 @@ def measured(run: Run, lc: LCOptions, ledger: Ledger, progress: Progress | None 
 
 
 def curves(
-    run: Run, lc: LCOptions, ledger: Ledger, *, attack_steps: int = 10, attacked: int = ATTACKED,
+    run: AnyRun, lc: LCOptions, ledger: Ledger, *, attack_steps: int = 10, attacked: int = ATTACKED,
     eps: Sequence[float] = EPS, device: str | None = None, progress: Progress | None = None,
 ) -> Table:  # fmt: skip
     """A row for every checkpoint of a run, of whatever network: what it recorded, and all of `numbers`.
 
-    attack_steps: of the adversary; 0 leaves accuracy under attack out. attacked: most test samples for it, eps: its radii.
-    device: where the network is run; None: the CPU.
-    Raises DataError for a device that torch does not have here.
+    Args:
+        run: an opened run.
+        lc: settings of the local complexity.
+        ledger: keeps rows that were measured before.
+        attack_steps: of the adversary; 0 leaves accuracy under attack out.
+        attacked: most test samples for it.
+        eps: its radii.
+        device: where the network is run; None: the CPU.
+        progress: see `Progress`.
+
+    Returns:
+        The rows, in order of steps.
+
+    Raises:
+        DataError: torch does not have the device here.
     """
     points = lc.chosen(choose_samples(run.data, lc, with_labels=False))
     chosen = torch.float32 if device is not None and device.startswith("mps") else torch.float64
     if device is not None:
         checked_device(device, chosen)
-    asked = ["curves", ALL, asdict(lc), attack_steps, attacked, list(eps), device, run.domain, run.data.digest()]
+    asked = ["curves", ALL, asdict(lc), attack_steps, attacked, list(eps), device, run.data.domain, run.data.digest()]
     settings = files.digest(asked, *points.values())
     table = []
     for i, checkpoint in enumerate(run.checkpoints):
-        program = run.program(checkpoint).as_trained
-        key = f"{state_files.digest(program.weights)} {files.digest(run.network_of(checkpoint))} {settings}"
+        network, key = _network(run, checkpoint, chosen, device)
 
-        def compute(program: Program = program) -> dict[str, float]:
-            return numbers(program.to(chosen, device), run, lc, points, (attack_steps, attacked, tuple(eps)), device)
+        def compute(network: Program | nn.Module = network) -> dict[str, float]:
+            return numbers(network, run.data, lc, points, (attack_steps, attacked, tuple(eps)), device)
 
-        found = ledger.numbers(key, compute)
+        found = ledger.numbers(f"{key} {settings}", compute)
         told = {name: value for name, value in checkpoint.metrics.items() if value == value}
         table.append({"step": float(checkpoint.step), **found, **told})
         if progress is not None:
@@ -88,8 +104,18 @@ def curves(
     return table
 
 
+def _network(run: AnyRun, checkpoint: Checkpoint, dtype: torch.dtype, device: str | None) -> tuple[Program | nn.Module, str]:
+    """The network of a checkpoint, as it was trained, and a digest of it and its weights."""
+    if isinstance(run, Untraced):
+        module = run.module(checkpoint, dtype, device)
+        held = state_files.digest({name: tensor.cpu() for name, tensor in module.state_dict().items()})
+        return module, f"{held} {files.digest(repr(module))}"
+    program = run.program(checkpoint).as_trained
+    return program.to(dtype, device), f"{state_files.digest(program.weights)} {files.digest(run.network_of(checkpoint))}"
+
+
 def numbers(
-    network: Program, run: Run, lc: LCOptions, points: Mapping[str, Any],
+    network: Program | nn.Module, data: Data, lc: LCOptions, points: Mapping[str, Any],
     attack: tuple[int, int, Sequence[float]] = (10, ATTACKED, EPS), device: str | None = None,
 ) -> dict[str, float]:
     """One network's numbers, by column; attack: steps of the adversary (0: none), most samples, radii.
@@ -99,22 +125,23 @@ def numbers(
     points (of a smooth network by sign, see `liveness.signs`); weight_norm; logit_norm on training points.
     """
     row: dict[str, float] = {}
-    dtype = network.dtype
-    for name, x, y in (("train", run.train_x, run.train_y), ("test", run.test_x, run.test_y)):
+    dtype, _ = norms.computes_in(network)
+    for name, x, y in (("train", data.train_x, data.train_y), ("test", data.test_x, data.test_y)):
         if x is not None and y is not None and y.ndim == 1:
             outputs = norms.outputs_of(network, torch.as_tensor(x))
             row[f"{name}_accuracy"] = float((classes(outputs) == torch.as_tensor(y)).double().mean())
     steps, most, radii = attack
-    if steps and run.test_x is not None and run.test_y is not None and run.test_y.ndim == 1:
-        found = robustness(network.to(torch.float32), run.test_x[:most], run.test_y[:most], eps=radii, steps=steps,
-                           domain=run.domain)  # fmt: skip
+    if steps and data.test_x is not None and data.test_y is not None and data.test_y.ndim == 1:
+        single = network.to(torch.float32) if isinstance(network, Program) else copy.deepcopy(network).to(torch.float32)
+        found = robustness(single, data.test_x[:most], data.test_y[:most], eps=radii, steps=steps, domain=data.domain)
         for eps in radii:
             row |= {f"robust_{eps:g}": found.nested[eps], f"robust_alone_{eps:g}": found.alone[eps]}
     row |= columns_of(lc.measured(network, points, device=device, dtype=dtype))
     steep = steepness(network, points["train"][:STEEP], num_vectors=lc.num_vectors, seed=lc.seed, device=device, dtype=dtype)
     row |= {"gradient_complexity": steep.mean, "gradient_complexity_band": steep.band}
-    if network.smooth:
-        units = liveness.signs(network_of(network, network.input_shape, dtype, device), points["train"])
+    if not isinstance(network, Program) or network.smooth:
+        shape = points["train"].shape[1:]
+        units = liveness.signs(network_of(network, shape, dtype, device), points["train"])
     else:
         units = liveness.liveness(network, points["train"])
     row |= {f"units_{kind}": float(getattr(units, kind).sum()) for kind in ("live", "linear", "dead")}

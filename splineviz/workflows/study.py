@@ -22,7 +22,9 @@ from __future__ import annotations
 import csv
 import io
 import os
+import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,18 +40,20 @@ from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import polygon_area
 from splineviz.jobs import sweep
 from splineviz.metrics import diamonds, measures
+from splineviz.metrics.columns import EPS
 from splineviz.metrics.complexity import local_complexities_at
 from splineviz.metrics.options import LCOptions
-from splineviz.metrics.robustness import EPS, robust_accuracy
+from splineviz.metrics.robustness import robust_accuracy, usual_steps
 from splineviz.regions.enumerate import partition as enumerated
 from splineviz.storage import files, outputs, provenance
 from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
 from splineviz.training import runs
 from splineviz.workflows import deformed, migrations, run_curves
-from splineviz.workflows.measured import Measured
+from splineviz.workflows.measured import Measured, bootstrap_band
 from splineviz.workflows.phases import moments, peak, phases
 from splineviz.workflows.unread import without
+from splineviz.workflows.untraced import AnyRun, Untraced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +76,7 @@ FURTHER = {"kymograph": ("steps",), "lineage": ("ledger", "units", "regions")}
 
 
 def study(
-    run: runs.Run,
+    run: AnyRun,
     names: Sequence[str] | None = None,
     *,
     out: str | os.PathLike[str],
@@ -91,7 +95,9 @@ def study(
     device = settings.pop("device", None)
     written: list[Path] = []
     asked: dict[str, Any] = {}
-    measured = measure(run, out=out, **settings, also=named) if sliced else None
+    if isinstance(run, Untraced) and sliced:
+        raise DataError(f"studies: expected curves alone for a network that cannot be traced, got {', '.join(sliced)}.")
+    measured = measure(run, out=out, **settings, also=named) if sliced and not isinstance(run, Untraced) else None
     for name in chosen:
         if measured is not None and name != CURVES:
             written, asked = written + write(measured, name, Path(out) / name), measured.asked
@@ -102,26 +108,29 @@ def study(
     return written
 
 
-def _all(run: runs.Run) -> list[str]:
-    """All studies that a run can have: of a smooth network the one that needs no slice."""
+def _all(run: AnyRun) -> list[str]:
+    """All studies that a run can have: of a smooth network, or one that is not traced, the one that needs no slice."""
+    if isinstance(run, Untraced):
+        return [CURVES]
     smooth = Program.from_data(run.network).smooth
     return [CURVES] if smooth else list(STUDIES)
 
 
-def without_slice(run: runs.Run, *, out: str | os.PathLike[str], lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008
+def without_slice(run: AnyRun, *, out: str | os.PathLike[str], lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008
                   **settings: Any) -> list[Path]:  # fmt: skip
     """The study `curves` of a run as out/curves.png and .csv, with settings of `table_of_curves`."""
+    lc = replace(lc, wide=None)  # one radius a figure
     table = table_of_curves(run, out=out, lc=lc, **settings)
     figure = study_plots.curves_of_run(table, **lc.settings(run.train_x.shape[1:]), eps=EPS)
     return save(Path(out) / CURVES, table, figure)
 
 
 def table_of_curves(
-    run: runs.Run,
+    run: AnyRun,
     *,
     out: str | os.PathLike[str],
     lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008  # frozen, so it can be shared
-    attack_steps: int = 10,
+    attack_steps: int | None = None,
     attacked: int = run_curves.ATTACKED,
     eps: Sequence[float] = EPS,
     steps: Sequence[int] | None = None,
@@ -133,6 +142,7 @@ def table_of_curves(
     only, target = run if steps is None else run.only(steps), Path(out)
     outputs.enter(target.resolve(), "run", [str(run.path.resolve())], (*outputs.MEASURES, "curves.png", "curves.csv", *also))
     ledger = Ledger(target / "rows" / "curves.json")
+    attack_steps = usual_steps(only.train_x.shape[1:]) if attack_steps is None else attack_steps
     return run_curves.curves(
         only, lc, ledger, attack_steps=attack_steps, attacked=attacked, eps=eps, device=device, progress=progress
     )
@@ -145,7 +155,7 @@ def measure(
     anchors: Sequence[int] = (0, 1, 2),
     window: Any = None,
     lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008  # frozen, so it can be shared
-    attack_steps: int = 10,
+    attack_steps: int | None = None,
     points: int = 400,
     squares: int = 24,
     near: float | None = None,
@@ -160,7 +170,7 @@ def measure(
     """Measure a run for its studies; results that lie in `out` already are read.
 
     anchors, window, steps, lc: as `sweep.measure_run` takes them; the paper's values of the local complexity fit r = 0.05.
-    attack_steps: of the attack on at most 1,000 test samples (the paper: 10, for MNIST 100).
+    attack_steps: of the attack on at most 1,000 test samples; None: the paper's, 100 for MNIST, else 10.
     points: on the slice, for exact counts. squares: near the decision boundary, and away from it. also: as there.
     near: what is near, as a share of the window's side; None: `measures.NEAR` in measures.csv, `migrations.NEAR` in the
     studies of migration. planes: of those studies, the run's own and others through samples drawn by `seed`; None:
@@ -173,6 +183,7 @@ def measure(
     results = sweep.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, near=near, progress=progress,
                                 also=also, unread=None if strict else unread)  # fmt: skip
     only = without(only, unread, "the study is")
+    attack_steps = usual_steps(only.train_x.shape[1:]) if attack_steps is None else attack_steps
     return Measured(
         only, [dict(result.row) for result in results], [result.partition_path for result in results], tuple(anchors), lc,
         attack_steps, points, squares, Ledger(Path(out) / "rows" / "studies.json"), progress,
@@ -181,11 +192,14 @@ def measure(
     )  # fmt: skip
 
 
-def write(measured: Measured, name: str, target: Path) -> list[Path]:
-    """Write one study as target.png, target.csv and its further tables, target-<name>.csv; returns the paths."""
+def write(measured: Measured, name: str, target: Path, note: str = "") -> list[Path]:
+    """Write one study as target.png, target.csv and its further tables, target-<name>.csv; returns the paths.
+
+    note: a line at the figure's foot.
+    """
     table, figure, *more = _STUDIES[name](measured)
     curves.mark_missing_in(figure, curves.column(measured.rows, "step"), measured.missing)
-    written = save(target, table, figure)
+    written = save(target, table, figure, note)
     for ending, further in (more[0] if more else {}).items():
         written += save(target.with_name(f"{target.name}-{ending}"), further)
     return written
@@ -195,16 +209,21 @@ def write(measured: Measured, name: str, target: Path) -> list[Path]:
 
 
 def _dynamics(measured: Measured) -> Outcome:
-    samples = 1000
-    settings = [samples, measured.attack_steps, list(EPS)]
-    attacks = measured.kept("attack", settings, lambda i: attacked(measured.run, i, measured.attack_steps, samples))
-    table = [row | found for row, found in zip(measured.rows, attacks, strict=True)]
+    table = measured.over_seeds(_attacks)
     thumbnails = [x if x.ndim == 2 else None for x in measured.run.anchors(measured.anchors)]
     figure = study_plots.dynamics(
         table, measured.slices(moments(table)), radius=measured.lc.radius, phases=phases(table), eps=EPS,
         thumbnails=thumbnails if all(x is not None for x in thumbnails) else (),
     )  # fmt: skip
     return table, figure
+
+
+def _attacks(measured: Measured) -> Table:
+    """The rows with accuracies under attack."""
+    samples = 1000
+    settings = [samples, measured.attack_steps, list(EPS)]
+    attacks = measured.kept("attack", settings, lambda i: attacked(measured.run, i, measured.attack_steps, samples))
+    return [row | found for row, found in zip(measured.rows, attacks, strict=True)]
 
 
 def attacked(run: runs.Run, index: int, steps: int, samples: int) -> dict[str, float]:
@@ -217,10 +236,21 @@ def attacked(run: runs.Run, index: int, steps: int, samples: int) -> dict[str, f
 
 
 def _migration(measured: Measured) -> Outcome:
-    return measured.rows, study_plots.migration(measured.rows, phases(measured.rows), radius=measured.lc.radius)
+    table = measured.over_seeds(lambda one: one.rows)
+    return table, study_plots.migration(table, phases(table), radius=measured.lc.radius)
 
 
 def _windows(measured: Measured) -> Outcome:
+    table = measured.over_seeds(_squares)
+    slices = {}
+    for step, part in measured.slices(moments(measured.rows)).items():
+        slices[step] = (part, *squares(part, measured.squares))
+    return table, study_plots.windows(table, slices)
+
+
+def _squares(measured: Measured) -> Table:
+    """Regions in equal squares, step by step: means, and half-widths of their 99% bands by bootstrap."""
+
     def count(index: int) -> dict[str, float]:
         part = measured.partition(index)
         near, away, side = squares(part, measured.squares)
@@ -229,21 +259,16 @@ def _windows(measured: Measured) -> Outcome:
         for name, centres in (("near", near), ("away", away)):
             corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * side
             found = [enumerated(program, part.plane, window=centre + corners).num_regions for centre in centres]
-            spread = np.std(found, ddof=1) if len(found) > 1 else np.nan
             row |= {
                 f"regions_{name}": float(np.mean(found)) if found else np.nan,
-                f"regions_{name}_band": float(2.576 * spread / np.sqrt(max(len(found), 1))),
+                f"regions_{name}_band": bootstrap_band(np.array(found, dtype=np.float64)),
             }
         return row
 
     first = measured.partition(0)
     settings = [measured.squares, SQUARE, files.digest(first.window, first.plane.origin, first.plane.basis)]
-    counted = measured.kept("windows", settings, count)
-    table = [{"step": row["step"]} | found for row, found in zip(measured.rows, counted, strict=True)]
-    slices = {}
-    for step, part in measured.slices(moments(measured.rows)).items():
-        slices[step] = (part, *squares(part, measured.squares))
-    return table, study_plots.windows(table, slices)
+    counted = measured.kept("windows, bootstrap", settings, count)
+    return [{"step": row["step"]} | found for row, found in zip(measured.rows, counted, strict=True)]
 
 
 def squares(partition: Partition, count: int) -> tuple[FloatArray, FloatArray, float]:
@@ -353,10 +378,11 @@ STUDIES = choices.STUDIES
 # ---- files -------------------------------------------------------------------------------------------
 
 
-def save(target: Path, table: Sequence[Row], figure: Figure | None = None) -> list[Path]:
+def save(target: Path, table: Sequence[Row], figure: Figure | None = None, note: str = "") -> list[Path]:
     """Write a table as target.csv and a figure, of 200 dots per inch, as target.png; returns the paths.
 
-    The table has the columns of all rows, in the order in which they first occur; NaN where a row has none.
+    The table has the columns of all rows, in the order in which they first occur; NaN where a row has none. note: a line
+    at the figure's foot.
     """
     text = io.StringIO()
     columns = list(dict.fromkeys(name for row in table for name in row))
@@ -367,5 +393,7 @@ def save(target: Path, table: Sequence[Row], figure: Figure | None = None) -> li
     files.write_text(csv_file, text.getvalue())
     if figure is None:
         return [csv_file]
+    if note:
+        figure.supxlabel(textwrap.fill(note, 130), x=0.01, ha="left", fontsize=5.5, color="#555555")
     files.write(png, lambda stream: figure.savefig(stream, format="png", dpi=200))
     return [png, csv_file]

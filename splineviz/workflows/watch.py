@@ -35,13 +35,23 @@ def watch(
     sleep: Callable[[float], None] = time.sleep,
     **options: Any,
 ) -> Animation:
-    """Animate a run again and again as it grows; returns the last animation.
+    """Animate a run again and again as it grows.
 
-    opening: opens the run anew; while it raises CheckpointError there is none so far. poll: seconds between two looks.
-    until: stop when a checkpoint of this step or a later one is drawn; by default the last step, where run.json knows it.
-    idle: stop when nothing new has come for so many seconds; None: never. options: as `animate` takes them.
-    Raises DataError for times that are not positive, what opening and reading raised last if nothing was ever drawn, and
-    what `animate` raises.
+    Args:
+        opening: opens the run anew; while it raises CheckpointError there is none so far.
+        poll: seconds between two looks.
+        until: stop when a checkpoint of this step or a later one is drawn; by default the last step, if run.json knows it.
+        idle: stop when nothing new has come for so many seconds; None: never.
+        tell: called with what is seen, when it changes.
+        sleep: waits for so many seconds.
+        options: as in `animate`.
+
+    Returns:
+        The last animation.
+
+    Raises:
+        DataError: times that are not positive, and as in `animate`.
+        CheckpointError: nothing was ever drawn: what opening and reading raised last.
     """
     if not poll > 0 or (idle is not None and not idle > 0):
         raise DataError(f"watch: expected positive numbers of seconds, got poll {poll} and idle {idle}.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -52,6 +54,19 @@ def kept(place: Path, ending: str) -> Path:
     return path
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("watched", [True, False])
+def test_who_waits_for_kernels_is_told_once(place, monkeypatch, capsys, watched):
+    monkeypatch.setattr(jit, "_is_watched", lambda: watched)
+    monkeypatch.setattr(jit.ANNOUNCER, "told", False)
+    module = called(place)[0]
+    assert not capsys.readouterr().err, "kernels of others are their own affair"
+    module.twice.py_func.__module__ = "splineviz._kernels.twice"
+    module.twice(1.5)
+    module.twice(1.5j)
+    assert capsys.readouterr().err.count("compiling kernels, once") == watched
+
+
 DAMAGE = {
     "empty": lambda content: b"",
     "a few bytes": lambda content: content[:5],
@@ -87,6 +102,68 @@ def test_a_cache_of_numba_itself_is_replaced_in_silence(place):
     os.utime(place / "kernel.py", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     assert called(place)[1] == []
     assert hits(called(place)[0]) == 1
+
+
+PARTS = {
+    "innermost": "ONE = 1\n",
+    "inner": """
+from splineviz._kernels.innermost import ONE
+from splineviz._kernels.jit import njit
+
+@njit(cache=True)
+def raised(x):
+    return 2 * x + ONE
+""",
+    "kernel": """
+from splineviz._kernels.inner import raised
+from splineviz._kernels.jit import njit
+
+@njit(cache=True)
+def twice(x):
+    return raised(x)
+""",
+}
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize(
+    ("name", "old", "new", "value"),
+    [("innermost", "ONE = 1", "ONE = 3", 43), ("inner", "2 * x", "3 * x", 61), ("kernel", "raised(x)", "raised(7)", 15)],
+)
+def test_a_change_of_any_file_that_went_into_a_kernel_compiles_it_again(place, monkeypatch, name, old, new, value):
+    """numba looks at the time of the caller's file alone. Here all times stay the same, and then all change."""
+    monkeypatch.setattr(jit, "KERNELS", place)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def read(texts: dict[str, str], time: float) -> tuple[int, int]:
+        """What the kernel gives for 20 in a new process, and how many compiled forms it found."""
+        jit._source.cache_clear()
+        for part, text in texts.items():
+            (place / f"{part}.py").write_text(text)
+            os.utime(place / f"{part}.py", (time, time))
+            spec = importlib.util.spec_from_file_location(f"splineviz._kernels.{part}", place / f"{part}.py")
+            assert spec is not None and spec.loader is not None
+            monkeypatch.setitem(sys.modules, spec.name, module := importlib.util.module_from_spec(spec))
+            spec.loader.exec_module(module)
+        return module.twice(20), hits(module)
+
+    assert read(PARTS, 1e9) == (41, 0) and read(PARTS, 1e9) == (41, 1)
+    changed = PARTS | {name: PARTS[name].replace(old, new)}
+    assert changed != PARTS and read(changed, 1e9) == (value, 0)
+    assert read(changed, 1.1e9) == (value, 1), "times count for nothing"
+    assert read(PARTS, 1.1e9) == (41, 0)
+
+
+def test_kernel_files_are_stamped_with_all_that_they_import():
+    """They name each other in one way, and take numba's decorators from `jit` alone."""
+    for path in jit.KERNELS.glob("*.py"):
+        text = path.read_text()
+        imported = set(re.findall(r"^\s*(?:from|import) ([\w.]+)", text, re.MULTILINE))
+        ours = {name for name in imported if name.startswith("splineviz")} - {"splineviz.errors", "splineviz._kernels.jit"}
+        assert ours == {f"splineviz._kernels.{name}" for name in jit._source(path)[1]}, path.name
+        assert path.name == "jit.py" or not [name for name in imported if name.startswith("numba")], path.name
+    stamps = {path.stem: jit.stamp(path) for path in jit.KERNELS.glob("*.py")}
+    assert len(set(stamps.values())) == len(stamps)
 
 
 class Writable:

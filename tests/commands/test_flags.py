@@ -172,3 +172,22 @@ def test_a_look_that_contradicts_itself_is_refused_before_any_work() -> None:
     ):
         with pytest.raises(DataError, match=said):
             look(**given)
+
+
+@pytest.mark.parametrize("command", ["animate", "watch"])
+def test_near_and_center_reach_the_film(command: str) -> None:
+    words = [command, "run", "--near", "0.05", "--center", "2", "--lc-wide", "0.1"]
+    options = film_options(commands.parser().parse_args(words))
+    assert options["near"] == 0.05 and options["center"] == 2 and options["lc"].wide == 0.1
+    assert film_options(commands.parser().parse_args([command, "run"]))["near"] is None
+    there = film_options(commands.parser().parse_args([command, "run", "--center", "0.5", "-1"]))
+    assert there["center"] == [0.5, -1.0]
+    with pytest.raises(DataError, match="--center: expected one word"):
+        film_options(commands.parser().parse_args([command, "run", "--center", "1", "boundary"]))
+
+
+@pytest.mark.parametrize("wrong", ["0", "-0.1", "1.5", "near"])
+def test_what_is_no_share_is_not_near(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        commands.parser().parse_args(["study", "run", "--near", wrong])
+    assert "--near" in capsys.readouterr().err

@@ -535,3 +535,15 @@ def test_labels_fit(pictures, inches):
         assert not pictures or inches < 2.0 or (within and all(within)), "a label on a picture is no wider than it"
     for one, other in zip(places, places[1:] + places[:1], strict=True):
         assert (pictures and inches < 2.0) or not one.overlaps(other)
+
+
+def test_an_inset_is_drawn_afresh_where_it_says():
+    partition = lines_in_square(12)
+    ax = Figure(figsize=(4, 4)).add_subplot()
+    draw.regions(partition, ax=ax)
+    inner = draw.inset(partition, 0.3, -0.2, 0.1, ax=ax)
+    assert inner.get_xlim() == pytest.approx((0.2, 0.4)) and inner.get_ylim() == pytest.approx((-0.3, -0.1))
+    assert any(isinstance(image, draw.PartitionImage) for image in inner.images)
+    assert ax.get_xlim() == (-1.0, 1.0), "the axes stay as they are"
+    with pytest.raises(ValueError, match="a square inside the window"):
+        draw.inset(partition, 0.95, 0.0, 0.1, ax=ax)

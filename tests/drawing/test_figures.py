@@ -15,14 +15,14 @@ from arrangement import lines_in_square, rows
 from matplotlib.figure import Figure
 from pictures import assert_nothing_collides, compare, pixels, visible_texts
 
-from splineviz.drawing import curves, draw, figures, fills
+from splineviz.drawing import canvas, curves, draw, figures, fills
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 
 STEPS = [0, 1, 2, 5, 10, 30, 100, 300, 1000, 2668, 10000, 30000]
 SMALL = (640, 360)
-OPTIONS = {"radius": 0.005, "num_vectors": 25, "limits": (0.5, 20.0), "thumbnails": [np.eye(8)] * 3}
+OPTIONS = {"radius": 0.005, "num_vectors": 25, "wide": 0.05, "limits": (0.5, 20.0), "thumbnails": [np.eye(8)] * 3}
 
 
 def texts(figure: Figure) -> set[str]:
@@ -40,7 +40,8 @@ def test_a_frame_says_what_it_shows():
     partition = lines_in_square(20)
     got = texts(figures.frame(partition, rows(STEPS), 9, **OPTIONS))
     assert {"step 2,668", f"{partition.num_regions} regions", "accuracy", "local complexity", "slope norm"} <= got
-    assert {"r = 0.005,  P = 25", "train", "test", "random", "training step", "0", "10,000"} <= got
+    assert {"units, P = 25\nr = 0.05", "units, P = 25\nr = 0.005", "eps 0.03", "0.1"} <= got
+    assert {"train", "test", "random", "training step", "0", "10,000"} <= got
 
 
 def test_the_panels_are_aligned():
@@ -48,12 +49,12 @@ def test_the_panels_are_aligned():
     panel, bar, *curves = (ax.get_window_extent() for ax in figure.axes)
     assert panel.width == pytest.approx(panel.height)
     assert panel.y0 == pytest.approx(bar.y0) and panel.y1 == pytest.approx(bar.y1)
-    assert len(curves) == 3 and curves[0].y1 == pytest.approx(panel.y1)
+    assert len(curves) == 4 and curves[0].y1 == pytest.approx(panel.y1)
     assert {(round(box.x0, 6), round(box.x1, 6), round(box.height, 6)) for box in curves} == {
         (round(curves[0].x0, 6), round(curves[0].x1, 6), round(curves[0].height, 6))
     }
     gaps = [above.y0 - below.y1 for above, below in itertools.pairwise(curves)]
-    assert gaps == pytest.approx([gaps[0]] * 2) and gaps[0] > 0
+    assert gaps == pytest.approx([gaps[0]] * 3) and gaps[0] > 0
     assert panel.x0 == pytest.approx(round(panel.x0)) and panel.y0 == pytest.approx(round(panel.y0))  # whole pixels
 
 
@@ -125,7 +126,9 @@ def test_panels_that_are_chosen_stand_in_their_order_and_do_not_collide(names, s
 def test_a_panel_says_its_settings_and_marks_its_level():
     story = curves.training(("complexity", "exact", "migration"))
     figure = figures.frame(lines_in_square(5), rows(STEPS), 5, size=SMALL, story=story, **OPTIONS)
-    assert [ax.get_ylabel() for ax in figure.axes[2:]] == ["r = 0.005,  P = 25", "r = 0.005", "ratio to window"]
+    assert [ax.get_ylabel() for ax in figure.axes[2:]] == [
+        "units, P = 25\nr = 0.005", "units\nr = 0.005", "ratio to\nwindow's",
+    ]  # fmt: skip
     low, high = figure.axes[4].get_ylim()
     assert low < 1.0 < high and any(list(line.get_ydata()) == [1.0, 1.0] for line in figure.axes[4].get_lines())
 
@@ -150,15 +153,16 @@ def test_panels_without_values_are_left_out():
         assert_nothing_collides(figure)
         return [ax.get_title(loc="left") for ax in figure.axes[2:]]
 
-    assert titles(curves.PANELS, "lc_", "slice_") == ["accuracy", "regions"], "no complexity at all"
-    assert titles(curves.PANELS, "slice_") == ["accuracy", "local complexity"]
+    assert titles(curves.PANELS, "lc_") == ["accuracy", "regions", "migration"], "no complexity at all"
+    assert titles(curves.PANELS, "lc_wide") == ["accuracy", "local complexity", "migration"], "one radius"
+    assert titles(curves.PANELS) == ["accuracy", "local complexity", "local complexity", "migration"]
     assert titles(("regions", "complexity"), "lc_") == ["regions"], "once is enough"
-    assert titles(("churn", "migration"), "churn") == ["knots near"]
+    assert titles(("churn", "migration"), "churn") == ["migration"]
     assert titles(("exact",), "slice_") == ["regions"], "rather than nothing"
 
 
 def test_unknown_panels_are_refused():
-    with pytest.raises(DataError, match="panels: expected some of accuracy, complexity, exact, .*, churn, got loss, r"):
+    with pytest.raises(DataError, match="panels: expected some of accuracy, complexity, wide, .*, churn, got loss, r"):
         curves.training(("loss", "accuracy", "r"))
     for names in ((), tuple(curves.CHARTS)[:5]):
         with pytest.raises(DataError, match=f"panels: expected 1 to 4 of accuracy, .*, churn, got {len(names)}"):
@@ -219,7 +223,7 @@ def test_nothing_but_the_header_and_what_follows_the_cursor_moves_between_frames
     first, *others = (painter.paint(partition, index).astype(int) for index in (2, 8, 11))
     may = np.zeros(first.shape[:2], dtype=bool)
     may[:24] = True  # the header
-    for ax in painter.figure.axes[-3:]:
+    for ax in painter.figure.axes[-4:]:
         box = ax.get_window_extent().padded(5)  # a dot at the end of a curve reaches beyond its axes
         may[360 - int(box.y1) : 360 - int(box.y0) + 1, int(box.x0) : int(box.x1) + 1] = True
     for frame in others:
@@ -315,3 +319,14 @@ def test_limits_default_to_the_partition():
     figure = figures.frame(lines_in_square(9), rows(STEPS), 3, size=SMALL)
     image = next(a for a in figure.axes[0].get_images() if isinstance(a, draw.PartitionImage))
     assert (image.norm.vmin, image.norm.vmax) == pytest.approx(draw.color_limits(lines_in_square(9)))
+
+
+@pytest.mark.parametrize(("scale", "length"), [(1.0, 5.0), (0.02, 0.1), (300.0, 1000.0)])
+def test_the_scale_bar_is_as_long_as_it_says(scale, length):
+    """A fifth of the side at most, 1, 2 or 5 times a power of ten; and a window that moves moves it along."""
+    ax = figures.Figure().add_axes((0.1, 0.1, 0.8, 0.8))
+    ax.set(xlim=(3.0, 3.0 + 26.0 * scale), ylim=(-1.0, -1.0 + 26.0 * scale))
+    line, text = canvas.scale_bar(ax)
+    x, y = line.get_xdata(), line.get_ydata()
+    assert x[1] - x[0] == pytest.approx(length) and text.get_text() == f"{length:g}"
+    assert ax.get_xlim() == (3.0, 3.0 + 26.0 * scale) and y[0] == y[1] and -1.0 < y[0] < -1.0 + 26.0 * scale

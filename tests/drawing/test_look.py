@@ -50,7 +50,7 @@ def test_the_digest_is_the_same_in_another_process() -> None:
 OTHERS = {
     "size": (640, 360), "fill": "area", "cmap": "grey", "limits": (1.0, 2.0), "edge_color": "layer", "line_width": 1.0,
     "panels": ("regions",), "thumbnails": [np.ones((2, 2))], "labels": ["a", "b", "c"], "fill_label": "x", "radius": 0.1,
-    "num_vectors": 3, "classes": ("cat", "dog"), "unit": "epoch",
+    "num_vectors": 3, "wide": 0.2, "classes": ("cat", "dog"), "unit": "epoch",
 }  # fmt: skip
 
 

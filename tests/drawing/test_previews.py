@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 
 import splineviz as sv
 from splineviz.drawing import previews
+from splineviz.geometry import doors
 
 
 def test_a_partition_is_a_picture() -> None:
@@ -65,3 +67,35 @@ def test_progress_is_one_line_of_a_notebook_and_nothing_elsewhere(monkeypatch: p
         tell(done, 1000, f"step {done}")
     assert said[0] == "new: animating: 1 of 1,000, step 1" and said[-1] == "animating: 1,000 of 1,000, step 1000"
     assert len(said) < 10, "not a line each"
+
+
+def test_long_work_alone_leaves_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object())))
+    shown = SimpleNamespace(display=lambda data, **options: said.append(data["text/plain"]))
+    monkeypatch.setitem(sys.modules, "IPython.display", shown)
+    short, long = previews.progress("cutting", after=60.0), previews.progress("cutting", after=0.0)
+    assert short is not None and long is not None
+    short(100, 100, "5 regions")
+    assert not said
+    long(50, 100, "5 regions")
+    assert said == ["cutting: 50 of 100, 5 regions"]
+
+
+def test_partition_and_sweep_show_their_progress_in_notebooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: dict[str, list[tuple[int, int, str]]] = {}
+
+    def progress(text: str, *, after: float = 0.0):  # noqa: ANN202
+        told[text] = []
+        return lambda done, total, note="": told[text].append((done, total, note))
+
+    monkeypatch.setattr(doors, "progress", progress)
+    network = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
+    found = sv.partition(network, sv.Plane.through([0.0, 0.0], [1.0, 0.0], [0.0, 1.0]), window=2.0)
+    assert told["cutting"][-1] == (100, 100, f"{found.num_regions:,} regions")
+    run = tmp_path / "run"
+    recorder = sv.Recorder(run, network, train=(torch.rand(8, 2), None), steps=1)
+    recorder.save(0)
+    recorder.save(1)
+    sv.sweep(run, out=tmp_path / "sweep", lc=None)
+    assert told["measuring"][-1][:2] == (2, 2)

@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 import numpy as np
 import pytest
 from arrangement import jittered_grid, lines_in_square
+from matplotlib.collections import PathCollection
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from pictures import compare, pixels
@@ -276,3 +277,25 @@ def test_refusals(options, message):
         sv.figure(lines_in_square(3), **options)
     with pytest.raises(ValueError, match="at least one, got none"):
         sv.figure([])
+
+
+def test_what_is_zero_has_a_swatch_of_its_own():
+    one = layered(12)
+    flat = replace(one, outputs=np.zeros_like(one.outputs))
+
+    def zeros(partitions) -> list:
+        figure = print_figure.figure(partitions, anchors=False)
+        figure.draw_without_rendering()
+        return [text.get_text().strip() for text in figure.axes[-1].texts]
+
+    assert zeros([one, flat]) == ["0"] and zeros(one) == []
+
+
+def test_a_zoom_shows_the_stars_that_lie_in_it():
+    partition = layered(12)
+    u, v = partition.plane.anchors_uv[0]
+    low, high = partition.window.min(axis=0), partition.window.max(axis=0)
+    half = 0.9 * min(u - low[0], high[0] - u, v - low[1], high[1] - v)
+    zoom = print_figure.figure(partition, zooms=[(u, v, half)]).axes[1]
+    assert [u, v] in np.concatenate([np.asarray(made.get_offsets()) for made in zoom.collections
+                                     if isinstance(made, PathCollection)]).tolist()  # fmt: skip

@@ -9,6 +9,7 @@ matplotlib.use("Agg")
 import numpy as np
 import pytest
 from arrangement import lines_in_square, rows
+from matplotlib.offsetbox import AnchoredOffsetbox
 from pictures import assert_nothing_collides, compare
 
 from splineviz.drawing.side_by_side import MOST, Picture, StripPainter
@@ -29,6 +30,18 @@ def test_no_text_is_cut_off_or_covered(count, fill, size):
     strip = painter(count, fill=fill, size=size)
     strip.paint([Picture(lines_in_square(9, seed=k)) for k in range(count)], 9)
     assert_nothing_collides(strip.figure)
+
+
+def test_a_legend_keeps_its_distance_from_the_title():
+    strip = StripPainter([rows(STEPS)], ["layer 0", "layer 1", "layer 2"], **OPTIONS, size=(640, 360))  # type: ignore[arg-type]
+    renderer = strip.figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    seen = 0
+    for ax in strip.figure.axes:
+        for box in (artist for artist in ax.artists if isinstance(artist, AnchoredOffsetbox)):
+            gap = box.get_window_extent(renderer).x0 - ax._left_title.get_window_extent(renderer).x1  # type: ignore[attr-defined]
+            assert gap >= 3.0
+            seen += 1
+    assert seen == 2
 
 
 def test_golden_strip():

@@ -43,3 +43,14 @@ def test_refusals() -> None:
         surface(lines_in_square(3), output=3, ax=axes())
     with pytest.raises(DataError, match="at most 20,000 regions for a surface, got 22,500"):
         surface(jittered_grid(150), ax=axes())
+
+
+@pytest.mark.parametrize("size", [(6.4, 4.8), (4.0, 4.0), (7.0, 3.0)])
+def test_a_surface_fills_its_axes_and_no_label_is_cut_off(size: tuple[float, float]) -> None:
+    figure = Figure(figsize=size, dpi=80)
+    surface(lines_in_square(16, seed=5), ax=figure.add_axes((0.0, 0.0, 1.0, 1.0), projection="3d"))
+    dark = (pixels(figure) < 250).any(axis=2)
+    rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
+    filled = np.array([np.ptp(rows) / dark.shape[0], np.ptp(columns) / dark.shape[1]])
+    assert filled.max() > 0.85, "less than a sixth of one direction is margin"
+    assert 0 < rows[0] and rows[-1] < dark.shape[0] - 1 and 0 < columns[0] and columns[-1] < dark.shape[1] - 1

@@ -7,7 +7,7 @@ import { colourChanges, hexBytes, pale } from "../../splineviz/viewer/colours.js
 import { answersAt, clip, connect, locate, within } from "../../splineviz/viewer/complex.js";
 import { densityAt } from "../../splineviz/viewer/follow.js";
 import { knotCover, knotLength, lay, regionNear, regionPixels } from "../../splineviz/viewer/raster.js";
-import { rangeOf, stepPlaces } from "../../splineviz/viewer/curves.js";
+import { axisNumber, rangeOf, stepPlaces } from "../../splineviz/viewer/curves.js";
 import { unitHashes, walk } from "../../splineviz/viewer/restore.js";
 import { classCounts, histogram, rimOf, tableOf } from "../../splineviz/viewer/selection.js";
 import { understood } from "../../splineviz/viewer/keys.js";
@@ -58,6 +58,10 @@ test("a zoom keeps its point, a pan stays in the window, undo goes back", () => 
   assert.deepEqual([history.back(), history.back(), history.back()], [near, camera, null]);
 });
 
+test("an axis names classes with all their digits", () => {
+  assert.deepEqual([axisNumber(871, true), axisNumber(871), axisNumber(12345)], ["871", "870", "12k"]);
+});
+
 test("round lengths", () => {
   assert.deepEqual([3, 0.0456, 1, 999, 2.1e-9].map(roundLength), [2, 0.02, 1, 500, 2e-9]);
 });
@@ -70,10 +74,18 @@ test("an address holds every digit and refuses nonsense", () => {
 });
 
 test("a command draws the view", () => {
-  const state = { step: 9, at: [0, 1, 2], fill: "area", show: ["coloured"], versus: 3 };
-  const command = figureCommand(state, "splineviz figure r", { middle: [0, 0], half: 3 });
-  assert.ok(!figureCommand(state, "splineviz figure r", { middle: [0, 0], half: 2.9 }).includes("--zoom"));
-  assert.equal(command, "splineviz figure r --steps 3 9 --fill area --color-knots --zoom 0 1 2 --out figure.pdf");
+  const state = { step: 9, at: [0, 1, 2], fill: "area", show: ["coloured", "knots", "boundary", "anchors"], versus: 3 };
+  const window = { middle: [0, 0], half: 3 }, meta = { limits: { area: [0.5, 2], slope: null }, layer_names: ["a", "b", "c"] };
+  const of = (changed, wide = window) => figureCommand({ ...state, ...changed }, "splineviz figure r", wide, meta);
+  const drawn = "splineviz figure r --steps 3 9 --fill area --limits 0.5 2 --color-knots --zoom 0 1 2 --out figure.pdf";
+  assert.equal(of({}), drawn);
+  assert.ok(of({}, { middle: [0, 0], half: 2.9 }).includes("--zoom 0 0.8999999999999999 2 "), "moved into the window");
+  assert.ok(!of({}, { middle: [0, 0], half: 2 }).includes("--zoom"), "all of the window");
+  assert.ok(of({ hidden: [1] }).includes("--color-knots --knots-of 0 2 --zoom"));
+  for (const none of [{ hidden: [0, 1, 2] }, { show: ["coloured"] }]) {
+    assert.ok(of(none).includes("--no-knots") && !of(none).includes("--color-knots"), "no colours without knots");
+  }
+  assert.ok(of({ show: ["knots"], fill: "slope" }).includes("--fill slope --no-boundary --no-anchors --zoom"));
 });
 
 test("what stayed is grey, what was born is not", () => {

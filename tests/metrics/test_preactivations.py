@@ -106,7 +106,7 @@ class Everything(nn.Module):
 def test_every_way_of_calling_is_seen() -> None:
     model = Everything()
     watched = Watched(model, (4,))
-    assert watched.layers == ("inner.1 gelu", "gelu", "tanh", "sigmoid", "silu", "relu", "tanh", "glu", "relu")
+    assert watched.layers == ("inner.1 gelu", "gelu", "tanh", "sigmoid", "silu", "relu", "tanh (2)", "glu", "relu (2)")
     assert watched.units == (4,) * 7 + (2, 2) and watched.outputs == 2
     x = torch.randn(7, 4, dtype=torch.float64)
     values, outputs = watched.preactivations(x)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from splineviz.errors import DataError
-from splineviz.metrics.robustness import ALPHA, EPS, classes, pgd, robust_accuracy
+from splineviz.metrics.robustness import ALPHA, EPS, classes, pgd, robust_accuracy, usual_steps
 from splineviz.tracing.trace import trace
 
 
@@ -134,3 +134,7 @@ def test_refusals() -> None:
         pgd(model, x, torch.zeros(39, dtype=torch.long), eps=0.1)
     with pytest.raises(DataError, match="at least one sample"):
         robust_accuracy(model, x[:0], [])
+
+
+def test_the_papers_steps() -> None:
+    assert [usual_steps(shape) for shape in ((28, 28), (1, 28, 28), (784,), (3, 32, 32), (2,))] == [100, 100, 100, 10, 10]

@@ -64,3 +64,18 @@ def test_a_seam_without_its_twin_is_named():
     other.values = np.zeros((3, 1))
     with pytest.raises(PartitionError, match="edge 1 has no twin"):
         blocks.sew([block, other])
+
+
+def test_compact_parts_hold_every_face_once_and_have_short_seams():
+    rng = np.random.default_rng(0)
+    middles, sizes = rng.uniform(size=(4096, 2)), np.full(4096, 4)
+    order, bounds = blocks._close_together(middles, sizes, 16)
+    assert np.array_equal(np.sort(order), np.arange(4096)) and np.abs(np.diff(bounds) - 256).max() <= 2
+    parts = [middles[order[a:b]] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    assert max(np.ptp(part, axis=0).max() for part in parts) < 0.3  # squares of a quarter, and not strips
+
+
+@pytest.mark.parametrize("count, parts", [(1, 4), (3, 8), (5, 5)])
+def test_few_faces_make_no_empty_parts(count, parts):
+    order, bounds = blocks._close_together(np.zeros((count, 2)), np.ones(count, np.int64), parts)
+    assert np.array_equal(np.sort(order), np.arange(count)) and (np.diff(bounds) > 0).all()

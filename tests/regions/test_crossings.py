@@ -11,7 +11,7 @@ from torch import nn
 from splineviz.errors import DataError
 from splineviz.geometry.plane import Plane
 from splineviz.regions import crossings as lines
-from splineviz.regions.crossings import crossings
+from splineviz.regions.crossings import crossings, folding
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.trace import trace
@@ -131,3 +131,34 @@ def test_lines_in_pieces_cross_the_same_knots(name, monkeypatch):
     pieces = crossings(model, *points)
     np.testing.assert_array_equal(pieces.unit, whole.unit)
     np.testing.assert_allclose(pieces.position, whole.position, rtol=0, atol=1e-12 * whole.length)
+
+
+def test_folding_is_what_crossings_go_beyond_the_ends():
+    """relu(x + a) and relu(-x + a) make |x| but for a notch: a unit of |x| - 1/2 is crossed twice, on at both ends."""
+    model = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)).double()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0], [-1.0]]))
+        model[0].bias.fill_(0.01)
+        model[2].weight.copy_(torch.tensor([[1.0, 1.0], [1.0, -1.0]]))
+        model[2].bias.copy_(torch.tensor([-0.5, -0.3]))
+    program = trace(model, (1,))
+
+    def fold(*points: float) -> tuple[int, int]:
+        at = [np.array([x]) for x in points]
+        found = crossings(program, *at)
+        return len(found.position), folding(program, found, *at)
+
+    # The knots: -0.01 and 0.01 of the first layer; about -0.49 and 0.49 of |x| - 1/2; 0.29 of x - 0.3.
+    assert fold(-1.0, 1.0) == (5, 2) and fold(0.1, 1.0) == (2, 0) and fold(-1.0, 0.0, 1.0) == (5, 0)
+    assert fold(-1.0, 1.0, -1.0) == (10, 4), "there and back again"
+
+
+def test_folding_counts_pieces_not_signs():
+    """A unit of ReLU6 that goes from below 0 to above 6 changes two pieces, and crosses two knots: nothing is folded."""
+    model = nn.Sequential(nn.Linear(1, 1), nn.ReLU6(), nn.Linear(1, 1)).double()
+    with torch.no_grad():
+        model[0].weight.fill_(10.0)
+        model[0].bias.fill_(0.0)
+    program, ends = trace(model, (1,)), [np.array([-1.0]), np.array([1.0])]
+    found = crossings(program, *ends)
+    assert len(found.position) == 2 and folding(program, found, *ends) == 0

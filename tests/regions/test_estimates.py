@@ -8,8 +8,11 @@ from torch import nn
 
 from splineviz.errors import BudgetError, PlaneError
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import square
+from splineviz.regions import estimates
 from splineviz.regions.enumerate import partition
 from splineviz.regions.estimates import estimate, window_for
+from splineviz.tracing.trace import trace
 
 PLANE = Plane(np.zeros(2), np.eye(2))
 
@@ -51,3 +54,66 @@ def test_a_window_for_a_number_of_regions_holds_about_that_many(regions):
 def test_no_window_holds_more_regions_than_the_network_has():
     with pytest.raises(PlaneError, match="expected a window of about 100 regions, found none"):
         window_for(relu_network(3, 2, 3, 1), PLANE, 100)
+
+
+def test_a_star_of_many_knots_counts_as_what_it_adds():
+    # n lines through one point make 2 n regions; their pairs would be n (n - 1) / 2.
+    n = 120
+    layer = nn.Linear(2, n).double()
+    angle = torch.linspace(0.0, np.pi, n + 1)[:n].double()
+    layer.weight.data, layer.bias.data[:] = torch.stack([angle.cos(), angle.sin()], dim=1), 0.0
+    model = nn.Sequential(layer, nn.ReLU())
+    for half in (1.0, 1e-6):
+        assert estimate(model, PLANE, half).regions == pytest.approx(2 * n, rel=0.25)
+    with pytest.raises(PlaneError, match="found none"):
+        window_for(model, PLANE, n // 3)
+
+
+def test_pairs_of_the_same_unit_are_one_knot():
+    model = relu_network(1, 2, 40, 40, 1)
+    twice = relu_network(1, 2, 40, 40, 1)
+    once = estimate(model, PLANE, 1.0).regions
+    twice[0] = nn.Linear(2, 80).double()
+    twice[0].weight.data = torch.cat([model[0].weight, model[0].weight / 3]).detach()
+    twice[0].bias.data = torch.cat([model[0].bias, model[0].bias / 3]).detach()
+    twice[2] = nn.Linear(80, 40).double()
+    twice[2].weight.data = torch.cat([model[2].weight, torch.zeros(40, 40)], dim=1).detach()
+    twice[2].bias.data = model[2].bias.detach()
+    assert estimate(twice, PLANE, 1.0).regions == pytest.approx(once, rel=0.01)
+
+
+def test_ties_of_a_pool_are_estimated_and_a_window_is_found():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(392, 3)).eval()
+    x = torch.zeros(3, 1, 14, 14)
+    for i in range(3):
+        x[i, 0, 2 + 3 * i : 6 + 3 * i, 2:12] = torch.rand(4, 10)
+    plane = Plane.through(*x)
+    window = square(plane.anchors_uv[0], 1e-3)
+    truth = partition(model, plane, window=window).num_regions
+    assert 0.5 * truth < estimate(model, plane, window).regions < 2.0 * truth
+    found, _ = window_for(model, plane, 300)
+    assert 150 < partition(model, plane, window=found).num_regions < 600
+
+
+def test_an_estimate_stops_when_there_are_clearly_more_and_costs_the_same_for_any_number():
+    model = relu_network(0, 2, 128, 128, 128, 1)
+    stopped = estimate(model, PLANE, 5.0, most=50)
+    assert stopped.more_than == 50
+    asked = []
+    for half in (0.2, 5.0):
+        cells = estimates._Cells(trace(model, (2,)), PLANE)
+        estimates._counted(cells, PLANE.window(half))
+        asked.append(cells.asked)
+    assert max(asked) < 2.0 * min(asked)
+
+
+def test_memory_of_an_estimate_is_bounded(monkeypatch):
+    model = relu_network(0, 2, 64, 64, 1)
+    expected = estimate(model, PLANE, 1.0)
+    seen = []
+    around = estimates._Cells._around
+    monkeypatch.setattr(estimates, "ROW_BYTES", 8 * (1 + estimates.ROWS) * 64 * 5)
+    monkeypatch.setattr(estimates._Cells, "_around", lambda self, *a: (seen.append(len(a[2])), around(self, *a))[1])
+    assert estimate(model, PLANE, 1.0).regions == pytest.approx(expected.regions)
+    assert max(seen) == 5

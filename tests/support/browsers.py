@@ -36,7 +36,8 @@ def chromium() -> Iterator[Any]:
     if path is None:
         pytest.skip("no Chromium: install Debian's chromium or set SPLINEVIZ_CHROMIUM")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
+        # With scroll bars, as people have them: they take room.
+        browser = driver.chromium.launch(executable_path=path, args=list(FLAGS), ignore_default_args=["--hide-scrollbars"])
         try:
             yield browser
         finally:

@@ -70,6 +70,8 @@ def module(layers: Sequence[Layer], dtype: torch.dtype = torch.float64) -> nn.Se
         elif layer.slopes is not None:
             assert layer.slopes[1] == 1.0
             modules.append(nn.LeakyReLU(layer.slopes[0]))
+        if layer.pool > 1:
+            modules += [nn.Unflatten(1, (1, -1)), nn.MaxPool1d(layer.pool), nn.Flatten()]
     return nn.Sequential(*modules).to(dtype)
 
 
@@ -424,3 +426,31 @@ def near_case(seed: int) -> Case:
         weight = weight * (1 + gap * rng.normal(size=weight.shape))
         layers.append(Layer(weight, bias + gap * rng.normal(size=bias.shape), layer.slopes))
     return Case(f"near-{seed}", tuple(layers), base.window)
+
+
+def mixed_case(seed: int) -> Case:
+    """Layers whose scales lie anywhere between 1e-12 and 1e12, pools over units that tie, and units that are there twice.
+
+    Every other network has pools: of small integers behind a ReLU, so that entries are 0, or equal, on whole faces.
+    """
+    rng = np.random.default_rng([seed, 7])
+    pools, repeated = seed % 2 == 1, rng.random() < 0.5
+    family = ("integer", "thirds", "repeated")[seed // 2 % 3] if pools else str(rng.choice(list(FAMILIES)))
+    slopes = RELU if pools else (RELU, LEAKY, ABS)[int(rng.choice(3, p=[0.6, 0.2, 0.2]))]
+    layers, inputs, scale = [], 2, 1.0
+    for _ in range(int(rng.integers(1, 3 if pools else 4))):
+        size = int(rng.integers(3, 5)) if pools else 1  # the larger of two is a ReLU, with a unit of its own
+        units = size * int(rng.integers(1, 3)) if pools else int(rng.integers(2, 6))
+        weight, bias = FAMILIES[family](rng, units, inputs)
+        if repeated:
+            twin, own = rng.integers(units, size=2)
+            weight[twin], bias[twin] = weight[own], bias[own]
+        factor = 10.0 ** rng.uniform(-12, 12)
+        if pools:  # what ties must tie still
+            factor = 2.0 ** np.round(np.log2(factor))
+        scale *= factor
+        layers.append(Layer(weight * factor, bias * scale, slopes, size))
+        inputs = units // size
+    weight, bias = FAMILIES["gaussian"](rng, int(rng.integers(1, 4)), inputs)
+    layers.append(Layer(weight / scale, bias))
+    return Case(f"mixed-{'pools' if pools else family}-{seed}", tuple(layers), _random_window(rng))

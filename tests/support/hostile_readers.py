@@ -210,6 +210,8 @@ def foreign_folder(folder: Path, rng: Rng, seeds: Seeds) -> Callable[[], Any]:
                 (place / pick(rng, ("step_5", "checkpoint-5", "sub", "global_step5"))).symlink_to(beside)
             elif kind == 5:
                 inner = place / pick(rng, ("step_5", "checkpoint-5", "epoch_3"))
+                if inner.is_symlink():  # which an earlier turn put there, and through which this one would write
+                    inner.unlink()
                 inner.mkdir(exist_ok=True)
                 (inner / pick(rng, ("__0_0.distcp", "model.safetensors", "pytorch_model.bin", "model.pt"))).write_bytes(b"x")
             elif kind == 6:

@@ -38,24 +38,29 @@ ABS = (-1.0, 1.0)
 
 @dataclass(frozen=True)
 class Layer:
-    """Affine map (rows of `weight`, `bias`), then a kink at 0 with slopes (below, above); slopes None: no kink."""
+    """Affine map (rows of `weight`, `bias`), then a kink at 0 with slopes (below, above); slopes None: no kink.
+
+    pool: after it the largest of every so many entries in a row; 1: all of them.
+    """
 
     weight: Any
     bias: Any
     slopes: tuple[float, float] | None = None
+    pool: int = 1
 
 
 @dataclass(frozen=True)
 class Region:
     """One exact cell: sign of every unit, corners (homogeneous integers), and the affine maps of the outputs.
 
-    outputs: one (a, b, c) of Fractions per output, value a u + b v + c.
+    outputs: one (a, b, c) of Fractions per output, value a u + b v + c. winners: numbers of the (maximum, entry) that win.
     """
 
     pattern: tuple[int, ...]
     corners: tuple[Point, ...]
     maps: tuple[Map, ...]
     exponent: int
+    winners: tuple[int, ...] = ()
 
     @cached_property
     def polygon(self) -> tuple[tuple[Fraction, Fraction], ...]:
@@ -84,11 +89,13 @@ class Region:
 
     @property
     def pattern_hash(self) -> int:
-        """XOR of splitmix64(unit + 1) over the positive units."""
+        """XOR of splitmix64(unit + 1) over the positive units, and the winners, which are counted after all units."""
         value = 0
         for unit, sign in enumerate(self.pattern):
             if sign > 0:
                 value ^= splitmix64(unit + 1)
+        for winner in self.winners:
+            value ^= splitmix64(len(self.pattern) + winner + 1)
         return value
 
 
@@ -110,7 +117,7 @@ def regions(layers: Sequence[Layer], window: Any, *, origin: Any = None, basis: 
     columns = [np.asarray(basis[0], float).ravel(), np.asarray(basis[1], float).ravel(), np.asarray(origin, float).ravel()]
     integers, exponent = _integers(np.stack(columns, axis=1))
     maps = [(row[0], row[1], row[2]) for row in integers]
-    return list(_cells([_Exact(layer) for layer in layers], 0, _polygon(window), maps, exponent, ()))
+    return list(_cells([_Exact(layer) for layer in layers], 0, _polygon(window), maps, exponent, (), ()))
 
 
 class _Exact:
@@ -119,7 +126,7 @@ class _Exact:
     def __init__(self, layer: Layer):
         self.weight, self.weight_exponent = _integers(np.asarray(layer.weight, float))
         (self.bias,), self.bias_exponent = _integers(np.asarray(layer.bias, float)[None])
-        self.kinked = layer.slopes is not None
+        self.kinked, self.pool = layer.slopes is not None, layer.pool
         if layer.slopes is not None:
             (self.slopes,), self.slope_exponent = _integers(np.asarray([layer.slopes], float))
 
@@ -146,6 +153,7 @@ def _cells(
     maps: list[Map],
     exponent: int,
     pattern: tuple[int, ...],
+    winners: tuple[int, ...],
 ) -> Iterator[Region]:
     while depth < len(layers):
         layer = layers[depth]
@@ -157,9 +165,67 @@ def _cells(
                 for (a, b, c), sign in zip(maps, signs, strict=True):
                     s = layer.slopes[1] if sign > 0 else layer.slopes[0]
                     bent.append((a * s, b * s, c * s))
-                yield from _cells(layers, depth, piece, *_reduced(bent, exponent + layer.slope_exponent), pattern + signs)
+                after = _reduced(bent, exponent + layer.slope_exponent)
+                first = sum(_entries(earlier) for earlier in layers[: depth - 1])
+                for part, largest, won in _envelopes(piece, after[0], layer.pool, first):
+                    yield from _cells(layers, depth, part, largest, after[1], pattern + signs, winners + won)
             return
-    yield Region(pattern, tuple(polygon[0]), tuple(maps), exponent)
+    yield Region(pattern, tuple(polygon[0]), tuple(maps), exponent, winners)
+
+
+def _entries(layer: _Exact) -> int:
+    """How many pairs (maximum, entry) a layer has."""
+    return len(layer.bias) if layer.pool > 1 else 0
+
+
+def _envelopes(
+    polygon: tuple[list[Point], list[Line]], maps: list[Map], size: int, first: int
+) -> Iterator[tuple[Any, list[Map], tuple[int, ...]]]:
+    """The parts of a polygon on which one entry of every group is the largest, those entries and their numbers."""
+    if size == 1:
+        yield polygon, maps, ()
+        return
+    pieces: list[tuple[Any, list[Map], tuple[int, ...]]] = [(polygon, [], ())]
+    for start in range(0, len(maps), size):
+        group, done = maps[start : start + size], []
+        for piece, largest, won in pieces:
+            for entry in dict.fromkeys(group):
+                part = piece
+                for other in group:
+                    part = _ahead(part, _minus(entry, other)) if part is not None and other != entry else part
+                if part is not None:
+                    inside = _middle(part[0])
+                    done.append((part, [*largest, entry], (*won, first + start + _champion(group[::-1], inside))))
+        pieces = done
+    yield from pieces
+
+
+def _ahead(polygon: tuple[list[Point], list[Line]], line: Line) -> Any:
+    """The part of a polygon where a map is positive; None if there is none."""
+    a, b, c = line
+    at = [_sign(a * x + b * y + c * w) for x, y, w in polygon[0]]
+    if 1 not in at:
+        return None
+    return _half(polygon, at, line, 1) if -1 in at else polygon
+
+
+def _middle(corners: list[Point]) -> tuple[Fraction, Fraction]:
+    points = [(Fraction(x, w), Fraction(y, w)) for x, y, w in corners]
+    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
+
+
+def _champion(group: list[Map], at: tuple[Fraction, Fraction]) -> int:
+    """Which entry wins at a point: the first half meets the second, and a tie goes to the second of the two.
+
+    Entries are numbered from the last to the first, as `splineviz.tracing.maxima.groups` lists them.
+    """
+    value = [a * at[0] + b * at[1] + c for a, b, c in group]
+    places = list(range(len(group)))
+    while len(places) > 1:
+        half = len(places) // 2
+        met = [i if value[i] > value[j] else j for i, j in zip(places[:half], places[half : 2 * half], strict=True)]
+        places = met + places[2 * half :]
+    return places[0]
 
 
 def _split_all(polygon: tuple[list[Point], list[Line]], maps: Sequence[Map]) -> list[tuple[Any, tuple[int, ...]]]:

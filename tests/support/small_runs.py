@@ -32,14 +32,15 @@ def nudge(model: nn.Module) -> None:
 
 
 def write_run(
-    path: Path, *, model: nn.Module | None = None, metrics: bool = True, **options: object
-) -> list[dict[str, torch.Tensor]]:
+    path: Path, *, model: nn.Module | None = None, metrics: bool = True, further: dict[str, float] | None = None,
+    **options: object,
+) -> list[dict[str, torch.Tensor]]:  # fmt: skip
     """Record a run with checkpoints at STEPS; returns the weights at each."""
     model = network() if model is None else model
     recorder = Recorder(path, model, train=samples(0), test=samples(1), **options)  # type: ignore[arg-type]
     states = []
     for step in STEPS:
-        recorder.save(step, **({"train_accuracy": 0.5, "test_accuracy": 0.25} if metrics else {}))
+        recorder.save(step, **({"train_accuracy": 0.5, "test_accuracy": 0.25} if metrics else {}), **(further or {}))
         states.append({key: value.clone() for key, value in model.state_dict().items()})
         nudge(model)
     return states

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from splineviz.errors import TraceError
+from splineviz.tracing.lowering import lower
 from splineviz.tracing.program import AFFINE, KINKS, Kinks, Program, Step, operations
 from splineviz.tracing.tape import Live, Tape
 from splineviz.tracing.trace import trace
@@ -62,8 +63,7 @@ KINK_ATTRS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(("name", "attrs"), KINK_ATTRS, ids=str)
 def test_every_kink_is_the_function_that_its_breakpoints_and_slopes_say(name: str, attrs: dict[str, Any]) -> None:
     assert {name for name, _ in KINK_ATTRS} == KINKS.keys()
-    call, describe = KINKS[name]
-    kinks = describe(attrs)
+    call, kinks = KINKS[name].call, KINKS[name].pieces(attrs)
     assert isinstance(kinks, Kinks) and len(kinks.slopes) == len(kinks.breakpoints) + 1
     assert list(kinks.breakpoints) == sorted(kinks.breakpoints)
     z = torch.linspace(-8, 8, 1601, dtype=torch.float64)
@@ -79,7 +79,7 @@ def test_a_kink_with_other_breakpoints_is_a_sum_of_relus(name: str, attrs: dict[
     program = tape.program(tape.kink(name, z, **attrs).register)
     assert {layer.kinks.breakpoints for layer in program.layers} <= {(0.0,)}
     x = torch.linspace(-9, 9, 35, dtype=torch.float64).reshape(7, 5)
-    torch.testing.assert_close(program(x), KINKS[name][0](x, attrs))
+    torch.testing.assert_close(program(x), KINKS[name].call(x, attrs))
 
 
 def test_every_affine_operation_is_affine_and_homogeneous_leaves_out_the_constants() -> None:
@@ -226,3 +226,21 @@ def test_malformed_data_is_refused(path: tuple[Any, ...], value: Any, words: str
 def test_data_of_another_kind_is_refused(data: Any) -> None:
     with pytest.raises(TraceError, match="expected the data"):
         Program.from_data(data)
+
+
+def test_layers_have_names_of_their_own() -> None:
+    """Functional activations of one module, one activation that is called twice, and a maximum beside them."""
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.act = nn.Linear(4, 4), nn.Linear(4, 4), nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.relu(self.b(self.act(self.b(torch.relu(self.a(x))))))
+            return self.a(torch.maximum(self.act(x), torch.maximum(x, 2 * x)))
+
+    program = trace(Twice(), (4,))
+    names = [layer.path for layer in program.layers]
+    assert sorted(names) == ["act", "act (2)", "maximum", "maximum (2)", "relu", "relu (2)"]
+    assert [layer.path for layer in lower(program).layers] == names

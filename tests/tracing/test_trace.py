@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections import OrderedDict
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from splineviz.errors import TraceError
 from splineviz.tracing import program as ops
 from splineviz.tracing.program import Program
-from splineviz.tracing.trace import trace
+from splineviz.tracing.trace import compare, probes, trace
 
 
 class Functional(nn.Module):
@@ -327,3 +328,74 @@ def test_a_final_function_that_changes_no_class_is_left_out_and_noted(name: str)
 def test_a_softmax_over_something_else_than_the_outputs_stays_refused() -> None:
     with pytest.raises(TraceError, match="softmax is smooth"):
         trace(nn.Sequential(nn.Linear(3, 4), nn.Unflatten(1, (2, 2)), nn.Softmax(dim=1)), (3,))
+
+
+# ---- the user's own line -------------------------------------------------------------------------------
+
+
+class Lined(nn.Module):
+    """Each kind of refusal comes from the line that is marked with it."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.a, self.act, self.kind = nn.Linear(4, 4), nn.GELU(), kind
+
+    def forward(self, x):
+        x = self.a(x)
+        if self.kind == "smooth":
+            return torch.tanh(x) @ x.new_ones(4, 2)  # smooth
+        if self.kind == "module":
+            return self.a(self.act(x))  # module
+        if self.kind == "unknown":
+            return torch.sort(torch.erfinv(x)).values  # unknown
+        if self.kind == "data" and x.sum() > 0:  # data
+            return -x
+        if self.kind == "random":
+            return x + torch.randn(4)  # random
+        if self.kind == "product":
+            return x * x  # product
+        if self.kind == "shape":
+            return x @ torch.ones(5, 2, dtype=x.dtype)  # shape
+        return x
+
+
+@pytest.mark.parametrize("kind", ["smooth", "module", "unknown", "data", "random", "product", "shape"])
+def test_a_refusal_ends_with_the_line_of_the_forward(kind):
+    source = inspect.getsource(Lined).splitlines()
+    first = inspect.getsourcelines(Lined)[1]
+    line = first + next(k for k, text in enumerate(source) if text.endswith(f"# {kind}"))
+    with pytest.raises(TraceError) as caught:
+        trace(Lined(kind), (4,))
+    assert str(caught.value).endswith(f"(test_trace.py, line {line})"), caught.value
+
+
+def test_a_refusal_of_torchs_own_modules_names_no_line_of_ours():
+    with pytest.raises(TraceError) as caught:
+        trace(nn.Sequential(nn.Linear(4, 4), nn.GELU()), (4,))
+    assert ", line" not in str(caught.value)
+
+
+class Cancelling(nn.Module):
+    """Hardtanh, written so that the ones cancel."""
+
+    def __init__(self, size: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.out = nn.Linear(3, 8), nn.Linear(8, 2, bias=False)
+        with torch.no_grad():
+            self.a.weight.mul_(size), self.a.bias.mul_(size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.a(x)
+        return self.out(F.relu(z + 1) - F.relu(z - 1) - 1)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-6, 1e-9, 1e-12])
+def test_numbers_that_cancel_are_compared_by_their_own_rounding(size: float) -> None:
+    network = Cancelling(size).double()
+    program = trace(network, (3,))
+    compare(program, network, probes((3,)))
+    other = dict(program.weights)
+    other["a.weight"] = other["a.weight"] * (1.0 + max(1e-6, 1e-13 / size))
+    with pytest.raises(TraceError, match="differs from the module"):
+        compare(program.with_weights(other), network, probes((3,)))

@@ -161,6 +161,7 @@ REFUSED = [
     ("uneven MaxPool", [node("MaxPool", kernel_shape=[2, 2], pads=[0, 0, 1, 1])], IMAGE, {}, "same padding on both sides"),
     ("sum over all", [node("ReduceSum", keepdims=0)], VECTOR, {}, "over everything"),
     ("no input", [node("Constant", "", "y", value_float=1.0)], VECTOR, {}, "output that depends on the input"),
+    ("empty constant", [node("Constant", "", "c"), node("Mul", "x c")], VECTOR, {}, "constant with a value, got none"),
 ]  # fmt: skip
 
 

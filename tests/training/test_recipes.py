@@ -32,7 +32,8 @@ def test_the_mnist_recipe_is_the_papers(tmp_path):
     assert torch.equal(torch.get_rng_state(), state)  # the caller's random numbers are left alone
     assert float(torch.full((), 1e-39) * 1.0) != 0.0  # and so are small ones
     run = open_run(path)
-    assert [c.step for c in run.checkpoints] == schedule(100)
+    late = {round(10 ** (k / 40)) for k in range(65, 80)}  # four times as many from step 40 on
+    assert min(late) > 40 and [c.step for c in run.checkpoints] == sorted({*schedule(100), *late})
     shapes = [list(w) for k, w in run.network["weights"].items() if k.endswith("weight")]
     assert shapes == [[200, 784], [200, 200], [200, 200], [10, 200]]
     assert [layer.units for layer in run.program(run.checkpoints[0]).layers] == [200, 200, 200]
@@ -140,3 +141,20 @@ def test_a_recipe_on_pictures_of_ones_own(tmp_path):
     np.savez(tmp_path / "g.npz", x=rng.uniform(size=(6, 8, 8)), y=np.arange(6) % 3)
     with pytest.raises(DataError, match="expected colour pictures"):
         recipes.resnet18_on(str(tmp_path / "g.npz"))
+
+
+def test_attacks_are_recorded_at_the_radii_that_the_recipe_names(tmp_path):
+    asked = []
+
+    def attack(network, x, y, **how):
+        asked.append((len(x), how["steps"], how["domain"], network.training, next(network.parameters()).requires_grad))
+        return {eps: 1.0 - eps for eps in how["eps"]}
+
+    path = recipes.train("mnist-mlp", steps=2, out=tmp_path / "run", attack=attack)
+    assert {(400, 10, (0.0, 1.0), False, False)} == set(asked) and len(asked) == 3
+    for checkpoint in open_run(path).checkpoints:
+        assert {n: v for n, v in checkpoint.metrics.items() if n.startswith("robust")} == {
+            "robust_0.03": 0.97, "robust_0.06": 0.94, "robust_0.1": 0.9,
+        }  # fmt: skip
+    plain = open_run(recipes.train("mnist-mlp", steps=2, out=tmp_path / "plain"))
+    assert not [name for name in plain.checkpoints[0].metrics if name.startswith("robust")]

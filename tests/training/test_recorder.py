@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -255,3 +257,26 @@ def test_a_recorder_is_shown_in_one_line(tmp_path):
     recorder.save(0)
     recorder.save(7)
     assert repr(recorder).endswith(": 2 checkpoints, the last at step 7)")
+
+
+def test_a_network_without_regions_is_recorded_and_said_at_once(tmp_path: Path) -> None:
+    data = (torch.rand(20, 2), torch.arange(20) % 2)
+    smooth = nn.Sequential(nn.Linear(2, 6), nn.GELU(), nn.Linear(6, 2))
+    with pytest.warns(UserWarning, match="gelu is smooth.*--swap gelu=relu.*study RUN curves"):
+        recorder = Recorder(tmp_path / "smooth", smooth, train=data, steps=0)
+    recorder.save(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Recorder(tmp_path / "relu", nn.Sequential(nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 2)), train=data)
+        Recorder(tmp_path / "last", nn.Sequential(nn.Linear(2, 2), nn.Softmax(1)), train=data)  # changes no class
+
+
+def test_a_recorder_takes_a_dataset_and_a_loader(tmp_path: Path) -> None:
+    x, y = torch.rand(30, 2), torch.arange(30) % 3
+    pairs = torch.utils.data.TensorDataset(x, y)
+    network = nn.Sequential(nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 3))
+    for name, given in (("set", pairs), ("loader", torch.utils.data.DataLoader(pairs, batch_size=7))):
+        Recorder(tmp_path / name, network, train=given, test=given, steps=0).save(0)
+        run = open_run(tmp_path / name)
+        np.testing.assert_allclose(run.train_x, x.numpy())
+        assert run.train_y is not None and run.train_y.tolist() == y.tolist() and run.test_x is not None

@@ -41,6 +41,32 @@ def test_another_density_of_pixels_gives_a_sharper_picture(page: Any) -> None:
     page.wait_for_function(f"explorer.canvas.width < {1.1 * before}")
 
 
+def test_a_hidden_tab_shows_the_newest_when_it_is_seen_again(page: Any) -> None:
+    """In a hidden tab no frame is painted; steps, fills and sizes change meanwhile."""
+    settle(page, LAST)
+    shown = page.evaluate(
+        """async () => {
+          const waiting = [], real = window.requestAnimationFrame;
+          window.requestAnimationFrame = (paint) => waiting.push(paint);
+          explorer.root.style.width = "700px";
+          await explorer.show(3);
+          explorer.setFill("area");
+          await new Promise((done) => setTimeout(done, 100));
+          window.requestAnimationFrame = real;
+          explorer.root.style.width = "";
+          waiting.forEach((paint) => paint(performance.now()));
+          document.dispatchEvent(new Event("visibilitychange"));
+          while (explorer.scene.frame) await new Promise((done) => setTimeout(done, 10));
+          return [explorer.index, explorer.scene.frame, explorer.canvas.width / explorer.stage.clientWidth];
+        }"""
+    )
+    assert shown == [3, 0, pytest.approx(1.0, abs=0.01)] and coloured(page)
+    before = shot(page)
+    page.evaluate("explorer.scene.paint()")
+    assert np.array_equal(before, shot(page)), "what was on the canvas is what belongs there"
+    page.evaluate("explorer.setFill('slope')")
+
+
 def test_a_lost_context_leaves_the_picture_and_comes_back(page: Any) -> None:
     settle(page, LAST)
     page.evaluate("window.old = explorer.painter; old.gl.getExtension('WEBGL_lose_context').loseContext()")

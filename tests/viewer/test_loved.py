@@ -96,6 +96,70 @@ def test_two_steps_are_compared_by_their_patterns(page: Any, folder: Path) -> No
     page.wait_for_function("!explorer.comparing.part")
 
 
+def test_onion_skin_mixes_both_steps(page: Any) -> None:
+    settle(page, LAST)
+    read = """() => { explorer.scene.paint(); const { width, height } = explorer.canvas;
+      return [...explorer.canvas.getContext("2d").getImageData(width / 2 | 0, height / 3 | 0, 30, 30).data]; }"""
+    page.evaluate("explorer.flip('knots', false)")
+    now = np.array(page.evaluate(read))
+    page.evaluate("explorer.show(2)")
+    settle(page, 2)
+    then = np.array(page.evaluate(read))
+    page.evaluate("async () => { await explorer.show(19); await explorer.comparing.with(2, 'onion skin'); }")
+    page.wait_for_function("explorer.comparing.part && explorer.index === 19")
+    both = np.array(page.evaluate(read))
+    page.evaluate("explorer.comparing.with(-1); explorer.flip('knots', true)")
+    np.testing.assert_allclose(both, (now + then) / 2, atol=2)
+    assert np.abs(now - then).max() > 20, "else nothing is told apart"
+
+
+def test_a_comparison_survives_scrubbing(page: Any) -> None:
+    """Steps that are asked for while the other step is on its way do not lose it."""
+    page.evaluate(
+        """async () => {
+          explorer.steps.held.clear();
+          const asked = explorer.comparing.with(4, "side by side");
+          for (let i = 9; i < 15; i++) { explorer.show(i); await new Promise((done) => setTimeout(done, 3)); }
+          await asked;
+        }"""
+    )
+    page.wait_for_function("explorer.index === 14")
+    assert page.evaluate("explorer.comparing.part === explorer.steps.held.get(4) || explorer.comparing.part.faces")
+    page.evaluate("explorer.comparing.with(-1)")
+
+
+def test_curves_tell_their_values_at_the_cursor(page: Any) -> None:
+    page.evaluate(
+        """() => {
+          window.words = [];
+          window.fill = CanvasRenderingContext2D.prototype.fillText;
+          CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {
+            words.push(text);
+            fill.call(this, text, ...at);
+          };
+          document.querySelector(".sv-curves").scrollIntoView();
+        }"""
+    )
+    box = page.locator(".sv-curves").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 11, box["y"] + 40)
+    page.wait_for_function("words.length > 0")
+    words = page.evaluate("words.splice(0)")
+    page.evaluate("() => { CanvasRenderingContext2D.prototype.fillText = window.fill; }")
+    assert f"step {STEPS[LAST]:,}" in words
+    for start in ("train 0.95", "test 0.633"):
+        assert any(str(word).startswith(start) for word in words), words
+
+
+def test_a_class_is_found_by_name(page: Any) -> None:
+    page.get_by_label("search for a unit").fill("dog")
+    page.keyboard.press("Enter")
+    assert page.evaluate("[[...explorer.only], explorer.fill]") == [[2], "class"]
+    page.get_by_label("search for a unit").fill("no such thing")
+    page.keyboard.press("Enter")
+    assert "expected" in page.locator(".sv-status").inner_text()
+    page.evaluate("explorer.forget(); explorer.say('')")
+
+
 def test_the_address_holds_the_view(page: Any, browser: Any) -> None:
     page.evaluate("explorer.look_at([0.123456789012345, 1 / 3, 1e-7]); explorer.flip('knots'); explorer.setFill('margin')")
     go_to(page, 5)

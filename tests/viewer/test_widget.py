@@ -300,3 +300,17 @@ def test_lost_buffers_second_views_and_selections_from_python(browser: Any, part
     assert page.evaluate("document.querySelectorAll('.sv-explorer canvas').length") == 0
     assert wrong == []
     page.close()
+
+
+def test_the_height_is_what_python_says(browser: Any, partitions: dict[int, Partition]) -> None:
+    view = sv.explore(partitions, height=480)
+    assert view.height == "480px" and sv.explore(partitions, height="60vh").height == "60vh"
+    with pytest.raises(DataError, match="height: expected a length such as 620px or 80vh"):
+        view.height = "tall; color: red"
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    page.set_content(hosted(view, partitions).replace('"step": 100', '"height": "480px", "step": 100'))
+    page.wait_for_function("document.querySelector('.sv-explorer')?.explorer?.index === 2", timeout=60_000)
+    assert page.locator(".sv-explorer").bounding_box()["height"] == 480
+    page.evaluate("model.python('height', '300px')")
+    assert page.locator(".sv-explorer").bounding_box()["height"] == 300
+    page.close()

@@ -241,7 +241,7 @@ def test_videos_of_odd_size_and_of_one_frame(tmp_path):
     [
         ({"formats": ("mp4", "avi")}, "some of mp4, webm, webp, apng, gif, got avi"),
         ({"tween": -1}, "a number of frames from 0 up, got -1"),
-        ({"panels": ("accuracy", "loss")}, "panels: expected some of accuracy, complexity, exact, .*, got loss"),
+        ({"panels": ("accuracy", "loss")}, "panels: expected some of accuracy, complexity, wide, exact, .*, got loss"),
         ({"fps": 0}, "between 0 and 120, got 0"),
         ({"anchors": (0, 1, 99)}, "anchors"),
         ({"size": (300, 300)}, "width >= 1.75 height"),

@@ -71,7 +71,9 @@ def test_out_of_reach_a_window_on_the_boundary_holds_what_it_says(run, monkeypat
     assert half < usual
     found = [partition(run.program(one), plane, window=course.window) for one in run.checkpoints]
     assert all(25 < one.num_regions < 300 for one in found)
-    assert len(np.unique(found[-1].classes().label)) > 1, "the last step's boundary runs through it"
+    several = [len(np.unique(one.classes().label)) > 1 for one in found]
+    assert several[-1], "the last step's boundary runs through it"
+    assert sum(several) > 1 and "before run" in course.notes[0], "and that of another checkpoint"
     assert np.allclose(plot_course(run, anchors, lc=USUAL).window, course.window, rtol=0, atol=0), "the same again"
     mine = replace(USUAL, points=500)
     assert plot_course(run, anchors, lc=mine).lc == mine, "what was asked for stays"
@@ -143,3 +145,15 @@ def test_warnings_stay_away_from_small_films(run):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plot_course(run, [0, 1, 2], lc=USUAL).tell()
+
+
+def test_what_a_window_does_not_show_is_said(run):
+    plane = run.plane((0, 1, 2))
+    program = run.program(run.checkpoints[-1])
+    near, far = (partition(program, plane, window=preflight.window_round(run, (0, 1, 2), c, 0.5)) for c in (1, [90.0, 90.0]))
+    np.testing.assert_allclose(near.window.mean(axis=0), plane.anchors_uv[1], atol=1e-12)
+    assert np.ptp(near.window, axis=0).tolist() == pytest.approx([1.0, 1.0])
+    assert preflight.unseen(near, [0.0, 3.0]) == "" and preflight.unseen(near, [float("nan")]) == ""
+    assert preflight.unseen(near, [0.0, 0.0]).startswith("no decision boundary in view at any checkpoint: --center")
+    assert preflight.unseen(far, [0.0]).startswith("no anchor and no decision boundary in view: --center")
+    assert preflight.unseen(far, [1.0], chosen=True) == "", "that was said when it was chosen"

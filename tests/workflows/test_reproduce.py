@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import os
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,8 @@ from splineviz.training import recipes
 from splineviz.training.architectures import mlp
 from splineviz.training.runs import open_run
 from splineviz.workflows import reproduce as reproductions
+from splineviz.workflows import settings, study
+from splineviz.workflows.measured import bootstrap_band
 from splineviz.workflows.reproduce import REPRODUCTIONS, Reproduction, reproduce
 
 MOONS = recipes.RECIPES["two-moons"]
@@ -128,3 +132,56 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"inputs of shape \(2,\) for fig3, got \(2, 2\)"):
         reproduce("fig3", out=tmp_path, run=open_run(tmp_path / "mine"))
     assert np.isfinite(reproductions.PAPER_PHASES).all()
+
+
+def test_a_band_over_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curves are means over the runs that each seed trains, their bands standard deviations, and the figure says both."""
+    notes: list[str] = []
+    usual = study.save
+    monkeypatch.setattr(study, "save", lambda target, table, figure=None, note="": (
+        notes.append(note), usual(target, table, figure, note))[1])  # fmt: skip
+    monkeypatch.setitem(REPRODUCTIONS, "figx", Reproduction("none", "", {"moons": SMALL}, "migration", quick=8))
+    monkeypatch.setitem(settings.DIFFERS, "figx", "two half circles (paper: digits)")
+    reproduce("figx", out=tmp_path, quick=True, seeds=3)
+    each = [rows(tmp_path / "measured" / f"moons-8{more}" / "measures.csv") for more in ("", "-seed-1", "-seed-2")]
+    for i, row in enumerate(rows(tmp_path / "figx.csv")):
+        for name in ("regions", "lc_train", "test_accuracy"):
+            values = [table[i][name] for table in each]
+            assert row[name] == pytest.approx(np.mean(values))
+            assert row[f"{name}_band"] == pytest.approx(np.std(values, ddof=1))
+    assert notes == [
+        "Differs from the paper: two half circles (paper: digits). A first look: few steps, checkpoints and points. "
+        "Mean and standard deviation of 3 seeds (0 to 2)."
+    ]
+    with pytest.raises(DataError, match="seeds: expected 1 for fig24, which shows one network"):
+        reproduce("fig24", out=tmp_path, quick=True, seeds=2)
+    with pytest.raises(DataError, match="seeds: expected 1 or more, and 1 for a run of your own, got 0"):
+        reproduce("fig2", out=tmp_path, quick=True, seeds=0)
+
+
+def test_every_figure_says_in_what_it_differs() -> None:
+    """One table, on the figures and in the docs; a user's own run differs in everything, and nothing is said of it."""
+    assert set(settings.DIFFERS) == set(REPRODUCTIONS) and set(settings.SMALL) <= set(REPRODUCTIONS)
+    page = Path(__file__).parents[2] / "docs" / "paper.md"
+    if os.environ.get("SPLINEVIZ_REFRESH"):
+        text = page.read_text()
+        found = re.search(r"^\| name \| what differs .*?\n(?!\|)", text, re.MULTILINE | re.DOTALL)
+        assert found is not None
+        page.write_text(text.replace(found[0], settings.as_markdown()))
+    assert settings.as_markdown() in page.read_text()
+    assert settings.note("fig26", own=True) == "" and "bootstrap" in settings.note("fig26")
+
+
+@pytest.mark.parametrize(("skew", "least"), [(0.0, 0.97), (0.5, 0.96), (1.0, 0.95), (1.3, 0.93)])
+def test_the_band_of_few_counts_holds_their_mean(skew: float, least: float) -> None:
+    """99% bands of 24 values, 400 sets of them: which hold the mean, and more often than the normal band where skewed.
+
+    The standard deviation of lognormal values is 0.5, 1.3 and 2.1 times their mean; of regions in squares 0.8 to 1.8 times.
+    """
+    rng = np.random.default_rng(3)
+    sets = np.exp(skew * rng.standard_normal((400, 24))) if skew else rng.normal(5.0, 1.0, (400, 24))
+    away = np.abs(sets.mean(axis=1) - (np.exp(skew**2 / 2) if skew else 5.0))
+    held = np.mean([one <= bootstrap_band(values, 400) for one, values in zip(away, sets, strict=True)])
+    normal = np.mean(away <= 2.576 * sets.std(axis=1, ddof=1) / np.sqrt(24))
+    assert held >= least and held >= normal - 0.005 and (skew < 1.0 or held > normal + 0.03)
+    assert np.isnan(bootstrap_band(np.ones(1))) and bootstrap_band(np.ones(9)) == 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from small_runs import network, write_run
 from torch import nn
 
-from splineviz.errors import DataError
+from splineviz.errors import CheckpointError, DataError, TraceError
 from splineviz.metrics.columns import tidy
 from splineviz.metrics.complexity import local_complexity
 from splineviz.metrics.options import LCOptions
@@ -24,6 +25,7 @@ from splineviz.training.recipes import RECIPES
 from splineviz.training.runs import open_run
 from splineviz.workflows import study
 from splineviz.workflows.run_curves import curves, followed, measured
+from splineviz.workflows.untraced import open_untraced
 
 
 def test_a_gelu_network_is_followed_while_it_trains(tmp_path: Path) -> None:
@@ -121,3 +123,49 @@ def test_the_study_needs_no_slice(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     written = study.study(open_run(tmp_path / "run"), out=tmp_path / "out", lc=lc, steps=[0, 10])
     assert [path.name for path in written] == ["curves.png", "curves.csv"]
     assert {row["measure"] for row in tidy(tmp_path / "out" / "curves.csv")} >= {"gradient_complexity", "weight_norm", "lc"}
+
+
+class Attending(nn.Module):
+    """Attention over two tokens: a product of the input with itself, which has no linear regions and no trace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.attention = nn.Linear(4, 8), nn.MultiheadAttention(4, 2, batch_first=True)
+        self.norm, self.out = nn.LayerNorm(8), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = nn.functional.gelu(self.into(x.flatten(1))).reshape(len(x), 2, 4)
+        mixed = self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        return self.out(self.norm((tokens + mixed).flatten(1)))
+
+
+def test_a_folder_whose_network_cannot_be_traced_has_curves(tmp_path: Path) -> None:
+    """Every column is that of the module with each file's weights; what needs a slice is refused."""
+    torch.manual_seed(2)
+    write_run(tmp_path / "samples")
+    data = open_run(tmp_path / "samples").data
+    models = [Attending() for _ in range(2)]
+    (tmp_path / "theirs").mkdir()
+    for step, model in zip((5, 70), models, strict=True):
+        torch.save({"model": model.state_dict()}, tmp_path / "theirs" / f"step_{step}.pt")
+    with pytest.raises(TraceError):
+        open_run(tmp_path / "theirs", model=Attending(), data=data)
+    run = open_untraced(tmp_path / "theirs", model=Attending(), data=data)
+    lc = LCOptions(radius=0.4, num_vectors=2, points=6, wide=None)
+    study.study(run, ["curves"], out=tmp_path / "out", lc=lc, attack_steps=2)
+    with open(tmp_path / "out" / "curves.csv", newline="") as stream:
+        table = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+    assert [row["step"] for row in table] == [5, 70]
+    for row, model in zip(table, models, strict=True):
+        model.double().eval()
+        x, y = torch.as_tensor(data.test_x).double(), torch.as_tensor(data.test_y)
+        assert row["test_accuracy"] == pytest.approx(float((model(x).argmax(dim=1) == y).double().mean()))
+        chosen = data.train_x[np.sort(np.random.default_rng(0).permutation(len(data.train_x))[:6])]
+        assert row["lc_train"] == local_complexity(model, chosen, radius=0.4, num_vectors=2).mean
+        assert row["weight_norm"] == pytest.approx(sum(float(p.detach().square().sum()) for p in model.parameters()) ** 0.5)
+        assert {"robust_0.03", "units_live", "gradient_complexity", "logit_norm"} <= set(row)
+    assert table[0]["lc_random"] != table[1]["lc_random"] or table[0]["weight_norm"] != table[1]["weight_norm"]
+    with pytest.raises(DataError, match="expected curves alone for a network that cannot be traced, got dynamics"):
+        study.study(run, ["dynamics"], out=tmp_path / "out")
+    with pytest.raises(CheckpointError, match="expected the weights of Linear"):
+        open_untraced(tmp_path / "theirs", model=nn.Linear(2, 2), data=data).module(run.checkpoints[0])
