@@ -610,7 +610,7 @@ STRANGERS: dict[str, Loop] = {
         mlp,
         then(lambda m, s: prune.global_unstructured([(m[0], "weight"), (m[2], "weight")], prune.L1Unstructured, amount=0.3)),
     ),
-    "masks in a hook": Loop(mlp, then(masks)),
+    "masks in a hook": Loop(mlp, then(masks), silent=False),
     "rewound": Loop(mlp, rewound),
     "masks loosened": Loop(lambda: _pruned(), then(lambda m, s: m[2].weight_mask.fill_(1.0) if s == 2 else None)),
     # hooks
@@ -672,6 +672,30 @@ STRANGERS: dict[str, Loop] = {
     "half a copy": Loop(
         checked(lambda m, x: m.out(F.relu(m.a(x)) + m.offsets[1] + m.offsets[2]), offsets=lambda: _uncopied()),
         then(lambda m, s: m.offsets[1].add_(s)),
+    ),
+    # what happens to weights between two steps
+    "clipped as a critic's": Loop(mlp, then(lambda m, s: [p.clamp_(-0.3, 0.3) for p in m.parameters()]), silent=False),
+    "projected onto orthogonal ones": Loop(
+        mlp, then(lambda m, s: m[2].weight.copy_(torch.linalg.qr(m[2].weight)[0])), silent=False
+    ),
+    "reset every step": Loop(mlp, then(lambda m, s: m[4].reset_parameters()), silent=False),
+    "rows reborn": Loop(mlp, then(lambda m, s: m[0].weight[s].normal_()), silent=False),
+    "bias taken away": Loop(mlp, at(1, lambda m: m[2].register_parameter("bias", None))),
+    "layer taken out": Loop(mlp, at(1, lambda m: (m.pop(3), m.pop(2)))),
+    "layers swapped": Loop(
+        mlp, at(1, lambda m: (m.__setitem__(1, nn.Sequential(m[1], m[2], nn.ReLU())), m.__setitem__(2, nn.Identity())))
+    ),
+    "weights permuted": Loop(mlp, then(lambda m, s: m[2].weight.copy_(m[2].weight.roll(s, 0))), silent=False),
+    "weights transposed in place": Loop(
+        mlp, then(lambda m, s: setattr(m[2].weight, "data", m[2].weight.data.t())), silent=False
+    ),
+    "norm put in": Loop(mlp, at(1, lambda m: m.insert(1, nn.BatchNorm1d(8)))),
+    "slope learnt later": Loop(mlp, at(1, lambda m: m.__setitem__(1, nn.PReLU(8)))),
+    "trained by parts": Loop(mlp, lambda m, s: moved(m[4 if s == 1 else 0], s), silent=False),
+    "averaged with its start": Loop(
+        checked(lambda m, x: m.n(x), n=mlp),
+        then(lambda m, s: [p.lerp_(torch.zeros_like(p), 0.2) for p in m.n.parameters()]),
+        silent=False,
     ),
     "steep leak": Loop(lambda: mlp(lambda: nn.LeakyReLU(1.5)), silent=False),
     "mirrored leak": Loop(lambda: mlp(lambda: nn.LeakyReLU(-1.0)), silent=False),
