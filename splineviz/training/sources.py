@@ -105,8 +105,10 @@ def _pixels(path: Path, grey: bool | None = None) -> Array:
                 pixels = pixels if grey else np.repeat(pixels[:, :, None], 3, axis=2)
             else:
                 pixels = np.asarray(picture.convert("L" if grey else "RGB"), dtype=np.float32) / np.float32(255)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: expected a picture, got {type(error).__name__}: {error}.") from error
+    except DataError:
+        raise
+    except Exception as error:  # whatever a torn or hostile picture provokes in PIL: a length of 2 GB is a MemoryError
+        raise DataError(f"{path}: expected a picture, got {type(error).__name__}: {error}; save it anew.") from error
     return pixels[None] if grey else np.moveaxis(pixels, 2, 0)
 
 

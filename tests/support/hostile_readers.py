@@ -198,7 +198,7 @@ def foreign_folder(folder: Path, rng: Rng, seeds: Seeds) -> Callable[[], Any]:
         found = [path for path in sorted(place.rglob("*")) if path.is_file() or path.is_symlink()]
         path, kind = pick(rng, found) if found else place / "net_1.pt", int(rng.integers(10))
         with contextlib.suppress(OSError, ValueError):
-            if kind == 0:
+            if kind == 0 and path.is_file():
                 path.write_bytes(torn(path.read_bytes(), rng))
             elif kind == 1:
                 path.write_bytes(content_of(seeds, rng))
