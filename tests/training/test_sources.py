@@ -331,11 +331,12 @@ def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
 
 def test_a_picture_that_claims_gigabytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A length of two gigabytes in a chunk of a PNG is asked of the system at once."""
-    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "cat").mkdir()
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "cat" / "a.png")
 
     def greedy(self: Any) -> None:
         raise MemoryError
 
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_end", greedy)
     with pytest.raises(DataError, match=r"a\.png: expected a picture, got MemoryError"):
-        load(str(tmp_path / "a.png"))
+        load(str(tmp_path))
