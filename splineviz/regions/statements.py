@@ -171,8 +171,12 @@ def linear(part: Partition, said: LinearRegions, witness: Witness, asked: Asked)
 
 
 def _scale(part: Partition, witness: Witness) -> Lines:
-    """The rounding that a partition claims for its outputs is not far above what is measured."""
-    for k in np.flatnonzero(part.output_rounding > COARSEST * witness.output_tolerance):
+    """The rounding that a partition claims for its outputs is not far above what is measured, or a unit in the last place
+    of the largest. One that is 0 everywhere (behind a last ReLU) has no slopes, whatever is claimed for it.
+    """
+    largest = np.abs(part.outputs).max(axis=0, initial=0.0)
+    least = np.maximum(witness.output_tolerance, 2.0**-53 * largest)
+    for k in np.flatnonzero((part.output_rounding > COARSEST * least) & (largest > 0.0)):
         claimed, measured = part.output_rounding[k], witness.output_tolerance[k]
         yield "linear", f"output_scale: output {k} is said to be rounded by {claimed:.3g}, measured are {measured:.3g}"
 

@@ -85,3 +85,14 @@ def test_without_the_samples_the_report_says_that_anchors_are_not_judged(subject
     subject = subjects["mlp"]
     report = verify(subject.part, subject.model)
     assert report.ok and "anchors=" in report.unjudged[0] and "not judged" in str(report)
+
+
+def test_an_output_that_is_off_everywhere_has_no_rounding_to_be_judged() -> None:
+    """Behind a last ReLU, as SqueezeNet ends: measured rounding is 0, what the partition scales it by is not."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2), nn.ReLU()).double()
+    with torch.no_grad():
+        network[2].bias[1] = -100.0
+    part = partition(network, Plane.through(*np.random.default_rng(0).normal(size=(3, 4))), window=2.0)
+    assert not part.outputs[:, 1].any()
+    part.verify(network)  # raises what it finds
