@@ -86,7 +86,7 @@ def _read(
     kinks = len(witness.unit_hash)
     z = values[:, :kinks]
     pattern = np.bitwise_xor.reduce(np.where(z > 0.0, witness.unit_hash, np.uint64(0)), axis=1)
-    near = (np.abs(z) <= limit[:kinks]) & (z != 0.0)
+    near = (np.abs(z) <= limit[:kinks]) & ((z != 0.0) | (limit[:kinks] > 0.0))  # 0 for one, rounded for another
     words: list[list[int]] = [[int(h) for h in witness.unit_hash[row]] for row in near]
     rows = np.arange(len(z))
     for layer in witness.layers:
@@ -107,6 +107,6 @@ def _read(
 def _ties(witness: Witness, layer: Any, entries: FloatArray, winner: Any, limit: FloatArray) -> list[int]:
     """Changes of a pattern's hash if other entries (groups, K) won, which nearly tie with the winners."""
     lead = np.take_along_axis(entries, winner[:, None].astype(np.int64), axis=1) - entries
-    group, entry = np.nonzero((lead != 0.0) & (lead <= limit[:, None]))
+    group, entry = np.nonzero((lead <= limit[:, None]) & ((lead != 0.0) | (limit[:, None] > 0.0)))
     number = layer.first_piece + group * layer.groups.shape[1]
     return [int(h) for h in witness.piece_hash[number + entry] ^ witness.piece_hash[number + winner[group]] if h]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rounding
 import torch
+from cases import differences, mixed_case, module
 from torch import nn
 
 import splineviz as sv
@@ -55,3 +56,12 @@ def test_noise_on_a_region_contradicts_nothing() -> None:
     for seed in range(5):
         with rounding.perturbed(2, seed):
             assert sv.partition(net, PLANE, window=1.0).report.contradicted == 0
+
+
+@pytest.mark.parametrize("number", [437, 1102, 1240, 1852])
+def test_what_is_0_for_one_and_rounded_for_another_is_no_contradiction(number: int) -> None:
+    """Units and ties that cancel exactly where products are exact: the partition was right, and was refused."""
+    case = mixed_case(number)
+    with rounding.perturbed(2, seed=number):
+        part = sv.partition(module(case.layers), case.plane, window=case.window, threads=1)
+    assert part.report.contradicted == 0 and differences(part, case.cells()) == []
