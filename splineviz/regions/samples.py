@@ -107,6 +107,6 @@ def _read(
 def _ties(witness: Witness, layer: Any, entries: FloatArray, winner: Any, limit: FloatArray) -> list[int]:
     """Changes of a pattern's hash if other entries (groups, K) won, which nearly tie with the winners."""
     lead = np.take_along_axis(entries, winner[:, None].astype(np.int64), axis=1) - entries
-    group, entry = np.nonzero((lead <= limit[:, None]) & ((lead != 0.0) | (limit[:, None] > 0.0)))
+    group, entry = np.nonzero((lead != 0.0) & (lead <= limit[:, None]))
     number = layer.first_piece + group * layer.groups.shape[1]
     return [int(h) for h in witness.piece_hash[number + entry] ^ witness.piece_hash[number + winner[group]] if h]

@@ -58,9 +58,9 @@ def test_noise_on_a_region_contradicts_nothing() -> None:
             assert sv.partition(net, PLANE, window=1.0).report.contradicted == 0
 
 
-@pytest.mark.parametrize("number", [437, 1102, 1240, 1852])
+@pytest.mark.parametrize("number", [1102, 1240, 1852])
 def test_what_is_0_for_one_and_rounded_for_another_is_no_contradiction(number: int) -> None:
-    """Units and ties that cancel exactly where products are exact: the partition was right, and was refused."""
+    """Units that cancel exactly where products are exact: the partition was right, and was refused."""
     case = mixed_case(number)
     with rounding.perturbed(2, seed=number):
         part = sv.partition(module(case.layers), case.plane, window=case.window, threads=1)
