@@ -40,7 +40,7 @@ BOUNDARY = "#e9573f"
 Curves = tuple[tuple[str, str, str], ...]
 
 ACCURACY = (("train_accuracy", "train", TRAIN), ("test_accuracy", "test", TEST))
-ATTACKED = (("robust_0.03", "eps 0.03", "#e08214"), ("robust_0.1", "0.1", "#f6c98b"))
+ATTACKED = (("robust_0.03", "eps 0.03", RANDOM), ("robust_0.1", "0.1", "#c8b48c"))
 """Accuracy under attack beside the plain ones: lighter the stronger the attack."""
 COMPLEXITY = (("lc_train", "train", TRAIN), ("lc_test", "test", TEST), ("lc_random", "random", RANDOM))
 WIDE = tuple((name.replace("lc_", "lc_wide_"), label, color) for name, label, color in COMPLEXITY)
@@ -48,7 +48,7 @@ SLICE = (("slice_exact", "exact", EXACT), ("slice_sampled", "sampled", SAMPLED))
 REGIONS = (("regions", "regions", "#333333"),)
 MIGRATION = (
     ("knot_ratio_boundary", "boundary", BOUNDARY), ("knot_ratio_anchors", "anchors", TRAIN),
-    ("boundary_distance_ratio", "distance", "#8a2f22"),
+    ("boundary_distance_ratio", "distance", "#dca0dc"),
 )  # fmt: skip
 VARIATION = (("variation_ratio_boundary", "boundary", BOUNDARY), ("variation_ratio_anchors", "anchors", TRAIN))
 UNITS = (("units_live", "live", TRAIN), ("units_linear", "linear", "#6a6f73"), ("units_dead", "dead", "#b58a60"))
@@ -64,6 +64,7 @@ DASHED: Mapping[str, Any] = {"slice_sampled": (0, (2.6, 2.0))}
 LINES: Mapping[str, Any] = {
     "test": (0, (4.2, 1.3)), "random": (0, (4.2, 1.2, 1.0, 1.2)), "anchors": (0, (4.2, 1.3)),
     "linear": (0, (4.2, 1.3)), "dead": (0, (1.2, 1.2)), "distance": (0, (1.2, 1.2)),
+    "0.03": (0, (4.2, 1.2, 1.0, 1.2)), "0.1": (0, (1.2, 1.2)),
 }  # fmt: skip
 """Lines of the curves whose columns speak of these, beside their colours; all others are solid."""
 

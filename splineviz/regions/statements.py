@@ -39,7 +39,7 @@ CLEAR = 1e3
 """A jump that exceeds its rounding by this factor is one; asked of the model is what is less clear, in large partitions."""
 FEW = 20_000
 """Regions up to which the model is asked for its derivative in all of them."""
-COARSEST = 2.0**12
+COARSEST = 2.0**20
 """How many times the measured rounding of an output may be claimed: every unit's largest scale is taken at once."""
 CHUNK = 1024
 """Points of one call."""

@@ -237,22 +237,17 @@ def _pixels(x: Any, shape: tuple[int, ...]) -> Any:
     return image.reshape(-1)
 
 
-MIGRATION = (
-    ("knot_ratio_boundary", "boundary", curves.LENGTH[0][2]),
-    ("knot_ratio_anchors", "anchors", curves.TRAIN),
-)
-"""Knots per area near the decision boundary and the anchors, over those of the whole window."""
-
-
 def _panels(table: Sequence[Row]) -> list[dict[str, Any]]:
     """The curves beside the slider, as far as the table has them; `slice`: what they say holds for its own slice alone."""
     kinds = (
-        ("accuracy", "accuracy", curves.ACCURACY, False),
+        ("accuracy", "accuracy, under attack too where it was measured", curves.CHARTS["accuracy"].curves, False),
         ("local complexity", "local complexity, sampled", curves.COMPLEXITY, False),
+        ("local complexity, wide", "local complexity in larger neighbourhoods, sampled", curves.WIDE, False),
         ("units nearby, on the slice", "units whose knots meet a neighbourhood, exactly and sampled", curves.SLICE, True),
-        ("knots near", "knots per area near the boundary and the anchors, over those of the window", MIGRATION, True),
+        ("knots near", "knots per area near the boundary and the anchors, and median distances, over the window's",
+         curves.MIGRATION, True),
         ("regions", "number of regions", curves.REGIONS, True),
-    )
+    )  # fmt: skip
     panels = []
     for title, note, chosen, sliced in kinds:
         lines = [

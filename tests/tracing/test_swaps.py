@@ -204,7 +204,8 @@ def test_a_run_of_a_smooth_network_is_drawn_swapped_and_measured_as_trained(smoo
     run = open_run(smooth_run, swap=SWAP)
     made = animate(run, out=tmp_path / "out", size=(320, 180), formats=["gif"], lc=QUICK)
     assert run.note == NOTE
-    rows = [float(line.split(",")[4]) for line in made.table.read_text().splitlines()[1:]]
+    head, *lines = (line.split(",") for line in made.table.read_text().splitlines())
+    rows = [float(line[head.index("lc_train")]) for line in lines]
     program = run.program(run.checkpoints[-1])
     state = torch.load(run.checkpoints[-1].path, weights_only=True)
     trained = nn.Sequential(nn.Flatten(), lin(4, 8), nn.GELU(), lin(8, 6), nn.Tanh(), lin(6, 3)).double()

@@ -36,12 +36,12 @@ def test_a_film_plays_where_it_stands(browser: Any, tmp_path: Path, kind: str, e
 
 
 def test_a_film_too_large_for_a_notebook_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from splineviz.workflows import animate
+    from splineviz.drawing import film
 
     write_run(tmp_path / "run")
     out = tmp_path / "<out>"
     made = sv.animate(tmp_path / "run", out=out, formats=("gif",), size=(320, 180), lc=None, progress=None)
-    monkeypatch.setattr(animate, "INLINE", 10)
+    monkeypatch.setattr(film, "INLINE", 10)
     said = made._repr_html_()
     assert said.startswith("<p>3 frames in ") and "&lt;out&gt;" in said and "<out>" not in said
 

@@ -93,7 +93,7 @@ def test_a_study_is_of_the_rest_and_marks_the_steps(
     save = study.save
     with (
         pytest.warns(RuntimeWarning, match=f"step {bad[0]} cannot be drawn; the study is of the other 2") as said,
-        mock.patch.object(study, "save", lambda *words: (figures.append(words[2:]), save(*words))[1]),
+        mock.patch.object(study, "save", lambda *words: (figures.append(words[2:3]), save(*words))[1]),
     ):
         study.study(run, ["migration", "layers"], out=tmp_path / "out", lc=LC, window=1.0)
     assert len(said) == 1
