@@ -162,3 +162,16 @@ def unseen(part: Partition, lengths: Sequence[float], *, chosen: bool = False) -
         return ""
     where = "" if len(lengths) < 2 else " at any checkpoint"
     return f"no {' and no '.join(missing)} in view{where}: --center anchors or boundary, or a wider --window, shows more"
+
+
+def round_of(value: float) -> int:
+    """A number to two digits."""
+    return int(float(f"{value:.2g}"))
+
+
+def duration(seconds: float) -> str:
+    """How long something takes, in words: the unit that leaves a small number."""
+    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{round_of(seconds / length):,} {unit}"
+    return f"{round_of(max(seconds, 1.0))} seconds"

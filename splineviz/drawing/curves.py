@@ -40,15 +40,15 @@ BOUNDARY = "#e9573f"
 Curves = tuple[tuple[str, str, str], ...]
 
 ACCURACY = (("train_accuracy", "train", TRAIN), ("test_accuracy", "test", TEST))
-ATTACKED = (("robust_0.03", "eps 0.03", RANDOM), ("robust_0.1", "0.1", "#c8b48c"))
-"""Accuracy under attack beside the plain ones: lighter the stronger the attack."""
+ATTACKED = (("robust_0.03", "eps 0.03", RANDOM), ("robust_0.1", "0.1", "#7010b8"))
+"""Accuracy under attack beside the plain ones, in colours that stay apart from theirs for every reader."""
 COMPLEXITY = (("lc_train", "train", TRAIN), ("lc_test", "test", TEST), ("lc_random", "random", RANDOM))
 WIDE = tuple((name.replace("lc_", "lc_wide_"), label, color) for name, label, color in COMPLEXITY)
 SLICE = (("slice_exact", "exact", EXACT), ("slice_sampled", "sampled", SAMPLED))
 REGIONS = (("regions", "regions", "#333333"),)
 MIGRATION = (
     ("knot_ratio_boundary", "boundary", BOUNDARY), ("knot_ratio_anchors", "anchors", TRAIN),
-    ("boundary_distance_ratio", "distance", "#dca0dc"),
+    ("boundary_distance_ratio", "distance", "#a52dc3"),
 )  # fmt: skip
 VARIATION = (("variation_ratio_boundary", "boundary", BOUNDARY), ("variation_ratio_anchors", "anchors", TRAIN))
 UNITS = (("units_live", "live", TRAIN), ("units_linear", "linear", "#6a6f73"), ("units_dead", "dead", "#b58a60"))

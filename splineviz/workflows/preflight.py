@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from splineviz.drawing.captions import duration, round_of
 from splineviz.errors import DataError, FloatArray, PlaneError
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import square
@@ -156,15 +157,15 @@ class _Survey:
         least = max((seen(program, self.plane, window) for program in self.programs), default=0.0)
         points = self.a_point(lc) * self.points(lc)
         if least * self.a_region > OUT_OF_REACH:
-            return _Cost(least * self.a_region, points, f"more than {_round(least):,}")
+            return _Cost(least * self.a_region, points, f"more than {round_of(least):,}")
         if SHOWN * least * self.a_region < LONG:
-            return _Cost(0.0, points, f"more than {_round(least):,}")
+            return _Cost(0.0, points, f"more than {round_of(least):,}")
         most, found = int(OUT_OF_REACH / self.a_region) + 1, []
         for program in self.programs:
             found.append(estimate(program, self.plane, window, most=most).regions)
             if found[-1] > most:
-                return _Cost(found[-1] * self.a_region, points, f"more than {_round(most):,}")
-        return _Cost(float(np.mean(found)) * self.a_region, points, f"about {_round(max(found)):,}")
+                return _Cost(found[-1] * self.a_region, points, f"more than {round_of(most):,}")
+        return _Cost(float(np.mean(found)) * self.a_region, points, f"about {round_of(max(found)):,}")
 
     def points(self, lc: LCOptions | None) -> float:
         """Points that the local complexity is sampled at, at one checkpoint; each once a radius."""
@@ -184,22 +185,22 @@ class _Survey:
     def long(self, cost: _Cost) -> str:
         """That a film will be long, and what would be shorter."""
         less = f"--regions {self.few()} takes the largest window that holds so many, --center says where"
-        parts = [f"this film will take about {_time(cost.all)}"]
+        parts = [f"this film will take about {duration(cost.all)}"]
         if cost.regions > AIM:
             parts.append(f"its window holds {cost.held} regions: {less}")
         if cost.points > AIM:
             few = self.few_points()
-            parts.append(f"the local complexity takes about {_time(cost.points)} of it: --lc-points {few} is quicker")
+            parts.append(f"the local complexity takes about {duration(cost.points)} of it: --lc-points {few} is quicker")
         return "; ".join(parts) + "."
 
     def few(self) -> int:
         """How many regions take about AIM."""
-        return int(_round(float(np.clip(AIM / self.a_region, FEW, MANY))))
+        return int(round_of(float(np.clip(AIM / self.a_region, FEW, MANY))))
 
     def few_points(self, lc: LCOptions = USUAL) -> int:
         """How many points a curve take about AIM."""
         curves = 3 if lc.beside is None else 6
-        return int(_round(float(np.clip(AIM / self.a_point(lc) / curves, 20.0, USUAL.most("train")))))
+        return int(round_of(float(np.clip(AIM / self.a_point(lc) / curves, 20.0, USUAL.most("train")))))
 
     def smaller(self, lc: LCOptions | None, cost: _Cost) -> Course:
         """A window that holds few regions, on the boundary, and fewer points where nobody asked for as many."""
@@ -210,7 +211,7 @@ class _Survey:
         least, seen_at = "more than" if cost.held.startswith("more") else "about", self._held_at(square(middle, half))
         notes = [
             f"the window round the anchors (half-width {usual:.3g}) holds {cost.held} regions, and this film of it would "
-            f"take {least} {_time(cost.regions)}. It is of a window {usual / half:,.0f} times smaller, which holds {held}; "
+            f"take {least} {duration(cost.regions)}. It is of a window {usual / half:,.0f} times smaller, which holds {held}; "
             f"{'; '.join(filter(None, (f'it lies {where}', seen_at)))}. --regions, --center and --window choose another."
         ]
         if lc is USUAL and cost.points > AIM:
@@ -238,7 +239,7 @@ class _Survey:
             found.append(expected.regions)
         if half is None or not found:
             raise error or PlaneError("regions: expected a checkpoint that can be read, got none.")
-        return half, f"about {_round(max(found)):,} regions"
+        return half, f"about {round_of(max(found)):,} regions"
 
     def _held(self, program: Program, middle: FloatArray, half: float, regions: int) -> float:
         return float(estimate(program, self.plane, square(middle, half), most=regions).regions)
@@ -390,16 +391,3 @@ def _down(value: float) -> float:
     """A number to three digits, not above it."""
     digits = 10.0 ** (np.floor(np.log10(value)) - 2)
     return float(f"{np.floor(value / digits + 1e-9) * digits:.3g}")
-
-
-def _round(value: float) -> int:
-    """A number to two digits."""
-    return int(float(f"{value:.2g}"))
-
-
-def _time(seconds: float) -> str:
-    """How long something takes, in words: the unit that leaves a small number."""
-    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 2 * length:
-            return f"{_round(seconds / length):,} {unit}"
-    return f"{_round(max(seconds, 1.0))} seconds"

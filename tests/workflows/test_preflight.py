@@ -137,7 +137,7 @@ def test_one_class_everywhere_is_said(tmp_path: Path):
 
 
 def test_times_and_numbers_are_said_in_round_units():
-    assert [preflight._time(s) for s in (0.2, 59, 125, 4000, 8000, 2e5)] == [
+    assert [captions.duration(s) for s in (0.2, 59, 125, 4000, 8000, 2e5)] == [
         "1 seconds", "59 seconds", "2 minutes", "67 minutes", "2 hours", "2 days",
     ]  # fmt: skip
     assert [preflight._down(x) for x in (0.123456, 1.0, 12.3456, 0.099999)] == [0.123, 1.0, 12.3, 0.0999]
@@ -155,7 +155,7 @@ def test_what_a_window_does_not_show_is_said(run):
     near, far = (partition(program, plane, window=preflight.window_round(run, (0, 1, 2), c, 0.5)) for c in (1, [90.0, 90.0]))
     np.testing.assert_allclose(near.window.mean(axis=0), plane.anchors_uv[1], atol=1e-12)
     assert np.ptp(near.window, axis=0).tolist() == pytest.approx([1.0, 1.0])
-    assert captions.unseen(near, [0.0, 3.0]) == "" and preflight.unseen(near, [float("nan")]) == ""
+    assert captions.unseen(near, [0.0, 3.0]) == "" and captions.unseen(near, [float("nan")]) == ""
     assert captions.unseen(near, [0.0, 0.0]).startswith("no decision boundary in view at any checkpoint: --center")
     assert captions.unseen(far, [0.0]).startswith("no anchor and no decision boundary in view: --center")
     assert captions.unseen(far, [1.0], chosen=True) == "", "that was said when it was chosen"
