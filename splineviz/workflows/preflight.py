@@ -210,9 +210,9 @@ class _Survey:
         half, held = self.half_for(few, middle, usual)
         least, seen_at = "more than" if cost.held.startswith("more") else "about", self._held_at(square(middle, half))
         notes = [
-            f"the window round the anchors (half-width {usual:.3g}) holds {cost.held} regions, and this film of it would "
-            f"take {least} {duration(cost.regions)}. It is of a window {usual / half:,.0f} times smaller, which holds {held}; "
-            f"{'; '.join(filter(None, (f'it lies {where}', seen_at)))}. --regions, --center and --window choose another."
+            f"the window round the anchors (half-width {usual:.3g}) holds {cost.held} regions, and this film of it "
+            f"would take {least} {duration(cost.regions)}. It is of a window {usual / half:,.0f} times smaller, which "
+            f"holds {held}; {'; '.join(filter(None, (f'it lies {where}', seen_at)))}. --regions, --center and --window choose another."
         ]
         if lc is USUAL and cost.points > AIM:
             lc = replace(lc, points=self.few_points())
