@@ -212,7 +212,8 @@ class _Survey:
         notes = [
             f"the window round the anchors (half-width {usual:.3g}) holds {cost.held} regions, and this film of it "
             f"would take {least} {duration(cost.regions)}. It is of a window {usual / half:,.0f} times smaller, which "
-            f"holds {held}; {'; '.join(filter(None, (f'it lies {where}', seen_at)))}. --regions, --center and --window choose another."
+            f"holds {held}; {'; '.join(filter(None, (f'it lies {where}', seen_at)))}. --regions, --center and --window "
+            "choose another."
         ]
         if lc is USUAL and cost.points > AIM:
             lc = replace(lc, points=self.few_points())
