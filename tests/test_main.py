@@ -243,6 +243,21 @@ def test_the_system_refuses_in_words_without_its_numbers(
     assert "Errno" not in said and str(tmp_path / "file") in said
 
 
+def test_a_zoom_lies_in_the_square_that_is_cut(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not in the usual window, in whose place the square stands."""
+    words, far = ["figure", str(run), "--steps", "0", "--out", str(tmp_path / "a.png")], ["--square", "30", "0", "2"]
+    assert main([*words, *far, "--zoom", "30", "0.5", "0.5"]) == 0
+    assert main([*words, *far, "--zoom", "0", "0", "0.1"]) == 2
+    assert "zoom" in capsys.readouterr().err
+
+
+def test_an_estimate_that_stops_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["estimate", str(run), "--window", "5", "--most", "2"]) == 0
+    assert "more than 2 regions" in capsys.readouterr().out
+    assert main(["estimate", str(run), "--window", "5", "--most", "1000000"]) == 0
+    assert "more than" not in capsys.readouterr().out
+
+
 def test_names_of_files_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("step_10.pt", "step_20\x1b[2Jmine.pt", "step_30\u202etp.pt", "latest\x07.pt"):
         torch.save({"0.weight": torch.ones(2, 2), "0.bias": torch.ones(2)}, tmp_path / name)

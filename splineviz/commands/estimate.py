@@ -45,6 +45,9 @@ def run(options: Namespace) -> None:
     else:
         window, expected = window_for(program, plane, options.regions, options.window)
         chosen = f"--window {0.5 * float(window.max(axis=0)[0] - window.min(axis=0)[0]):.4g}, "
+    if expected.more_than is not None:
+        terminal.say(f"step {checkpoint.step:,}: more than {expected.more_than:,} regions")
+        return
     terminal.say(
         f"{chosen}step {checkpoint.step:,}: about {expected.regions:,.0f} regions (+- {expected.error:,.0f}), "
         f"{expected.seconds:.1f} s, {expected.bytes / 1e9:.2f} GB"

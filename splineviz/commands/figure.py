@@ -78,7 +78,7 @@ def run(options: Namespace) -> None:
             raise DataError(f"--layers: expected one step, got {len(set(steps))}; call it once for each.")
         steps = steps[-1:]
     checkpoints, plane = [run.at(step) for step in steps], run.plane(options.anchors)
-    print_figure.check_zooms(options.zoom, plane.window(options.window))  # before minutes of cutting
+    print_figure.check_zooms(options.zoom, plane.window(window))  # before minutes of cutting
     with terminal.bar("cutting") as tick:
         partitions = []
         for index, checkpoint in enumerate(checkpoints):
