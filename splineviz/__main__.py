@@ -121,9 +121,9 @@ def _of_system(error: OSError) -> str:
 
 
 def _complain(message: str) -> None:
-    from splineviz.commands.terminal import plain
+    from splineviz.commands import terminal
 
-    print(plain(f"splineviz: {message}"), file=sys.stderr)
+    terminal.remark(message)
 
 
 if __name__ == "__main__":

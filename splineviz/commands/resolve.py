@@ -41,7 +41,7 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
             outputs=options.outputs,
         )
     if run.data.remark:
-        terminal.say(f"splineviz: note: {run.data.remark}", aside=True)
+        terminal.remark(f"note: {run.data.remark}")
     if getattr(options, "every", None) or getattr(options, "last", None):
         run = run.thinned(options.every or 1, options.last)
     if path is None and hasattr(options, "anchors"):

@@ -69,7 +69,7 @@ def _opened(options: Namespace) -> Any:
     except TraceError:
         if options.names != ["curves"] or options.model in (None, "mlp") or (options.run / "run.json").exists():
             raise
-    terminal.say("splineviz: the network cannot be traced; curves are measured from the module as it runs.", aside=True)
+    terminal.remark("the network cannot be traced; curves are measured from the module as it runs.")
     names = ("model", "data", "model_args", "data_args", "weights_key", "trust", "files")
     return open_untraced(options.run, **{name: getattr(options, name) for name in names})
 

@@ -65,7 +65,7 @@ def say(text: object, *, aside: bool = False) -> None:
 
 def remark(text: str) -> None:
     """Say something about what is being done, in a line on stderr."""
-    print(plain(f"splineviz: {text}"), file=sys.stderr, flush=True)
+    say(f"splineviz: {text}", aside=True)
 
 
 STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from functools import partial
 from typing import Any
 
 from splineviz.commands import animate, flags, resolve, terminal
@@ -41,16 +42,13 @@ def run(options: Namespace) -> None:
         options.anchors = names
         return resolve.open_run(options)
 
-    def tell(text: str) -> None:
-        terminal.say(text, aside=True)
-
     with resolve.engine(options) as jobs:
         made = watch(
             opening,
             poll=options.poll,
             until=options.until,
             idle=options.idle,
-            tell=tell,
+            tell=partial(terminal.say, aside=True),
             **animate.film_options(options),
             jobs=jobs,
         )

@@ -136,12 +136,7 @@ class _Beside:
         self.steps.append(step)
         params = {role: self._tensor(key) for role, key in step.params.items()}
         x = [self.live[register] for register in step.inputs]
-        if step.is_kink:
-            self.live[step.output] = KINKS[step.op].call(x[0], step.attrs)
-        elif step.op in JOINS:
-            self.live[step.output] = JOINS[step.op](x, step.attrs)
-        else:
-            self.live[step.output] = AFFINE[step.op](x[0], params, step.attrs, False)
+        self.live[step.output] = step.applied(x, params)
 
     def _tensor(self, key: str) -> Tensor:
         return self.program.weights[key] if key in self.program.weights else self.constants[key]

@@ -135,6 +135,11 @@ def refusal(path: str, name: str, operations: list[str], why: str = "") -> str:
 # ---- the user's own lines ----------------------------------------------------------------------------
 
 
+def _is_theirs(file: str) -> bool:
+    """Whether code is the user's: neither ours, nor torch's, nor made at run time."""
+    return not file.startswith((*MINE, "<"))
+
+
 def here() -> str | None:
     """The line of the user's forward that is running: "net.py, line 12"; None if there is none."""
     frame: Any = sys._getframe(1)
@@ -142,7 +147,7 @@ def here() -> str | None:
         file = frame.f_code.co_filename
         if frame.f_code.co_name == "_listened" and file.startswith(MINE):
             return None  # what is below called us, and is no forward
-        if not file.startswith((*MINE, "<")) and "/contextlib.py" not in file and "/functools.py" not in file:
+        if _is_theirs(file) and "/contextlib.py" not in file and "/functools.py" not in file:
             return f"{Path(file).name}, line {frame.f_lineno}"
         frame = frame.f_back
     return None
@@ -153,8 +158,8 @@ def raised(error: BaseException) -> str:
     found, trace_ = "", error.__traceback__
     while trace_ is not None:
         file = trace_.tb_frame.f_code.co_filename
-        if not file.startswith((*MINE, "<")):
-            found = f" ({file.rpartition('/')[2]}, line {trace_.tb_lineno})"
+        if _is_theirs(file):
+            found = f" ({Path(file).name}, line {trace_.tb_lineno})"
         trace_ = trace_.tb_next
     return found
 
@@ -162,5 +167,6 @@ def raised(error: BaseException) -> str:
 def begun(module: nn.Module) -> str:
     """Where the user's own forward begins: " (net.py, line 12)"; empty if it is torch's."""
     code = getattr(getattr(type(module), "forward", None), "__code__", None)
-    file = "<" if code is None else str(code.co_filename)
-    return "" if code is None or file.startswith((*MINE, "<")) else f" ({Path(file).name}, line {code.co_firstlineno})"
+    if code is None or not _is_theirs(code.co_filename):
+        return ""
+    return f" ({Path(code.co_filename).name}, line {code.co_firstlineno})"

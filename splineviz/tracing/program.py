@@ -68,6 +68,16 @@ class Step:
         """Whether the step is a function without knots, applied to every entry."""
         return self.op in SMOOTH and SMOOTH[self.op].scalar
 
+    def applied(self, x: list[Tensor], params: Mapping[str, Tensor], homogeneous: bool = False) -> Tensor:
+        """What the step writes of what it reads; params: tensors by role; homogeneous: without what an affine one adds."""
+        if (bent := KINKS.get(self.op) or SMOOTH.get(self.op)) is not None:
+            return bent.call(x[0], self.attrs)
+        if self.op in JOINS:
+            return JOINS[self.op](x, self.attrs)
+        if self.op in MAXES:
+            return MAXES[self.op](x[0], self.attrs)
+        return AFFINE[self.op](x[0], params, self.attrs, homogeneous)
+
 
 class Program:
     """A traced network: steps over registers, and the weights they name.
@@ -120,19 +130,9 @@ class Program:
     def run(self, live: Mapping[int, Tensor], start: int, stop: int, *, homogeneous: bool = False) -> dict[int, Tensor]:
         """Run steps start..stop-1 on batches (leading dimension free); returns the registers still needed at `stop`."""
         registers = dict(live)
-        for i in range(start, stop):
-            step = self.steps[i]
-            x = registers[step.inputs[0]]
-            if step.is_kink:
-                registers[step.output] = KINKS[step.op].call(x, step.attrs)
-            elif step.op in JOINS:
-                registers[step.output] = JOINS[step.op]([registers[r] for r in step.inputs], step.attrs)
-            elif step.is_max:
-                registers[step.output] = MAXES[step.op](x, step.attrs)
-            elif step.op in SMOOTH:
-                registers[step.output] = SMOOTH[step.op].call(x, step.attrs)
-            else:
-                registers[step.output] = AFFINE[step.op](x, self.params_of(step), step.attrs, homogeneous)
+        for i, step in enumerate(self.steps[start:stop], start):
+            read = [registers[register] for register in step.inputs]
+            registers[step.output] = step.applied(read, self.params_of(step), homogeneous)
             for register in step.inputs:
                 if self._last_use[register] <= i:
                     registers.pop(register, None)

@@ -14,11 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splineviz.tracing.affine import AFFINE, JOINS
 from splineviz.tracing.kinks import KINKS
-from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.program import Program, Step, fingerprint
-from splineviz.tracing.smooth import SMOOTH
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,20 +116,9 @@ class Tape:
 
     def _run(self, step: Step, inputs: Sequence[Live]) -> Live:
         self.steps.append(step)
-        op, xs = step.op, [x.value for x in inputs]
-        if op in KINKS:
-            value = KINKS[op].call(xs[0], step.attrs)
-        elif op in JOINS:
-            value = JOINS[op](xs, step.attrs)
-        elif op in MAXES:
-            value = MAXES[op](xs[0], step.attrs)
-        elif op in SMOOTH:
-            value = SMOOTH[op].call(xs[0], step.attrs)
-        else:
-            named = step.params.items()
-            weights = {role: self.tensors[key] if key in self.tensors else self.constants[key] for role, key in named}
-            value = AFFINE[op](xs[0], weights, step.attrs, False)
-        return Live(step.output, value)
+        named = step.params.items()
+        weights = {role: self.tensors[key] if key in self.tensors else self.constants[key] for role, key in named}
+        return Live(step.output, step.applied([x.value for x in inputs], weights))
 
     def kink(self, op: str, z: Live, **attrs: Any) -> Live:
         """A kink; one that is no layer by itself is written as a sum of ReLUs (see `kinks`)."""

@@ -18,10 +18,13 @@ from torch import Tensor
 from splineviz.errors import CheckpointError, TraceError
 from splineviz.tracing.program import Program, Step
 from splineviz.training import step_names
-from splineviz.training.listings import Checkpoint, Listing, alone, listing
+from splineviz.training.listings import Checkpoint, Listing, alone, listing, of_steps
 from splineviz.training.places import bare
 
-__all__ = ["Checkpoint", "Listing", "alone", "fit", "left_out", "list_checkpoints", "listing", "mlp", "retied", "step_of"]
+__all__ = [
+    "Checkpoint", "Listing", "alone", "fit", "left_out", "list_checkpoints", "listing", "mlp", "of_steps", "retied",
+    "step_of",
+]  # fmt: skip
 
 OWNERS = ("model.", "net.", "network.", "backbone.", "module.")
 """Names under which a training module (Lightning's, say) mostly holds the network; they win over copies of it."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,6 +116,21 @@ def listing(folder: str | Path, files: str | None = None) -> Listing:
         skipped.pop(first.place.name, None)
     _check_pairs(folder, ordered, series)
     return Listing(tuple(Checkpoint(step, one.place.path) for step, one in ordered), skipped, unit)
+
+
+def of_steps(known: Sequence[Checkpoint], steps: Iterable[int]) -> tuple[Checkpoint, ...]:
+    """The checkpoints of these steps alone. Raises CheckpointError for a step without one, and for no step."""
+    wanted = {int(step) for step in steps}
+    unknown = sorted(wanted - {c.step for c in known})
+    if not wanted:
+        raise CheckpointError("steps: expected at least one step of a checkpoint, got none; see splineviz info.")
+    if unknown:
+        near = min((c.step for c in known), key=lambda other: abs(other - unknown[0]))
+        raise CheckpointError(
+            f"step: expected the step of a checkpoint, got {', '.join(map(str, unknown))}; the nearest is {near}, "
+            "see splineviz info."
+        )
+    return tuple(c for c in known if c.step in wanted)
 
 
 def alone(path: Path) -> Listing:

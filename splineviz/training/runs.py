@@ -176,17 +176,7 @@ class Run:
 
     def only(self, steps: Sequence[int]) -> Run:
         """The run with the checkpoints of these steps alone. Raises CheckpointError for a step without a checkpoint."""
-        wanted = {int(step) for step in steps}
-        unknown = sorted(wanted - {c.step for c in self.checkpoints})
-        if not wanted:
-            raise CheckpointError("steps: expected at least one step of a checkpoint, got none; see splineviz info.")
-        if unknown:
-            near = min((c.step for c in self.checkpoints), key=lambda other: abs(other - unknown[0]))
-            raise CheckpointError(
-                f"step: expected the step of a checkpoint, got {', '.join(map(str, unknown))}; the nearest is {near}, "
-                "see splineviz info."
-            )
-        return replace(self, checkpoints=tuple(c for c in self.checkpoints if c.step in wanted))
+        return replace(self, checkpoints=checkpoints.of_steps(self.checkpoints, steps))
 
     def at(self, step: int | None = None) -> Checkpoint:
         """The checkpoint of a step, the last one for None. Raises CheckpointError for a step without a checkpoint."""

@@ -122,15 +122,15 @@ def _filmed(
     tween = partial(interpolation.tween, run, plane=run.plane(anchors), window=course.window)
     shots = list(_shots(run, results, asked, shown, painter, tween))
     summary = _summary(asked.folder, table, shown, run.note, settings | {"unit": run.unit, "missing": tuple(unread)})
-    seen = asked.look.seen(Partition.load(results[-1].partition_path))
+    last = Partition.load(results[-1].partition_path)
     made = film.make(
         asked, shots,
-        alternative=captions.alternative(table, fill=asked.look.fill, note=run.note, unit=run.unit, **seen),
+        alternative=captions.alternative(table, fill=asked.look.fill, note=run.note, unit=run.unit, **asked.look.seen(last)),
         note=f"{asked.between} frames after each step show networks with interpolated weights." if asked.between else "",
         said={"look": shown, **_origin(run, asked.folder, anchors, course.window)},
     )  # fmt: skip
     lengths = [row["boundary_length"] for row in table]
-    missed = captions.unseen(Partition.load(results[-1].partition_path), lengths, chosen=course.chosen)
+    missed = captions.unseen(last, lengths, chosen=course.chosen)
     return Animation(
         **vars(made), summary=summary, table=asked.folder / sweep.TABLE, unread=unread, course=course, unseen=missed
     )

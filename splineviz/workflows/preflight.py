@@ -20,6 +20,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,12 @@ class _Survey:
         """Seconds that a region takes, at every checkpoint of the run."""
         return len(self.run.checkpoints) * self.units * A_REGION[self.plain]
 
+    @cached_property
+    def late(self) -> list[Program]:
+        """The networks of the last checkpoints, the last first, of those that can be read."""
+        found = (_program(self.run, checkpoint) for checkpoint in self.run.checkpoints[::-1][:LATE])
+        return [program for program in found if program is not None]
+
     def round(self, center: Any, window: float | None) -> FloatArray:
         """The square of a half-width (None: the usual one) round a center."""
         half = float(window) if window is not None else float(np.ptp(self.plane.window(None)[:, 0])) / 2
@@ -195,12 +202,12 @@ class _Survey:
 
     def few(self) -> int:
         """How many regions take about AIM."""
-        return int(round_of(float(np.clip(AIM / self.a_region, FEW, MANY))))
+        return round_of(float(np.clip(AIM / self.a_region, FEW, MANY)))
 
     def few_points(self, lc: LCOptions = USUAL) -> int:
         """How many points a curve take about AIM."""
         curves = 3 if lc.beside is None else 6
-        return int(round_of(float(np.clip(AIM / self.a_point(lc) / curves, 20.0, USUAL.most("train")))))
+        return round_of(float(np.clip(AIM / self.a_point(lc) / curves, 20.0, USUAL.most("train"))))
 
     def smaller(self, lc: LCOptions | None, cost: _Cost) -> Course:
         """A window that holds few regions, on the boundary, and fewer points where nobody asked for as many."""
@@ -269,8 +276,7 @@ class _Survey:
     def _on_boundary(self, box: FloatArray) -> tuple[FloatArray, str]:
         """A point where the class changes at the last checkpoint: on the anchors' triangle, else on a grid."""
         program, corners = self.programs[0], self.plane.anchors_uv
-        together = self._where_boundaries_meet(box)
-        if together is not None:
+        if (together := self._where_boundaries_meet(box)) is not None:
             return together
 
         def classes(uv: FloatArray) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -282,10 +288,8 @@ class _Survey:
         if pair is not None:
             return _bisected(*pair, classes), "on the decision boundary between the anchors at the last step"
         window = self.plane.window(None)
-        low, high = window.min(axis=0), window.max(axis=0)
-        axis = np.linspace(0.0, 1.0, GRID)
-        rows = [low + (high - low) * np.stack([axis, np.full(GRID, v)], axis=1) for v in axis]
-        pair = _nearest_change([*rows, *np.stack(rows, axis=1)], classes, box)
+        grid = _grid(window.min(axis=0), window.max(axis=0), GRID)
+        pair = _nearest_change([*np.swapaxes(grid, 0, 1), *grid], classes, box)
         if pair is not None:
             return _bisected(*pair, classes), "on the decision boundary near the anchors at the last step"
         return box, "in the middle of the anchors, for no decision boundary was found near them"
@@ -296,8 +300,7 @@ class _Survey:
         Training moves a boundary by much more than a small window, but the curves of several checkpoints come together
         somewhere: cells of a grid that most of them run through are divided again, as long as they stay together.
         """
-        late = [_program(self.run, checkpoint) for checkpoint in self.run.checkpoints[::-1][:LATE]]
-        programs = [program for program in late if program is not None]
+        programs = self.late
         window, best = self.plane.window(None), None
         cells = [(window.min(axis=0), window.max(axis=0))]
         for level, count in enumerate((GRID, FINER, FINER)):
@@ -322,11 +325,8 @@ class _Survey:
 
     def _held_at(self, window: FloatArray) -> str:
         """At how many of the last checkpoints a boundary runs through a window, in words: as seen at a grid of points."""
-        low, high = window.min(axis=0), window.max(axis=0)
-        axes = np.linspace(low, high, GRID)
-        uv = np.stack(np.meshgrid(axes[:, 0], axes[:, 1], indexing="ij"), axis=-1).reshape(-1, 2)
-        late = [_program(self.run, checkpoint) for checkpoint in self.run.checkpoints[::-1][:LATE]]
-        seen = [len(np.unique(_classes(one, self.plane, uv))) > 1 for one in late if one is not None]
+        uv = _grid(window.min(axis=0), window.max(axis=0), GRID).reshape(-1, 2)
+        seen = [len(np.unique(_classes(program, self.plane, uv))) > 1 for program in self.late]
         return f"a boundary runs through it at {sum(seen)} of the last {len(seen)} checkpoints" if len(seen) > 1 else ""
 
 
@@ -336,8 +336,7 @@ def _together(
     """The cells of a grid through which the boundaries of most networks run, that of the first among them: how many (and a
     share for being near to a point), lower left and upper right corner.
     """
-    axes = np.linspace(low, high, count)
-    uv = np.stack(np.meshgrid(axes[:, 0], axes[:, 1], indexing="ij"), axis=-1)
+    uv = _grid(low, high, count)
     each = [_changes(_classes(program, plane, uv.reshape(-1, 2)).reshape(count, count)) for program in programs]
     many = np.where(each[0], np.sum(each, axis=0), 0)
     away = np.linalg.norm(0.5 * (uv[1:, 1:] + uv[:-1, :-1]) - to, axis=-1)
@@ -345,6 +344,12 @@ def _together(
     chosen = np.argsort(-score, axis=None)[:CELLS]
     places = [np.unravel_index(index, score.shape) for index in chosen]
     return [(float(score[i, j]), uv[i, j], uv[i + 1, j + 1]) for i, j in places if many[i, j] > 0]
+
+
+def _grid(low: FloatArray, high: FloatArray, count: int) -> FloatArray:
+    """(count, count, 2) points of a grid from one corner of a rectangle to the other."""
+    axes = np.linspace(low, high, count)
+    return np.stack(np.meshgrid(axes[:, 0], axes[:, 1], indexing="ij"), axis=-1)
 
 
 def _changes(labels: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -42,10 +42,7 @@ class Untraced:
 
     def only(self, steps: Sequence[int]) -> Untraced:
         """With the checkpoints of these steps alone. Raises CheckpointError for one that there is not."""
-        known = {checkpoint.step: checkpoint for checkpoint in self.checkpoints}
-        if missing := [step for step in steps if step not in known]:
-            raise CheckpointError(f"step {missing[0]}: expected one of {', '.join(map(str, known))}; leave it out.")
-        return replace(self, checkpoints=tuple(known[step] for step in sorted(set(steps))))
+        return replace(self, checkpoints=checkpoints.of_steps(self.checkpoints, steps))
 
     def module(self, checkpoint: Checkpoint, dtype: torch.dtype = torch.float64, device: str | None = None) -> nn.Module:
         """A copy of the module with a checkpoint's weights, in evaluation mode. Raises CheckpointError unless all fit."""
