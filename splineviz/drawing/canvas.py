@@ -61,7 +61,7 @@ FRAME_STYLE: Any = {
 ZERO_SWATCH = 46.0
 """Height of the swatch of 0 below a colour bar, in 1080ths of the canvas's: its number clears the bar's lowest."""
 
-MAP = 128.0
+MAP = 108.0
 """Side of the map of the plane on a frame, in 1080ths of its height."""
 LEAST_MARK = 9.0
 """Side of the smallest frame that stands for a window on the map, in points: a true one may be too small to be seen."""

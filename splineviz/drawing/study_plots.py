@@ -336,6 +336,6 @@ def relief(slices: Mapping[int, Partition]) -> Figure:
             said = f"step {step:,}: {part.num_regions:,} regions"
             figure.text(at / len(slices) + 0.02, 0.97, said, va="top", weight="bold")
             ax.tick_params(labelsize=6.0, pad=-2)
-            for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
+            for axis in (ax.xaxis, ax.yaxis):  # the third's label is clear of its numbers already
                 axis.labelpad = -6
     return figure
