@@ -32,7 +32,7 @@ A run is a directory: run.json, the samples, and a checkpoint for every due step
 logarithmic schedule, dense early. To record a training of your own, see splineviz.Recorder.
 
 examples:
-  splineviz train --recipe mnist-mlp --steps 25000 --out ckpts/     # two minutes on two cores
+  splineviz train --recipe mnist-mlp --steps 25000 --out ckpts/     # some minutes on two cores
   splineviz train --recipe two-moons --seed 7 --out moons/""",
     )
     flag = one.add_argument
