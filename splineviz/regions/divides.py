@@ -17,14 +17,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from splineviz.errors import FloatArray
 from splineviz.geometry.boundary import Boundary
 from splineviz.geometry.partition import Partition
 from splineviz.regions.statements import CHUNK, Asked, Lines
 from splineviz.regions.witness import Corners, Witness
-from splineviz.tracing.precision import Double
 
 Ids = npt.NDArray[np.int64]
 LENGTHS = 1e-7
@@ -63,12 +61,7 @@ def _tolerance(witness: Witness, single: bool) -> FloatArray:
 
 def _outputs(witness: Witness, local: FloatArray) -> FloatArray:
     """The model's own outputs (n, C >= 2) at points (n, 2)."""
-    found = []
-    with torch.no_grad(), Double():
-        for at in range(0, len(local), CHUNK):
-            x = witness.inputs(local[at : at + CHUNK])
-            found.append(witness.module(x).reshape(len(x), -1).numpy())
-    y = np.concatenate(found)
+    y = np.concatenate([witness.outputs(witness.inputs(local[at : at + CHUNK])) for at in range(0, len(local), CHUNK)])
     return np.concatenate([np.zeros((len(y), 1)), y], axis=1) if y.shape[1] == 1 else y
 
 
