@@ -7,7 +7,7 @@ r"""Coincidences: where several knots are one line, or meet in one point, do the
 
 In general position there is neither. No rounding decides it: the units are read in integers (`exact`) at three points inside
 a face beside the edge or vertex, where all of them are affine, and their forms are proportional, or in one pencil, or not.
-Maxima, and networks too large to be taken apart, are not looked at, nor is what would cost too much: it is said what was not.
+Maxima, and networks too large to be taken apart, are not looked at, nor is what would cost too much: the report says what.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Form = tuple[int, int, int]
 
 
 def apart(partition: Partition, program: Program, unjudged: list[str]) -> Iterator[tuple[int, str]]:
-    """What should coincide and does not: a face beside it, and a line about it. unjudged: what was not looked at is added."""
+    """What should coincide and does not: a face beside it, and a line about it. unjudged: told what was left."""
     exact = Exact(program, partition.plane.origin, partition.plane.basis)
     maxima = program_has_maxima(program)
     joint, stars = [] if maxima else _joint(partition), _stars(partition)

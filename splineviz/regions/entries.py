@@ -114,7 +114,7 @@ def at_hand(program: Program) -> frozenset[int]:
     """
     shapes, layers = program.shapes(), program.layers
     found, others = set(), []
-    for before, after in zip(layers, [*layers[1:], None], strict=True):
+    for before, after in zip(layers, [*layers[1:], None], strict=False):
         stop = len(program.steps) if after is None else after.step
         source = program.steps[before.step].output
         result = program.output if after is None else program.steps[stop].inputs[0]

@@ -29,6 +29,7 @@ from splineviz.geometry import slopes
 from splineviz.geometry.partition import LinearRegions, Partition
 from splineviz.geometry.plane import convex_polygon
 from splineviz.regions.witness import SAFETY, Witness
+from splineviz.tracing.affine import moved
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.program import KINKS, Program
 
@@ -220,14 +221,13 @@ def _rounding_of_slopes(part: Partition, witness: Witness) -> float:
     base = derivatives(witness, program, points)
     generator = torch.Generator().manual_seed(0)
     worst = EPS * float(np.linalg.norm(base.reshape(len(base), -1), axis=1).max()) / 2.0
+
+    def move(tensor: Tensor, by: Tensor) -> Tensor:
+        return tensor + by * (STEP * (2.0 * torch.rand(tensor.shape, dtype=torch.float64, generator=generator) - 1.0))
+
     for _ in range(3):
-        weights = {
-            name: w * (1.0 + STEP * (2.0 * torch.rand(w.shape, dtype=torch.float64, generator=generator) - 1.0))
-            if w.is_floating_point()
-            else w
-            for name, w in program.weights.items()
-        }
+        weights = moved(program.weights, move)
         other = derivatives(witness, program.with_weights(weights), points)
-        moved = np.linalg.norm((other - base).reshape(len(base), -1), axis=1)
-        worst = max(worst, float(np.quantile(moved, 0.9)) * 2.0**-53 / STEP)  # a unit may change sides in a few of them
+        gap = np.linalg.norm((other - base).reshape(len(base), -1), axis=1)
+        worst = max(worst, float(np.quantile(gap, 0.9)) * 2.0**-53 / STEP)  # a unit may change sides in a few of them
     return SAFETY * worst

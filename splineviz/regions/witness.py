@@ -30,6 +30,7 @@ from splineviz.errors import CertificateError, FloatArray, IntArray
 from splineviz.geometry.partition import Partition
 from splineviz.regions.nearby import beside
 from splineviz.regions.precise import DIGITS
+from splineviz.tracing.affine import LARGE, moved
 from splineviz.tracing.lowering import Layer, lower, spans
 from splineviz.tracing.precision import Double
 from splineviz.tracing.program import Program
@@ -42,8 +43,6 @@ SAMPLE, FEWEST = 512, 64
 """Faces at which rounding is measured first; of a network so large that their values took more than VALUES, fewer."""
 PAIRS = 3
 """How often weights and inputs are moved, each time both ways: a unit that cancels to 0 wakes one way, if not the other."""
-LARGE = 1 << 24
-"""Weights of a module from which on they are not copied."""
 VALUES = 32 << 20
 """Bytes of values that are read at a time."""
 ROW_BYTES = 16 << 20
@@ -205,14 +204,14 @@ class Witness:
         for seed, way in itertools.product(range(PAIRS), (STEP, -STEP)):
             generator = torch.Generator().manual_seed(seed)
 
-            def moved(tensor: Tensor, by: Tensor, way: float = way, generator: torch.Generator = generator) -> Tensor:
+            def move(tensor: Tensor, by: Tensor, way: float = way, generator: torch.Generator = generator) -> Tensor:
                 random = torch.rand(tensor.shape, dtype=torch.float64, generator=generator)
                 return random.mul_(2.0).sub_(1.0).mul_(by).mul_(way).add_(tensor)
 
-            weights = {k: moved(w, w) if w.is_floating_point() else w for k, w in self.program.weights.items()}
-            other_z, other_y = self.values(moved(x, size), self.program.with_weights(weights))
+            weights = moved(self.program.weights, move)
+            other_z, other_y = self.values(move(x, size), self.program.with_weights(weights))
             if near is not None:
-                other_z = near.values(moved(d, d.abs()), weights)
+                other_z = near.values(move(d, d.abs()), weights)
             unit = np.maximum(unit, _largest(np.subtract(other_z, z, out=other_z)))
             output = np.maximum(output, _largest(np.subtract(other_y, y)))
         scale, reach = SAFETY * 2.0**-53 / STEP, np.ptp(z, axis=0)

@@ -307,7 +307,7 @@ class Listener(TorchFunctionMode):
         """Arguments with what is known of live tensors in their place."""
         if isinstance(values, Tensor):
             found = self.live(values)
-            return doubled(values) if found is None else found
+            return found if found is not None else values if id(values) in self.tape.keys else doubled(values)
         if isinstance(values, list):
             return [self._told(value) for value in values]
         if type(values) is tuple:

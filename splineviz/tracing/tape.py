@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from splineviz.tracing.affine import held, is_large
 from splineviz.tracing.kinks import KINKS
 from splineviz.tracing.program import Program, Step, fingerprint
 
@@ -53,7 +54,7 @@ class Tape:
         used = {key for step in self.steps for key in step.params.values()}
         weights = {key: t.detach() for key, t in self.tensors.items() if key in used}
         made = Program(
-            self.input_shape, self.steps, output, weights, constants=self.constants, depends=self.depends,
+            self.input_shape, self.steps, output, held(weights), constants=self.constants, depends=self.depends,
             spare=self.tensors.keys() - used - self.depends.keys(),
         )  # fmt: skip
         made.lines = dict(self.lines)
@@ -125,7 +126,8 @@ class Tape:
         """What a step makes of some inputs; of: what to take for its weights."""
         named = step.params.items()
         weights = {role: self.tensors[key] if key in self.tensors else self.constants[key] for role, key in named}
-        return step.applied(inputs, {role: of(weight) for role, weight in weights.items()})
+        wide = {role: w if step.op == "linear" or not is_large(w) else w.double() for role, w in weights.items()}
+        return step.applied(inputs, {role: of(weight) for role, weight in wide.items()})
 
     def summed(self, first: int, lives: Sequence[Live], register: int) -> float:
         """How large the numbers are whose sum the steps from `first` on write into a register, where they may cancel: what
@@ -134,8 +136,9 @@ class Tape:
         generator = torch.Generator().manual_seed(4)
 
         def moved(t: Tensor) -> Tensor:
-            random = 2.0 * torch.rand(t.shape, dtype=torch.float64, generator=generator) - 1.0
-            return t * (1.0 + MOVED * random) if t.is_floating_point() else t
+            if not t.is_floating_point() or is_large(t):
+                return t
+            return t * (1.0 + MOVED * (2.0 * torch.rand(t.shape, dtype=torch.float64, generator=generator) - 1.0))
 
         exact = {one.register: one.value for one in lives}
         other = {source: moved(value) for source, value in exact.items()}

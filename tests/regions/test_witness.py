@@ -12,8 +12,8 @@ from oracle import splitmix64
 from torch import nn
 
 from splineviz.geometry.plane import Plane
-from splineviz.regions.enumerate import partition
 from splineviz.regions import witness as witness_module
+from splineviz.regions.enumerate import partition
 from splineviz.regions.witness import SAFETY, Witness, _ratio, _splitmix64, _strips
 from splineviz.tracing.lowering import spans
 from splineviz.tracing.precision import Double
@@ -57,7 +57,7 @@ def test_a_unit_that_cancels_is_measured_awake_and_so_is_what_it_feeds() -> None
     """relu(a x - a x) is 0 exactly; off by rounding it wakes, or does not, whichever way the weights are off."""
     for seed in range(8):
         torch.manual_seed(seed)
-        network = nn.Sequential(*(layer for n in (1, 1, 1) for layer in (nn.Linear(2, 2 * n), nn.ReLU())), nn.Linear(2, 1)).double()
+        network = nn.Sequential(*(layer for _ in "abc" for layer in (nn.Linear(2, 2), nn.ReLU())), nn.Linear(2, 1)).double()
         with torch.no_grad():
             network[0].weight[1], network[0].bias[1] = network[0].weight[0], network[0].bias[0] + 3.0
             network[0].bias += 5.0

@@ -403,7 +403,7 @@ def test_numbers_that_cancel_are_compared_by_their_own_rounding(size: float) -> 
 
 
 def test_what_cancels_is_traced_whatever_a_library_makes_of_it() -> None:
-    """1 - 1 is 0 or a rounding of 1, and a ReLU after it, beside which nothing is left to measure it by, lets that through."""
+    """1 - 1 is 0 or a rounding of 1, and a ReLU lets that through, where nothing is left to measure it by."""
     network = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)).double()
     with torch.no_grad():
         network[0].weight[:], network[0].bias[:] = torch.tensor([[0.0, 0.0], [-2.0, 0.0]]), 1.0
