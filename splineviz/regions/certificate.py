@@ -181,6 +181,8 @@ def _beside(
         findings.add(check, line)
     for check, line in divides.boundary(partition, boundary, witness, corners, asked):
         findings.add(check, line)
+    for check, line in divides.classes(partition, partition.classes(), witness, corners, asked):
+        findings.add(check, line)
     return linear.count, len(boundary.segments)
 
 

@@ -94,12 +94,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """X @ weight.T + bias in x's precision; a large weight in single precision (see `Weights`) by blocks of its rows."""
     if weight.dtype is x.dtype or not is_large(weight):
         return F.linear(x, weight, bias)
-    rows = max(1, BLOCK // weight.shape[1])
-    parts = []
-    for at in range(0, len(weight), rows):
-        some = slice(at, at + rows)
-        parts.append(F.linear(x, weight[some].to(x.dtype), None if bias is None else bias[some]))
-    return torch.cat(parts, dim=-1)
+    rows, parts = max(1, BLOCK // weight.shape[1]), []
+    with torch._C.DisableTorchFunction():  # whoever listens to the network's calls hears one, and not its blocks
+        for at in range(0, len(weight), rows):
+            some = slice(at, at + rows)
+            parts.append(F.linear(x, weight[some].to(x.dtype), None if bias is None else bias[some]))
+        return torch.cat(parts, dim=-1)
 
 
 def viewed(p: Params, a: Attrs, role: str) -> Tensor:

@@ -55,7 +55,8 @@ def test_matrices_at_hand_are_those_of_linear_layers_and_the_smallest_others(mon
     """Units 64 -> 64 -> 16 -> 9 -> 9 -> 2: 4096 and 1024 entries of convolutions, 144, 81 and 18 of linear layers."""
     network = nn.Sequential(
         nn.Conv2d(1, 1, 3, padding=1), nn.ReLU(), nn.Conv2d(1, 1, 3, padding=1), nn.ReLU(),
-        nn.AvgPool2d(2), nn.Conv2d(1, 1, 1), nn.ReLU(), nn.Flatten(), nn.Linear(16, 9), nn.ReLU(), nn.Linear(9, 9), nn.ReLU(), nn.Linear(9, 2),
+        nn.AvgPool2d(2), nn.Conv2d(1, 1, 1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(16, 9), nn.ReLU(), nn.Linear(9, 9), nn.ReLU(), nn.Linear(9, 2),
     )  # fmt: skip
     program = trace(network, (1, 8, 8))
     kinks = [layer.step for layer in program.layers]
