@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LARGE, BLOCK = 1 << 24, 1 << 22
+LARGE, BLOCK = 1 << 24, 1 << 21
 """Entries of a weight that stays in single precision (64 MB), and how many of it are doubled at a time."""
 Attrs = Mapping[str, Any]
 Params = Mapping[str, Tensor]
@@ -91,15 +91,24 @@ def moved(weights: Mapping[str, Tensor], move: Callable[[Tensor, Tensor], Tensor
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """X @ weight.T + bias in x's precision; a large weight in single precision (see `Weights`) by blocks of its rows."""
-    if weight.dtype is x.dtype or not is_large(weight):
-        return F.linear(x, weight, bias)
-    rows, parts = max(1, BLOCK // weight.shape[1]), []
-    with torch._C.DisableTorchFunction():  # whoever listens to the network's calls hears one, and not its blocks
-        for at in range(0, len(weight), rows):
-            some = slice(at, at + rows)
-            parts.append(F.linear(x, weight[some].to(x.dtype), None if bias is None else bias[some]))
-        return torch.cat(parts, dim=-1)
+    """Product x weight.T + bias in x's precision; a large one that is single (see `Weights`) by blocks of its rows."""
+    with torch._C.DisableTorchFunction():  # whoever doubles what torch is given does not see the whole weight
+        if weight.dtype is not x.dtype and is_large(weight):
+            if x.requires_grad and torch.is_grad_enabled():
+                return F.linear(x, weight.to(x.dtype), bias)
+            return _by_blocks(x, weight, bias)
+    return F.linear(x, weight, bias)
+
+
+def _by_blocks(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same, in memory of one block: what is got from the system and given back between others leaves holes."""
+    rows = max(1, BLOCK // weight.shape[1])
+    out, room = x.new_empty(*x.shape[:-1], len(weight)), x.new_empty(rows, weight.shape[1])
+    for at in range(0, len(weight), rows):
+        some = slice(at, at + rows)
+        block = room[: len(weight[some])].copy_(weight[some])
+        out[..., some] = F.linear(x, block, None if bias is None else bias[some])
+    return out
 
 
 def viewed(p: Params, a: Attrs, role: str) -> Tensor:
