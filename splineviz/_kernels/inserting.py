@@ -15,8 +15,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from splineviz._kernels.arrangement import interior_values, larger
+from splineviz._kernels.arrangement import HUGE, TINY, interior_values, larger
 from splineviz._kernels.jit import step
+
+UNKNOWN = 0.25
+"""Spread above which it is not known where between its ends a vertex lies, as it is unknown how steep the unit is there."""
 
 
 @step()
@@ -79,16 +82,22 @@ def _sum_round(first, halves, points):
 
 
 @step()
-def _place_vertex(v, p, q, chord, maker, limit, points, chords, sharpness):
+def _place_vertex(v, p, q, chord, maker, points, chords, sharpness):
     """Vertex v, where unit `maker` is 0 between vertices p and q, on an edge on the chord of another unit."""
     a, b, new = points[p], points[q], points[v]
     t = a.value / (a.value - b.value)
     new.x, new.y = a.x + t * (b.x - a.x), a.y + t * (b.y - a.y)
-    new.p, new.q, new.t, new.maker, new.value, new.error = p, q, t, maker, 0.0, limit
-    new.spread = max(a.error, b.error) / abs(b.value - a.value)
-    new.blur = max(a.blur, b.blur, new.spread * np.hypot(b.x - a.x, b.y - a.y) * sharpness)
+    new.p, new.q, new.t, new.maker, new.value = p, q, t, maker, 0.0
+    new.error = max(a.error, b.error)
+    # Along the edge the place is off by the maker's error there, and by what it changes across a line that is off.
+    off = chords[chord].off if chord >= 0 else 0.0
+    new.spread = (new.error + chords[maker].slope * off) / abs(b.value - a.value)
+    new.blur = (min(new.spread, 1.0) * np.hypot(b.x - a.x, b.y - a.y) + off) * sharpness
+    if new.spread > UNKNOWN:  # it may be anywhere between the crossings that the ends stand for
+        new.spread = 1.0
+        new.blur += max(a.blur, b.blur)
     new.chord, new.chord_t = chord, -1.0
-    if chords[chord].p >= 0:
+    if chord >= 0 and chords[chord].p >= 0:
         # From the place in the plane, not from values again: nearly parallel knots cross at an
         # ill-conditioned t, and the vertex must carry the values of the very place where it is drawn.
         start, end = points[chords[chord].p], points[chords[chord].q]
@@ -121,7 +130,7 @@ def _join(h1, h2, c, halves):
 
 
 @step()
-def _cut_sides(j, first, vertices, edge_count, limit, points, halves, edges, chords, zeros, sharpness):
+def _cut_sides(j, first, vertices, edge_count, points, halves, edges, chords, zeros, sharpness):
     """A vertex on every side of a sub-face where unit j changes its sign; the half-edges that start at a zero, in `zeros`.
 
     Returns the new numbers of vertices and edges, and the number of zeros.
@@ -137,7 +146,7 @@ def _cut_sides(j, first, vertices, edge_count, limit, points, halves, edges, cho
         elif (va < 0.0 and vb > 0.0) or (va > 0.0 and vb < 0.0):
             k, unit = 2 * edge_count + (h & 1), edges[h >> 1].unit
             edges[k >> 1].unit = unit
-            _place_vertex(vertices, a, b, unit, j, limit, points, chords, sharpness)
+            _place_vertex(vertices, a, b, unit, j, points, chords, sharpness)
             _split_side(h, k, vertices, halves)
             zeros[count] = k
             vertices += 1
@@ -150,15 +159,77 @@ def _cut_sides(j, first, vertices, edge_count, limit, points, halves, edges, cho
 
 
 @step()
+def _errors(m, limit, dull, values, moved, points):
+    """The values of a unit at the boundary, and their errors.
+
+    Those of a blurred corner, and what was computed from them, may be another face's: as far off as the unit changes on the
+    way to the very corner. dull: the largest blur of a corner.
+    """
+    for i in range(m):
+        points[i].value, points[i].error = values[i], limit + moved[i]
+    if dull <= 1.0:
+        return
+    for i in range(m):
+        if points[i].edge >= 0 or points[i].blur <= 1.0:
+            continue
+        error = limit * points[i].blur
+        for way in (1, m - 1):  # the corner itself, and the vertices on its two edges
+            k = i
+            while k == i or points[k].edge >= 0:
+                points[k].error = max(points[k].error, error + moved[k])
+                k = (k + way) % m
+
+
+@step()
+def _begin_chord(j, m, points, chords):
+    """How steep a unit is in the plane, at most, from its values at the boundary; and the way over which it changes by 1."""
+    chord, w, p, q = chords[j], 0, -1, -1
+    chord.p, chord.q = -1, -1
+    error = 0.0
+    for i in range(m):
+        if abs(points[i].value) > abs(points[w].value):
+            w = i
+        if points[i].value == 0.0:
+            error = max(error, points[i].error)
+            if p < 0:
+                p = i
+            else:
+                q = i
+    far, one = points[w], points[max(p, 0)]
+    x, y = far.x - one.x, far.y - one.y
+    length = max(np.hypot(x, y), TINY)  # from the cut to the farthest vertex, at most
+    beside = length
+    if q >= 0:
+        dx, dy = points[q].x - one.x, points[q].y - one.y
+        chord_length = np.hypot(dx, dy)
+        off = error / (abs(far.value) / length)
+        if chord_length > off:  # else the cut's direction is not known
+            beside = abs(dx * y - dy * x) / chord_length
+            doubt = length * off / chord_length
+            beside, length = max(beside - doubt, TINY), min(beside + doubt, length)
+    chord.slope = min(abs(far.value) / beside, HUGE)
+    return length / abs(far.value)
+
+
+@step()
+def _end_chord(j, vertices, way, points, chords):
+    """How far beside a unit's cut a vertex on it may be; way: over which the unit changes by 1, at most."""
+    error = 0.0
+    for v in range(vertices):
+        if points[v].value == 0.0:
+            error = max(error, points[v].error)
+    chords[j].off = error * way
+
+
+@step()
 def insert_unit(
-    j, hash_j, m, vertices, edge_count, part_count, limit, points, halves, edges, parts, chords, zeros, sharpness
+    j, hash_j, m, vertices, edge_count, part_count, points, halves, edges, parts, chords, zeros, sharpness
 ):
     """Cut every sub-face that unit j crosses. Returns the new numbers of vertices, edges and sub-faces, and irregular cuts.
 
     Values of unit j are those of the points; m: vertices of the boundary. The caller made room for the new entries.
     """
     irregular, ends, before = 0, 0, part_count
-    chords[j].p, chords[j].q = -1, -1
     for f in range(before):
         first = parts[f].first
         positive, negative = _signs_round(first, halves, points)
@@ -167,7 +238,7 @@ def insert_unit(
         if not (positive and negative):
             continue
         vertices, edge_count, count = _cut_sides(
-            j, first, vertices, edge_count, limit, points, halves, edges, chords, zeros, sharpness
+            j, first, vertices, edge_count, points, halves, edges, chords, zeros, sharpness
         )
         p, q = 0, 1
         if count > 2:
@@ -197,14 +268,14 @@ def insert_unit(
 
 @step()
 def insert_units(
-    face, units, values, row, tolerance, unit_scale, unit_offset, unit_hash, whole, sharpness, questions, asked
+    face, units, values, row, dull, tolerance, unit_scale, unit_offset, unit_hash, whole, sharpness, questions, asked
 ):
-    """Insert the units that cross a face, whose values at its m boundary vertices are given, (k, m).
+    """Insert the units that cross a face; values (2, k, m): at its m boundary vertices, and how far off those of the places.
 
     Returns the arrangement, which may have grown; numbers of vertices, edges and sub-faces; of irregular cuts, of questions
     asked so far, and of values made 0 that are not.
     """
-    k, m = values.shape
+    _, k, m = values.shape
     points, halves, edges, parts, chords, zeros = whole
     known, answers, spare = questions
     vertices, edge_count, part_count, irregular, made_zero = m, m, 1, 0, 0
@@ -216,12 +287,14 @@ def insert_units(
             whole = larger(whole, need)
             points, halves, edges, parts, chords, zeros = whole
         limit = tolerance * (row * unit_scale[u] + unit_offset[u])
-        for i in range(m):
-            points[i].value, points[i].error = values[j, i], limit
-        asked, zeroed = interior_values(points, m, vertices, limit, face, u, units, known, answers, spare, asked)
+        _errors(m, limit, dull, values[0, j], values[1, j], points)
+        way = _begin_chord(j, m, points, chords)
+        asked, zeroed = interior_values(
+            points, m, vertices, limit, chords[j].slope, chords, face, u, units, known, answers, spare, asked
+        )
         vertices, edge_count, part_count, bad = insert_unit(
-            j, unit_hash[u], m, vertices, edge_count, part_count, limit, points, halves, edges, parts, chords, zeros,
-            sharpness,
-        )  # fmt: skip
+            j, unit_hash[u], m, vertices, edge_count, part_count, points, halves, edges, parts, chords, zeros, sharpness
+        )
+        _end_chord(j, vertices, way, points, chords)
         irregular, made_zero = irregular + bad, made_zero + zeroed
     return whole, vertices, edge_count, part_count, irregular, asked, made_zero
