@@ -141,12 +141,14 @@ def _cut_sides(j, first, vertices, edge_count, points, halves, edges, chords, ze
         b = halves[after].origin
         va, vb = points[a].value, points[b].value
         if va == 0.0:
+            chords[j].off = max(chords[j].off, points[a].error)
             zeros[count] = h
             count += 1
         elif (va < 0.0 and vb > 0.0) or (va > 0.0 and vb < 0.0):
             k, unit = 2 * edge_count + (h & 1), edges[h >> 1].unit
             edges[k >> 1].unit = unit
             _place_vertex(vertices, a, b, unit, j, points, chords, sharpness)
+            chords[j].off = max(chords[j].off, points[vertices].error)
             _split_side(h, k, vertices, halves)
             zeros[count] = k
             vertices += 1
@@ -159,42 +161,25 @@ def _cut_sides(j, first, vertices, edge_count, points, halves, edges, chords, ze
 
 
 @step()
-def _errors(m, limit, dull, values, moved, points):
-    """The values of a unit at the boundary, and their errors.
+def _begin_unit(j, m, limit, dull, values, moved, points, chords):
+    """The values of unit j at the boundary and their errors, and how steep it is in the plane, at most; the way over which it
+    changes by 1, at most.
 
-    Those of a blurred corner, and what was computed from them, may be another face's: as far off as the unit changes on the
-    way to the very corner. dull: the largest blur of a corner.
+    The values of a blurred corner, and what was computed from them, may be another face's: as far off as the unit changes on
+    the way to the very corner. dull: the largest blur of a corner.
     """
-    for i in range(m):
-        points[i].value, points[i].error = values[i], limit + moved[i]
-    if dull <= 1.0:
-        return
-    for i in range(m):
-        if points[i].edge >= 0 or points[i].blur <= 1.0:
-            continue
-        error = limit * points[i].blur
-        for way in (1, m - 1):  # the corner itself, and the vertices on its two edges
-            k = i
-            while k == i or points[k].edge >= 0:
-                points[k].error = max(points[k].error, error + moved[k])
-                k = (k + way) % m
-
-
-@step()
-def _begin_chord(j, m, points, chords):
-    """How steep a unit is in the plane, at most, from its values at the boundary; and the way over which it changes by 1."""
-    chord, w, p, q = chords[j], 0, -1, -1
+    chord, w, p, q, error = chords[j], 0, -1, -1, limit
     chord.p, chord.q = -1, -1
-    error = 0.0
     for i in range(m):
-        if abs(points[i].value) > abs(points[w].value):
+        x, point = values[i], points[i]
+        point.value, point.error = x, limit + moved[i]
+        if x == 0.0:
+            p, q = (i, -1) if p < 0 else (p, i)
+            error = max(error, point.error)
+        elif abs(x) > abs(values[w]):
             w = i
-        if points[i].value == 0.0:
-            error = max(error, points[i].error)
-            if p < 0:
-                p = i
-            else:
-                q = i
+    if dull > 1.0:
+        error = max(error, _dulled(m, limit, moved, points))
     far, one = points[w], points[max(p, 0)]
     x, y = far.x - one.x, far.y - one.y
     length = max(np.hypot(x, y), TINY)  # from the cut to the farthest vertex, at most
@@ -202,23 +187,31 @@ def _begin_chord(j, m, points, chords):
     if q >= 0:
         dx, dy = points[q].x - one.x, points[q].y - one.y
         chord_length = np.hypot(dx, dy)
-        off = error / (abs(far.value) / length)
+        off = error * length / abs(far.value)
         if chord_length > off:  # else the cut's direction is not known
             beside = abs(dx * y - dy * x) / chord_length
             doubt = length * off / chord_length
             beside, length = max(beside - doubt, TINY), min(beside + doubt, length)
-    chord.slope = min(abs(far.value) / beside, HUGE)
+    chord.slope, chord.off = min(abs(far.value) / beside, HUGE), error
     return length / abs(far.value)
 
 
 @step()
-def _end_chord(j, vertices, way, points, chords):
-    """How far beside a unit's cut a vertex on it may be; way: over which the unit changes by 1, at most."""
-    error = 0.0
-    for v in range(vertices):
-        if points[v].value == 0.0:
-            error = max(error, points[v].error)
-    chords[j].off = error * way
+def _dulled(m, limit, moved, points):
+    """Larger errors at blurred corners, and at the vertices on their two edges; the largest of a value that is 0."""
+    largest = 0.0
+    for i in range(m):
+        if points[i].edge >= 0 or points[i].blur <= 1.0:
+            continue
+        error = limit * points[i].blur
+        for way in (1, m - 1):
+            k = i
+            while k == i or points[k].edge >= 0:
+                points[k].error = max(points[k].error, error + moved[k])
+                if points[k].value == 0.0:
+                    largest = max(largest, points[k].error)
+                k = (k + way) % m
+    return largest
 
 
 @step()
@@ -287,14 +280,13 @@ def insert_units(
             whole = larger(whole, need)
             points, halves, edges, parts, chords, zeros = whole
         limit = tolerance * (row * unit_scale[u] + unit_offset[u])
-        _errors(m, limit, dull, values[0, j], values[1, j], points)
-        way = _begin_chord(j, m, points, chords)
+        way = _begin_unit(j, m, limit, dull, values[0, j], values[1, j], points, chords)
         asked, zeroed = interior_values(
             points, m, vertices, limit, chords[j].slope, chords, face, u, units, known, answers, spare, asked
         )
         vertices, edge_count, part_count, bad = insert_unit(
             j, unit_hash[u], m, vertices, edge_count, part_count, points, halves, edges, parts, chords, zeros, sharpness
         )
-        _end_chord(j, vertices, way, points, chords)
+        chords[j].off *= way  # from the largest error of a value that is 0
         irregular, made_zero = irregular + bad, made_zero + zeroed
     return whole, vertices, edge_count, part_count, irregular, asked, made_zero
