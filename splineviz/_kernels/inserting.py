@@ -162,8 +162,8 @@ def _cut_sides(j, first, vertices, edge_count, points, halves, edges, chords, ze
 
 @step()
 def _begin_unit(j, m, limit, dull, values, moved, points, chords):
-    """The values of unit j at the boundary and their errors, and how steep it is in the plane, at most; the way over which it
-    changes by 1, at most.
+    """The values of unit j at the boundary and their errors; how steep it is in the plane, and the way over which it changes
+    by 1, both at most.
 
     The values of a blurred corner, and what was computed from them, may be another face's: as far off as the unit changes on
     the way to the very corner. dull: the largest blur of a corner.
