@@ -85,7 +85,9 @@ def check(program: Program, state: Mapping[str, Tensor], name: str | Path) -> Ma
             rows.append((key, "no such weight", str(tuple(state[key].shape))))
     if rows:
         table = _table(("weight", "expected", "got"), sorted(rows))
-        raise CheckpointError(f"{name}: the checkpoint does not fit the network:\n{table}")
+        graph = any(key.startswith("graph_") and not state[key].numel() for key, _, _ in rows if key in state)
+        more = "\nIts operators are not those of the first file: export all checkpoints in the same way." if graph else ""
+        raise CheckpointError(f"{name}: the checkpoint does not fit the network:\n{table}{more}")
     for key in program.weights:
         if not torch.isfinite(state[key]).all():
             raise CheckpointError(f"{name}: expected finite weights, got NaN or infinity in {key}; did training diverge?")
