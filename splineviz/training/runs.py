@@ -314,6 +314,8 @@ def open_run(
         warnings.warn(samples.remark, ScaleWarning, stacklevel=3)
     made = None if isinstance(model, str) and model == "mlp" else _foreign_network(model, model_args, found[0])
     first = (found[0].path, trust, weights_key)
+    if weights_key is not None and (left := state_files.left_out(found[0].path, weights_key, trust=trust)):
+        warnings.warn(f"splineviz: {left}", RuntimeWarning, stacklevel=3)
     network, guard = traced(made, samples.train_x, first, Chosen(output, outputs))
     network = network if swap is None else swapped(network, swap)
     return Run(

@@ -50,6 +50,7 @@ def test_there_are_rows_enough_and_none_twice() -> None:
     assert np.mean([not row.refused for row in LAYOUTS]) > 0.7
 
 
+@pytest.mark.filterwarnings("ignore:splineviz.*left out:RuntimeWarning")
 @pytest.mark.parametrize("row", LAYOUTS, ids=[re.sub(r"\W+", "-", row.who) for row in LAYOUTS])
 def test_order_and_identity_are_right_or_the_files_are_named(row: Layout, tmp_path: Path) -> None:
     assert outcome(row, tmp_path) == ""
