@@ -212,7 +212,7 @@ def mlp(
     whole = key is not None and (key == contents.WHOLE or "," in key)
     ordered = Path(name).suffix != ".safetensors"  # which sorts its entries by their names
     if not ordered:
-        series = series if whole else _only_order(series, state, width) or series
+        series = series if whole else next(iter(_orders(series, state, width)), series)
         layers = [layer for one in series for layer in one]
     shapes = ", ".join(f"{layer}weight {tuple(state[f'{layer}weight'].shape)}" for layer in layers)
     reads = width
@@ -276,19 +276,16 @@ def _ends(series: Sequence[str], state: Mapping[str, Tensor]) -> tuple[int, int]
     return (int(shapes[0][1]), int(shapes[-1][0])) if fits else (0, 0)
 
 
-def _only_order(
-    series: Sequence[Sequence[str]], state: Mapping[str, Tensor], width: int
-) -> list[Sequence[str]] | None:
-    """The order of series in which each reads what the one before it gives, if there is one and no other."""
+def _orders(series: Sequence[Sequence[str]], state: Mapping[str, Tensor], width: int) -> list[list[Sequence[str]]]:
+    """The orders of a few series in which each reads what the one before it gives."""
     ends = [_ends(one, state) for one in series]
-    if len(series) > MOST_SERIES:
-        return None
-    orders = [
-        order
-        for order in itertools.permutations(range(len(series)))
-        if all(ends[i][0] == (ends[before][1] if before >= 0 else width) for before, i in itertools.pairwise((-1, *order)))
-    ]
-    return [series[i] for i in orders[0]] if len(orders) == 1 else None
+    orders = itertools.permutations(range(len(series))) if len(series) <= MOST_SERIES else ()
+
+    def fits(order: Sequence[int]) -> bool:
+        given = [width, *(ends[i][1] for i in order)]
+        return all(ends[i][0] == reads for i, reads in zip(order, given, strict=False))
+
+    return [[series[i] for i in order] for order in orders if fits(order)]
 
 
 def _in_doubt(
@@ -298,7 +295,7 @@ def _in_doubt(
 
     ordered: whether the file has its entries in the order in which the network has them.
     """
-    if not ordered and len(series) > 1 and _only_order(series, state, width) is None:
+    if not ordered and len(series) > 1 and len(_orders(series, state, width)) != 1:
         return "the file sorts them by name, and more orders than one fit"
     if ordered and list(layers) != [layer for one in series for layer in one]:
         return "their numbers are in another order than they are"

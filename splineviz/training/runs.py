@@ -314,10 +314,9 @@ def open_run(
         warnings.warn(samples.remark, ScaleWarning, stacklevel=3)
     made = None if isinstance(model, str) and model == "mlp" else _foreign_network(model, model_args, found[0])
     first = (found[0].path, trust, weights_key)
-    if weights_key is not None and (left := state_files.left_out(found[0].path, weights_key, trust=trust)):
-        warnings.warn(f"splineviz: {left}", RuntimeWarning, stacklevel=3)
     network, guard = traced(made, samples.train_x, first, Chosen(output, outputs))
     network = network if swap is None else swapped(network, swap)
+    _remark(first)
     return Run(
         root, found, samples, network.to_data(), skipped=listed.skipped, own=False, trust=trust, weights_key=weights_key,
         unit=listed.unit, swap=swap, guard=guard,
@@ -348,6 +347,13 @@ def _not_said(root: Path, count: int) -> CheckpointError:
         f"{count} checkpoint{'s' * (count > 1)}; say what they are, for example --model mlp --data mnist "
         "(open_run(path, model='mlp', data='mnist'))."
     )
+
+
+def _remark(first: tuple[Path, bool, str | None]) -> None:
+    """Warn of weights in the first file that its key leaves out."""
+    path, trust, key = first
+    if key is not None and (left := state_files.left_out(path, key, trust=trust)):
+        warnings.warn(f"splineviz: {left}", RuntimeWarning, stacklevel=5)
 
 
 def _check_arguments(name: str, given: Any, arguments: str | None) -> None:
