@@ -315,8 +315,7 @@ def open_run(
     made = None if isinstance(model, str) and model == "mlp" else _foreign_network(model, model_args, found[0])
     first = (found[0].path, trust, weights_key)
     network, guard = traced(made, samples.train_x, first, Chosen(output, outputs))
-    network = network if swap is None else swapped(network, swap)
-    _remark(first)
+    network = _remarked(first, network if swap is None else swapped(network, swap))
     return Run(
         root, found, samples, network.to_data(), skipped=listed.skipped, own=False, trust=trust, weights_key=weights_key,
         unit=listed.unit, swap=swap, guard=guard,
@@ -349,11 +348,12 @@ def _not_said(root: Path, count: int) -> CheckpointError:
     )
 
 
-def _remark(first: tuple[Path, bool, str | None]) -> None:
-    """Warn of weights in the first file that its key leaves out."""
+def _remarked(first: tuple[Path, bool, str | None], network: Program) -> Program:
+    """The network, with a warning of weights in the first file that its key leaves out."""
     path, trust, key = first
     if key is not None and (left := state_files.left_out(path, key, trust=trust)):
-        warnings.warn(f"splineviz: {left}", RuntimeWarning, stacklevel=5)
+        warnings.warn(f"splineviz: {left}", RuntimeWarning, stacklevel=4)
+    return network
 
 
 def _check_arguments(name: str, given: Any, arguments: str | None) -> None:
