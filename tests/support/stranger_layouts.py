@@ -232,7 +232,7 @@ def copies() -> list[Layout]:
             {**of("store/{}.bin", 1, 2), "step_1.pt": link("store/1.bin"), "step_2.pt": link("store/2.bin")},
             right(1, 2),
         ),
-        L("an empty file", {**net, "net_30.pt": In(content=b"", how="bytes")}, refused=("net_30.pt", "empty")),
+        L("an empty file with a step", {**net, "net_30.pt": In(content=b"", how="bytes")}, refused=("net_30.pt", "empty")),
         L("a torn file", {**net, "net_30.pt": In(content=b"PK\x03\x04torn", how="bytes")}, refused=("net_30.pt",)),
         L(
             "one step in two formats",
