@@ -43,10 +43,16 @@ def outside(folder: Path) -> Path:
 def keep_outside(folder: Path) -> Path:
     """A folder outside with a checkpoint and a picture that nobody may read; `clean_outside` removes them."""
     beside = outside(folder)
-    secret = {key: torch.full_like(value, SECRET) for key, value in network().state_dict().items()}
-    torch.save(secret, beside / "net_7.pt")
-    (beside / "a.png").write_bytes(picture(np.full((2, 2), 93, np.uint8), "PNG"))
+    for name, content in _secrets().items():
+        (beside / name).write_bytes(content)
     return beside
+
+
+@cache
+def _secrets() -> dict[str, bytes]:
+    out = io.BytesIO()
+    torch.save({key: torch.full_like(value, SECRET) for key, value in network().state_dict().items()}, out)
+    return {"net_7.pt": out.getvalue(), "a.png": picture(np.full((2, 2), 93, np.uint8), "PNG")}
 
 
 def picture(pixels: np.ndarray, kind: str) -> bytes:
@@ -58,7 +64,7 @@ def picture(pixels: np.ndarray, kind: str) -> bytes:
 
 
 def clean_outside(folder: Path) -> None:
-    for name in ("net_7.pt", "a.png"):
+    for name in _secrets():
         (folder.parent / "outside" / name).unlink(missing_ok=True)
 
 
