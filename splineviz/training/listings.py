@@ -350,7 +350,8 @@ def _like(name: str, number: str) -> str:
 
 def _none(folder: Path, skipped: Mapping[str, str]) -> CheckpointError:
     said = f"; passed over {', '.join(f'{name} ({why})' for name, why in skipped.items())}" if skipped else ""
-    below = [p for p in sorted(folder.rglob("*"))[:10_000] if p.is_file() and formats.format_of(p) is not None]
+    there = [p for p in sorted(folder.rglob("*"))[:10_000] if formats.stays(folder, p) and p.is_file()]
+    below = [p for p in there if formats.format_of(p) is not None]
     below = [p for p in below if p.parent != folder and step_names.read(p.stem).best is not None]
     said += f"; look in {below[0].parent}" if below else ""
     lone = [name for name, why in skipped.items() if "pieces" not in why]

@@ -31,7 +31,7 @@ def attempt(kind: str, number: int, folder: Path, seeds: Seeds) -> str:
     rng = np.random.default_rng([number, zlib.crc32(kind.encode())])
     call = KINDS[kind](folder, rng, seeds)
     try:
-        with hostile_audit.inside(folder) as offences:
+        with hostile_audit.inside(folder, reads=seeds.folder) as offences:
             came_to = _tried(call)
         assert not offences, offences
     finally:

@@ -81,6 +81,8 @@ def _of_path(event: str, path: Any, root: str, changes: bool, follows: bool = Tr
         return ""
     if f"{real}{os.sep}".startswith(_libraries) and (not changes or f"{os.sep}__pycache__" in real):
         return ""  # compiled files and kernels are kept beside the code
+    if not changes and any(f"{real}{os.sep}".startswith(f"{place}{os.sep}") for place in _state.reads):
+        return ""
     if real == os.devnull or real.startswith(_caches):
         return ""
     return f"{event} {name[:200]!r}, which is {real[:200]!r}"
@@ -90,11 +92,19 @@ sys.addaudithook(_hook)
 
 
 @contextlib.contextmanager
-def inside(folder: Path) -> Iterator[list[str]]:
-    """Watch this thread; yields the offences, which are complete at the end."""
+def inside(folder: Path, reads: Path | None = None) -> Iterator[list[str]]:
+    """Watch this thread; yields the offences, which are complete at the end. reads: a further folder that may be read."""
     _state.found = found = []
+    _state.reads = ()
+    if reads:
+        allow(reads)
     _state.watching = os.path.realpath(folder)
     try:
         yield found
     finally:
         _state.watching = None
+
+
+def allow(folder: str | Path) -> None:
+    """Let a further folder be read for now: one that the user has named, or has asked to follow links to."""
+    _state.reads = (*_state.reads, os.path.realpath(folder))

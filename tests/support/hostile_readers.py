@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import folder_layouts
+import hostile_audit
 import numpy as np
 import torch
 from hostile import Payload, Rng, Seeds, odd_json, odd_state, pick, torn
@@ -204,6 +205,8 @@ def foreign_folder(folder: Path, rng: Rng, seeds: Seeds) -> Callable[[], Any]:
         found = [path for path in sorted(place.rglob("*")) if path.is_file() or path.is_symlink()]
         path, kind = pick(rng, found) if found else place / "net_1.pt", int(rng.integers(10))
         with contextlib.suppress(OSError, ValueError):
+            if kind in (0, 1, 9) and path.is_symlink():
+                continue  # this one would write through it
             if kind == 0 and path.is_file():
                 path.write_bytes(torn(path.read_bytes(), rng))
             elif kind == 1:
@@ -238,6 +241,9 @@ def foreign_folder(folder: Path, rng: Rng, seeds: Seeds) -> Callable[[], Any]:
     )
 
     def read() -> None:
+        if options.get("files"):  # whose links are followed, since the user named them
+            for target in (beside, "/nowhere", "/dev/zero"):
+                hostile_audit.allow(target)
         model = pick(rng, ("mlp", network()))
         run = sv.open_run(place, model=model, data=data, **options)
         assert options.get("files") or all(c.path.resolve().is_relative_to(place.resolve()) for c in run.checkpoints), (
