@@ -207,19 +207,28 @@ class _Announcer(event.Listener):  # type: ignore[misc]
         if self.told or not module.startswith("splineviz._kernels") or not _is_watched():
             return
         self.told = True
-        sys.stderr.write("splineviz: compiling kernels, once, up to a minute ...\n")
-        sys.stderr.flush()
+        with suppress(OSError, ValueError):  # a full disk, or a pipe whose reader has gone: nobody waits there
+            sys.stderr.write("splineviz: compiling kernels, once, up to a minute ...\n")
+            sys.stderr.flush()
 
     def on_end(self, event: Any) -> None:
         """Numba is done with it."""
 
 
+def in_notebook() -> bool:
+    """Whether this process is a notebook's kernel; IPython is not imported for the question.
+
+    It stands here since this is the lowest file that asks; those above that show progress ask here, too.
+    """
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
+
+
 def _is_watched() -> bool:
     """Whether somebody sees what this process writes: at a terminal, or in a notebook."""
-    if multiprocessing.parent_process() is not None:
+    if multiprocessing.parent_process() is not None or sys.stderr is None:  # None: closed by whoever began it
         return False
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return sys.stderr.isatty() or getattr(shell, "kernel", None) is not None
+    return sys.stderr.isatty() or in_notebook()
 
 
 ANNOUNCER = _Announcer()

@@ -8,8 +8,9 @@
 
 Then the command is started again until it ends well. Everything that was finished before that last start must be as it was,
 and what the command leaves must be what it leaves undisturbed, byte for byte; films but for their codec's own doing.
-Most processes are forked from this one, which has imported everything and run each command once: what is killed is work, not
-imports and the loading of kernels; every tenth pair is begun as a user begins it. What `splineviz.storage.known` remembers is remembered however few the files.
+Most processes are forked from this one, which has imported everything and run each command once: what is killed is work,
+not imports and the loading of kernels; every tenth pair is begun as a user begins it. What `splineviz.storage.known`
+remembers is remembered however few the files.
 """
 
 from __future__ import annotations

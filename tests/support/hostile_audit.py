@@ -3,9 +3,9 @@
     inside(folder)    a file may be opened, made, renamed or removed in the folder, and nowhere else; none is opened in the
                       folder `outside` beside it; nothing is connected to, started or handed to a shell
 
-Reading what the interpreter, its libraries and the system's own lists (/proc, /sys) hold is no offence, nor is keeping kernels. What a library's own
-C or Rust code opens tells nobody; results are looked at for that (`SECRET`). An audit hook stays for good, so it is one hook,
-which does nothing while nobody watches.
+Reading what the interpreter, its libraries and the system's own lists (/proc, /sys) hold is no offence, nor is keeping
+kernels. What a library's own C or Rust code opens tells nobody; results are looked at for that (`SECRET`). An audit hook
+stays for good, so it is one hook, which does nothing while nobody watches.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 ALONE = {
     "socket.connect", "socket.getaddrinfo", "socket.bind", "urllib.Request", "subprocess.Popen", "os.system", "os.exec",
-    "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.kill", "webbrowser.open", "ctypes.dlopen",
+    "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.kill", "webbrowser.open",
 }  # fmt: skip
 """Events that no reader has a reason for, whatever they are about."""
 CHANGES = {
@@ -33,9 +33,11 @@ CHANGES = {
 LISTS = ("os.listdir", "os.scandir")
 
 _places = {Path(__file__).parents[2], *map(Path, sysconfig.get_paths().values()), Path(sys.prefix), Path(sys.base_prefix)}
-_libraries = tuple(sorted({f"{os.path.realpath(place)}{os.sep}" for place in _places} | {"/proc/", "/sys/", "/usr/", "/lib/"}))
+_system = {"/proc/", "/sys/", "/usr/", "/lib/"}
+_libraries = tuple(sorted({f"{os.path.realpath(place)}{os.sep}" for place in _places} | _system))
 _temporary = os.path.realpath(tempfile.gettempdir())  # asked for here, since the first who asks tries to write there
-_caches = (os.path.join(_temporary, "torchinductor_"), *map(os.path.realpath, filter(None, [os.environ.get("NUMBA_CACHE_DIR")])))
+_kernels = [os.path.realpath(place) for place in (os.environ.get("NUMBA_CACHE_DIR"),) if place]
+_caches = (os.path.join(_temporary, "torchinductor_"), *_kernels)
 _state = threading.local()
 
 
@@ -54,13 +56,11 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _offence(event: str, arguments: tuple[Any, ...], root: str) -> str:
     """What an event does that it should not; empty for nothing."""
-    if event == "ctypes.dlopen" and (not arguments or arguments[0] is None or str(arguments[0]).startswith(("lib", "/usr", "/lib"))):
-        return ""
     if event in ALONE:
         return f"{event} {str(arguments)[:200]}"
     if event == "open":
         path, mode, flags = arguments
-        writes = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)) if flags else "w" in str(mode)
+        writes = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)) if flags else "w" in str(mode)
         return _of_path(event, path, root, writes, follows=not flags & getattr(os, "O_NOFOLLOW", 0))
     if event in LISTS:
         return _of_path(event, arguments[0] if arguments and arguments[0] is not None else ".", root, False)

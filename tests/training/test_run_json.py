@@ -66,7 +66,8 @@ def test_nothing_that_links_out_of_the_directory_is_opened(root, name):
     assert run.program(run.checkpoints[-1])
     (root / name).rename(root.parent / "elsewhere")
     (root / name).symlink_to(root.parent / "elsewhere")
-    with hostile_audit.inside(root) as opened, pytest.raises(CheckpointError, match=rf"inside the run's directory, got '{name}"):
+    words = f"inside the run's directory, got '{name}"
+    with hostile_audit.inside(root) as opened, pytest.raises(CheckpointError, match=words):
         run = open_run(root)
         run.program(run.checkpoints[-1])
     assert not opened
