@@ -1,7 +1,8 @@
 """How kernels are compiled, and where they are kept: `njit` as numba's, with a cache that survives damage.
 
     <kernels>/__pycache__/cutting.cut_faces-105.py311.nbi      numba's index of a kernel's compiled forms, with a stamp
-                          cutting.cut_faces-105.py311.1.nbc    one of them, after the SHA-256 of its bytes
+                          cutting.cut_faces-105.py311.0f3a9c2e51b7d846.nbc
+                                                               one of them, after the SHA-256 of its bytes
 
     stamp      digest of the kernel's file and of all kernel files that it imports, directly or through others; not of
                this one, which decides how kernels are kept
@@ -153,6 +154,19 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 class _Files(IndexDataCacheFile):  # type: ignore[misc]
     """A kernel's index and its compiled forms, each after the digest of its bytes."""
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep a compiled form under a name that no other form has.
+
+        numba numbers its files by what the index says at the moment. Of two processes that begin with an empty cache, for
+        other types or on machines of other kinds, both take the first number, and one would run the other's code.
+        """
+        form = hashlib.sha256(repr((self._source_stamp, key)).encode()).hexdigest()[:16]
+        name = f"{self._index_name.removesuffix('nbi')}{form}.nbc"
+        self._save_data(name, data)
+        overloads = self._load_index()
+        if overloads.get(key) != name:
+            self._save_index(overloads | {key: name})
 
     def forget(self) -> None:
         """Delete the files of this kernel."""
