@@ -209,7 +209,7 @@ class Live:
         module, prefix = trace.twin(self.model, taken)
         tensors = _named(module, prefix)
         if not ON:
-            return program, program.weights | {k: t for k, t in tensors.items() if k in program.weights}
+            return program, {**program.weights, **{k: t for k, t in tensors.items() if k in program.weights}}
         if _fits(program, tensors):
             bound = program.bind(tensors)
             new = Kept(self.model, module, narrow) if isinstance(self.model, nn.Module) else None
