@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from splineviz.errors import CheckpointError
+from splineviz.storage import outputs
 from splineviz.training import formats, state_files, step_names
 from splineviz.training.conventions import AVERAGE, BEST, EMA, FIRST, LAST, NETWORK, OTHER, ROLES
 from splineviz.training.places import Place, chosen, places
@@ -349,6 +350,8 @@ def _like(name: str, number: str) -> str:
 
 
 def _none(folder: Path, skipped: Mapping[str, str]) -> CheckpointError:
+    if got := outputs.what_is(folder):
+        return CheckpointError(f"{folder}: expected a run or a folder of checkpoints, got {got}; name the run itself.")
     said = f"; passed over {', '.join(f'{name} ({why})' for name, why in skipped.items())}" if skipped else ""
     below = [p for p in sorted(folder.rglob("*"))[:10_000] if p.is_file() and formats.format_of(p) is not None]
     below = [p for p in below if p.parent != folder and step_names.read(p.stem).best is not None]
