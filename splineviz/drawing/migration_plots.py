@@ -74,7 +74,7 @@ class Trails:
     """Units through training. last: the slice of the later checkpoint; paths: the layers' names; trails: by step.
 
     steps: (S,); distances: (S, units) from the boundary as shares of the side; layers: (units,) from 0; between: steps of
-    the ledger; near: as a share; planes: of the ledger, those with a boundary at both; followed: number of units whose trails are drawn.
+    the ledger; near: as a share; planes: those with a boundary at both steps; followed: number of units that are drawn.
     """
 
     last: Partition

@@ -108,8 +108,7 @@ def study(
 
 
 def _all(run: AnyRun) -> list[str]:
-    """All studies that a run can have: of a network that is smooth or not traced the one without a slice; of one checkpoint
-    all but lineage, which compares two."""
+    """All studies that a run can have: without a slice of a smooth or untraced network; lineage of two checkpoints up."""
     if isinstance(run, Untraced) or Program.from_data(run.network).smooth:
         return [CURVES]
     return [name for name in STUDIES if name != "lineage" or len(run.checkpoints) > 1]
@@ -180,9 +179,10 @@ def measure(
     unread: dict[int, str] = {}
     only, anchors = (run if steps is None else run.only(steps)).anchored(anchors)
     attack_steps = usual_steps(only.train_x.shape[1:]) if attack_steps is None else attack_steps
+    ledger = Ledger(Path(out) / "rows" / "studies.json")
     asked = Measured(
-        only, [], [], tuple(anchors), lc, attack_steps, points, squares, Ledger(Path(out) / "rows" / "studies.json"), progress,
-        window, near, planes, seed, None if between is None else (int(between[0]), int(between[1])),
+        only, [], [], tuple(anchors), lc, attack_steps, points, squares, ledger, progress, window, near,
+        planes, seed, None if between is None else (int(between[0]), int(between[1])),
     )  # fmt: skip
     asked.check()
     results = sweep.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, near=near, progress=progress,

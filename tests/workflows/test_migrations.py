@@ -154,7 +154,10 @@ def test_one_checkpoint_has_a_kymograph_and_no_lineage(tmp_path: Path) -> None:
     assert "lineage" in study._all(run) and "lineage" not in study._all(run.only([10]))
 
 
-@pytest.mark.parametrize("wrong", [{"between": (0, 3)}, {"between": (10, 0)}, {"planes": 10_000}, {"planes": 0}, {"near": 2}])
+WRONG = [{"between": (0, 3)}, {"between": (10, 0)}, {"planes": 10_000}, {"planes": 0}, {"near": 2}]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_what_cannot_be_is_refused_before_anything_is_measured(tmp_path: Path, wrong: dict[str, Any]) -> None:
     write_run(tmp_path / "run")
     with pytest.raises((CheckpointError, DataError), match=r"expected .* got "):
