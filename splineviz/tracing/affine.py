@@ -23,6 +23,11 @@ Attrs = Mapping[str, Any]
 Params = Mapping[str, Tensor]
 Affine = Callable[[Tensor, Params, Attrs, bool], Tensor]
 
+UNFOLDED = 3 << 19
+"""Bytes of the patches of the rows that are convolved at once in double precision: torch lays them all out in memory, and takes
+two to five times as long a row where they do not fit into a processor's cache.
+"""
+
 
 class Weights(Mapping[str, Tensor]):
     """Tensors by name, in double precision. Large ones that came in single precision stay in it, which says all of them,
@@ -134,8 +139,13 @@ def _conv(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
     if a["padding_mode"] != "zeros":
         x = F.pad(x, a["pad"], mode=a["padding_mode"])
     padding = a["padding"] if a["padding_mode"] == "zeros" else 0
-    bias = None if homogeneous else _bias(p, a)
-    return convolve(x, viewed(p, a, "weight"), bias, a["stride"], padding, a["dilation"], a["groups"])
+    bias, weight = None if homogeneous else _bias(p, a), viewed(p, a, "weight")
+
+    def convolved(rows: Tensor) -> Tensor:
+        return convolve(rows, weight, bias, a["stride"], padding, a["dilation"], a["groups"])
+
+    few = max(1, UNFOLDED // max(1, x[:1].nbytes * weight[0, 0].numel())) if x.dtype == torch.float64 else len(x)
+    return convolved(x) if len(x) <= few else torch.cat([convolved(rows) for rows in x.split(few)])
 
 
 def _conv_transpose(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
