@@ -135,10 +135,8 @@ def _chosen(
     return trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs), None
 
 
-def _whole(
-    job: Slice, threads: int | None, block_bytes: int | None, budget: Budget, progress: Progress | None
-) -> Partition:
-    return job.partition(job.enumerate(job.whole, threads, block_bytes, budget, progress))
+def _whole(job: Slice, *asked: Any) -> Partition:
+    return job.partition(job.enumerate(job.whole, *asked))
 
 
 def _sewn(*asked: Any, **options: Any) -> Partition:
