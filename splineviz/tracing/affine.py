@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 LARGE, BLOCK = 1 << 24, 1 << 21
 """Entries of a weight that stays in single precision (64 MB), and how many of it are doubled at a time."""
@@ -99,21 +100,40 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Product x weight.T + bias in x's precision; a large one that is single (see `Weights`) by blocks of its rows."""
     with torch._C.DisableTorchFunction():  # whoever doubles what torch is given does not see the whole weight
         if weight.dtype is not x.dtype and is_large(weight):
-            if x.requires_grad and torch.is_grad_enabled():
-                return F.linear(x, weight.to(x.dtype), bias)
-            return _by_blocks(x, weight, bias)
+            found: Tensor = _ByBlocks.apply(x, weight, bias)
+            return found
     return F.linear(x, weight, bias)
 
 
-def _by_blocks(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+class _ByBlocks(torch.autograd.Function):
     """The same, in memory of one block: what is got from the system and given back between others leaves holes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """x @ weight.T + bias; weight and bias are constants."""
+        ctx.weight = weight
+        out = x.new_empty(*x.shape[:-1], len(weight))
+        for some, block in _blocks(weight, x):
+            out[..., some] = F.linear(x, block, None if bias is None else bias[some])
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+        """That of x."""
+        total = slope.new_zeros(*slope.shape[:-1], ctx.weight.shape[1])
+        for some, block in _blocks(ctx.weight, slope):
+            total += slope[..., some] @ block
+        return total, None, None
+
+
+def _blocks(weight: Tensor, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Runs of rows of a weight in another tensor's precision, one after the other in the same memory."""
     rows = max(1, BLOCK // weight.shape[1])
-    out, room = x.new_empty(*x.shape[:-1], len(weight)), x.new_empty(rows, weight.shape[1])
+    room = like.new_empty(rows, weight.shape[1])
     for at in range(0, len(weight), rows):
         some = slice(at, at + rows)
-        block = room[: len(weight[some])].copy_(weight[some])
-        out[..., some] = F.linear(x, block, None if bias is None else bias[some])
-    return out
+        yield some, room[: len(weight[some])].copy_(weight[some])
 
 
 def viewed(p: Params, a: Attrs, role: str) -> Tensor:
