@@ -3,9 +3,9 @@
 Each case runs in a process of its own (so that peak memory is its own), kernels compiled beforehand, both in float64 on
 the same threads, best of several alternating tries; the ratio is what counts. "composed" is the fair limit: the pass of the
 network whose first layer is composed with the plane, so that it takes plane coordinates (2 -> width); "whole" is the pass of
-the network itself, from its inputs. Only networks that begin with a Linear layer have the former. "seams" are values that the
-two blocks at a seam would have read otherwise; nothing is enumerated twice for them. Prints the table and
-writes benchmarks/out/enumerate.json. Other programs are in peers.py, a few ratios with limits in ratios.py.
+the network itself, from its inputs. Only networks that begin with a Linear layer have the former. "seams" are values that
+the two blocks at a seam would have read otherwise; nothing is enumerated twice for them. Prints the table and writes
+benchmarks/out/enumerate.json. Other programs are in peers.py, a few ratios with limits in ratios.py.
 
     python benchmarks/enumerate.py                  all cases that take less than a minute
     python benchmarks/enumerate.py --all            also the ones with 10^7 regions
