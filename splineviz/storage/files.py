@@ -93,6 +93,19 @@ def _put(temporary: Path, path: Path) -> bool:
         return False
 
 
+def check_writable(path: Path) -> None:
+    """Raises OSError when a file could not be written there now, of that name; nothing is left behind."""
+    folder = path.parent
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent  # where the first new folder will be made
+    with _named(path, folder / path.name):
+        temporary, descriptor = _begun(folder / path.name, "")
+    temporary.unlink(missing_ok=True)
+    os.close(descriptor)
+    if is_folder(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+
+
 def now(folder: Path) -> int:
     """The time that the file system of a folder gives to what is written there now, in nanoseconds."""
     temporary, descriptor = _begun(folder / "now.txt", "")
