@@ -144,6 +144,10 @@ REFUSED = {
     "steps that are not there": ("animate {run} --steps 11 --out {tmp}/o", "11"),
     "no partition": ("verify {tmp}/nope.npz {run}", "expected a partition file (.npz), got nothing there"),
     "not a partition": ("verify {tmp}/file.txt {run}", "expected a partition"),
+    "a run before its results": ("verify {run} {tmp}/empty", "got the run first; type  splineviz verify"),
+    "a run before a partition": ("verify {run} {tmp}/step-0000000010.npz", "got the run first; type  splineviz verify"),
+    "a run where results belong": ("explore {run}", "got a training run; name one"),
+    "results where a run belongs": ("info {tmp}/out", "got results that splineviz made of a run; name the run itself"),
     "flags that do not belong": ("info {run} --model mlp --data mnist", "got a model, data, key or outputs; leave them out"),
     "a file where a folder should be": ("train --recipe spline --steps 1 --out {tmp}/file.txt", "expected a directory"),
 }
@@ -155,6 +159,8 @@ def test_a_refusal_is_one_clear_line(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.txt").write_text("not a run")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text("{}")
     assert main(line.format(run=run, tmp=tmp_path).split()) == 2
     error = capsys.readouterr().err.strip()
     assert message in error
