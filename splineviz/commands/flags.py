@@ -101,7 +101,7 @@ def run_flags(one: argparse.ArgumentParser, *, several: bool = False, optional: 
     foreign.add_argument(
         "--weights-key",
         metavar="KEY",
-        help="key of the weights in a file that holds several: ema, ema.state_dict, ...; . takes all",
+        help="key of the weights in a file that holds several: ema, ema.state_dict, ...; a,b joins parts; . takes all",
     )
     foreign.add_argument(
         "--files",

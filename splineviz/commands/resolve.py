@@ -42,11 +42,20 @@ def open_run(options: Namespace, path: Path | None = None) -> Run:
         )
     if run.data.remark:
         terminal.remark(f"note: {run.data.remark}")
+    if options.model == "mlp":
+        terminal.remark(f"note: {_chained(run)}")
     if getattr(options, "every", None) or getattr(options, "last", None):
         run = run.thinned(options.every or 1, options.last)
     if path is None and hasattr(options, "anchors"):
         run, options.anchors = run.anchored(options.anchors)
     return run
+
+
+def _chained(run: Run) -> str:
+    """What was assumed of a network that was rebuilt from its weights."""
+    layers = [step["path"] for step in run.network["steps"] if step["op"] == "linear"]
+    between = f"ReLU between {', '.join(layers)}" if len(layers) > 1 else f"{layers[0]} alone"
+    return f"--model mlp takes {between}, in this order; the weights alone do not say what stands between them."
 
 
 def module(options: Namespace) -> Any:

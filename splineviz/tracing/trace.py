@@ -74,26 +74,26 @@ def _traced(model: Any, input_shape: Sequence[int], output: str | int | None = N
                 f"network: expected inputs of shape {model.input_shape}, got a plane of shape {tuple(input_shape)}."
             )
         return model.to(torch.float64)
-    module, prefix = twin(model)
+    module, prefix = twin(model, large=True)
     return written(module, input_shape, smooth=True, output=output, prefix=prefix)
 
 
-def twin(model: Any, taken: dict[int, Tensor] | None = None) -> tuple[nn.Module, str]:
+def twin(model: Any, taken: dict[int, Tensor] | None = None, *, large: bool = False) -> tuple[nn.Module, str]:
     """A copy of the module in double precision and evaluation mode, and what stands in front of its weights' names.
 
-    model: as `trace` takes it, but no Program. taken: see `twins.twin`. Raises TraceError for what is no module or cannot
-    be read as one.
+    model: as `trace` takes it, but no Program. taken, large: see `twins.twin`. Raises TraceError for what is no module or
+    cannot be read as one.
     """
     if isinstance(model, torch.export.ExportedProgram):
         model = model.module()
     model = doors.unwrapped(model)
     if isinstance(model, functools.partial) and isinstance(model.func, nn.Module):
-        return _Bound(twin(model.func, taken)[0], model.args, model.keywords), "network."
+        return _Bound(twin(model.func, taken, large=large)[0], model.args, model.keywords), "network."
     if not isinstance(model, nn.Module):
         raise TraceError(f"network: expected a torch.nn.Module or a Program, got {type(model).__name__}.")
     if _exported(model):
         return copy.deepcopy(model).to(device="cpu", dtype=torch.float64), ""
-    return twins.twin(model, taken), ""
+    return twins.twin(model, taken, large=large), ""
 
 
 def written(

@@ -43,7 +43,7 @@ CONVENTIONS = (
     Convention("fairseq, dino", "checkpoint12", r"checkpoint(?P<epoch>\d+)"),
     Convention("fairseq within an epoch", "checkpoint_12_3000", r"checkpoint_(?P<epoch>\d+)_(?P<step>\d+)"),
     Convention("fairseq, best", "checkpoint.best_loss_4.31", r"checkpoint\.best_.*", BEST),
-    Convention("Keras", "weights.01-0.52", r"weights\.(?P<epoch>\d+)-\d+\.\d+"),
+    Convention("Keras", "weights.01-0.52", r"(?:weights|model)\.(?P<epoch>\d+)-\d+\.\d+(?:\.weights)?"),
     Convention("Keras, named loss", "model.01-val_loss0.52", r"model\.(?P<epoch>\d+)-[a-z_]+\d+\.\d+"),
     Convention("Keras, two numbers", "weights-improvement-05-0.91", r"weights-improvement-(?P<epoch>\d+)-\d+\.\d+"),
     Convention("improved-diffusion", "model010000", r"model(?P<step>\d{6})"),
@@ -72,8 +72,9 @@ CONVENTIONS = (
     Convention("StyleGAN", "network-snapshot-000200", r"network-snapshot-(?P<step>\d+)"),
     Convention("mmcv, best", "best_bbox_mAP_epoch_12", r"best_.*_(?:epoch_(?P<epoch>\d+)|iter_(?P<step>\d+))", BEST),
     Convention("DCGAN", "netG_epoch_5", r"net[A-Z]\w*_epoch_(?P<epoch>\d+)"),
-    Convention("CycleGAN", "5_net_G", r"(?P<epoch>\d+)_net_\w+"),
+    Convention("CycleGAN", "5_net_G", r"(?P<epoch>\d{1,6})_net_\w+"),
     Convention("CycleGAN, last", "latest_net_G", r"latest_net_\w+", LAST),
+    Convention("Composer", "ep1-ba200-rank0", r"ep(?P<epoch>\d+)-ba(?P<step>\d+)(?:-rank0)?"),
     Convention("YOLO, before stripping", "epoch_099", r"epoch_(?P<epoch>\d+)"),
 )
 """The table. The first pattern that takes the whole of a path counts."""

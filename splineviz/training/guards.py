@@ -209,7 +209,7 @@ class Live:
         module, prefix = trace.twin(self.model, taken)
         tensors = _named(module, prefix)
         if not ON:
-            return program, program.weights | {k: t for k, t in tensors.items() if k in program.weights}
+            return program, {**program.weights, **{k: t for k, t in tensors.items() if k in program.weights}}
         if _fits(program, tensors):
             bound = program.bind(tensors)
             new = Kept(self.model, module, narrow) if isinstance(self.model, nn.Module) else None
@@ -378,7 +378,7 @@ def traced(
     shape = train_x.shape[1:]
     if made is None:
         state = state_files.load_state(path, trust=trust, key=key)
-        return trace.trace(checkpoints.mlp(state, shape, path), shape, outputs=chosen.outputs), None
+        return trace.trace(checkpoints.mlp(state, shape, path, key=key), shape, outputs=chosen.outputs), None
     network = trace.trace(made, shape, smooth=True, output=chosen.output, outputs=chosen.outputs)
     if tied := _tied(made):
         network = checkpoints.retied(network, tied, state_files.load_state(path, trust=trust, key=key))

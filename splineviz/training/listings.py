@@ -15,10 +15,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from splineviz.errors import CheckpointError
+from splineviz.storage import outputs
 from splineviz.training import formats, state_files, step_names
 from splineviz.training.conventions import AVERAGE, BEST, EMA, FIRST, LAST, NETWORK, OTHER, ROLES
 from splineviz.training.places import Place, chosen, places
@@ -197,6 +198,7 @@ def _series(
         why = "no step in its name" if role == NETWORK else ROLES[role]
         skipped[one.place.name] = f"{why}; --files '{one.place.name}' takes it" if role not in (NETWORK, OTHER) else why
     firsts = [one for one in seen if one.reading.role == FIRST and one not in mine and not (one.step or one.epoch)]
+    _of_one_run(folder, mine)
     kinds = {one.reading.identity for one in mine}
     if len(kinds) > 1 and any(id(one) in named for one in mine):
         _of_one_kind(folder, mine, kinds)
@@ -205,6 +207,18 @@ def _series(
 
 HOLDERS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json",
            "diffusion_pytorch_model.safetensors", "lit_model.pth", "consolidated.00.pth")  # fmt: skip
+
+
+def _of_one_run(folder: Path, mine: Sequence[Seen]) -> None:
+    """Names with several values of a setting, such as seeds, are files of several runs; raises CheckpointError."""
+    values: dict[str, set[str]] = {}
+    for one in mine:
+        for word, text in one.reading.settings:
+            values.setdefault(word, set()).add(text)
+    for word, found in values.items():
+        if len(found) > 1:
+            told = " and ".join(f"{word} {text}" for text in sorted(found)[:3])
+            raise _refusal(folder, mine, f"expected the files of one run, got names with {told}")
 
 
 def _of_one_kind(folder: Path, mine: Sequence[Seen], kinds: set[tuple[str, ...]]) -> None:
@@ -299,8 +313,10 @@ def _by_names(readings: Sequence[Reading]) -> tuple[list[int], str]:
     alone = step_names.series(readings)
     if all(step is None for step in steps) and None not in epochs:
         known = [epoch for epoch in epochs if epoch is not None]
-        if len(set(known)) < len(known) and alone is not None and None not in alone:
-            return _pairs([(e, n) for e, n in zip(known, alone, strict=True) if n is not None])
+        if len(set(known)) < len(known):
+            within = step_names.series([replace(r, plain=r.behind, weak=()) for r in readings])
+            if within is not None and None not in within:
+                return _pairs([(e, n) for e, n in zip(known, within, strict=True) if n is not None])
         return known, "epoch"
     if any(step is not None for step in steps) or any(epoch is not None for epoch in epochs):
         raise Doubt("expected names that all count alike, got some by steps, by epochs or without either")
@@ -349,10 +365,15 @@ def _like(name: str, number: str) -> str:
 
 
 def _none(folder: Path, skipped: Mapping[str, str]) -> CheckpointError:
+    if got := outputs.what_is(folder):
+        return CheckpointError(f"{folder}: expected a run or a folder of checkpoints, got {got}; name the run itself.")
     said = f"; passed over {', '.join(f'{name} ({why})' for name, why in skipped.items())}" if skipped else ""
-    below = [p for p in sorted(folder.rglob("*"))[:10_000] if p.is_file() and formats.format_of(p) is not None]
-    below = [p for p in below if p.parent != folder and step_names.read(p.stem).best is not None]
-    said += f"; look in {below[0].parent}" if below else ""
+    there = [p for p in sorted(folder.rglob("*"))[:10_000] if formats.stays(folder, p) and p.is_file()]
+    below = [p for p in there if formats.format_of(p) is not None]
+    homes = [p.parent.parent if p.name in HOLDERS else p.parent for p in below]
+    said_of = [step_names.read(p.parent.name if p.name in HOLDERS else p.stem).best for p in below]
+    homes = [home for home, step in zip(homes, said_of, strict=True) if step is not None and home != folder]
+    said += f"; look in {homes[0]}" if homes else ""
     lone = [name for name, why in skipped.items() if "pieces" not in why]
     said += f"; one file alone is named as such: {folder / lone[0]}" if len(lone) == 1 else ""
     listed = f"{', '.join(formats.SUFFIXES[:5])}, .safetensors or the like"

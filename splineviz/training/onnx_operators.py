@@ -34,7 +34,7 @@ class Graph(Protocol):
     weight_keys: dict[str, str]
     shapes: dict[str, list[int]]
     fixed: dict[str, Any]
-    live: set[str]
+    live: dict[str, int]
 
     def numbers(self, name: str) -> list[Any]:
         """A constant's values."""
@@ -47,10 +47,10 @@ class Graph(Protocol):
 
 
 class Node:
-    """One node while its call is made: its inputs, attributes and version."""
+    """One node while its call is made: its inputs, attributes and version; its label is that of its place."""
 
-    def __init__(self, owner: Graph, inputs: list[str], attrs: Attrs, opset: int):
-        self.owner, self.inputs, self.attrs, self.opset = owner, inputs, attrs, opset
+    def __init__(self, owner: Graph, inputs: list[str], attrs: Attrs, opset: int, label: str):
+        self.owner, self.inputs, self.attrs, self.opset, self.label = owner, inputs, attrs, opset, label
 
     def live(self, i: int = 0) -> bool:
         """Whether an input depends on the network's own."""
@@ -65,13 +65,13 @@ class Node:
         if self.has(i):
             return self.owner.numbers(self.inputs[i])
         if name in self.attrs:
-            self.owner.fixed[f"{self.inputs[0]}.{name}"] = self.attrs[name]
+            self.owner.fixed[f"{self.label}.{name}"] = self.attrs[name]
         return self.attrs.get(name, default)
 
     def attr(self, name: str, default: Any) -> Any:
         """An attribute, which becomes a part of the graph."""
         value = self.attrs.get(name, default)
-        self.owner.fixed[f"{'/'.join(self.inputs)}.{name}"] = value
+        self.owner.fixed[f"{self.label}.{name}"] = value
         return value
 
     @property

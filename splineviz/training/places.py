@@ -26,6 +26,10 @@ INSIDE = (
     "mp_rank_00/model_optim_rng.pt", "model.pt", "model.pth", "model.ckpt", "model.bin", "consolidated.00.pth",
     "checkpoint.pt", "checkpoint.pth", "state_dict.pt", "weights.pt", "weights.pth",
 )  # fmt: skip
+BACKUP = re.compile(
+    r"(?i)(~|\.(bak|backup|old|orig|prev|tmp|temp|part|partial|incomplete|crdownload|lock|md5|sha\d+|sw[po]))$"
+)
+"""How names of copies and of files that are still being written end."""
 MEGATRON = "Megatron's tools/checkpoint/convert.py"
 IN_PIECES = (
     ("*.distcp", "python -m torch.distributed.checkpoint.format_utils dcp_to_torch {folder} {target}"),
@@ -86,7 +90,9 @@ def places(folder: Path) -> tuple[list[Place], dict[str, str]]:
             elif inside:
                 skipped[name] = inside
         elif formats.format_of(path) is not None and _first_part(path):
-            if path.is_symlink() and path.resolve().parent == folder.resolve() and path.resolve() != path.absolute():
+            if BACKUP.search(name):
+                skipped[name] = f"a backup, or not finished; --files '{name}' takes it"
+            elif path.is_symlink() and path.resolve().parent == folder.resolve() and path.resolve() != path.absolute():
                 skipped[name] = f"a link to {path.resolve().name}"
             elif not path.is_file():
                 skipped[name] = "a pipe, a socket or a device"

@@ -315,7 +315,7 @@ def open_run(
     made = None if isinstance(model, str) and model == "mlp" else _foreign_network(model, model_args, found[0])
     first = (found[0].path, trust, weights_key)
     network, guard = traced(made, samples.train_x, first, Chosen(output, outputs))
-    network = network if swap is None else swapped(network, swap)
+    network = _remarked(first, network if swap is None else swapped(network, swap))
     return Run(
         root, found, samples, network.to_data(), skipped=listed.skipped, own=False, trust=trust, weights_key=weights_key,
         unit=listed.unit, swap=swap, guard=guard,
@@ -346,6 +346,14 @@ def _not_said(root: Path, count: int) -> CheckpointError:
         f"{count} checkpoint{'s' * (count > 1)}; say what they are, for example --model mlp --data mnist "
         "(open_run(path, model='mlp', data='mnist'))."
     )
+
+
+def _remarked(first: tuple[Path, bool, str | None], network: Program) -> Program:
+    """The network, with a warning of weights in the first file that its key leaves out."""
+    path, trust, key = first
+    if key is not None and (left := state_files.left_out(path, key, trust=trust)):
+        warnings.warn(f"splineviz: {left}", RuntimeWarning, stacklevel=4)
+    return network
 
 
 def _check_arguments(name: str, given: Any, arguments: str | None) -> None:

@@ -2,7 +2,8 @@
 
 The kinds of files stand in `formats`. Where in a file its weights lie is found (see `contents`): a lone dictionary of
 tensors is taken, of several one must be named by `key`: a path of names such as `ema` or `ema.state_dict`, a prefix of the
-names themselves, or "." for all of them together. Names may carry the prefixes of wrappers (`module.`, `_orig_mod.`).
+names themselves, several of these with commas between, or "." for all of them together. Names may carry the prefixes of
+wrappers (`module.`, `_orig_mod.`).
 
 This file knows no network.
 """
@@ -75,6 +76,24 @@ def saved_at(path: Path) -> tuple[int | None, int | None]:
         return None, None
 
 
+def left_out(path: str | Path, key: str, *, trust: bool = False) -> str:
+    """What a key leaves of a file's weights unread, in one line; no copies of what is read."""
+    content = contents.entries(content_of(Path(path), trust)) or {}
+    taken = _at(content, key, Path(path))
+    known, shapes = {id(tensor) for tensor in taken.values()}, {name: tensor.shape for name, tensor in taken.items()}
+    found: list[str] = []
+    for where, state in contents.sets(content).items():
+        named = plain_names({str(name): tensor for name, tensor in state.items() if isinstance(tensor, Tensor)})
+        if all(name in named and named[name].shape == shape for name, shape in shapes.items()):
+            continue  # the set itself, or a copy of it
+        rest = {f"{where}.{name}" if where else name: t for name, t in named.items() if id(t) not in known}
+        found += [f"{name} {tuple(tensor.shape)}" for name, tensor in rest.items()]
+    if not found:
+        return ""
+    more = f" and {len(found) - 8} more" if len(found) > 8 else ""
+    return f"{path}: {key} is a part of what the file holds; left out: {', '.join(found[:8])}{more}"
+
+
 def load_network(path: str | Path) -> Any:
     """The network in a trusted file, which RUNS ITS CODE: a pickled module, or a torch.export program.
 
@@ -135,24 +154,32 @@ def _only(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
 
 
 def _at(content: Mapping[str, Any], key: str, path: Path) -> State:
-    """The weights at a path of names, or those whose own names begin with it."""
+    """The weights at a path of names, or those whose own names begin with it; several of these, with commas between."""
     if key == contents.WHOLE:
         return tensors(contents.whole(content), path)
+    if "," in key and key not in content:
+        parts = [part.strip() for part in key.split(",")]
+        return {f"{part}.{name}": tensor for part in parts for name, tensor in _at(content, part, path).items()}
     inner = contents.at(content, key)
     inner = contents.entries(content.get(key, inner))
     if inner is not None:
         return tensors(_only(inner, path), path)
     sets = contents.sets(content)
-    named = {str(name): value for state in sets.values() for name, value in state.items() if isinstance(value, Tensor)}
-    found = {name.removeprefix(f"{key}."): value for name, value in named.items() if name.startswith(f"{key}.")}
-    for wrapper in WRAPPERS:
-        found = found or {
-            n.partition(f"{wrapper}{key}.")[2]: t for n, t in named.items() if n.startswith(f"{wrapper}{key}.")
-        }
+    found: dict[str, dict[str, Tensor]] = {}
+    for where, state in sets.items():
+        wanted = key.removeprefix(f"{where}.") if where else key
+        named = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+        fronts = [front for front in (f"{wanted}.", *(f"{w}{wanted}." for w in WRAPPERS)) if any(front in n for n in named)]
+        for front in fronts:
+            own = {n.partition(front)[2]: t for n, t in named.items() if n.startswith(front)}
+            if own:
+                found[f"{where}.{wanted}" if where else wanted] = own
+                break
+    if len(found) > 1 and key not in found:
+        names = " or ".join(f"--weights-key {name}" for name in found)
+        raise CheckpointError(f"{path}: expected one set of weights with entries under {key!r}, got several: {names}.")
     if not found:
         known = [str(name) for name, value in content.items() if isinstance(value, (Mapping, torch.nn.Module))]
-        known += sorted({name.partition(".")[0] for name in named if "." in name})
+        known += sorted({str(name).partition(".")[0] for state in sets.values() for name in state if "." in str(name)})
         raise CheckpointError(f"{path}: expected weights under {key!r}, got: {', '.join(known[:12]) or 'none by any name'}.")
-    return tensors(found, path)
-
-
+    return tensors(found.get(key) or next(iter(found.values())), path)

@@ -39,6 +39,10 @@ SETTINGS = {
     "shard", "of", "job", "id", "pid", "classes", "heads", "bits", "bit", "reps", "rep", "days", "day", "gb", "mb", "h",
     "min", "hz",
 }  # fmt: skip
+RUNS = SETTINGS - {
+    "batch", "size", "of", "part", "shard", "id", "pid", "job", "days", "day", "gb", "mb", "h", "min", "hz", "temp",
+}  # fmt: skip
+"""Settings that one run has one value of."""
 ARCHITECTURES = {
     "resnet", "resnext", "preresnet", "preactresnet", "wideresnet", "wrn", "vgg", "densenet", "mobilenet", "efficientnet",
     "efficientnetb", "vit", "deit", "swin", "convnext", "alexnet", "lenet", "inception", "regnet", "yolo", "yolov", "bert",
@@ -68,6 +72,9 @@ _DIGEST = (
     r"(?<![A-Za-z0-9])(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])(?![0-9]*e\d+(?![0-9a-f]))(?![a-f]+\d+(?![0-9a-f]))"
     r"[0-9a-f]{7,}(?![A-Za-z0-9])"
 )
+_THOUSANDS = r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d,])"
+_COUNTED = "|".join(sorted((word for word in STEPS if len(word) > 1), key=len, reverse=True))
+_GROUPS = rf"(?i)(?<![a-z])((?:{_COUNTED})[-_=]?)(\d{{1,3}}(?:_\d{{3}})+)(?!\d)"
 _NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+(?![A-Za-z]))?(?:[kKmM](?![A-Za-z0-9]))?"
 _TOKEN = re.compile(rf"(?P<number>{_NUMBER})|(?P<word>[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+)|(?P<gap>[^A-Za-z0-9]+)")
 
@@ -76,8 +83,9 @@ _TOKEN = re.compile(rf"(?P<number>{_NUMBER})|(?P<word>[A-Z]+(?![a-z])|[A-Z]?[a-z
 class Reading:
     """What a name says.
 
-    step, epoch: by words. plain, weak: numbers that stand alone, or stick to a word. role: what the file is. identity: the
-    words that are left, the same for all files of one series. by: the convention that it follows, "" for the grammar.
+    step, epoch: by words. plain, weak: numbers that stand alone, or stick to a word; behind: those that stand behind the
+    epoch. role: what the file is. identity: the words that are left, the same for all files of one series. settings: numbers
+    that belong to a word for a setting, of which a run has one. by: the convention that it follows, "" for the grammar.
     """
 
     step: int | None = None
@@ -87,6 +95,8 @@ class Reading:
     role: str = NETWORK
     identity: tuple[str, ...] = ()
     by: str = ""
+    behind: tuple[int, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def best(self) -> int | None:
@@ -124,8 +134,12 @@ def _grammar(path: str) -> Reading:
     step = epoch = None
     plain: list[int] = []
     weak: list[int] = []
+    behind: list[int] = []
+    settings: list[tuple[str, str]] = []
     for number in numbers:
         kind = _kind(number)
+        if kind == "no" and number.before in RUNS:
+            settings.append((number.before, number.text))
         if number.value is None or kind == "no":
             continue
         value = number.sign * number.value
@@ -135,12 +149,17 @@ def _grammar(path: str) -> Reading:
             epoch = value
         else:
             (plain if kind == "plain" else weak).append(value)
-    return Reading(step, epoch, tuple(plain), tuple(weak), _role(_words(name)), _identity(path))
+            behind += [value] if kind == "plain" and epoch is not None else []
+    return Reading(
+        step, epoch, tuple(plain), tuple(weak), _role(_words(name)), _identity(path), "", tuple(behind), tuple(settings)
+    )
 
 
 def _bare(path: str) -> str:
-    """A name without digests, dates, and decimals that are written with underscores behind a metric's name."""
+    """A name without digests, dates, marks within large numbers, and decimals with underscores behind a metric's name."""
     name = re.sub(_DIGEST, " ", re.sub(_DATE, " ", path))
+    name = re.sub(_THOUSANDS, lambda found: found[0].replace(",", ""), name)
+    name = re.sub(_GROUPS, lambda found: found[1] + found[2].replace("_", ""), name)
     measured = "|".join(sorted(MEASURED, key=len, reverse=True))
     return re.sub(rf"(?i)(?<![a-z])({measured})([-_=:]*)0[_,](?=\d)", r"\g<1>\g<2>0.", name)
 

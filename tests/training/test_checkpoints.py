@@ -11,6 +11,9 @@ from splineviz.errors import CheckpointError
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 from splineviz.training.checkpoints import fit, left_out, list_checkpoints, mlp, retied, step_of
+from splineviz.training.runs import open_run
+from splineviz.training.samples import Data
+from splineviz.training.state_files import load_state
 
 
 @pytest.mark.parametrize(
@@ -244,3 +247,104 @@ def test_tied_weights_are_found_under_the_name_that_was_stored():
         x = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
         assert torch.allclose(fit(program, state, "a")(x), model.double()(x).detach(), atol=1e-12)
         model = model.float()
+
+
+# ---- chains of layers ------------------------------------------------------------------------------------
+
+
+def shaped(**widths):
+    """A state dict with layers of these names (__ for dots): name=(inputs, outputs)."""
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for name, (inputs, outputs) in widths.items():
+        state[name.replace("__", ".").strip("_") + ".weight"] = torch.randn(outputs, inputs, generator=generator)
+        state[name.replace("__", ".").strip("_") + ".bias"] = torch.randn(outputs, generator=generator)
+    return state
+
+
+ONE_CHAIN = {
+    "a sequence": shaped(net__0=(4, 8), net__2=(8, 8), net__4=(8, 3)),
+    "numbered": shaped(fc1=(4, 4), fc2=(4, 4), fc3=(4, 4)),
+    "a list between two": shaped(inp=(4, 8), hidden__0=(8, 8), hidden__1=(8, 8), out=(8, 3)),
+    "containers of one layer": shaped(layers__0__linear=(4, 8), layers__1__linear=(8, 8), head=(8, 3)),
+    "two parts that fit once": shaped(trunk__0=(4, 8), trunk__2=(8, 6), tail=(6, 3)),
+    "more than ten": shaped(**{f"net__{i}": (4, 4) for i in range(12)}),
+    "an autoencoder": shaped(encoder__0=(4, 9), encoder__2=(9, 2), decoder__0=(2, 9), decoder__2=(9, 4)),
+}
+DOUBTED = {
+    "actor and critic": shaped(actor__0=(4, 8), actor__2=(8, 4), critic__0=(4, 8), critic__2=(8, 1)),
+    "a trunk and two heads": shaped(trunk__0=(4, 8), trunk__2=(8, 8), policy=(8, 8), value=(8, 1)),
+    "heads of plain layers": shaped(fc1=(4, 8), fc2=(8, 8), pi=(8, 8), v=(8, 1)),
+    "twins": shaped(q1__0=(4, 8), q1__2=(8, 4), q2__0=(4, 8), q2__2=(8, 4)),
+    "numbered out of order": shaped(fc1=(4, 4), fc21=(4, 4), fc22=(4, 4), fc3=(4, 4)),
+    "blocks with a way past": shaped(
+        inp=(4, 8), blocks__0__fc1=(8, 8), blocks__0__fc2=(8, 8), blocks__1__fc1=(8, 8), blocks__1__fc2=(8, 8), out=(8, 3)
+    ),
+    "experts": shaped(moe__experts__0=(4, 4), moe__experts__1=(4, 4), moe__experts__2=(4, 4)),
+    "teacher": shaped(net__0=(4, 4), net__2=(4, 4), teacher__0=(4, 4), teacher__2=(4, 4)),
+    "unknown names": shaped(a__0=(4, 4), a__2=(4, 4), b__0=(4, 4), b__2=(4, 4)),
+}
+
+
+@pytest.mark.parametrize("state", ONE_CHAIN.values(), ids=ONE_CHAIN)
+def test_layers_that_are_one_chain_are_taken_in_their_order(state, tmp_path):
+    x = torch.randn(7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    expected, layers = x, [key.removesuffix(".weight") for key in state if key.endswith("weight")]
+    for i, layer in enumerate(layers):
+        expected = torch.relu(expected) if i else expected
+        expected = expected @ state[f"{layer}.weight"].double().T + state[f"{layer}.bias"].double()
+    assert torch.allclose(fit(mlp(state, (4,), "a.pt"), state, "a.pt")(x), expected)
+    by_name = {key: state[key] for key in sorted(state)}  # as safetensors has them
+    assert torch.allclose(fit(mlp(by_name, (4,), "a.safetensors"), by_name, "a")(x), expected)
+
+
+@pytest.mark.parametrize("state", DOUBTED.values(), ids=DOUBTED)
+def test_layers_that_may_be_several_networks_are_refused_unless_the_user_says_so(state):
+    with pytest.raises(CheckpointError, match=r"may as well be of several networks(.|\n)*--weights-key \."):
+        mlp(state, (4,), "a.pt")
+    assert len(mlp(state, (4,), "a.pt", key=".").weights) == len(state)  # the user says that it is one chain
+
+
+def test_parts_that_are_chains_are_named():
+    state = shaped(pi__0=(4, 8), pi__2=(8, 8), vf__0=(4, 8), vf__2=(8, 8), action=(8, 2), value=(8, 1))
+    words = r"--weights-key pi or --weights-key vf or --weights-key pi,action or --weights-key pi,value"
+    with pytest.raises(CheckpointError, match=words):
+        mlp(state, (4,), "a.pt")
+    with pytest.raises(CheckpointError, match="--weights-key policy.pi or "):
+        mlp(state | {"log_std": torch.zeros(2)}, (4,), "a.pt", key="policy")
+
+
+def test_a_sorted_file_with_two_orders_is_refused():
+    state = shaped(entry=(4, 5), middle=(5, 5), hidden=(5, 5), exit=(5, 2))
+    mlp(state, (4,), "a.pt")
+    with pytest.raises(CheckpointError, match="sorts them by name, and more orders than one fit"):
+        mlp({key: state[key] for key in sorted(state)}, (4,), "a.safetensors")
+
+
+def test_what_a_key_leaves_out_is_said(tmp_path):
+    data = Data.of((torch.randn(9, 4).numpy(), torch.arange(9).numpy() % 3))
+    state = shaped(pi__0=(4, 8), pi__2=(8, 8), vf__0=(4, 8), vf__2=(8, 8), action=(8, 2), value=(8, 1))
+    torch.save({"policy": state, "optimizer": {"state": {}}}, tmp_path / "net_1.pt")
+    with pytest.warns(RuntimeWarning, match=r"pi is a part .* left out: policy.vf.0.weight \(8, 4\), .*policy.value.bias"):
+        run = open_run(tmp_path, model="mlp", data=data, weights_key="pi")
+    x = torch.randn(7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert run.program(run.checkpoints[0])(x).shape == (7, 8)
+    with pytest.warns(RuntimeWarning, match="left out: policy.vf"):
+        run = open_run(tmp_path, model="mlp", data=data, weights_key="policy.pi, action")
+    w = {key: tensor.double() for key, tensor in state.items()}
+    h = torch.relu(x @ w["pi.0.weight"].T + w["pi.0.bias"])
+    h = torch.relu(h @ w["pi.2.weight"].T + w["pi.2.bias"])
+    assert torch.allclose(run.program(run.checkpoints[0])(x), h @ w["action.weight"].T + w["action.bias"])
+
+
+def test_one_prefix_in_two_sets_is_asked_back(tmp_path):
+    inner = shaped(a__0=(4, 8), a__2=(8, 3), b__0=(4, 8), b__2=(8, 3))
+    other = {key: tensor + 1 for key, tensor in inner.items()}
+    torch.save({"model": inner, "ema": other}, tmp_path / "net_1.pt")
+    with pytest.raises(CheckpointError, match="got several: --weights-key model.a or --weights-key ema.a"):
+        load_state(tmp_path / "net_1.pt", key="a")
+    assert torch.equal(load_state(tmp_path / "net_1.pt", key="ema.a")["0.bias"], other["a.0.bias"])
+    torch.save({"model": inner, "ema": dict(other)}, tmp_path / "net_1.pt")
+    data = Data.of((torch.randn(9, 4).numpy(), torch.arange(9).numpy() % 3))
+    with pytest.raises(CheckpointError, match="may as well be of several|to read"):
+        open_run(tmp_path, model="mlp", data=data, weights_key="ema")

@@ -7,17 +7,20 @@ import re
 import tempfile
 from pathlib import Path
 
+import hostile_audit
 import numpy as np
 import pytest
 import torch
 from folder_layouts import LAYOUTS, Layout
 from small_runs import network, samples
+from stranger_layouts import MORE
 
 from splineviz.errors import SplinevizError
 from splineviz.training.listings import listing
 from splineviz.training.runs import open_run
 from splineviz.training.samples import Data
 
+ROWS = [*LAYOUTS, *MORE]
 DATA = Data.of(samples(0), domain=(0, 1))
 MODEL = network()
 
@@ -46,11 +49,12 @@ def seed_of(weights: dict[str, torch.Tensor]) -> int:
 
 
 def test_there_are_rows_enough_and_none_twice() -> None:
-    assert len(LAYOUTS) >= 150 and len({row.who for row in LAYOUTS}) == len(LAYOUTS)
-    assert np.mean([not row.refused for row in LAYOUTS]) > 0.7
+    assert len(ROWS) >= 400 and len({row.who for row in ROWS}) == len(ROWS)
+    assert np.mean([not row.refused for row in ROWS]) > 0.75
 
 
-@pytest.mark.parametrize("row", LAYOUTS, ids=[re.sub(r"\W+", "-", row.who) for row in LAYOUTS])
+@pytest.mark.filterwarnings("ignore:splineviz.*left out:RuntimeWarning")
+@pytest.mark.parametrize("row", ROWS, ids=[re.sub(r"\W+", "-", row.who) for row in ROWS])
 def test_order_and_identity_are_right_or_the_files_are_named(row: Layout, tmp_path: Path) -> None:
     assert outcome(row, tmp_path) == ""
 
@@ -69,6 +73,16 @@ def test_links_out_of_a_folder_are_named_and_not_followed_unasked(tmp_path: Path
     linked = tmp_path / "link"
     linked.symlink_to(folder)  # the folder itself may be one: the user named it
     assert [c.step for c in listing(linked).checkpoints] == [10, 20]
+
+
+def test_a_refusal_looks_at_no_link_out_of_the_folder(tmp_path: Path) -> None:
+    """Where else checkpoints may lie is looked for below; what a link there led to was opened."""
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    torch.save(network().state_dict(), tmp_path / "step_3.pt")
+    (tmp_path / "folder" / "below" / "step_3").symlink_to(tmp_path / "step_3.pt")
+    with hostile_audit.inside(tmp_path / "folder") as opened, pytest.raises(SplinevizError, match="expected files"):
+        listing(tmp_path / "folder")
+    assert not opened
 
 
 def test_a_cache_of_the_hub_is_read_through_its_own_links(tmp_path: Path) -> None:
@@ -124,10 +138,10 @@ def test_a_pattern_finds_files_of_the_folder_or_is_refused(tmp_path: Path, patte
 
 if __name__ == "__main__":
     wrong = []
-    for row in LAYOUTS:
+    for row in ROWS:
         with tempfile.TemporaryDirectory() as folder:
             said = outcome(row, Path(folder))
         wrong += [f"{row.who}: {said}"] if said else []
-    refused = sum(bool(row.refused) for row in LAYOUTS)
-    print(f"{len(LAYOUTS)} folders: {len(LAYOUTS) - refused - len(wrong)} right, {refused} refused, {len(wrong)} wrong")
+    refused = sum(bool(row.refused) for row in ROWS)
+    print(f"{len(ROWS)} folders: {len(ROWS) - refused - len(wrong)} right, {refused} refused, {len(wrong)} wrong")
     print("\n".join(wrong))

@@ -216,6 +216,60 @@ def test_another_graph_is_no_other_step(tmp_path: Path) -> None:
         run.program(run.checkpoints[1])
 
 
+def layers(path: Path, names: str, weights: dict[str, np.ndarray], before: Sequence[Any] = ()) -> Path:
+    """Three Gemm layers of inputs (n, 4) with weights and biases of these names."""
+    w1, b1, w2, b2, w3, b3 = names.split()
+    chain = [
+        node("Gemm", f"x {w1} {b1}".rstrip("- "), "z1"), node("Relu", "z1", "h1"), node("Gemm", f"h1 {w2} {b2}", "z2"),
+        node("Relu", "z2", "h2"), node("Gemm", f"h2 {w3} {b3}"),
+    ]  # fmt: skip
+    return write(path, [*before, *chain], ("n", 4), weights)
+
+
+def test_weights_go_by_their_places_whatever_a_file_calls_them(tmp_path: Path) -> None:
+    square = weight(4, 4)
+    layers(tmp_path / "net_0.onnx", "w b w b w b", {"w": square, "b": np.zeros(4, np.float32)})  # equal ones, once
+    layers(  # through a node each, as torch's exporter has it
+        tmp_path / "net_1.onnx", "w b w1 b1 w2 b1", {"w": weight(4, 4), "b": weight(4)},
+        [node("Identity", "w", "w1"), node("Identity", "b", "b1"), node("Identity", "w1", "w2")],
+    )  # fmt: skip
+    layers(tmp_path / "net_2.onnx", "a b c d e f", {k: weight(4, 4) if k in "ace" else weight(4) for k in "abcdef"})
+    layers(tmp_path / "net_3.onnx", "f e d c b a", {k: weight(4, 4) if k in "bdf" else weight(4) for k in "abcdef"})
+    layers(tmp_path / "net_4.onnx", "w - w d w f", {"w": weight(4, 4), "d": weight(4), "f": weight(4)})  # a bias of 0
+    layers(  # computed from what is stored
+        tmp_path / "net_5.onnx", "wt b wn b v b", {"w": weight(4, 4), "v": weight(4, 4), "g": weight(1, 4), "b": weight(4)},
+        [node("Transpose", "w", "wt", perm=[1, 0]), node("Mul", "g w", "gw"), node("Mul", "g g", "gg"),
+         node("Sqrt", "gg", "r"), node("Div", "gw r", "wn")],
+    )  # fmt: skip
+    layers(  # a file whose own names are those of places
+        tmp_path / "net_6.onnx", "relu1_0 gemm2_bias gemm0_weight gemm4_bias gemm2_weight n2",
+        {n: weight(4) if n in ("gemm2_bias", "gemm4_bias", "n2") else weight(4, 4)
+         for n in ("relu1_0", "gemm2_bias", "gemm0_weight", "gemm4_bias", "gemm2_weight", "n2")},
+    )  # fmt: skip
+    data = Data.of((np.random.default_rng(5).normal(size=(9, 4)), np.arange(9) % 3))
+    run = open_run(tmp_path, data=data)
+    assert len(run.checkpoints) == 7
+    for checkpoint in run.checkpoints[:6]:
+        session = onnxruntime.InferenceSession(str(checkpoint.path), providers=["CPUExecutionProvider"])
+        theirs = session.run(None, {"x": data.train_x.astype(np.float32)})[0]
+        np.testing.assert_allclose(run.program(checkpoint)(torch.from_numpy(data.train_x)).numpy(), theirs, atol=1e-4)
+    judged(tmp_path / "net_6.onnx", (4,))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        run.program(run.checkpoints[6])
+
+
+def test_a_graph_wired_otherwise_is_another_one(tmp_path: Path) -> None:
+    weights = {"a": weight(4, 4), "b": weight(4, 4)}
+    ends = {1: node("Sub", "r p"), 2: node("Sub", "p r"), 3: node("Sub", "r q")}
+    for step, end in ends.items():
+        nodes = [node("MatMul", "x a", "p"), node("MatMul", "p b", "q"), node("Relu", "q", "r"), end]
+        write(tmp_path / f"net_{step}.onnx", nodes, ("n", 4), weights)
+    run = open_run(tmp_path, data=Data.of((np.random.default_rng(5).normal(size=(9, 4)), np.arange(9) % 3)))
+    for checkpoint in run.checkpoints[1:]:
+        with pytest.raises(CheckpointError, match="operators are not those of the first file"):
+            run.program(checkpoint)
+
+
 @pytest.mark.parametrize("content", [b"", b"\x08\x07", b"text", b"\xff" * 99])
 def test_broken_files_give_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a_1.onnx").write_bytes(content)
