@@ -226,3 +226,32 @@ class StandIn:
             f"{where}: expected an attribute that can be copied, for the network is run apart from yours, got {why}; "
             "keep it outside the module, or out of forward in evaluation mode."
         )
+
+
+# ---- evaluation mode ----------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=4096)
+def _sets_modes(kind: Any) -> bool:
+    """Whether a class says itself what training and evaluation mode do."""
+    own = (k for k in kind.__mro__ if not k.__module__.startswith("torch."))
+    return any(name in vars(k) for k in own for name in ("train", "eval"))
+
+
+def modes(model: Any) -> dict[str, bool]:
+    """Which modules of a model are in training mode, by name, where some class says itself what modes do; else nothing."""
+    model = unwrapped(model)
+    if not isinstance(model, nn.Module) or not any(_sets_modes(type(module)) for module in model.modules()):
+        return {}
+    return {name: module.training for name, module in model.named_modules()}
+
+
+def settle(module: nn.Module, modes: Mapping[str, bool]) -> None:
+    """Bring a copy into evaluation mode by the user's own eval(), from the modes that the original is in."""
+    for name, inner in module.named_modules():
+        inner.training = modes.get(name, inner.training)
+    try:
+        module.eval()
+    except Exception:  # of the user's own code, which may want what a copy does not have
+        for inner in module.modules():
+            inner.training = False

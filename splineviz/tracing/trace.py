@@ -28,6 +28,7 @@ from splineviz.errors import TraceError
 from splineviz.tracing import doors, twins
 from splineviz.tracing.call import begun, raised
 from splineviz.tracing.listening import Listener
+from splineviz.tracing.masks import Mask
 from splineviz.tracing.precision import Double, at_home, elsewhere, is_rounding, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
@@ -74,15 +75,15 @@ def _traced(model: Any, input_shape: Sequence[int], output: str | int | None = N
                 f"network: expected inputs of shape {model.input_shape}, got a plane of shape {tuple(input_shape)}."
             )
         return model.to(torch.float64)
-    module, prefix = twin(model)
+    module, prefix = twin(model, settled=not is_settled(model, probes(input_shape, 2), output))
     return written(module, input_shape, smooth=True, output=output, prefix=prefix)
 
 
-def twin(model: Any, taken: dict[int, Tensor] | None = None) -> tuple[nn.Module, str]:
+def twin(model: Any, taken: dict[int, Tensor] | None = None, *, settled: bool = False) -> tuple[nn.Module, str]:
     """A copy of the module in double precision and evaluation mode, and what stands in front of its weights' names.
 
-    model: as `trace` takes it, but no Program. taken: see `twins.twin`. Raises TraceError for what is no module or cannot
-    be read as one.
+    model: as `trace` takes it, but no Program. taken: see `twins.twin`. settled: run the module's own eval() on the copy,
+    which may change its weights, too. Raises TraceError for what is no module or cannot be read as one.
     """
     if isinstance(model, torch.export.ExportedProgram):
         model = model.module()
@@ -93,7 +94,19 @@ def twin(model: Any, taken: dict[int, Tensor] | None = None) -> tuple[nn.Module,
         raise TraceError(f"network: expected a torch.nn.Module or a Program, got {type(model).__name__}.")
     if _exported(model):
         return copy.deepcopy(model).to(device="cpu", dtype=torch.float64), ""
-    return twins.twin(model, taken), ""
+    made = twins.twin(model, taken)
+    if settled and (modes := doors.modes(model)):
+        doors.settle(made, modes)
+    return made, ""
+
+
+def is_settled(model: Any, x: Tensor, output: str | int | None = None) -> bool:
+    """Whether a module computes at x what it does once its own eval() has run: an average may be swapped in there."""
+    if not doors.modes(model):
+        return True
+    with undisturbed():
+        y, own = (outputs_of(twin(model, settled=settled)[0], x.clone(), output=output) for settled in (False, True))
+    return y.shape == own.shape and bool(((y - own).abs() <= 1e-9 * own.abs().max()).all() | ~torch.isfinite(own).all())
 
 
 def written(
@@ -221,6 +234,8 @@ def _listened(
     found = listener.live(one)
     if isinstance(found, TraceError):
         raise _randomly(listener, found)
+    if isinstance(found, Mask):
+        raise found.refused
     if not isinstance(found, Live):
         told = "forward: expected one tensor that depends on the input as output; return the logits alone."
         raise TraceError(told + begun(module))

@@ -184,7 +184,9 @@ class Live:
         self.x = points(samples)
         self._kept: Kept | None = None
         self._narrow = True
-        self.seen = self._traced(*trace.twin(model))
+        self._settled = False
+        self._settle()
+        self.seen = self._traced(*self._twin())
 
     @property
     def program(self) -> Program:
@@ -199,14 +201,15 @@ class Live:
         taken: dict[int, Tensor] = {}
         program, narrow = self.program, self._narrow
         kept, self._kept = self._kept, None
-        if kept is not None and kept.is_of(self.model):
+        self._settle()
+        if kept is not None and not self._settled and kept.is_of(self.model):
             kept.fill(taken)
             if kept.is_seen(self.seen, self.x, self.chosen):
                 self._kept = kept
                 return program, self._taken(taken)
             narrow = narrow and not kept.narrow
             taken = {} if kept.narrow else taken
-        module, prefix = trace.twin(self.model, taken)
+        module, prefix = self._twin(taken)
         tensors = _named(module, prefix)
         if not ON:
             return program, program.weights | {k: t for k, t in tensors.items() if k in program.weights}
@@ -215,11 +218,20 @@ class Live:
             new = Kept(self.model, module, narrow) if isinstance(self.model, nn.Module) else None
             y, calls = _run(module, self.x, self.chosen)
             if _same(self.seen, calls, bound, y, self.x):
+                if self._settled:
+                    return program, self._as_stored(bound.weights)
                 self._kept, self._narrow = new, narrow
                 return program, self._taken(taken)
-            module, prefix = trace.twin(self.model)  # the first one may remember that it was run
+            module, prefix = self._twin()  # the first one may remember that it was run
         self.seen = self._traced(module, prefix)
         return self.program, self._as_stored(self.program.weights)
+
+    def _twin(self, taken: dict[int, Tensor] | None = None) -> tuple[nn.Module, str]:
+        return trace.twin(self.model, taken, settled=self._settled)
+
+    def _settle(self) -> None:
+        """See whether the module's own eval() changes what it computes, so that its copies must run it."""
+        self._settled = ON and not trace.is_settled(self.model, self.x, self.chosen.output)
 
     def _taken(self, taken: Mapping[int, Tensor]) -> dict[str, Tensor]:
         """The weights to write of the values that were taken."""
@@ -228,7 +240,7 @@ class Live:
 
     def _traced(self, module: nn.Module, prefix: str) -> Seen:
         program = self.chosen.written(module, self.shape, prefix).as_weights()
-        again, _ = trace.twin(self.model)
+        again, _ = self._twin()
         y, calls = _run(again, self.x, self.chosen)
         if ON and not _agrees(program, y, self.x):
             raise TraceError(
