@@ -36,6 +36,7 @@ for name in ("kymograph", "lineage"):
 found = migrations.answer(measured)
 (first, last), near = found["steps"], found["near"]
 print(f"steps {first:,} to {last:,}, {found['planes']} planes, near: within {near:.0%} of the window's side")
+print(f"the boundary is in view at both steps on {found['compared']} of the planes")
 for said, name in (("knots per area near the boundary", "density"), ("median distance of knots over area's", "distance")):
     before, after, (change, error) = found[name]
     print(f"{said}: {before[0]:.2f} -> {after[0]:.2f}, change {change:+.2f} +- {error:.2f}")

@@ -18,19 +18,21 @@
     splineviz complete a script that makes a shell complete commands, flags and files
 
 Exit codes: 0 done, 1 a failed certificate, 2 a wrong flag or anything splineviz refuses (one line on stderr, a
-traceback only with --debug), 3 jobs failed and the same command will try them again, 130 stopped by Ctrl-C. The
-commands themselves stand in `commands/`, one a file.
+traceback only with --debug), 3 jobs failed and the same command will try them again, 130 stopped by Ctrl-C, 141 nobody
+reads what it prints (`| head`). The commands themselves stand in `commands/`, one a file.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import select
 import signal
 import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
@@ -40,6 +42,25 @@ from splineviz import commands
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; argv as in sys.argv[1:]. On --help and wrong flags argparse exits itself."""
+    with _any_letter():
+        code = 0
+        try:
+            try:
+                code = _run(argv)
+                return code
+            finally:
+                if sys.stdout is not None and not sys.stdout.closed:
+                    sys.stdout.flush()  # here, where what goes wrong with it can be said
+        except OSError as error:
+            _give_up_stdout()
+            if isinstance(error, BrokenPipeError):
+                return code or 141  # as the shell says of a program that wrote to a pipe without a reader
+            if not code:  # else something has been said already
+                _complain(_of_system(error))
+            return code or 2
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         with _noted() as heard, _in_one_line():
             parser = commands.parser()
@@ -61,6 +82,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("stopped by Ctrl-C; every file that was finished is whole.")
         return 130
     return 0
+
+
+@contextmanager
+def _any_letter() -> Iterator[None]:
+    """A file's name may hold letters that standard output has none for, which are then written out, as on stderr."""
+    out = sys.stdout
+    strict = isinstance(out, io.TextIOWrapper) and out.errors == "strict"
+    if isinstance(out, io.TextIOWrapper) and strict:
+        out.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        if isinstance(out, io.TextIOWrapper) and strict and not out.closed:
+            out.reconfigure(errors="strict")
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe whose reader has gone, as that of `splineviz ... | head`."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(what & select.POLLERR for _, what in poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # no poll, no file
+        return True
+
+
+def _give_up_stdout() -> None:
+    """What could not be written is not tried again when Python ends, which would then speak of it in its own way."""
+    with suppress(AttributeError, OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 @contextmanager
@@ -106,6 +159,8 @@ def _refuse(error: Exception, options: Namespace) -> int:
     """Exit code for what a user can mend; anything else is a defect of ours and keeps its traceback."""
     from splineviz.errors import CertificateError, JobError, SplinevizError
 
+    if isinstance(error, BrokenPipeError) and _nobody_reads():
+        raise error
     if options.debug or not isinstance(error, (SplinevizError, OSError, ImportError)):
         raise error
     _complain(_of_system(error) if isinstance(error, OSError) and error.strerror else str(error))

@@ -1,6 +1,9 @@
 """The command line end to end on a tiny run, and its refusals: one clear line, exit code 2, no traceback."""
 
+import contextlib
+import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,6 +144,10 @@ REFUSED = {
     "steps that are not there": ("animate {run} --steps 11 --out {tmp}/o", "11"),
     "no partition": ("verify {tmp}/nope.npz {run}", "expected a partition file (.npz), got nothing there"),
     "not a partition": ("verify {tmp}/file.txt {run}", "expected a partition"),
+    "a run before its results": ("verify {run} {tmp}/empty", "got the run first; type  splineviz verify"),
+    "a run before a partition": ("verify {run} {tmp}/step-0000000010.npz", "got the run first; type  splineviz verify"),
+    "a run where results belong": ("explore {run}", "got a training run; name one"),
+    "results where a run belongs": ("info {tmp}/out", "got results that splineviz made of a run; name the run itself"),
     "flags that do not belong": ("info {run} --model mlp --data mnist", "got a model, data, key or outputs; leave them out"),
     "a file where a folder should be": ("train --recipe spline --steps 1 --out {tmp}/file.txt", "expected a directory"),
 }
@@ -152,6 +159,8 @@ def test_a_refusal_is_one_clear_line(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.txt").write_text("not a run")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text("{}")
     assert main(line.format(run=run, tmp=tmp_path).split()) == 2
     error = capsys.readouterr().err.strip()
     assert message in error
@@ -268,6 +277,68 @@ def test_names_of_files_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest
     said = "".join(capsys.readouterr())
     assert "step_20\\x1b[2J" in said
     assert not any(c in said for c in "\x1b\u202e\x07")
+
+
+@pytest.fixture
+def stream():
+    """Makes a stream that leads to a path, or to a pipe whose reader has gone."""
+    opened = []
+
+    def make(path: str | None, encoding: str = "utf-8") -> io.TextIOWrapper:
+        if path is None:
+            reader, descriptor = os.pipe()
+            os.close(reader)
+        else:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+        opened.append(io.TextIOWrapper(os.fdopen(descriptor, "wb"), encoding=encoding))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        with contextlib.suppress(OSError):
+            one.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such devices")
+@pytest.mark.parametrize("words", [["complete", "bash"], ["--help"], ["info", "RUN"]], ids=["script", "help", "table"])
+def test_a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one(words, run, stream, monkeypatch, capsys) -> None:
+    """`| head` gave the code of a failed certificate, or words of Python's own at its end."""
+    words = [str(run) if word == "RUN" else word for word in words]
+    monkeypatch.setattr(sys, "stdout", stream(None))
+    assert _code(words) == 141
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys, "stdout", stream("/dev/full"))
+    assert _code(words) == 2
+    assert capsys.readouterr().err.strip().splitlines() == ["splineviz: no space left on device."]
+    sys.stdout.flush()  # nothing is left that would fail when Python ends
+
+
+def _code(words: list[str]) -> object:
+    try:
+        return main(words)
+    except SystemExit as end:
+        return end.code
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such devices")
+@pytest.mark.parametrize("kind", ["closed", "full", "nobody reads"])
+def test_what_is_said_aside_stops_nothing_where_it_cannot_be_said(kind, run, tmp_path, stream, monkeypatch) -> None:
+    """Progress, remarks and refusals, with standard error closed, on a full disk or a pipe that nobody reads."""
+    said = {"closed": None, "full": "/dev/full", "nobody reads": None}[kind]
+    monkeypatch.setattr(sys, "stderr", None if kind == "closed" else stream(said))
+    assert main(["partition", str(run), "--window", "1", "--out", str(tmp_path / "p.npz")]) == 0
+    assert (tmp_path / "p.npz").exists()
+    assert main(["info", str(tmp_path / "none")]) == 2
+
+
+def test_names_that_standard_output_has_no_letters_for_are_written_out(run, tmp_path, stream, monkeypatch) -> None:
+    place = tmp_path / "r\u00fcn \U0001f600"
+    shutil.copytree(run, place)
+    for words in (["info", str(place)], ["partition", str(place), "--window", "1", "--out", str(place / "p.npz")]):
+        monkeypatch.setattr(sys, "stdout", stream(str(tmp_path / "said"), "ascii"))
+        assert main(words) == 0
+        sys.stdout.flush()
+    assert "\\U0001f600" in (tmp_path / "said").read_text(encoding="ascii")
 
 
 def test_a_log_gets_lines_and_no_bar(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,7 @@ from splineviz._kernels.bits import ONE, splitmix
 from splineviz._kernels.jit import njit, step
 from splineviz.errors import FloatArray, IntArray
 
-TINY = 1e-300
+TINY, HUGE = 1e-300, 1e200
 
 POINT = np.dtype(
     [
@@ -36,7 +36,8 @@ POINT = np.dtype(
     ],
     align=True,
 )  # fmt: skip
-"""A vertex. id: in the block; x, y, blur: place, and how far off that may be; value, error: of the unit inserted next.
+"""A vertex. id: in the block; x, y, blur: place, and how far off that may be; value, error: of the unit inserted next, and
+how far that may be from the unit's value at the very place x, y.
 
 A boundary vertex lies at t on an `edge` of the block, of which `order` there; -1: a corner. An interior one lies at t, give
 or take spread, between vertices p and q; on the chord of unit `chord` (an index into the units that cross the face), where
@@ -48,8 +49,11 @@ EDGE = np.dtype([("unit", np.int32), ("code", np.int32)])
 """An edge: the crossing unit whose knot it is, -1 on the boundary; 2 * its id in the block, + 1 if it runs backwards."""
 PART = np.dtype([("hash", np.uint64), ("first", np.int32)], align=True)
 """A sub-face: the hash of its pattern, and one of its half-edges."""
-CHORD = np.dtype([("p", np.int32), ("q", np.int32)])
-"""The ends of a crossing unit's chord, where its cut goes through the whole face; -1 where it does not."""
+CHORD = np.dtype([("slope", np.float64), ("off", np.float64), ("p", np.int32), ("q", np.int32)], align=True)
+"""A crossing unit's cut. slope: of the unit in the plane, at most; off: how far a vertex on the cut may be beside it.
+
+p, q: the ends of its chord, where the cut goes through the whole face; -1 where it does not.
+"""
 
 
 class Arrangement(NamedTuple):
@@ -141,22 +145,26 @@ def _between(va, vb, t):
 
 @step()
 def boundary_value(v, e, o, t, u, edges, plus, minus, z, cut_offsets, cut_unit, cut_order):
-    """Value of unit u at a boundary vertex: a corner v (e < 0), or the vertex of order o at t on edge e."""
+    """Value of unit u at a boundary vertex: a corner v (e < 0), or the vertex of order o at t on edge e.
+
+    And by how much it is not that of its place, where its sign was decided otherwise.
+    """
     if e < 0:
-        return 0.0 if _sign(plus, minus, v, u) == 0 else z[v, u]
+        return (0.0 if _sign(plus, minus, v, u) == 0 else z[v, u]), 0.0
     a, b = edges[e, 0], edges[e, 1]
     sa, sb = _sign(plus, minus, a, u), _sign(plus, minus, b, u)
     if sa * sb < 0:
         for c in range(cut_offsets[e], cut_offsets[e + 1]):
             if cut_unit[c] == u:
-                if cut_order[c] == o:
-                    return 0.0
                 x = z[a, u] + t * (z[b, u] - z[a, u])
+                if cut_order[c] == o:
+                    return 0.0, abs(x)
                 s = sa if o < cut_order[c] else sb
-                return max(x, TINY) if s > 0 else min(x, -TINY)
+                y = max(x, TINY) if s > 0 else min(x, -TINY)
+                return y, abs(x - y)
     va = 0.0 if sa == 0 else z[a, u]
     vb = 0.0 if sb == 0 else z[b, u]
-    return _between(va, vb, t)
+    return _between(va, vb, t), 0.0
 
 
 @njit(nogil=True, cache=True)
@@ -175,21 +183,25 @@ def answered(number, known):
 
 
 @step()
-def interior_values(points, m, vertices, limit, face, unit, crossing, known, answers, room, asked):
+def interior_values(points, m, vertices, limit, slope, chords, face, unit, crossing, known, answers, room, asked):
     """Values of one unit at interior vertices m..vertices-1, each between its two parents, and their errors.
 
-    Where the error may hide the sign it is taken from the answers; a question not answered there is written down (as far as
+    A value is that of the place where the vertex stands, and as good as those of its parents. The sign at the crossing that
+    the vertex stands for is in doubt by how far the unit changes on the way there: along the vertex's line, and across it.
+    Where the doubt may hide the sign it is taken from the answers; a question not answered there is written down (as far as
     there is room), and the value is 0. Returns how many are, and how many values were made 0 that are not.
     """
     made_zero = 0
     for v in range(m, vertices):
         new = points[v]
         vp, vq = points[new.p].value, points[new.q].value
-        new.error = limit
+        new.error = max(limit, max(points[new.p].error, points[new.q].error))
         if (vp < 0.0 and vq > 0.0) or (vp > 0.0 and vq < 0.0):
-            x = vp + new.t * (vq - vp)
-            new.error = max(limit, new.spread * abs(vq - vp))
-            if abs(x) <= new.error:
+            place = vp + new.t * (vq - vp)
+            x, doubt = place, new.error + new.spread * abs(vq - vp)
+            if new.chord >= 0:
+                doubt += slope * chords[new.chord].off
+            if abs(x) <= doubt:
                 at = -1
                 if new.chord >= 0:
                     at = answered(question(face, unit, crossing[new.chord], crossing[new.maker]), known)
@@ -202,6 +214,7 @@ def interior_values(points, m, vertices, limit, face, unit, crossing, known, ans
                         asked += 1
                     made_zero += x != 0.0
                     x = 0.0
+                new.error += abs(x - place)
             new.value = x
         else:
             new.value = _between(vp, vq, new.t)

@@ -112,32 +112,35 @@ def lay_out(loop, edges, vertex_offsets, old_vertices, parent_t, points, sides):
 
 @step()
 def begin(m, face_hash, uv, blur, row_scale, whole):
-    """The arrangement of a face before any unit: its boundary as one sub-face. Returns the scale of its rounding."""
+    """The arrangement of a face before any unit: its boundary as one sub-face. Returns the scale of rounding at its corners,
+    and the largest blur of a corner, by which a sign that was decided there may be another than that of its place.
+    """
     points, halves, sides, parts, _, _ = whole
     row, dull = 0.0, 1.0
     for i in range(m):
         point, half = points[i], halves[2 * i]
         v = point.id
-        point.x, point.y, point.blur = uv[v, 0], uv[v, 1], blur[v]
+        point.x, point.y, point.blur = uv[v, 0], uv[v, 1], max(blur[v], 1.0)
         half.origin, half.following, half.preceding = i, 2 * ((i + 1) % m), 2 * ((i + m - 1) % m)
         halves[2 * i + 1].origin = (i + 1) % m
         sides[i].unit = -1
         if point.edge < 0:
-            row = max(row, row_scale[v])
-        else:
-            dull = max(dull, point.blur)  # a corner's is in its row's scale
+            row = max(row, row_scale[v] / point.blur)  # blur is in its row's scale
+            dull = max(dull, point.blur)
     parts[0].first, parts[0].hash = 0, face_hash
     return row, dull
 
 
 @step()
 def boundary_values(units, m, edges, plus, minus, z, cut_offsets, cut_unit, cut_order, points):
-    """(k, m) values of the units that cross a face at the vertices of its boundary."""
-    values = np.empty((len(units), m))
+    """(2, k, m) values of the units that cross a face at the vertices of its boundary, and by how much they are not those
+    of their places.
+    """
+    values = np.empty((2, len(units), m))
     for j in range(len(units)):
         for i in range(m):
             point = points[i]
-            values[j, i] = boundary_value(
+            values[0, j, i], values[1, j, i] = boundary_value(
                 point.id, point.edge, point.order, point.t, units[j], edges, plus, minus, z, cut_offsets, cut_unit, cut_order
             )
     return values
@@ -252,7 +255,7 @@ def cut_faces(faces, edges, skeleton, reading, cuts, unit_hash, first_tag, sharp
         row, dull = begin(m, faces.hash[f] ^ alone, skeleton.uv, skeleton.blur, row_scale, whole)
         values = boundary_values(crossing[:k], m, edges, plus, minus, z, cut_offsets, cut_unit, cut_order, whole.points)
         whole, n, e, parts, bad, asked, zeroed = insert_units(
-            f, crossing[:k], values, row, tolerance * dull, unit_scale, unit_offset, unit_hash, whole, sharpness,
+            f, crossing[:k], values, row, dull, tolerance, unit_scale, unit_offset, unit_hash, whole, sharpness,
             questions, asked,
         )  # fmt: skip
         irregular, made_zero = irregular + bad, made_zero + zeroed
@@ -268,7 +271,7 @@ def cut_faces(faces, edges, skeleton, reading, cuts, unit_hash, first_tag, sharp
         fresh, edge_count, written = fresh + n - m, edge_count + e - m, written + parts
         if n > m:
             lost, lost_count = write_lost(whole.points, m, n, lost, lost_count)
-            lines, line_count = write_lines(whole.points, m, n, whole.chords, values, crossing[:k], lines, line_count)
+            lines, line_count = write_lines(whole.points, m, n, whole.chords, values[0], crossing[:k], lines, line_count)
     offsets, halves, hashes = out
     own = Faces(offsets[: written + 1], halves[: offsets[written]], hashes[:written])
     skeleton = cropped(skeleton, old + fresh, fresh, edge_count)

@@ -15,8 +15,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from splineviz._kernels.arrangement import interior_values, larger
+from splineviz._kernels.arrangement import HUGE, TINY, interior_values, larger
 from splineviz._kernels.jit import step
+
+UNKNOWN = 0.25
+"""Spread above which it is not known where between its ends a vertex lies, as it is unknown how steep the unit is there."""
 
 
 @step()
@@ -79,16 +82,22 @@ def _sum_round(first, halves, points):
 
 
 @step()
-def _place_vertex(v, p, q, chord, maker, limit, points, chords, sharpness):
+def _place_vertex(v, p, q, chord, maker, points, chords, sharpness):
     """Vertex v, where unit `maker` is 0 between vertices p and q, on an edge on the chord of another unit."""
     a, b, new = points[p], points[q], points[v]
     t = a.value / (a.value - b.value)
     new.x, new.y = a.x + t * (b.x - a.x), a.y + t * (b.y - a.y)
-    new.p, new.q, new.t, new.maker, new.value, new.error = p, q, t, maker, 0.0, limit
-    new.spread = max(a.error, b.error) / abs(b.value - a.value)
-    new.blur = max(a.blur, b.blur, new.spread * np.hypot(b.x - a.x, b.y - a.y) * sharpness)
+    new.p, new.q, new.t, new.maker, new.value = p, q, t, maker, 0.0
+    new.error = max(a.error, b.error)
+    # Along the edge the place is off by the maker's error there, and by what it changes across a line that is off.
+    off = chords[chord].off if chord >= 0 else 0.0
+    new.spread = (new.error + chords[maker].slope * off) / abs(b.value - a.value)
+    new.blur = (min(new.spread, 1.0) * np.hypot(b.x - a.x, b.y - a.y) + off) * sharpness
+    if new.spread > UNKNOWN:  # it may be anywhere between the crossings that the ends stand for
+        new.spread = 1.0
+        new.blur += max(a.blur, b.blur)
     new.chord, new.chord_t = chord, -1.0
-    if chords[chord].p >= 0:
+    if chord >= 0 and chords[chord].p >= 0:
         # From the place in the plane, not from values again: nearly parallel knots cross at an
         # ill-conditioned t, and the vertex must carry the values of the very place where it is drawn.
         start, end = points[chords[chord].p], points[chords[chord].q]
@@ -121,7 +130,7 @@ def _join(h1, h2, c, halves):
 
 
 @step()
-def _cut_sides(j, first, vertices, edge_count, limit, points, halves, edges, chords, zeros, sharpness):
+def _cut_sides(j, first, vertices, edge_count, points, halves, edges, chords, zeros, sharpness):
     """A vertex on every side of a sub-face where unit j changes its sign; the half-edges that start at a zero, in `zeros`.
 
     Returns the new numbers of vertices and edges, and the number of zeros.
@@ -132,12 +141,14 @@ def _cut_sides(j, first, vertices, edge_count, limit, points, halves, edges, cho
         b = halves[after].origin
         va, vb = points[a].value, points[b].value
         if va == 0.0:
+            chords[j].off = max(chords[j].off, points[a].error)
             zeros[count] = h
             count += 1
         elif (va < 0.0 and vb > 0.0) or (va > 0.0 and vb < 0.0):
             k, unit = 2 * edge_count + (h & 1), edges[h >> 1].unit
             edges[k >> 1].unit = unit
-            _place_vertex(vertices, a, b, unit, j, limit, points, chords, sharpness)
+            _place_vertex(vertices, a, b, unit, j, points, chords, sharpness)
+            chords[j].off = max(chords[j].off, points[vertices].error)
             _split_side(h, k, vertices, halves)
             zeros[count] = k
             vertices += 1
@@ -150,15 +161,68 @@ def _cut_sides(j, first, vertices, edge_count, limit, points, halves, edges, cho
 
 
 @step()
+def _begin_unit(j, m, limit, dull, values, moved, points, chords):
+    """The values of unit j at the boundary and their errors; how steep it is in the plane, and the way over which it changes
+    by 1, both at most.
+
+    The values of a blurred corner, and what was computed from them, may be another face's: as far off as the unit changes on
+    the way to the very corner. dull: the largest blur of a corner.
+    """
+    chord, w, p, q, error = chords[j], 0, -1, -1, limit
+    chord.p, chord.q = -1, -1
+    for i in range(m):
+        x, point = values[i], points[i]
+        point.value, point.error = x, limit + moved[i]
+        if x == 0.0:
+            p, q = (i, -1) if p < 0 else (p, i)
+            error = max(error, point.error)
+        elif abs(x) > abs(values[w]):
+            w = i
+    if dull > 1.0:
+        error = max(error, _dulled(m, limit, moved, points))
+    far, one = points[w], points[max(p, 0)]
+    x, y = far.x - one.x, far.y - one.y
+    length = max(np.hypot(x, y), TINY)  # from the cut to the farthest vertex, at most
+    beside = length
+    if q >= 0:
+        dx, dy = points[q].x - one.x, points[q].y - one.y
+        chord_length = np.hypot(dx, dy)
+        off = error * length / abs(far.value)
+        if chord_length > off:  # else the cut's direction is not known
+            beside = abs(dx * y - dy * x) / chord_length
+            doubt = length * off / chord_length
+            beside, length = max(beside - doubt, TINY), min(beside + doubt, length)
+    chord.slope, chord.off = min(abs(far.value) / beside, HUGE), error
+    return length / abs(far.value)
+
+
+@step()
+def _dulled(m, limit, moved, points):
+    """Larger errors at blurred corners, and at the vertices on their two edges; the largest of a value that is 0."""
+    largest = 0.0
+    for i in range(m):
+        if points[i].edge >= 0 or points[i].blur <= 1.0:
+            continue
+        error = limit * points[i].blur
+        for way in (1, m - 1):
+            k = i
+            while k == i or points[k].edge >= 0:
+                points[k].error = max(points[k].error, error + moved[k])
+                if points[k].value == 0.0:
+                    largest = max(largest, points[k].error)
+                k = (k + way) % m
+    return largest
+
+
+@step()
 def insert_unit(
-    j, hash_j, m, vertices, edge_count, part_count, limit, points, halves, edges, parts, chords, zeros, sharpness
+    j, hash_j, m, vertices, edge_count, part_count, points, halves, edges, parts, chords, zeros, sharpness
 ):
     """Cut every sub-face that unit j crosses. Returns the new numbers of vertices, edges and sub-faces, and irregular cuts.
 
     Values of unit j are those of the points; m: vertices of the boundary. The caller made room for the new entries.
     """
     irregular, ends, before = 0, 0, part_count
-    chords[j].p, chords[j].q = -1, -1
     for f in range(before):
         first = parts[f].first
         positive, negative = _signs_round(first, halves, points)
@@ -167,7 +231,7 @@ def insert_unit(
         if not (positive and negative):
             continue
         vertices, edge_count, count = _cut_sides(
-            j, first, vertices, edge_count, limit, points, halves, edges, chords, zeros, sharpness
+            j, first, vertices, edge_count, points, halves, edges, chords, zeros, sharpness
         )
         p, q = 0, 1
         if count > 2:
@@ -197,14 +261,14 @@ def insert_unit(
 
 @step()
 def insert_units(
-    face, units, values, row, tolerance, unit_scale, unit_offset, unit_hash, whole, sharpness, questions, asked
+    face, units, values, row, dull, tolerance, unit_scale, unit_offset, unit_hash, whole, sharpness, questions, asked
 ):
-    """Insert the units that cross a face, whose values at its m boundary vertices are given, (k, m).
+    """Insert the units that cross a face; values (2, k, m): at its m boundary vertices, and how far off those of the places.
 
     Returns the arrangement, which may have grown; numbers of vertices, edges and sub-faces; of irregular cuts, of questions
     asked so far, and of values made 0 that are not.
     """
-    k, m = values.shape
+    _, k, m = values.shape
     points, halves, edges, parts, chords, zeros = whole
     known, answers, spare = questions
     vertices, edge_count, part_count, irregular, made_zero = m, m, 1, 0, 0
@@ -216,12 +280,13 @@ def insert_units(
             whole = larger(whole, need)
             points, halves, edges, parts, chords, zeros = whole
         limit = tolerance * (row * unit_scale[u] + unit_offset[u])
-        for i in range(m):
-            points[i].value, points[i].error = values[j, i], limit
-        asked, zeroed = interior_values(points, m, vertices, limit, face, u, units, known, answers, spare, asked)
+        way = _begin_unit(j, m, limit, dull, values[0, j], values[1, j], points, chords)
+        asked, zeroed = interior_values(
+            points, m, vertices, limit, chords[j].slope, chords, face, u, units, known, answers, spare, asked
+        )
         vertices, edge_count, part_count, bad = insert_unit(
-            j, unit_hash[u], m, vertices, edge_count, part_count, limit, points, halves, edges, parts, chords, zeros,
-            sharpness,
-        )  # fmt: skip
+            j, unit_hash[u], m, vertices, edge_count, part_count, points, halves, edges, parts, chords, zeros, sharpness
+        )
+        chords[j].off *= way  # from the largest error of a value that is 0
         irregular, made_zero = irregular + bad, made_zero + zeroed
     return whole, vertices, edge_count, part_count, irregular, asked, made_zero

@@ -1,7 +1,8 @@
 """How kernels are compiled, and where they are kept: `njit` as numba's, with a cache that survives damage.
 
     <kernels>/__pycache__/cutting.cut_faces-105.py311.nbi      numba's index of a kernel's compiled forms, with a stamp
-                          cutting.cut_faces-105.py311.1.nbc    one of them, after the SHA-256 of its bytes
+                          cutting.cut_faces-105.py311.0f3a9c2e51b7d846.nbc
+                                                               one of them, after the SHA-256 of its bytes
 
     stamp      digest of the kernel's file and of all kernel files that it imports, directly or through others; not of
                this one, which decides how kernels are kept
@@ -154,6 +155,19 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 class _Files(IndexDataCacheFile):  # type: ignore[misc]
     """A kernel's index and its compiled forms, each after the digest of its bytes."""
 
+    def save(self, key: Any, data: Any) -> None:
+        """Keep a compiled form under a name that no other form has.
+
+        numba numbers its files by what the index says at the moment. Of two processes that begin with an empty cache, for
+        other types or on machines of other kinds, both take the first number, and one would run the other's code.
+        """
+        form = hashlib.sha256(repr((self._source_stamp, key)).encode()).hexdigest()[:16]
+        name = f"{self._index_name.removesuffix('nbi')}{form}.nbc"
+        self._save_data(name, data)
+        overloads = self._load_index()
+        if overloads.get(key) != name:
+            self._save_index(overloads | {key: name})
+
     def forget(self) -> None:
         """Delete the files of this kernel."""
         folder = Path(self._cache_path)
@@ -207,19 +221,28 @@ class _Announcer(event.Listener):  # type: ignore[misc]
         if self.told or not module.startswith("splineviz._kernels") or not _is_watched():
             return
         self.told = True
-        sys.stderr.write("splineviz: compiling kernels, once, up to a minute ...\n")
-        sys.stderr.flush()
+        with suppress(OSError, ValueError):  # a full disk, or a pipe whose reader has gone: nobody waits there
+            sys.stderr.write("splineviz: compiling kernels, once, up to a minute ...\n")
+            sys.stderr.flush()
 
     def on_end(self, event: Any) -> None:
         """Numba is done with it."""
 
 
+def in_notebook() -> bool:
+    """Whether this process is a notebook's kernel; IPython is not imported for the question.
+
+    It stands here since this is the lowest file that asks; those above that show progress ask here, too.
+    """
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
+
+
 def _is_watched() -> bool:
     """Whether somebody sees what this process writes: at a terminal, or in a notebook."""
-    if multiprocessing.parent_process() is not None:
+    if multiprocessing.parent_process() is not None or sys.stderr is None:  # None: closed by whoever began it
         return False
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return sys.stderr.isatty() or getattr(shell, "kernel", None) is not None
+    return sys.stderr.isatty() or in_notebook()
 
 
 ANNOUNCER = _Announcer()

@@ -7,7 +7,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 Tick = Callable[..., None]
 """What long work calls with (done, total) or (done, total, text)."""
@@ -18,7 +18,7 @@ QUIET = 10.0
 @contextmanager
 def bar(text: str) -> Iterator[Tick]:
     """A progress bar on stderr, or a line now and then where that is no terminal; yields what moves it."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield _logged(text)
         return
     from rich.console import Console
@@ -48,7 +48,7 @@ def _logged(text: str) -> Tick:
         now = time.monotonic()
         if now - told >= QUIET or done == total:
             told = now
-            print(f"{text}: {done:,} of {total:,}{f', {plain(note)}' if note else ''}", file=sys.stderr, flush=True)
+            say(f"{text}: {done:,} of {total:,}{f', {note}' if note else ''}", aside=True)
 
     return tick
 
@@ -60,7 +60,11 @@ def plain(text: str) -> str:
 
 def say(text: object, *, aside: bool = False) -> None:
     """Print text of which some may come from a file, or from the name of one. aside: to where errors go."""
-    print(plain(str(text)), file=sys.stderr if aside else sys.stdout, flush=aside)
+    if not aside:
+        print(plain(str(text)))
+    elif sys.stderr is not None:  # None: closed by whoever began this process
+        with suppress(OSError):  # a full disk, or a pipe whose reader has gone: no reason to stop
+            print(plain(str(text)), file=sys.stderr, flush=True)
 
 
 def remark(text: str) -> None:
@@ -77,9 +81,13 @@ def table(*rows: tuple[str, str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:  # rich would exit with a code that is a failed certificate's here
+            raise BrokenPipeError
+
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(plain(name), plain(value))
-    Console(markup=False, highlight=False).print(table)
+    Piped(markup=False, highlight=False).print(table)

@@ -49,10 +49,23 @@ examples:
 
 def run(options: Namespace) -> None:
     """Prove a partition file against the network it was made from, or a whole directory."""
+    _in_order(options)
     if options.what.is_dir():
         _directory(options)
     else:
         _file(options)
+
+
+def _in_order(options: Namespace) -> None:
+    """See that results come first and their run after them. Raises PartitionError."""
+    from splineviz.errors import PartitionError
+    from splineviz.storage.outputs import RUN
+
+    what, run = options.what, options.run
+    if run is not None and (what / RUN).is_file() and not (run / RUN).is_file():
+        raise PartitionError(
+            f"{what}: expected results first and their run after them, got the run first; type  splineviz verify {run} {what}"
+        )
 
 
 def _directory(options: Namespace) -> None:

@@ -74,7 +74,7 @@ class Trails:
     """Units through training. last: the slice of the later checkpoint; paths: the layers' names; trails: by step.
 
     steps: (S,); distances: (S, units) from the boundary as shares of the side; layers: (units,) from 0; between: steps of
-    the ledger; near: as a share; planes: of the ledger; followed: number of units whose trails are drawn.
+    the ledger; near: as a share; planes: those with a boundary at both steps; followed: number of units that are drawn.
     """
 
     last: Partition
@@ -133,7 +133,7 @@ def _map(ax: Axes, found: Kymograph, name: str, norm: Any) -> Any:
     ax.set_ylim(edges[0], edges[-1])
     _shares(ax, "y")
     ax.grid(False)
-    for at, letter in zip(dict.fromkeys(found.moments), "AB", strict=False):
+    for at, letter in zip(_compared(found), "AB", strict=False):
         ax.axvline(found.steps[at], color="black", linewidth=0.8, linestyle=(0, (1, 1.5)))
         left = at == len(found.steps) - 1
         ax.annotate(
@@ -141,6 +141,12 @@ def _map(ax: Axes, found: Kymograph, name: str, norm: Any) -> Any:
             textcoords="offset points", ha="right" if left else "left", va="top", fontsize=7.0, fontweight="bold",
         )  # fmt: skip
     return image
+
+
+def _compared(found: Kymograph) -> list[int]:
+    """The rows of the two moments, or none where both are one."""
+    first, second = found.moments
+    return [] if first == second else [first, second]
 
 
 def _columns(ax: Axes, steps: FloatArray) -> FloatArray:
@@ -165,17 +171,19 @@ def _profile(ax: Axes, found: Kymograph) -> None:
     edges = found.edges.copy()
     edges[0] = edges[1] ** 2 / edges[2]
     middle = np.sqrt(edges[1:] * edges[:-1])
+    several = len(_compared(found)) > 1
     for at, letter, color in zip(dict.fromkeys(found.moments), "AB", (EARLY, LATE), strict=False):
         mean, error = found.means["knots_boundary"][at], np.nan_to_num(found.errors["knots_boundary"][at])
         keep = np.isfinite(mean)
         ax.fill_between(middle[keep], (mean - error)[keep], (mean + error)[keep], color=color, alpha=0.25, linewidth=0)
-        ax.plot(middle[keep], mean[keep], color=color, label=f"{letter}, step {found.steps[at]:,.0f}")
+        ax.plot(middle[keep], mean[keep], color=color, label=f"{letter}, step {found.steps[at]:,.0f}" if several else "")
     ax.set(xscale="log", xlim=(edges[0], edges[-1]), xlabel="distance from the boundary, % of the side")
     _shares(ax, "x")
     curves.mark_level(ax, 1.0)
     ax.set_ylim(bottom=0.0)
     ax.set_ylabel("knots over the window's")
-    ax.set_title("e  knots at A and B" + (" ± standard error" if found.planes > 1 else ""), loc="left")
+    said = "knots at A and B" if several else f"knots at step {found.steps[found.moments[0]]:,.0f}"
+    ax.set_title(f"e  {said}" + (" ± standard error" if found.planes > 1 else ""), loc="left")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper right", frameon=False, fontsize=6.5)
 
@@ -190,7 +198,8 @@ def _medians(ax: Axes, found: Kymograph, steps: Sequence[Row]) -> None:
         if keep.any():
             low, high = (mean - error)[keep], (mean + error)[keep]
             ax.fill_between(found.steps[keep], low, high, color=color, alpha=0.22, linewidth=0)
-            ax.plot(found.steps[keep], mean[keep], color=color, label=f"from the {label}")
+            dot = "o" if keep.sum() == 1 else ""
+            ax.plot(found.steps[keep], mean[keep], color=color, marker=dot, markersize=3.5, label=f"from the {label}")
     curves.mark_level(ax, 1.0)
     ax.set_xlabel("training step")
     ax.set_title("f  median distance of knots over area's", loc="left")
@@ -239,8 +248,9 @@ def _trails(ax: Axes, found: Trails) -> None:
     draw.boundary(part, ax=ax, line_width=1.3, casing=0.7)
     draw.anchors(part.plane, ax=ax, star=8.0)
     few = "the unit" if found.followed == 1 else f"the {found.followed} units"
+    said = f"{few} that moved most" if found.followed else "no unit to follow from step to step"
     bare(ax, "")
-    ax.set_title(f"a  {few} that moved most", loc="left", fontsize=8.0, fontweight="bold")
+    ax.set_title(f"a  {said}", loc="left", fontsize=8.0, fontweight="bold")
     if found.trails and found.followed:
         handles, labels = ax.get_legend_handles_labels()
         chosen = [(h, x) for h, x in zip(handles, labels, strict=True) if x in {f"{t.step:,}" for t in found.trails}]
@@ -269,12 +279,18 @@ def _distances(ax: Axes, found: Trails, table: Sequence[Row], tones: Sequence[An
 
 def _bars(ax: Axes, found: Trails, ledger: Sequence[Row], tones: Sequence[Any]) -> None:
     """Three bars a layer, and three for all: what stayed, vanished, appeared, in window sides."""
-    extent = max(abs(row[fate]) + np.nan_to_num(row[f"{fate}_error"]) for row in ledger for fate, _ in FATES) or 1.0
+    reaches = [abs(row[fate]) + np.nan_to_num(row[f"{fate}_error"]) for row in ledger for fate, _ in FATES]
+    extent = max((reach for reach in reaches if np.isfinite(reach)), default=0.0) or 1.0
+    if not found.planes:
+        said = "no plane has a decision boundary in view at both"
+        ax.text(0.5, 0.5, said, transform=ax.transAxes, ha="center", va="center", fontsize=6.5)
     names = []
     for at, (row, tone) in enumerate(zip(ledger, [*tones, "#555555"], strict=True)):
         names.append(f"layer {row['layer']:.0f}" if row["layer"] >= 0 else "all")
         for k, (fate, words) in enumerate(FATES):
             place, value, error = 4 * at + k, row[fate], float(np.nan_to_num(row[f"{fate}_error"]))
+            if not np.isfinite(value):
+                continue
             inside, hatch = tone if fate == "stay" else "white", "////" if fate == "vanish" else None
             ax.barh(place, value, height=0.9, edgecolor=tone, linewidth=0.8, facecolor=inside, hatch=hatch)
             if error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import io
-import sys
 import time
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from splineviz._kernels.jit import in_notebook
 from splineviz.drawing import draw
 from splineviz.errors import Progress
 from splineviz.geometry.partition import Partition
@@ -121,8 +121,7 @@ def progress(text: str, *, after: float = 0.0) -> Progress | None:
 
     after: seconds before which nothing is shown, so that short work leaves no line.
     """
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    if getattr(shell, "kernel", None) is None:
+    if not in_notebook():
         return None
     from IPython.display import display
 

@@ -34,7 +34,7 @@ import numpy.typing as npt
 from splineviz._kernels import bits, merging, patterns
 from splineviz._kernels import faces as _faces
 from splineviz.errors import FloatArray, IntArray, PartitionError
-from splineviz.geometry import boundary, doors, faces
+from splineviz.geometry import boundary, doors, faces, slopes
 from splineviz.geometry.invariants import ARRAYS, misshapen
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area
@@ -197,7 +197,7 @@ class Partition:
         jumps, 0 if not, 2 if a face is too thin to tell, -1 on the border. See `measures.gradient_jumps`.
         """
         ring = self.face_offsets, self.face_vertices
-        return merging.slope_jumps(
+        return slopes.jumps(
             self.local_vertices, self.edges, self.edge_faces, *ring, self.outputs, self.output_rounding
         )
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,7 @@ PART = 16
 """Rows whose numbers are measured again unless somebody asks for another number, or all."""
 LATER = ("churn",)
 """Columns of a table that no single row knows."""
+LINK = "expected what was written there, got a link; what is behind it was not read"
 
 
 @dataclass
@@ -131,8 +133,10 @@ def audit(
     again = _chosen(out, list(entries), numbers, seed)
     module = None if model is None else _Module(model, chosen)
     for done, (name, entry) in enumerate(entries.items(), 1):
-        path = out / "rows" / f"{name}.json"
-        if path.exists():
+        path = listings.file_inside(out, f"rows/{name}.json")
+        if path is None:
+            found.findings.append(f"rows/{name}.json: {LINK}")
+        elif path.exists():
             words = plan.words(entry["run"], entry["step"], entry["anchors"], entry["window"])
             stored = _row(out, path, said, entry, words, found, trust, name in again, module)
             if stored is not None:
@@ -149,7 +153,9 @@ def audit(
     if waiting:
         found.notes.append(f"{waiting} jobs are not done; see splineviz status.")
     for name in TABLES:
-        if (out / name).is_file() and (name == "sweep.csv") == (said["named"] == "key"):
+        if listings.file_inside(out, name) is None:
+            found.findings.append(f"{name}: {LINK}")
+        elif (out / name).is_file() and (name == "sweep.csv") == (said["named"] == "key"):
             _table(out / name, said, rows, found)
     _manifest(out, found)
     _strangers(out, said, entries, found)
@@ -171,7 +177,9 @@ def _row(
         found.jobs += 1
         if stored["partition"] is None:
             return stored
-        file = out / "partitions" / f"{entry['name']}.npz"
+        file = listings.file_inside(out, f"partitions/{entry['name']}.npz")
+        if file is None:
+            raise ValueError(f"partitions/{entry['name']}.npz: {LINK}")
         if files.digest_of_file(file) != stored["partition"]:
             found.findings.append(f"{words}: {file.name} has changed since it was written")
             return stored
@@ -194,7 +202,7 @@ def _row(
         if measure and program is not None:
             _measured(_job(out, said, entry, made, partition), program, row, words, found)
         return stored
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         found.findings.append(f"{words}: {type(error).__name__}: {error}")
         return None
 
@@ -309,9 +317,10 @@ def _measured(job: Job, program: Program, row: Mapping[str, Any], words: str, fo
     found.measured += 1
 
 
-def _agrees(stored: float | None, value: float) -> bool:
+def _agrees(stored: Any, value: float) -> bool:
     """Whether a number is the same but for the order of a sum."""
-    return _same(stored, value) or (stored is not None and abs(float(stored) - value) <= 1e-12 * abs(value))
+    number = isinstance(stored, (int, float)) and abs(stored) <= sys.float_info.max
+    return _same(stored, value) or (number and abs(stored - value) <= 1e-12 * abs(value))
 
 
 def _table(path: Path, said: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], found: Audit) -> None:
@@ -364,7 +373,7 @@ def _strangers(out: Path, said: Mapping[str, Any], entries: Mapping[str, Any], f
     further = []
     for folder in (*provenance.FOLDERS, "partitions"):
         if (out / folder).is_symlink():
-            found.findings.append(f"{folder}: expected a folder, got a link; what is behind it was not read")
+            found.findings.append(f"{folder}: {LINK}")
             continue
         for path in files.entries(out / folder):
             if path.name.startswith(".") or provenance.is_of(entries, folder, path.stem) and not path.is_symlink():
@@ -378,8 +387,8 @@ def _strangers(out: Path, said: Mapping[str, Any], entries: Mapping[str, Any], f
         found.notes.append(f"{len(further)} results that the last call did not ask for: {shown}")
 
 
-def _same(stored: float | None, value: float) -> bool:
-    return bool(np.isnan(value)) if stored is None else float(stored) == value
+def _same(stored: Any, value: float) -> bool:
+    return bool(np.isnan(value)) if stored is None else isinstance(stored, (int, float)) and stored == value
 
 
 def _reads(text: str | None, stored: float | None) -> bool:

@@ -108,8 +108,9 @@ def read(out: Path) -> dict[str, Any]:
             raise JobError(f"{out / NAME}: expected format {FORMAT}, got {said['format']!r}; update splineviz to read it.")
         return said
     except (FileNotFoundError, NotADirectoryError) as error:
+        got = outputs.what_is(out) or f"none with {NAME}"
         raise JobError(
-            f"{out}: expected a directory that `splineviz sweep` or `animate` wrote, got none with {NAME}; name one."
+            f"{out}: expected a directory that `splineviz sweep` or `animate` wrote, got {got}; name one."
         ) from error
     except (ValueError, KeyError) as error:
         raise JobError(f"{out / NAME}: expected a list of jobs, got a damaged one; start the command again.") from error

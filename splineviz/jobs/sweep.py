@@ -11,6 +11,7 @@ one directory; one that comes with another list is refused while they do. This f
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -193,19 +194,29 @@ def measure_run(
 def random_planes(run: Run, count: int, seed: int = 0) -> list[list[int]]:
     """Planes through three training samples each, drawn at random; the same for the same seed and number of samples.
 
-    Raises DataError when the run has fewer than three training samples.
+    No three samples are drawn twice, in whatever order. Raises DataError when the run has fewer than three training samples,
+    or too few for so many planes.
     """
     if len(run.train_x) < 3:
         raise DataError(f"planes: expected a run with at least three training samples, got {len(run.train_x)}.")
+    if count > (most := math.comb(len(run.train_x), 3)):
+        raise DataError(
+            f"planes: expected {count} planes through training samples, got {len(run.train_x)} samples, which span at most "
+            f"{most}; ask for fewer."
+        )
     rng = np.random.default_rng(seed)
     found: list[list[int]] = []
+    drawn: set[frozenset[int]] = set()
     for _ in range(100 * count):
         anchors = [int(i) for i in rng.choice(len(run.train_x), 3, replace=False)]
+        if frozenset(anchors) in drawn:
+            continue
+        drawn.add(frozenset(anchors))
         try:
             run.plane(anchors)
         except PlaneError:
             continue  # samples on one line, or twice the same one
-        found += [] if anchors in found else [anchors]
+        found.append(anchors)
         if len(found) == count:
             return found
     raise DataError(f"planes: expected {count} planes through training samples, got {len(found)}; ask for fewer.")

@@ -35,8 +35,11 @@ Parts = Mapping[int, Tensor]
 DENSE, WIDEST = frozenset({"linear", "batch_norm", "reshape"}), 2048
 """Operations of a dense map, and the most inputs of one that is looked at."""
 
-SPARSE = 0.25
-"""Share of a dense map's products that are wanted, below which they are made one by one; a whole product is faster each."""
+FEWEST = 8
+"""Directions of a point, from which on products are made for one point at a time; of few rows a whole product is faster."""
+
+_Layer = tuple[int, int, Sequence[float], Sequence[float]]
+"""A kink's step, the register that it reads, its breakpoints and slopes."""
 
 Extremes = Iterator[tuple[FloatArray, FloatArray]]
 """Smallest and largest value, (n, units) each, of one layer after the other."""
@@ -180,19 +183,7 @@ class Pairs:
         self.units = np.array(units, dtype=np.int64)
         self.counted = {layer[0] for layer in self.layers} - rounds
         self.breakpoints = [layer[2] for layer in self.layers if layer[0] in self.counted]
-        self._dense = self._dense_maps()
-
-    @torch.no_grad()
-    def _dense_maps(self) -> dict[int, _Dense]:
-        """By the step that they end before."""
-        found = {}
-        for kink, (step, _, breakpoints, slopes) in zip(self.program.layers, self.layers[1:], strict=False):
-            weight = _weight(self.program, kink.shape, kink.step + 1, step)
-            if weight is not None:
-                live = np.array(slopes) * (step != self.layers[-1][0])
-                own = weight.to(self.linear.dtype).numpy()
-                found[step] = _Dense(own, weight.norm(dim=1).numpy(), np.array(breakpoints), live)
-        return found
+        self._chain = _Chain.of(self.program, self.layers, self.linear.dtype)
 
     def image(self, v: Tensor) -> Parts:
         """Odd parts before the first kink for directions v (m, dimensions) and r = 1, by register: (m, ...) each."""
@@ -208,13 +199,21 @@ class Pairs:
         """
         at = 0
         centre: Parts = {0: x}
+        index = np.full(rows.numel(), -1, dtype=np.int64)
+        chain = None if rows.shape[1] < FEWEST else self._chain
+        if chain is not None and chain.first == 0:
+            yield from self._followed(chain, centre, 0, image, rows, self.radius, {}, index)
+            return
         odd: Parts = {r: t[rows.flatten()].mul_(self.radius) for r, t in image.items()}
         even = {r: t[:0] for r, t in odd.items()}
-        index = np.full(rows.numel(), -1, dtype=np.int64)
-        for step, register, breakpoints, slopes in self.layers:
+        for number, (step, register, breakpoints, slopes) in enumerate(self.layers):
+            if number > 0:
+                odd, even = self._mapped(at, step, odd, even)
+            if chain is not None and chain.first == number:
+                own = torch.arange(rows.numel()).reshape(rows.shape)
+                yield from self._followed(chain, centre, at, odd, own, 1.0, even, index)
+                return
             centre = self.program.run(centre, at, step)
-            if at > 0:
-                odd, even = self._mapped(at, step, register, centre, odd, even, index)
             parts = [_rows(live[register]) for live in (centre, odd, even)]
             low, high = np.empty_like(parts[0]), np.empty_like(parts[0])
             bent = np.zeros(len(index), dtype=np.bool_)
@@ -236,40 +235,76 @@ class Pairs:
             even[output] = torch.from_numpy(bent_even).reshape(-1, *shape)
             index, at = bent_index, step + 1
 
-    def _mapped(
-        self, at: int, step: int, register: int, centre: Parts, odd: Parts, even: Parts, index: npt.NDArray[np.int64]
-    ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
-        """Odd and even parts from behind one kink to before the next; zero may stand for what has no consequence."""
-        dense = self._dense.get(step)
-        if dense is not None and len(odd) == 1:
-            o, e, c = _rows(*odd.values()), _rows(*even.values()), _rows(centre[register])
-            active, needed = np.zeros((len(c), o.shape[1]), np.bool_), np.empty(c.shape, np.bool_)
-            _neighbourhoods.survey(o, e, index, dense.norms, c, dense.breakpoints, dense.slopes, active, needed)
-            if active.mean() * needed.mean() < SPARSE:
-                mapped = [np.empty((len(t), c.shape[1]), o.dtype) for t in (o, e)]
-                _neighbourhoods.multiply(o, e, index, dense.weight, active, needed, *mapped)
-                new_odd, new_even = (
-                    {register: torch.from_numpy(t).reshape(-1, *centre[register].shape[1:])} for t in mapped
-                )
-                return new_odd, new_even
+    def _mapped(self, at: int, step: int, odd: Parts, even: Parts) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+        """Odd and even parts from behind one kink to before the next."""
         odd = self.linear.run(odd, at, step, homogeneous=True)
         # No rows: only the shapes are wanted, and some operations refuse an empty batch.
         filled = len(next(iter(even.values()))) > 0
         return odd, self.linear.run(even, at, step, homogeneous=True) if filled else {r: t[:0] for r, t in odd.items()}
 
+    def _followed(
+        self, chain: _Chain, centre: Parts, at: int, odd: Parts, rows: Tensor, radius: float, even: Parts,
+        index: npt.NDArray[np.int64],
+    ) -> Extremes:  # fmt: skip
+        """Extremes of the layers of the chain; odd and even parts as they enter it, centres as they are before step `at`."""
+        values = []
+        for step, register, _, _ in self.layers[chain.first :]:
+            centre = self.program.run(centre, at, step)
+            values.append(_rows(centre[register]))
+            at = step
+        _, register, _, _ = self.layers[chain.first]
+        own = _rows(odd[register])
+        extra = _rows(even[register]) if even else own[:0]
+        c = np.concatenate(values, axis=1)
+        low, high = np.empty_like(c), np.empty_like(c)
+        _neighbourhoods.follow(c, own, rows.numpy(), radius, extra, index, *chain.arrays, low, high)
+        ends = chain.arrays[0]
+        for (step, *_), start, stop in zip(self.layers[chain.first :], ends, ends[1:], strict=False):
+            if step in self.counted:
+                yield low[:, start:stop], high[:, start:stop]
+
 
 @dataclass(frozen=True, eq=False)
-class _Dense:
-    """Steps between two kinks that are one dense linear map.
+class _Chain:
+    """The last layers of a Program, from number `first` on: between any two kinks there is one dense map.
 
-    weight (units, inputs); norms (units,) of its rows, float64; breakpoints and slopes of the kink behind it, with slopes
-    zero if nothing follows from its values.
+    arrays: as `_kernels.neighbourhoods.follow` takes them.
     """
 
-    weight: npt.NDArray[Any]
-    norms: FloatArray
-    breakpoints: FloatArray
-    slopes: FloatArray
+    first: int
+    arrays: tuple[npt.NDArray[Any], ...]
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, program: Program, layers: Sequence[_Layer], dtype: torch.dtype) -> _Chain | None:
+        """The longest one that a network ends with; None if it ends with none.
+
+        Kinks without a flat piece have no unit without consequence, so that whole products are faster: the chain begins
+        behind the last of them but one.
+        """
+        maps: list[Tensor] = []
+        first = len(layers) - 1
+        while first > 0:
+            kink = program.layers[first - 1]
+            if len(maps) > 0 and 0.0 not in layers[first][3]:
+                break
+            weight = _weight(program, kink.shape, kink.step + 1, layers[first][0])
+            if weight is None:
+                break
+            maps.insert(0, weight)
+            first -= 1
+        if not maps:
+            return None
+        widths = [maps[0].shape[1], *(len(weight) for weight in maps)]
+        kinks = [np.array(layer[2], dtype=np.float64) for layer in layers[first:]]
+        slopes = [np.array(layer[3], dtype=np.float64) for layer in layers[first:]]
+        slopes[-1][:] = 0.0
+        norms = [torch.zeros(widths[0], dtype=torch.float64), *(weight.norm(dim=1) for weight in maps)]
+        arrays = (
+            np.cumsum([0, *widths]), torch.cat([weight.to(dtype).flatten() for weight in maps]).numpy(),
+            torch.cat(norms).numpy(), np.concatenate(kinks), np.cumsum([0, *map(len, kinks)]), np.concatenate(slopes),
+        )  # fmt: skip
+        return cls(first, arrays)
 
 
 def _weight(program: Program, shape: tuple[int, ...], first: int, stop: int) -> Tensor | None:

@@ -128,6 +128,7 @@ def verify(
     area = convexity = border = float("nan")
     said = None
     linear = segments = 0
+    unjudged = _unjudged(partition, anchors)
     for check, line in statements.fields(partition, witness, GEOMETRY, anchors):
         findings.add(check, line)
     if corners is not None:
@@ -135,7 +136,7 @@ def verify(
         said = witness.testify(corners, width, chunk, SLACK)
         _conclude(partition, said, findings)
         # What coincides is asked of a partition that holds otherwise.
-        for face, line in () if findings.by_check else apart(partition, program):
+        for face, line in () if findings.by_check else apart(partition, program, unjudged):
             findings.add("coincidences", f"face {face}: {line}")
         if not findings.by_check:  # what follows is read from arrays that hold otherwise
             linear, segments = _beside(partition, witness, corners, said, findings)
@@ -157,17 +158,17 @@ def verify(
         seconds=time.perf_counter() - began,
         linear_regions=linear,
         boundary_segments=segments,
-        unjudged=_unjudged(partition, anchors),
+        unjudged=tuple(unjudged),
     )
     if report.failures and raise_on_failure:
         raise CertificateError(f"certificate: expected a partition that the model proves, got\n{report}")
     return report
 
 
-def _unjudged(partition: Partition, anchors: Any) -> tuple[str, ...]:
+def _unjudged(partition: Partition, anchors: Any) -> list[str]:
     """What was not checked, and what to pass for it."""
     missing = anchors is None and len(partition.plane.anchors_uv) > 0
-    return ("anchors_uv: pass the samples, anchors=(x0, x1, x2)",) if missing else ()
+    return ["anchors_uv: pass the samples, anchors=(x0, x1, x2)"] if missing else []
 
 
 def _beside(
@@ -179,6 +180,8 @@ def _beside(
     for check, line in statements.linear(partition, linear, witness, asked):
         findings.add(check, line)
     for check, line in divides.boundary(partition, boundary, witness, corners, asked):
+        findings.add(check, line)
+    for check, line in divides.classes(partition, partition.classes(), witness, corners, asked):
         findings.add(check, line)
     return linear.count, len(boundary.segments)
 

@@ -7,7 +7,7 @@ r"""Coincidences: where several knots are one line, or meet in one point, do the
 
 In general position there is neither. No rounding decides it: the units are read in integers (`exact`) at three points inside
 a face beside the edge or vertex, where all of them are affine, and their forms are proportional, or in one pencil, or not.
-Maxima, and networks too large to be taken apart, are not looked at.
+Maxima, and networks too large to be taken apart, are not looked at, nor is what would cost too much: the report says what.
 """
 
 from __future__ import annotations
@@ -23,19 +23,25 @@ from splineviz.geometry.partition import Partition
 from splineviz.regions.exact import Exact, Ids, TooMuch, Undecided
 from splineviz.tracing.program import Program
 
-LIMIT = 40_000_000
+LIMIT = 150_000_000
 """Products of integers that the check of one partition may cost."""
+REST = "were held to be what rounding says"
+DEARLY = "for it would take long; choose a smaller window"
 Form = tuple[int, int, int]
 
 
-def apart(partition: Partition, program: Program) -> Iterator[tuple[int, str]]:
-    """What should coincide and does not, or cannot be told to: a face beside it, and a line about it."""
+def apart(partition: Partition, program: Program, unjudged: list[str]) -> Iterator[tuple[int, str]]:
+    """What should coincide and does not: a face beside it, and a line about it. unjudged: told what was left."""
     exact = Exact(program, partition.plane.origin, partition.plane.basis)
-    if program_has_maxima(program) or not exact.possible:
+    maxima = program_has_maxima(program)
+    joint, stars = [] if maxima else _joint(partition), _stars(partition)
+    if maxima or not exact.possible:
+        if joint or stars:
+            reason = "for the network has maxima" if maxima else "for the network is too large to be taken apart"
+            unjudged.append(f"coincidences: {_counted(len(joint), len(stars))} {REST}, {reason}")
         return
     exact.limit = LIMIT
     faces = _Faces(partition, exact)
-    joint, stars = _joint(partition), _stars(partition)
     number, words = np.argsort(faces.word), np.sort(faces.word)
     for at, (edge, rest) in enumerate(joint):
         left, right = partition.edge_faces[edge].tolist()
@@ -49,7 +55,7 @@ def apart(partition: Partition, program: Program) -> Iterator[tuple[int, str]]:
                 others = faces.changing(left, right, tag)
             forms = faces.forms(face, [tag, *others])
         except TooMuch:
-            yield face, f"{len(joint) - at} edges on which several knots lie could not be checked: it costs too much"
+            unjudged.append(f"coincidences: {_counted(len(joint) - at, len(stars))} {REST}, {DEARLY}")
             return
         except Undecided:
             continue
@@ -60,12 +66,16 @@ def apart(partition: Partition, program: Program) -> Iterator[tuple[int, str]]:
         try:
             forms = faces.forms(face, tags)
         except TooMuch:
-            yield face, f"{len(stars) - at} vertices on which several knots meet could not be checked: it costs too much"
+            unjudged.append(f"coincidences: {_counted(0, len(stars) - at)} {REST}, {DEARLY}")
             return
         except Undecided:
             continue
         if not _one_pencil(forms):
             yield face, f"knots of units {tags} meet in vertex {vertex}, but not in one point"
+
+
+def _counted(edges: int, vertices: int) -> str:
+    return f"{edges} edges on which several knots lie and {vertices} vertices in which several meet"
 
 
 def program_has_maxima(program: Program) -> bool:

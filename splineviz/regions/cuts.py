@@ -37,9 +37,9 @@ from splineviz.regions.decisions import Decisions
 
 SAFETY = 64.0
 """How many times the tolerance is larger than the error that it stands for."""
-BLURRED = 2.0**20
-"""Blur above which a vertex is placed exactly. Blur is how far off a vertex may be, in true errors of the window's radius:
-below 1 where knots cross at an angle, large where they are nearly parallel."""
+BLURRED = 2.0**16
+"""Blur above which a vertex is placed exactly: 2^-24 of the window's radius at the default tolerance. Blur is how far off a
+vertex may be, in tolerances of the radius: below 1 where knots cross at an angle, large where they are nearly parallel."""
 QUESTIONS = 1 << 16
 """Room for questions that a block's faces ask in one round."""
 MOST_ROUNDS, MOST_QUESTIONS = 64, 20_000

@@ -17,14 +17,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from splineviz.errors import FloatArray
 from splineviz.geometry.boundary import Boundary
+from splineviz.geometry.faces import Classes
 from splineviz.geometry.partition import Partition
 from splineviz.regions.statements import CHUNK, Asked, Lines
 from splineviz.regions.witness import Corners, Witness
-from splineviz.tracing.precision import Double
 
 Ids = npt.NDArray[np.int64]
 LENGTHS = 1e-7
@@ -63,12 +62,7 @@ def _tolerance(witness: Witness, single: bool) -> FloatArray:
 
 def _outputs(witness: Witness, local: FloatArray) -> FloatArray:
     """The model's own outputs (n, C >= 2) at points (n, 2)."""
-    found = []
-    with torch.no_grad(), Double():
-        for at in range(0, len(local), CHUNK):
-            x = witness.inputs(local[at : at + CHUNK])
-            found.append(witness.module(x).reshape(len(x), -1).numpy())
-    y = np.concatenate(found)
+    y = np.concatenate([witness.outputs(witness.inputs(local[at : at + CHUNK])) for at in range(0, len(local), CHUNK)])
     return np.concatenate([np.zeros((len(y), 1)), y], axis=1) if y.shape[1] == 1 else y
 
 
@@ -239,3 +233,86 @@ def _missing_on_edges(part: Partition, said: Boundary, y: FloatArray, slack: flo
             gap = np.hypot(*(p + t[:, None] * q - middle).T).min(initial=np.inf)
             if not gap <= asked.near(part):
                 yield "boundary", f"face {part.edge_faces[e, 0]}: its edge {e} divides classes, and no segment lies there"
+
+
+# ---- classes -----------------------------------------------------------------------------------------------------
+
+
+def classes(part: Partition, said: Classes, witness: Witness, corners: Corners, asked: Asked) -> Lines:
+    """Whether the parts are the faces cut among the classes of the model: each lies in its face and is as large as it says,
+    its class is the largest output at all of its corners, no two of a face have one class, and together they are the face.
+    """
+    most = max(part.outputs.shape[1], 2)
+    fault = _misfit(part, said, most)
+    if fault:
+        yield "classes", fault
+        return
+    limit = _tolerance(witness, part.outputs.shape[1] == 1)
+    slack = asked.slack * 2.0 * float(limit.max())
+    own = np.concatenate([np.zeros((len(part.outputs), 2 - min(part.outputs.shape[1], 2))), part.outputs], axis=1)
+    new = said.vertices[len(own) :]
+    y = np.concatenate([own, _outputs(witness, new)]) if len(new) else own
+    starts, ring = said.offsets[:-1].astype(np.int64), said.corners.astype(np.int64)
+    sizes, owner = np.diff(said.offsets), np.repeat(np.arange(len(said.label)), np.diff(said.offsets))
+    near, face = asked.near(part), said.face.astype(np.int64)
+    yield from _parts_lie(part, said, corners, face, near)
+    lead = np.minimum.reduceat(y[ring, said.label[owner]] - y[ring].max(axis=1), starts)
+    wrong = np.flatnonzero(~(lead >= -slack) & ~asked.undecided[face])
+    whole = np.bincount(face, minlength=part.num_regions)[face[wrong]] == 1
+    excused = int(whole.sum()) <= said.undecided
+    for p in wrong[~whole] if excused else wrong:
+        yield "classes", f"face {face[p]}: the model has another class than {said.label[p]} in its part {p}"
+    mean = np.add.reduceat(y[ring], starts) / sizes[:, None]
+    rows = np.arange(len(mean))
+    best = mean[rows, said.label]
+    mean[rows, said.label] = -np.inf
+    gap = np.abs(best - mean.max(axis=1) - said.margins)
+    for p in np.flatnonzero(~(gap <= slack) & ~asked.undecided[face] & ~np.isin(rows, wrong)):
+        yield "classes", f"face {face[p]}: the margin {said.margins[p]:.6g} of its part {p} is {gap[p]:.3g} off the model's"
+
+
+def _misfit(part: Partition, said: Classes, most: int) -> str | None:
+    """What is wrong with the numbers of parts, before anything is read by them."""
+    count, faces = len(said.label), part.num_regions
+    shapes = said.face.shape == said.areas.shape == said.margins.shape == (count,) and said.offsets.shape == (count + 1,)
+    if not shapes or said.faces != faces or said.count != most or said.offsets[-1] != len(said.corners):
+        return f"expected label, face, area and margin of each part, {faces} faces and {most} classes, got others"
+    if not np.array_equal(said.face[:faces], np.arange(faces)) or (np.diff(said.offsets) < 3).any() or said.offsets[0] != 0:
+        return "expected a part for every face first, and parts of three corners or more, got others"
+    inside = 0 <= said.face.min() <= said.face.max() < faces and 0 <= said.label.min() <= said.label.max() < most
+    if not inside or not 0 <= said.corners.min() <= said.corners.max() < len(said.vertices):
+        return "expected faces, classes and corners in range, got others"
+    if not np.array_equal(said.vertices[: len(part.vertices)], part.local_vertices) or not np.isfinite(said.vertices).all():
+        return "expected the vertices of the complex, and finite ones after them, got others"
+    twice = np.unique(said.face.astype(np.int64) * most + said.label, return_counts=True)[1].max() > 1
+    return "expected one part of a class in a face, got two" if twice else None
+
+
+def _parts_lie(part: Partition, said: Classes, corners: Corners, face: Ids, near: float) -> Lines:
+    """Parts that are not convex, not as large as they say, not in their faces; faces that their parts do not fill."""
+    starts, ring = said.offsets[:-1].astype(np.int64), said.corners.astype(np.int64)
+    following, previous = np.arange(1, len(ring) + 1), np.arange(-1, len(ring) - 1)
+    following[said.offsets[1:] - 1], previous[starts] = starts, said.offsets[1:] - 1
+    here, there, before = (said.vertices[ring[at]] for at in (slice(None), following, previous))
+    first = np.repeat(here[starts], np.diff(said.offsets), axis=0)
+    areas = 0.5 * np.add.reduceat(_cross(here - first, there - first), starts)
+    size = float(np.ptp(part.window, axis=0).prod())
+    for p in np.flatnonzero(~(np.abs(areas - said.areas) <= 1e-9 * size)):
+        yield "classes", f"face {face[p]}: the area of its part {p} is {said.areas[p]:.6g}, expected {areas[p]:.6g}"
+    owner = np.repeat(np.arange(len(starts)), np.diff(said.offsets))
+    chord = np.hypot(*(there - before).T)
+    depth = _cross(there - here, before - here) / np.where(chord > 0, chord, 1.0)
+    for p in np.unique(owner[depth < -near]):
+        yield "classes", f"face {face[p]}: its part {p} is not convex"
+    added = np.flatnonzero(ring >= len(part.vertices))
+    if len(added):
+        inside, _, _ = _reach(part, corners, face[owner[added]], said.vertices[ring[added]], np.ones((len(added), 2)))
+        for p in np.unique(owner[added][inside < -near]):
+            yield "classes", f"face {face[p]}: its part {p} reaches out of it"
+    total = np.bincount(face, weights=areas, minlength=part.num_regions)
+    for f in np.flatnonzero(~(np.abs(total - part.areas) <= 1e-9 * size)):
+        yield "classes", f"face {f}: expected parts of {part.areas[f]:.6g} together, got {total[f]:.6g}"
+
+
+def _cross(p: FloatArray, q: FloatArray) -> FloatArray:
+    return p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]

@@ -5,6 +5,8 @@ r"""Entries: the matrix and the constant of an affine operation, as its weights 
 
 A product that is summed elsewhere in another way differs in its last bits, and two equal neurons would no longer be equal.
 Numbers are whole, so no rounding moves them. Operations without weights of their own are read as they compute.
+
+Also which stretches of a program between two kinks have their matrix at hand (`at_hand`), within a limit of memory.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ from torch import Tensor
 
 from splineviz.errors import FloatArray
 from splineviz.tracing.affine import AFFINE
-from splineviz.tracing.program import Step
+from splineviz.tracing.program import Program, Step
 
+MATRIX_LIMIT = 1 << 25
+"""Largest number of entries of one stretch's matrix, and of all those together that are no linear layer (256 MB)."""
 CHUNK = 1 << 22
 """Entries of a matrix that are looked at at a time."""
 ONE = 1 << 40
@@ -97,3 +101,41 @@ def _named(numbers: FloatArray, weight: Tensor) -> FloatArray:
     at = np.where(there, np.rint(numbers) - ONE, 1.0).astype(np.int64) - 1
     values: FloatArray = weight.reshape(-1).numpy()[np.clip(at, 0, weight.numel() - 1)]
     return np.where(there, values, 0.0)
+
+
+# ---- whole stretches ---------------------------------------------------------------------------------------------
+
+
+def at_hand(program: Program) -> frozenset[int]:
+    """The kinks (numbers of their steps) after which the map to the next kink, or to the outputs, has a matrix at hand.
+
+    Those of linear layers are as large as the weights that there are; convolutions make far larger ones of theirs, so of
+    these the smallest have one, as many as stay within MATRIX_LIMIT together.
+    """
+    shapes, layers = program.shapes(), program.layers
+    found, others = set(), []
+    for before, after in zip(layers, [*layers[1:], None], strict=False):
+        stop = len(program.steps) if after is None else after.step
+        source = program.steps[before.step].output
+        result = program.output if after is None else program.steps[stop].inputs[0]
+        size = before.units * math.prod(shapes[result])
+        if size > MATRIX_LIMIT or _alive(program, before.step + 1) != {source} or _alive(program, stop) != {result}:
+            continue
+        work = [step.op for step in program.steps[before.step + 1 : stop] if step.op != "reshape"]
+        if work == ["linear"]:
+            found.add(before.step)
+        else:
+            others.append((size, before.step))
+    room = MATRIX_LIMIT
+    for size, step in sorted(others):
+        room -= size
+        if room < 0:
+            break
+        found.add(step)
+    return frozenset(found)
+
+
+def _alive(program: Program, at: int) -> set[int]:
+    """The registers that hold something when a step begins: a later one reads it, or none ever does."""
+    written = {0, *(step.output for step in program.steps[:at])}
+    return {register for register in written if program.last_use(register) >= at or program.last_use(register) < 0}

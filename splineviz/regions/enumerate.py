@@ -24,7 +24,7 @@ import torch
 
 from splineviz._kernels import faces as _faces
 from splineviz._kernels.bits import unit_hashes
-from splineviz.errors import BudgetError, FloatArray
+from splineviz.errors import BudgetError, FloatArray, SeamError
 from splineviz.geometry import doors
 from splineviz.geometry.budget import Budget, Exceeded, Spent
 from splineviz.geometry.partition import Partition
@@ -201,19 +201,23 @@ class Slice:
         open_seams: bool = False,
     ) -> Complex:
         """All that a block becomes, sewn together; open_seams: see `blocks.sew`. Raises BudgetError."""
+        decisive, counted = self.engine.decisions.open, (self.engine.near_zero, self.engine.irregular)
         try:
             return self._enumerated(first, threads, block_bytes, budget, progress, open_seams)
         except TooFar:
             self._nearer()
-            return self.enumerate(self.place(first), threads, block_bytes, budget, progress, open_seams=open_seams)
+        except SeamError:
+            if not decisive or self.engine.decisions.open:  # else they ended after one side of a seam, before the other
+                raise
+            self.engine.near_zero, self.engine.irregular = counted
+        return self.enumerate(self.place(first), threads, block_bytes, budget, progress, open_seams=open_seams)
 
     def _enumerated(
         self, first: Block, threads: int | None, block_bytes: int | None, budget: Budget, progress: Progress | None,
         open_seams: bool,
     ) -> Complex:  # fmt: skip
-        spent = Spent(budget, self._began)
         try:
-            run = _Enumeration(self.engine, block_bytes, spent, progress)
+            run = _Enumeration(self.engine, block_bytes, Spent(budget, self._began), progress)
             joined = self._with_own_units(sew(run.run(first, threads or available()), open_seams=open_seams))
             if budget.regions is not None and len(joined.face_hash) > budget.regions:
                 raise Exceeded("regions", len(joined.face_hash), 1.0)

@@ -23,7 +23,9 @@ from torch import Tensor
 
 from splineviz._kernels.bits import packed
 from splineviz.errors import FloatArray
-from splineviz.regions.precise import Digits, Precise
+from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import spread
+from splineviz.regions.precise import Digits, Precise, precise
 from splineviz.tracing.lowering import Layer
 from splineviz.tracing.program import AFFINE, JOINS, KINKS, Program, Step
 
@@ -108,6 +110,14 @@ class Nearby:
         above, below = self.fixed[layer]
         if ((plus & above) != above).any() or ((minus & below) != below).any():
             raise TooFar
+
+
+def beside(program: Program, plane: Plane, window: FloatArray) -> Nearby | None:
+    """The network beside a point of a window (m, 2) that is small beside its values; None where doubles do (`precise`)."""
+    found = precise(program, plane, window)
+    if found is None:
+        return None
+    return Nearby(found, np.tensordot(spread(window) - found.place, plane.basis, axes=1))
 
 
 class _Beside:

@@ -20,6 +20,7 @@ from splineviz.errors import FloatArray
 from splineviz.geometry.plane import Plane
 from splineviz.regions import entries
 from splineviz.regions.exact import ENTRYWISE, SELECTING, Exact
+from splineviz.tracing.affine import is_large
 from splineviz.tracing.lowering import Layer, Lowered, lower
 from splineviz.tracing.program import AFFINE, JOINS, KINKS, Program, Step
 
@@ -221,6 +222,8 @@ class Precise:
             raise Coarse(step.op)
         call, attrs, shape = AFFINE[step.op], step.attrs, self.shapes[step.inputs[0]]
         params = self.program.params_of(step)
+        if any(map(is_large, params.values())):
+            raise Coarse("a weight too large to be written in digits")
         params = {role: t.double() if t.is_floating_point() else t for role, t in params.items()}
         if step.op in SELECTING:
             return lambda x: x[0].on(lambda part: call(part, params, attrs, True))

@@ -31,10 +31,9 @@ import torch
 from torch import Tensor
 
 from splineviz.errors import FloatArray
+from splineviz.regions.entries import at_hand
 from splineviz.tracing.program import KinkLayer, Program
 
-MATRIX_LIMIT = 1 << 25
-"""Largest number of entries of a stage's matrix (256 MB); beyond it new vertices are evaluated in full."""
 PROBES, FEW_PROBES = 32, 8
 """Random signs that norms of weights are measured with where there is no matrix; and for units that may wake."""
 ROWS = 16
@@ -70,7 +69,8 @@ class Stage:
 
     input_scale: size F of each entry of the registers that enter, see the module; waking: what it is if it wakes.
     shapes: without the batch, of the registers alive at the start (after the kink); leaving: those alive at the end.
-    width: number of entries of the result.
+    width: number of entries of the result. has_columns: whether its matrix is at hand; else new vertices are evaluated
+    in full.
     """
 
     program: Program
@@ -81,6 +81,7 @@ class Stage:
     shapes: dict[int, tuple[int, ...]]
     leaving: frozenset[int]
     width: int
+    has_columns: bool
 
     @property
     def start(self) -> int:
@@ -114,13 +115,8 @@ class Stage:
     # ---- the map and its scales --------------------------------------------------------------------
 
     @cached_property
-    def has_columns(self) -> bool:
-        """Whether the stage is a chain with a kink before it, and small enough for a matrix."""
-        return self.before is not None and self.is_chain and self.before.units * self.width <= MATRIX_LIMIT
-
-    @cached_property
     def columns(self) -> FloatArray | None:
-        """(units before, width): row u is d result / d h_u, if the stage is a chain and small enough, else None."""
+        """(units before, width): row u is d result / d h_u, if it is to be at hand (see `entries.at_hand`), else None."""
         if self.before is None or not self.has_columns:
             return None
         return self._response(torch.eye(self.before.units, dtype=torch.float64).reshape(-1, *self.before.shape))
@@ -285,7 +281,7 @@ def stages(program: Program, samples: FloatArray) -> list[Stage]:
     live = {0: torch.from_numpy(samples).to(program.device)}
     error = waking = {0: np.zeros(live[0][0].numel())}  # the input is what it is
     found: list[Stage] = []
-    at = 0
+    at, matrices = 0, at_hand(program)
     for before, after in zip(ends[:-1], ends[1:], strict=True):
         start = 0 if before is None else before.step + 1
         stop = len(program.steps) if after is None else after.step
@@ -298,7 +294,8 @@ def stages(program: Program, samples: FloatArray) -> list[Stage]:
         kept = {r: (error[r], waking[r]) for r in live}
         live = _passed(program, live, start, stop)
         result = live[program.output if after is None else program.steps[after.step].inputs[0]]
-        stage = Stage(program, before, after, sizes, woken, shapes, frozenset(live), result[0].numel())
+        has = before is not None and before.step in matrices
+        stage = Stage(program, before, after, sizes, woken, shapes, frozenset(live), result[0].numel(), has)
         found.append(stage)
         made = {r: stage.spread[r] + stage.constants[r] for r in live if r not in kept}
         if before is None and _is_one_linear(stage):

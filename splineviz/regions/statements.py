@@ -25,10 +25,13 @@ from torch import Tensor
 from splineviz._kernels import merging
 from splineviz._kernels.bits import unit_hashes
 from splineviz.errors import FloatArray, PlaneError
+from splineviz.geometry import slopes
 from splineviz.geometry.partition import LinearRegions, Partition
 from splineviz.geometry.plane import convex_polygon
 from splineviz.regions.witness import SAFETY, Witness
-from splineviz.tracing.program import Program
+from splineviz.tracing.affine import moved
+from splineviz.tracing.lowering import lower
+from splineviz.tracing.program import KINKS, Program
 
 Lines = Iterator[tuple[str, str]]
 EPS = float(np.finfo(np.float64).eps)
@@ -140,7 +143,7 @@ def linear(part: Partition, said: LinearRegions, witness: Witness, asked: Asked)
         yield "linear", f"expected labels 0 to {said.count - 1} of {part.num_regions} faces, got others"
         return
     yield from _scale(part, witness)
-    norms, errors, verdict = merging.slope_jumps(
+    norms, errors, verdict = slopes.jumps(
         part.local_vertices, part.edges, part.edge_faces, part.face_offsets, part.face_vertices, part.outputs,
         part.output_rounding,
     )
@@ -156,10 +159,10 @@ def linear(part: Partition, said: LinearRegions, witness: Witness, asked: Asked)
         return
     faces, rows = np.unique(part.edge_faces[vague], return_inverse=True)
     program, x = witness.affine(witness.means[faces])
-    slopes = derivatives(witness, program, x)
+    model = derivatives(witness, program, x)
     tolerance = _rounding_of_slopes(part, witness)
     rows = rows.reshape(-1, 2)
-    jump = np.linalg.norm((slopes[rows[:, 0]] - slopes[rows[:, 1]]).reshape(len(vague), -1), axis=1)
+    jump = np.linalg.norm((model[rows[:, 0]] - model[rows[:, 1]]).reshape(len(vague), -1), axis=1)
     least = asked.slack * tolerance + 2.0 * np.where(np.isfinite(errors[vague]), errors[vague], np.inf)
     for i in np.flatnonzero(same[vague] & ~(jump <= least)):
         left, right = part.edge_faces[vague[i]]
@@ -182,26 +185,33 @@ def _scale(part: Partition, witness: Witness) -> Lines:
 
 
 def derivatives(witness: Witness, program: Program, inputs: Tensor) -> FloatArray:
-    """The model's derivatives (n, C, 2) along the slice at inputs inside faces, in float64.
-
-    Along a direction t the derivative of y is that of v -> (dy/dx)^T v, which is linear, applied to t: two passes back for
-    any number of outputs.
+    """The model's derivatives (n, C, 2) along the slice at inputs inside faces, in float64: both directions are handed
+    through the network beside the inputs, so that nothing is kept of it.
     """
-    parts = [np.zeros((0, witness.partition.outputs.shape[1], 2))]
-    for at in range(0, len(inputs), CHUNK):
-        with torch.enable_grad():
-            x = inputs[at : at + CHUNK].clone().requires_grad_()
-            y = program(x)
-            found = np.zeros((*y.shape, 2))
-            v = torch.zeros_like(y).requires_grad_()
-            back = torch.autograd.grad(y, x, v, create_graph=True, allow_unused=True)[0] if y.requires_grad else None
-            for k, direction in enumerate(witness.basis):
-                if back is not None and back.requires_grad:
-                    tangent = direction.reshape(1, *x.shape[1:]).expand_as(x)
-                    along = torch.autograd.grad(back, v, tangent, retain_graph=True, allow_unused=True)[0]
-                    found[:, :, k] = 0.0 if along is None else along.numpy()
-        parts.append(found)
+    program, parts = lower(program).program, [np.zeros((0, witness.partition.outputs.shape[1], 2))]
+    for x in inputs.split(min(CHUNK, witness.rows)):
+        along = [direction.reshape(1, *x.shape[1:]).expand_as(x) for direction in witness.basis]
+        found = _along(program, x, torch.cat(along)).reshape(2, len(x), -1)
+        parts.append(found.permute(1, 2, 0).numpy())
     return np.concatenate(parts)
+
+
+def _along(program: Program, x: Tensor, tangents: Tensor) -> Tensor:
+    """Derivatives of a program's outputs at x (n, ...) along tangents (k * n, ...), k directions one after the other."""
+    live, slopes, count = {0: x}, {0: tangents}, len(tangents) // len(x)
+    with torch.no_grad():
+        for at, step in enumerate(program.steps):
+            z = live[step.inputs[0]]
+            live = program.run(live, at, at + 1)
+            if step.is_kink:
+                kinks = KINKS[step.op].pieces(step.attrs)
+                piece = torch.bucketize(z, z.new_tensor(kinks.breakpoints))
+                passed = z.new_tensor(kinks.slopes)[piece].repeat(count, *[1] * (z.dim() - 1))
+                slopes[step.output] = slopes[step.inputs[0]] * passed
+            else:
+                slopes = program.run(slopes, at, at + 1, homogeneous=True)
+            slopes = {register: slopes[register] for register in live}
+    return slopes[program.output]
 
 
 def _rounding_of_slopes(part: Partition, witness: Witness) -> float:
@@ -211,14 +221,13 @@ def _rounding_of_slopes(part: Partition, witness: Witness) -> float:
     base = derivatives(witness, program, points)
     generator = torch.Generator().manual_seed(0)
     worst = EPS * float(np.linalg.norm(base.reshape(len(base), -1), axis=1).max()) / 2.0
+
+    def move(tensor: Tensor, by: Tensor) -> Tensor:
+        return tensor + by * (STEP * (2.0 * torch.rand(tensor.shape, dtype=torch.float64, generator=generator) - 1.0))
+
     for _ in range(3):
-        weights = {
-            name: w * (1.0 + STEP * (2.0 * torch.rand(w.shape, dtype=torch.float64, generator=generator) - 1.0))
-            if w.is_floating_point()
-            else w
-            for name, w in program.weights.items()
-        }
+        weights = moved(program.weights, move)
         other = derivatives(witness, program.with_weights(weights), points)
-        moved = np.linalg.norm((other - base).reshape(len(base), -1), axis=1)
-        worst = max(worst, float(np.quantile(moved, 0.9)) * 2.0**-53 / STEP)  # a unit may change sides in a few of them
+        gap = np.linalg.norm((other - base).reshape(len(base), -1), axis=1)
+        worst = max(worst, float(np.quantile(gap, 0.9)) * 2.0**-53 / STEP)  # a unit may change sides in a few of them
     return SAFETY * worst

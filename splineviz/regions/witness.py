@@ -15,6 +15,8 @@ every face that would fail.
 from __future__ import annotations
 
 import copy
+import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +28,10 @@ from torch import Tensor, nn
 from splineviz._kernels import certificates as _kernels
 from splineviz.errors import CertificateError, FloatArray, IntArray
 from splineviz.geometry.partition import Partition
-from splineviz.geometry.polygons import spread
-from splineviz.regions.nearby import Nearby
-from splineviz.regions.precise import precise
-from splineviz.tracing.lowering import Layer, lower
+from splineviz.regions.nearby import beside
+from splineviz.regions.precise import DIGITS
+from splineviz.tracing.affine import LARGE, moved
+from splineviz.tracing.lowering import Layer, lower, spans
 from splineviz.tracing.precision import Double
 from splineviz.tracing.program import Program
 
@@ -37,12 +39,16 @@ SAFETY = 64.0
 """Units of measured rounding below which a value decides nothing."""
 STEP = 2.0**-26
 """Relative step by which weights and inputs are moved to measure rounding."""
-SAMPLE = 512
-"""Faces at which rounding is measured first."""
+SAMPLE, FEWEST = 512, 64
+"""Faces at which rounding is measured first; of a network so large that their values took more than VALUES, fewer."""
+PAIRS = 3
+"""How often weights and inputs are moved, each time both ways: a unit that cancels to 0 wakes one way, if not the other."""
+VALUES = 32 << 20
+"""Bytes of values that are read at a time."""
+ROW_BYTES = 16 << 20
+"""Bytes of the widest tensor of a call: torch unfolds all pictures of a batch in double precision at once."""
 MEASURED = 8192
 """Of the faces that would fail, at most about this many have their own rounding measured."""
-DOUBTFUL = 40
-"""With more doubtful units than this on one face, any pattern of them is believed."""
 
 Ids = npt.NDArray[np.int64]
 
@@ -104,7 +110,7 @@ class Witness:
     def __init__(self, partition: Partition, program: Program, model: Any):
         self.partition, self.program = partition, program
         own = isinstance(model, nn.Module) and not program.swaps  # else nothing but the Program computes what was drawn
-        self.module = copy.deepcopy(model).to("cpu", torch.float64).eval() if own else program
+        self.module = in_evaluation(model) if own else program
         self.breakpoints = {}
         for kink in program.layers:
             if len(kink.kinks.breakpoints) != 1:
@@ -128,7 +134,9 @@ class Witness:
         self.size = torch.from_numpy(
             np.abs(partition.plane.origin).reshape(-1) + np.abs(partition.centre) @ self.basis.abs().numpy()
         )
-        self.near = _beside(program, partition)
+        self.near = beside(program, partition.plane, partition.window)
+        widest = max(math.prod(shape) for shape in program.shapes().values())
+        self.rows = max(16, ROW_BYTES // (8 * widest))
         self.tolerance = self.output_tolerance = np.zeros(0)
         self.thin = self.largest = np.zeros(0)
         self.means = np.zeros((0, 2))
@@ -141,7 +149,15 @@ class Witness:
 
     def values(self, x: Tensor, program: Program) -> tuple[FloatArray, FloatArray]:
         """Values (n, pieces), of kink layers less the breakpoint, of max layers the groups' entries; outputs (n, C)."""
-        values, live, at = np.empty((len(x), len(self.piece_hash))), {0: x}, 0
+        values, outputs = np.empty((len(x), len(self.piece_hash))), [np.zeros((0, self.partition.outputs.shape[1]))]
+        for at in range(0, len(x), self.rows):
+            some = slice(at, at + self.rows)
+            outputs.append(self._some_values(x[some], program, values[some]))
+        return values, np.concatenate(outputs)
+
+    def _some_values(self, x: Tensor, program: Program, values: FloatArray) -> FloatArray:
+        """`values` of a few rows, written into some; returns the outputs."""
+        live, at = {0: x}, 0
         with torch.no_grad():
             for layer in self.layers:
                 live = program.run(live, at, layer.step)
@@ -152,14 +168,22 @@ class Witness:
                 else:
                     members = np.where(layer.groups < 0, layer.groups[:, :1], layer.groups)
                     values[:, layer.first_piece : layer.first_piece + members.size] = z[:, members.reshape(-1)]
-            outputs = program.run(live, at, len(program.steps))[program.output].reshape(len(x), -1)
-        return values, outputs.numpy()
+            found: FloatArray = program.run(live, at, len(program.steps))[program.output].reshape(len(x), -1).numpy()
+        return found
 
     def read(self, local: FloatArray) -> tuple[FloatArray, FloatArray]:
         """`values` at points (n, 2) relative to the partition's centre; in digits where the window is small beside them."""
         if self.near is None:
             return self.values(self.inputs(local), self.program)
-        return self.near.precise.values(local, self.partition.centre - self.near.place)
+        precise, centre = self.near.precise, self.partition.centre - self.near.place
+        parts = np.array_split(local, -(-len(local) * DIGITS // self.rows))
+        z, y = zip(*(precise.values(part, centre) for part in parts), strict=True)
+        return np.concatenate(z), np.concatenate(y)
+
+    def outputs(self, x: Tensor) -> FloatArray:
+        """The outputs (n, C) of the user's own module."""
+        with torch.no_grad(), Double():
+            return np.concatenate([self.module(some).reshape(len(some), -1).numpy() for some in x.split(self.rows)])
 
     def affine(self, local: FloatArray) -> tuple[Program, Tensor]:
         """A program that has the network's slopes, and inputs at points (n, 2) at which it has its pieces."""
@@ -172,24 +196,24 @@ class Witness:
         x = self.inputs(local)
         size = (self.size + torch.from_numpy(np.abs(local)) @ self.basis.abs()).reshape(x.shape)
         z, y = self.values(x, self.program)
-        near, d = self.near, None if self.near is None else self.near.inputs(local, self.partition.centre)
-        if near is not None and d is not None:
+        near, d = self.near, x[:0] if self.near is None else self.near.inputs(local, self.partition.centre)
+        if near is not None:
             z = near.values(d, self.program.weights)
-        unit = np.abs(z).max(axis=0, initial=0.0) * STEP
-        output = np.abs(y).max(axis=0, initial=0.0) * STEP
-        self.largest = np.maximum(self.largest, np.abs(y).max(axis=0, initial=0.0)) if self.largest.size else output / STEP
-        generator = torch.Generator().manual_seed(0)
+        unit, output = _largest(z) * STEP, _largest(y) * STEP
+        self.largest = np.maximum(self.largest, _largest(y)) if self.largest.size else _largest(y)
+        for seed, way in itertools.product(range(PAIRS), (STEP, -STEP)):
+            generator = torch.Generator().manual_seed(seed)
 
-        def moved(tensor: Tensor, by: Tensor) -> Tensor:
-            return tensor + STEP * by * (2.0 * torch.rand(tensor.shape, dtype=torch.float64, generator=generator) - 1.0)
+            def move(tensor: Tensor, by: Tensor, way: float = way, generator: torch.Generator = generator) -> Tensor:
+                random = torch.rand(tensor.shape, dtype=torch.float64, generator=generator)
+                return random.mul_(2.0).sub_(1.0).mul_(by).mul_(way).add_(tensor)
 
-        for _ in range(4):
-            weights = {k: moved(w, w) if w.is_floating_point() else w for k, w in self.program.weights.items()}
-            other_z, other_y = self.values(moved(x, size), self.program.with_weights(weights))
-            if near is not None and d is not None:
-                other_z = near.values(moved(d, d.abs()), weights)
-            unit = np.maximum(unit, np.abs(other_z - z).max(axis=0, initial=0.0))
-            output = np.maximum(output, np.abs(other_y - y).max(axis=0, initial=0.0))
+            weights = moved(self.program.weights, move)
+            other_z, other_y = self.values(move(x, size), self.program.with_weights(weights))
+            if near is not None:
+                other_z = near.values(move(d, d.abs()), weights)
+            unit = np.maximum(unit, _largest(np.subtract(other_z, z, out=other_z)))
+            output = np.maximum(output, _largest(np.subtract(other_y, y)))
         scale, reach = SAFETY * 2.0**-53 / STEP, np.ptp(z, axis=0)
         if near is not None:
             unit, reach = near.by_piece(unit), near.by_piece(reach)
@@ -213,10 +237,11 @@ class Witness:
         first = part.local_vertices[corners.here[starts]]
         sums = np.add.reduceat(part.local_vertices[corners.here] - first[corners.face], starts)
         self.means = first + sums / np.diff(part.face_offsets)[:, None]
-        sample = np.unique(np.linspace(0, faces - 1, min(SAMPLE, faces)).astype(np.int64))
+        most = int(np.clip(VALUES // (8 * max(len(self.piece_hash), 1)), FEWEST, SAMPLE))
+        sample = np.unique(np.linspace(0, faces - 1, min(most, faces)).astype(np.int64))
         self.measure(np.concatenate([self.means[sample], part.window - part.centre]))
         if chunk is None:
-            chunk = max(64, (32 << 20) // (16 * (len(self.tolerance) + self.basis.shape[1] + 1)))
+            chunk = max(FEWEST // 4, VALUES // (16 * (len(self.tolerance) + self.basis.shape[1] + 1)))
         said = Testimony(faces, len(part.edges), self.unit_hash, self.unit)
         order = _strips(self.means, chunk)
         for start in range(0, faces, chunk):
@@ -224,7 +249,7 @@ class Witness:
         again = np.flatnonzero(said.doubtful(part, slack))
         for start in range(0, min(len(again), MEASURED), chunk):
             group = again[start : start + chunk]
-            ids = np.concatenate([part.face(int(f)) for f in group])
+            ids = np.unique(np.concatenate([part.face(int(f)) for f in group]))
             self.measure(np.concatenate([part.local_vertices[ids], self.means[group]]))
         for start in range(0, len(again), chunk):
             self._ask(again[start : start + chunk], corners, width, slack, said)
@@ -237,7 +262,6 @@ class Witness:
         starts = np.concatenate([[0], np.cumsum(counts)])
         flat = np.arange(starts[-1]) + np.repeat(offsets[faces] - starts[:-1], counts)
         ids, rows = np.unique(corners.here[flat], return_inverse=True)
-        x = self.inputs(np.concatenate([part.local_vertices[ids], self.means[faces]]))
         z, y = self.read(np.concatenate([part.local_vertices[ids], self.means[faces]]))
         at, inside = z[: len(ids)], z[len(ids) :]
         kinks = slice(0, len(self.unit_hash))
@@ -285,8 +309,7 @@ class Witness:
         said.knot[faces] = np.maximum.reduceat(knot, starts[:-1])
         inner = np.flatnonzero(tag >= 0)
         said.edge_sign[corners.edge[flat][inner], corners.side[flat][inner]] = mark[inner]
-        with torch.no_grad(), Double():
-            real = self.module(x[len(ids) :]).reshape(len(faces), -1).numpy()
+        real = self.outputs(self.inputs(self.means[faces]))
         mean = np.add.reduceat(part.outputs[corners.here[flat]], starts[:-1], axis=0) / counts[:, None]
         off = np.abs(part.outputs[ids] - y[: len(ids)])
         self._write_outputs(faces, off[rows], np.abs(mean - real), starts, said)
@@ -325,13 +348,6 @@ class Witness:
         return [int(h) for h in self.piece_hash[number + entry] ^ self.piece_hash[number + winner[face][group]]]
 
 
-def _beside(program: Program, part: Partition) -> Nearby | None:
-    found = precise(program, part.plane, part.window)
-    if found is None:
-        return None
-    return Nearby(found, np.tensordot(spread(part.window) - found.place, part.plane.basis, axes=1))
-
-
 @dataclass(frozen=True)
 class _Sides:
     """Every side of the faces asked about: its edge's unit (-1: none), its face's row, and the rows of its ends."""
@@ -349,25 +365,26 @@ def _strips(points: FloatArray, chunk: int) -> Ids:
     return np.lexsort((points[:, 1], strip))
 
 
+def in_evaluation(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode on the CPU, to be run in double precision (`outputs`). Large weights are not copied, for
+    nothing changes them.
+    """
+    weights = list(model.parameters())
+    if sum(w.numel() for w in weights) < LARGE or any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
+        return copy.deepcopy(model).to("cpu", torch.float64).eval()
+    memo = {id(w): w for w in weights if w.device.type == "cpu"}
+    return copy.deepcopy(model, memo).to("cpu").eval()
+
+
+def _largest(values: FloatArray) -> FloatArray:
+    """(k,) largest magnitude of each column of values (n, k)."""
+    return np.maximum(values.max(axis=0, initial=0.0), -values.min(axis=0, initial=0.0))
+
+
 def _ratio(error: FloatArray, tolerance: FloatArray) -> FloatArray:
     """Quotients error / tolerance, with 0 / 0 = 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(error == 0.0, 0.0, error / tolerance)
-
-
-def spans(words: list[int], target: int) -> bool:
-    """Whether the XOR of some of the words is `target` (Gaussian elimination over GF(2))."""
-    if len(words) > DOUBTFUL:
-        return True
-    basis: list[int] = []
-    for word in words:
-        for b in basis:
-            word = min(word, word ^ b)
-        if word:
-            basis.append(word)
-    for b in basis:
-        target = min(target, target ^ b)
-    return target == 0
 
 
 def _splitmix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -38,6 +38,13 @@ SHOWN = 4
 """Most strangers that a message names."""
 
 
+def what_is(folder: Path) -> str:
+    """What splineviz left in a folder, in words for a message; "" where it is nothing that can be told."""
+    if (folder / RUN).is_file():
+        return "a training run"
+    return "results that splineviz made of a run" if (folder / JOBS).is_file() or (folder / MANIFEST).is_file() else ""
+
+
 def enter(folder: Path, kind: str, runs: Sequence[str], writes: Iterable[str], *, same: bool = False) -> None:
     """Make a directory ours, or see that it is, before anything is written to it.
 

@@ -10,16 +10,101 @@ JSON-ready, and what they may call is written in these tables alone. This file k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+LARGE, BLOCK = 1 << 24, 1 << 22
+"""Entries of a weight that stays in single precision (64 MB), and how many of it are doubled at a time."""
 Attrs = Mapping[str, Any]
 Params = Mapping[str, Tensor]
 Affine = Callable[[Tensor, Params, Attrs, bool], Tensor]
+
+UNFOLDED = 3 << 19
+"""Bytes of the patches of the rows that are convolved at once in double precision: torch lays them all out in memory, and takes
+two to five times as long a row where they do not fit into a processor's cache.
+"""
+
+
+class Weights(Mapping[str, Tensor]):
+    """Tensors by name, in double precision. Large ones that came in single precision stay in it, which says all of them,
+    and are doubled when they are asked for; a linear layer takes them as they are `kept`, and doubles a block at a time.
+
+    columns: factors of the columns of large ones, by name.
+    """
+
+    def __init__(self, kept: Mapping[str, Tensor], columns: Mapping[str, Tensor] | None = None):
+        self.kept, self.columns = dict(kept), dict(columns or {})
+
+    def __getitem__(self, key: str) -> Tensor:
+        tensor = self.kept[key]
+        if not is_large(tensor):
+            return tensor
+        return tensor.double() * self.columns[key] if key in self.columns else tensor.double()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.kept)
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def of_linear(self, names: Mapping[str, str], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What a linear layer reads, by role, as it is kept; names: by role, of these or else of constants."""
+        found = {role: self.kept[key] if key in self.kept else constants[key] for role, key in names.items()}
+        return found | ({"columns": self.columns[names["weight"]]} if names["weight"] in self.columns else {})
+
+    def moved(self, move: Callable[[Tensor, Tensor], Tensor]) -> Weights:
+        """All of them moved, `move(tensor, by how much)`; of large ones the columns as a whole."""
+        small = {key: t if is_large(t) or not t.is_floating_point() else move(t, t) for key, t in self.kept.items()}
+        large = {key: t.new_ones(t.shape[-1], dtype=torch.float64) for key, t in self.kept.items() if is_large(t)}
+        return Weights(small, {key: move(ones, ones) for key, ones in large.items()})
+
+
+def is_large(tensor: Tensor) -> bool:
+    """Whether a weight is kept in the single precision that it has."""
+    return tensor.dtype is torch.float32 and tensor.numel() >= LARGE and tensor.dim() > 1
+
+
+def converted(
+    tensors: Mapping[str, Tensor], dtype: torch.dtype | None, device: torch.device | str | None
+) -> Mapping[str, Tensor]:
+    """Tensors without history in a precision (None: their own) and on a device; themselves if they are."""
+    own = tensors.kept if isinstance(tensors, Weights) else tensors
+    wide = dtype is torch.float64 or (dtype is None and isinstance(tensors, Weights))
+    made = {}
+    for key, t in own.items():
+        other = dtype if t.is_floating_point() and not (wide and is_large(t)) else None
+        made[key] = (t.detach() if t.requires_grad else t).to(device=device, dtype=other)
+    if all(made[key] is t for key, t in own.items()):
+        return tensors if isinstance(tensors, Weights) or not wide else held(tensors)
+    return held(made) if wide else made
+
+
+def held(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Tensors as `Weights` where some of them are large."""
+    return Weights(tensors) if any(map(is_large, tensors.values())) else tensors
+
+
+def moved(weights: Mapping[str, Tensor], move: Callable[[Tensor, Tensor], Tensor]) -> Mapping[str, Tensor]:
+    """Weights that are moved: `move(tensor, by how much)`."""
+    if isinstance(weights, Weights):
+        return weights.moved(move)
+    return {key: move(t, t) if t.is_floating_point() else t for key, t in weights.items()}
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """X @ weight.T + bias in x's precision; a large weight in single precision (see `Weights`) by blocks of its rows."""
+    if weight.dtype is x.dtype or not is_large(weight):
+        return F.linear(x, weight, bias)
+    rows, parts = max(1, BLOCK // weight.shape[1]), []
+    with torch._C.DisableTorchFunction():  # whoever listens to the network's calls hears one, and not its blocks
+        for at in range(0, len(weight), rows):
+            some = slice(at, at + rows)
+            parts.append(F.linear(x, weight[some].to(x.dtype), None if bias is None else bias[some]))
+        return torch.cat(parts, dim=-1)
 
 
 def viewed(p: Params, a: Attrs, role: str) -> Tensor:
@@ -36,7 +121,8 @@ def _bias(p: Params, a: Attrs) -> Tensor | None:
 
 
 def _linear(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
-    return F.linear(x, viewed(p, a, "weight"), None if homogeneous else _bias(p, a))
+    x = x * p["columns"] if "columns" in p else x
+    return linear(x, viewed(p, a, "weight"), None if homogeneous else _bias(p, a))
 
 
 def _conv(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
@@ -44,8 +130,13 @@ def _conv(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
     if a["padding_mode"] != "zeros":
         x = F.pad(x, a["pad"], mode=a["padding_mode"])
     padding = a["padding"] if a["padding_mode"] == "zeros" else 0
-    bias = None if homogeneous else _bias(p, a)
-    return convolve(x, viewed(p, a, "weight"), bias, a["stride"], padding, a["dilation"], a["groups"])
+    bias, weight = None if homogeneous else _bias(p, a), viewed(p, a, "weight")
+
+    def convolved(rows: Tensor) -> Tensor:
+        return convolve(rows, weight, bias, a["stride"], padding, a["dilation"], a["groups"])
+
+    few = max(1, UNFOLDED // max(1, x[:1].nbytes * weight[0, 0].numel())) if x.dtype == torch.float64 else len(x)
+    return convolved(x) if len(x) <= few else torch.cat([convolved(rows) for rows in x.split(few)])
 
 
 def _conv_transpose(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:

@@ -44,7 +44,10 @@ Result = Live | tuple[Live, ...]
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call as recorded: its arguments, where a live tensor is a Live, and the value that it gave."""
+    """One call as recorded: its arguments, where a live tensor is a Live, and the value that it gave.
+
+    since: how many steps the tape had before it.
+    """
 
     tape: Tape
     path: str
@@ -52,6 +55,10 @@ class Call:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     value: Any = None
+    since: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "since", len(self.tape.steps))
 
     def get(self, name: str, position: int, default: Any = None) -> Any:
         """An argument by name or position."""

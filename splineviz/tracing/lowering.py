@@ -32,6 +32,9 @@ from splineviz.tracing.kinks import numbered
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.program import Program, Step
 
+DOUBTFUL = 40
+"""With more doubtful words than this any sum of them is believed."""
+
 
 @dataclass(frozen=True, eq=False)
 class Layer:
@@ -143,6 +146,21 @@ class Lowered:
             for a, b in itertools.combinations(range(words.shape[1]), 2):
                 named[mine] |= words[:, a] ^ words[:, b] == change[mine]
         return named
+
+
+def spans(words: list[int], target: int) -> bool:
+    """Whether the XOR of some of the words is `target` (Gaussian elimination over GF(2))."""
+    if len(words) > DOUBTFUL:
+        return True
+    basis: list[int] = []
+    for word in words:
+        for b in basis:
+            word = min(word, word ^ b)
+        if word:
+            basis.append(word)
+    for b in basis:
+        target = min(target, target ^ b)
+    return target == 0
 
 
 def lower(program: Program) -> Lowered:

@@ -17,9 +17,11 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from splineviz.tracing.affine import is_large, linear, moved
 from splineviz.tracing.program import Program
 
 CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double)
@@ -33,10 +35,10 @@ MOVED = 2.0**-40
 """Relative step by which rounding is measured; small, for few units may change sides."""
 
 
-F = TypeVar("F", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def at_home(function: F) -> F:
+def at_home(function: Function) -> Function:
     """A function that makes its tensors on the CPU, whatever torch.set_default_device says; in this thread alone."""
 
     @functools.wraps(function)
@@ -46,7 +48,7 @@ def at_home(function: F) -> F:
         with torch.device("cpu"):
             return function(*args, **kwargs)
 
-    return cast(F, called)
+    return cast(Function, called)
 
 
 class Double(TorchFunctionMode):
@@ -119,6 +121,9 @@ def double(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         kwargs = {name: _wide(value) for name, value in kwargs.items()}
     if kind.told:
         args = tuple(map(_wide, args))
+    if func is F.linear and len(args) > 1 and is_large(args[1]):
+        bias = args[2] if len(args) > 2 else kwargs.get("bias")
+        return linear(doubled(args[0]), args[1], doubled(bias))
     with _undisturbed() if kind.random else nullcontext():
         value = func(*map(doubled, args), **{key: doubled(v) if key != "out" else v for key, v in kwargs.items()})
     if isinstance(value, Tensor) and value.dtype is not torch.float64 and value.is_floating_point() and not kind.attribute:
@@ -193,16 +198,16 @@ def is_rounding(worst: float, program: Program, x: Tensor) -> bool:
         return True
     generator, most = torch.Generator().manual_seed(3), 0.0
 
-    def moved(t: Tensor) -> Tensor:
+    def shaken(t: Tensor, by: Tensor) -> Tensor:
         random = torch.rand(t.shape, dtype=torch.float64, generator=generator).to(t.device)
-        return t * (1.0 + MOVED * (2.0 * random - 1.0)) if t.is_floating_point() else t
+        return t + by * (MOVED * (2.0 * random - 1.0))
 
     with torch.no_grad():
         y = program(x)
         for _ in range(3):
-            other, live = program.with_weights({k: moved(w) for k, w in program.weights.items()}), {0: x}
+            other, live = program.with_weights(moved(program.weights, shaken)), {0: x}
             for at, step in enumerate(program.steps):
                 live = other.run(live, at, at + 1)
-                live |= {step.output: moved(live[step.output])} if step.output in live else {}
+                live |= {step.output: shaken(live[step.output], live[step.output])} if step.output in live else {}
             most = max(most, float((live[program.output].reshape(y.shape) - y).abs().max() / y.abs().max()))
     return worst <= 64.0 * 2.0**-53 / MOVED * most

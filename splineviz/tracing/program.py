@@ -27,7 +27,7 @@ from torch import Tensor
 
 from splineviz.errors import TraceError
 from splineviz.storage import files
-from splineviz.tracing.affine import AFFINE, JOINS, Attrs, viewed
+from splineviz.tracing.affine import AFFINE, JOINS, Attrs, Weights, converted, viewed
 from splineviz.tracing.kinks import KINKS, KinkLayer, Kinks, numbered
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.smooth import SMOOTH
@@ -105,7 +105,7 @@ class Program:
         self.input_shape = tuple(int(n) for n in input_shape)
         self.steps = tuple(steps)
         self.output = output
-        self.weights = dict(weights)
+        self.weights = weights if isinstance(weights, Weights) else dict(weights)
         self.constants = dict(constants or {})
         self.depends = dict(depends or {})
         self.spare = frozenset(spare)
@@ -166,7 +166,9 @@ class Program:
                     raise TraceError(f"{name}: expected at most {MOST_WRITTEN} entries written for one input, got more.")
 
     def params_of(self, step: Step) -> dict[str, Tensor]:
-        """The weights and constants that a step reads, by role."""
+        """The weights and constants that a step reads, by role; of a linear layer as they are kept (see `Weights`)."""
+        if step.op == "linear" and isinstance(self.weights, Weights):
+            return self.weights.of_linear(step.params, self.constants)
         return {role: self.weights[key] if key in self.weights else self.constants[key] for role, key in step.params.items()}
 
     def read(self, step: Step) -> dict[str, Tensor]:
@@ -228,7 +230,8 @@ class Program:
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the weights; float64 if there are none."""
-        return next((w.dtype for w in self.weights.values() if w.is_floating_point()), torch.float64)
+        own = () if isinstance(self.weights, Weights) else self.weights.values()
+        return next((w.dtype for w in own if w.is_floating_point()), torch.float64)
 
     @property
     def device(self) -> torch.device:
@@ -237,13 +240,9 @@ class Program:
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Program:
         """The same Program with its floating-point weights in another precision or on another device; itself if they are."""
-        def moved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            own = {key: t.detach() if t.requires_grad else t for key, t in tensors.items()}
-            return {key: t.to(device=device, dtype=dtype if t.is_floating_point() else None) for key, t in own.items()}
-
-        weights, constants = moved(self.weights), moved(self.constants)
-        before = self.weights | self.constants
-        return self if all((weights | constants)[k] is t for k, t in before.items()) else self._with(weights, constants)
+        weights, constants = converted(self.weights, dtype, device), converted(self.constants, dtype, device)
+        same = weights is self.weights and constants is self.constants
+        return self if same else self._with(weights, constants)
 
     def bind(self, weights: Mapping[str, Tensor]) -> Program:
         """The same Program with other weights of the same names and shapes. Raises TraceError when they do not fit."""
@@ -265,7 +264,8 @@ class Program:
 
     def with_weights(self, weights: Mapping[str, Tensor]) -> Program:
         """The same Program with other weights, which are not looked at."""
-        return self._with({key: weights[key].detach() for key in self.weights}, self.constants)
+        own = weights if isinstance(weights, Weights) else {key: weights[key].detach() for key in self.weights}
+        return self._with(own, self.constants)
 
     def _with(self, weights: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> Program:
         return Program(
@@ -288,7 +288,7 @@ class Program:
         if not self.constants and not self.depends:
             return self
         return Program(
-            self.input_shape, self.steps, self.output, self.weights | self.constants,
+            self.input_shape, self.steps, self.output, {**self.weights, **self.constants},
             spare=self.spare | (self.depends.keys() - self.weights.keys()), swaps=self.swaps, trained=self._trained,
         )  # fmt: skip
 

@@ -7,15 +7,19 @@ tensor is a weight (it stands in the state dict), a view of one, or a constant. 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from splineviz.tracing.affine import held, is_large
 from splineviz.tracing.kinks import KINKS
 from splineviz.tracing.program import Program, Step, fingerprint
+
+MOVED = 2.0**-30
+"""Relative step by which the size of what is summed is measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +54,7 @@ class Tape:
         used = {key for step in self.steps for key in step.params.values()}
         weights = {key: t.detach() for key, t in self.tensors.items() if key in used}
         made = Program(
-            self.input_shape, self.steps, output, weights, constants=self.constants, depends=self.depends,
+            self.input_shape, self.steps, output, held(weights), constants=self.constants, depends=self.depends,
             spare=self.tensors.keys() - used - self.depends.keys(),
         )  # fmt: skip
         made.lines = dict(self.lines)
@@ -116,9 +120,33 @@ class Tape:
 
     def _run(self, step: Step, inputs: Sequence[Live]) -> Live:
         self.steps.append(step)
+        return Live(step.output, self._applied(step, [x.value for x in inputs]))
+
+    def _applied(self, step: Step, inputs: list[Tensor], of: Callable[[Tensor], Tensor] = lambda t: t) -> Tensor:
+        """What a step makes of some inputs; of: what to take for its weights."""
         named = step.params.items()
         weights = {role: self.tensors[key] if key in self.tensors else self.constants[key] for role, key in named}
-        return Live(step.output, step.applied([x.value for x in inputs], weights))
+        wide = {role: w if step.op == "linear" or not is_large(w) else w.double() for role, w in weights.items()}
+        return step.applied(inputs, {role: of(weight) for role, weight in wide.items()})
+
+    def summed(self, first: int, lives: Sequence[Live], register: int) -> float:
+        """How large the numbers are whose sum the steps from `first` on write into a register, where they may cancel: what
+        all of them moved by random relative steps change in it, over the step.
+        """
+        generator = torch.Generator().manual_seed(4)
+
+        def moved(t: Tensor) -> Tensor:
+            if not t.is_floating_point() or is_large(t):
+                return t
+            return t * (1.0 + MOVED * (2.0 * torch.rand(t.shape, dtype=torch.float64, generator=generator) - 1.0))
+
+        exact = {one.register: one.value for one in lives}
+        other = {source: moved(value) for source, value in exact.items()}
+        for step in self.steps[first:]:
+            if all(source in exact for source in step.inputs):
+                exact[step.output] = self._applied(step, [exact[source] for source in step.inputs])
+                other[step.output] = self._applied(step, [other[source] for source in step.inputs], moved)
+        return float((other[register] - exact[register]).abs().max()) / MOVED if register in exact else 0.0
 
     def kink(self, op: str, z: Live, **attrs: Any) -> Live:
         """A kink; one that is no layer by itself is written as a sum of ReLUs (see `kinks`)."""

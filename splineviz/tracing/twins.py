@@ -27,12 +27,14 @@ from torch.overrides import TorchFunctionMode
 
 from splineviz.errors import TraceError
 from splineviz.tracing import doors
+from splineviz.tracing.affine import is_large
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size)
 SCALARS = frozenset((bool, int, float, str, type(None)))
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
 SHARED = (types.ModuleType, types.GeneratorType, io.IOBase, threading.Thread)
 """What cannot be copied and computes nothing: the twin has the original's."""
+Taken = dict[int, Tensor] | None
 EMPTY = frozenset((list, tuple, dict, set, OrderedDict))
 BACKWARD = ("_backward_hooks", "_backward_pre_hooks")
 FORWARD = ("_forward_pre_hooks", "_forward_hooks")
@@ -42,11 +44,11 @@ DEEP = 6
 """How far attributes are searched for what cannot be copied."""
 
 
-def twin(model: nn.Module, taken: dict[int, Tensor] | None = None, *, evaluated: bool = True) -> nn.Module:
+def twin(model: nn.Module, taken: Taken = None, *, evaluated: bool = True, large: bool = False) -> nn.Module:
     """A copy of a module in double precision on the CPU, in evaluation mode. Raises TraceError, see `doors.check`.
 
-    taken: filled with the values of its tensors in their own precision, by the identity of the module's. evaluated: leave
-    in training mode what the module's own eval() leaves there.
+    taken: filled with the values of its tensors in their own precision, by the identity of the module's. evaluated: leave in
+    training mode what the module's own eval() leaves there. large: leave large weights single (see `affine.Weights`).
     """
     doors.check(model)
     memo: dict[int, Any] = {}
@@ -55,7 +57,7 @@ def twin(model: nn.Module, taken: dict[int, Tensor] | None = None, *, evaluated:
         for _, tensor in doors.named_tensors(model):
             if id(tensor) not in memo:
                 value = tensor if taken is None else taken.setdefault(id(tensor), tensor.detach().to("cpu", copy=True))
-                memo[id(tensor)] = _double(value, isinstance(tensor, nn.Parameter))
+                memo[id(tensor)] = _double(value, isinstance(tensor, nn.Parameter), large)
         made: list[tuple[nn.Module, nn.Module]] = []
         for module in model.modules():
             kind: Any = type(module)
@@ -151,11 +153,11 @@ def _copies_itself(kind: Any) -> bool:
     return any(getattr(kind, name, None) is not getattr(nn.Module, name, None) for name in ("__deepcopy__", "__new__"))
 
 
-def _double(tensor: Tensor, is_parameter: bool) -> Tensor:
+def _double(tensor: Tensor, is_parameter: bool, large: bool = False) -> Tensor:
     """A tensor's values in double precision on the CPU, in memory of their own; one without values as it is."""
     if tensor.is_meta:
         return tensor
-    dtype = torch.float64 if tensor.is_floating_point() else tensor.dtype
+    dtype = torch.float64 if tensor.is_floating_point() and not (large and is_large(tensor)) else tensor.dtype
     value = tensor.detach().to(device="cpu", dtype=dtype, copy=True)
     return nn.Parameter(value, requires_grad=False) if is_parameter else value
 

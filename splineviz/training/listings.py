@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from splineviz.errors import CheckpointError
+from splineviz.storage import outputs
 from splineviz.training import formats, state_files, step_names
 from splineviz.training.conventions import AVERAGE, BEST, EMA, FIRST, LAST, NETWORK, OTHER, ROLES
 from splineviz.training.places import Place, chosen, places
@@ -364,8 +365,11 @@ def _like(name: str, number: str) -> str:
 
 
 def _none(folder: Path, skipped: Mapping[str, str]) -> CheckpointError:
+    if got := outputs.what_is(folder):
+        return CheckpointError(f"{folder}: expected a run or a folder of checkpoints, got {got}; name the run itself.")
     said = f"; passed over {', '.join(f'{name} ({why})' for name, why in skipped.items())}" if skipped else ""
-    below = [p for p in sorted(folder.rglob("*"))[:10_000] if p.is_file() and formats.format_of(p) is not None]
+    there = [p for p in sorted(folder.rglob("*"))[:10_000] if formats.stays(folder, p) and p.is_file()]
+    below = [p for p in there if formats.format_of(p) is not None]
     homes = [p.parent.parent if p.name in HOLDERS else p.parent for p in below]
     said_of = [step_names.read(p.parent.name if p.name in HOLDERS else p.stem).best for p in below]
     homes = [home for home, step in zip(homes, said_of, strict=True) if step is not None and home != folder]

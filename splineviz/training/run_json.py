@@ -114,6 +114,7 @@ class Manifest:
         """Read run.json. Raises CheckpointError when it is missing, broken, of another format, or points outside."""
         path = root / NAME
         try:
+            inside(root, NAME)
             if path.exists() and not path.is_file():
                 raise ValueError("a folder, a pipe or a device")
             data = json.loads(path.read_bytes())
@@ -209,7 +210,7 @@ def save_network(root: Path, network: Mapping[str, Any]) -> None:
 
 def load_network(root: Path, digest: str) -> Mapping[str, Any]:
     """A further traced network of a run. Raises CheckpointError when it is missing or not the one that run.json means."""
-    path = root / NETWORKS / f"{digest}.json"
+    path = inside(root, f"{NETWORKS}/{digest}.json")
     try:
         network = json.loads(path.read_bytes())
         Program.from_data(network)

@@ -310,16 +310,12 @@ _READERS: dict[str, Callable[[Path], Data]] = {"CIFAR-10": _cifar10, "CIFAR-100"
 
 def _image_folder(folder: Path) -> Data:
     kinds = _subfolders(folder)
+    _check_links(folder, kinds)
     places = [(p, c) for c, kind in enumerate(kinds) for p in sorted(kind.iterdir())] or [
         (p, -1) for p in sorted(folder.iterdir())
     ]
     places = [(p, c) for p, c in places if p.suffix.lower() in PICTURES]
-    home = os.path.realpath(folder)
-    if out := [p for p, _ in places if not Path(os.path.realpath(p)).is_relative_to(home)]:
-        raise DataError(
-            f"{folder}: expected pictures that lie in it, got links that lead out of it: "
-            f"{', '.join(str(p.relative_to(folder)) for p in out[:3])}; copy what they lead to (cp -rL)."
-        )
+    _check_links(folder, [p for p, _ in places])
     if not places:
         raise DataError(f"{folder}: expected pictures ({', '.join(PICTURES)}), alone or in one folder per class, got none.")
     pictures: list[Array] = []
@@ -332,6 +328,16 @@ def _image_folder(folder: Path) -> Data:
             )
     labels = np.array([c for _, c in places]) if kinds else None
     return Data.of((np.stack(pictures), labels), domain=(0.0, 1.0), classes=[k.name for k in kinds] if kinds else None)
+
+
+def _check_links(folder: Path, paths: Sequence[Path]) -> None:
+    """Raises DataError when some of what lies in a folder are links that lead out of it."""
+    home = os.path.realpath(folder)
+    if out := [p for p in paths if not Path(os.path.realpath(p)).is_relative_to(home)]:
+        raise DataError(
+            f"{folder}: expected pictures that lie in it, got links that lead out of it: "
+            f"{', '.join(str(p.relative_to(folder)) for p in out[:3])}; copy what they lead to (cp -rL)."
+        )
 
 
 def _made(name: str, made: Any) -> Data:

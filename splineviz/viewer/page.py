@@ -31,7 +31,7 @@ from splineviz.errors import DataError, PartitionError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.storage import files, listings, provenance
-from splineviz.storage.outputs import JOBS
+from splineviz.storage.outputs import JOBS, what_is
 from splineviz.viewer import packing, printing
 
 VIEWER = Path(__file__).parent
@@ -110,8 +110,9 @@ def _folder(folder: Path) -> tuple[dict[int, Any], tuple[Row, ...]]:
     paths = sorted((folder / "partitions").glob("step-*.npz"))
     found = {int(name[1]): path for path in paths if (name := STEP.fullmatch(path.name)) is not None}
     if not found:
+        got = what_is(folder) or "none of them"
         raise PartitionError(
-            f"{folder}: expected a folder that `splineviz animate` wrote (with partitions/step-*.npz), got none of them."
+            f"{folder}: expected a folder that `splineviz animate` wrote (with partitions/step-*.npz), got {got}; name one."
         )
     table = folder / "measures.csv"
     return dict(found), _table(table) if table.exists() else ()

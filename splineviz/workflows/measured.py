@@ -100,18 +100,36 @@ class Measured:
                 self.progress(i + 1, len(self.rows), f"{what}, step {checkpoint.step:,}")
         return found
 
+    def check(self) -> None:
+        """Refuse what cannot be compared, before anything is measured. Raises DataError and CheckpointError."""
+        if self.chosen is not None:
+            self._chosen_rows(self.chosen)
+        if self.wanted is not None:
+            if self.wanted < 1:
+                raise DataError(f"planes: expected 1 or more, got {self.wanted}.")
+            _ = self.planes  # fewer than are asked for are refused there
+
     # ---- two checkpoints -------------------------------------------------------------------------------------------
 
     @cached_property
     def between(self) -> tuple[int, int]:
-        """Rows of the two checkpoints that are compared: those asked for, else `phases.moments`."""
-        if self.chosen is None:
-            return moments(self.rows)
+        """Rows of the two checkpoints that are compared, or of the only one twice: those asked for, else `moments`."""
+        return moments(self.rows) if self.chosen is None else self._chosen_rows(self.chosen)
+
+    @property
+    def pair(self) -> tuple[int, int]:
+        """As `between`, of two checkpoints. Raises DataError where there is one."""
+        first, second = self.between
+        if first == second:
+            raise only_one(self.step(first))
+        return first, second
+
+    def _chosen_rows(self, chosen: tuple[int, int]) -> tuple[int, int]:
         steps = [checkpoint.step for checkpoint in self.run.checkpoints]
-        self.run.only(self.chosen)  # a step without a checkpoint is refused there
-        first, second = (steps.index(step) for step in self.chosen)
+        self.run.only(chosen)  # a step without a checkpoint is refused there
+        first, second = (steps.index(step) for step in chosen)
         if first >= second:
-            raise DataError(f"between: expected two steps, the earlier first, got {self.chosen[0]} and {self.chosen[1]}.")
+            raise DataError(f"between: expected two steps, the earlier first, got {chosen[0]} and {chosen[1]}.")
         return first, second
 
     # ---- several planes --------------------------------------------------------------------------------------------
@@ -126,6 +144,7 @@ class Measured:
         if flat and (self.wanted or 1) > 1:
             raise DataError(f"planes: expected 1 for inputs of two dimensions, which are one plane, got {self.wanted}.")
         others = 0 if flat else (PLANES if self.wanted is None else self.wanted) - 1
+        most = min(64 * others, math.comb(len(self.run.train_x), 3))
         found: list[tuple[int, ...]] = []
         drawn = others
         while len(found) < others:
@@ -136,14 +155,14 @@ class Measured:
                     break
                 raise
             found = [tuple(p) for p in candidates if set(p) != set(self.anchors) and self._fits(p)][:others]
-            drawn *= 2
-            if drawn > 64 * others and len(found) < others:
+            if len(found) < others and drawn >= most:
                 if self.wanted is None:
                     break
                 raise DataError(
                     f"planes: expected {self.wanted} whose anchors the window holds, got {len(found) + 1}; ask for fewer, "
                     "or for a wider --window."
                 )
+            drawn = min(2 * drawn, most)
         return [self.anchors, *found]
 
     def _fits(self, anchors: Sequence[int]) -> bool:
@@ -173,6 +192,11 @@ class Measured:
             key = f"{what} {files.digest([settings, weights], plane.origin, plane.basis, plane.anchors_uv, window)}"
             found.append(self.ledger.numbers(key, compute))
         return found
+
+
+def only_one(step: int) -> DataError:
+    """What is said of a run with one checkpoint where two are compared."""
+    return DataError(f"lineage: expected two checkpoints to compare, got one, of step {step}; name more steps.")
 
 
 def over(found: Sequence[Mapping[str, float]], name: str) -> tuple[float, float]:

@@ -124,7 +124,7 @@ def _steps(measured: Measured, found: list[list[dict[str, float]]]) -> Table:
 
 def lineages(measured: Measured) -> tuple[Table, Figure, dict[str, Table]]:
     """Layers' distances from the boundary by step, the figure, the ledger by layer, and the units of the first plane."""
-    first, second = measured.between
+    first, second = measured.pair
     planes = _ledgers(measured)
     distances = _distances(measured)
     before, after = measured.partition(first), measured.partition(second)
@@ -149,7 +149,7 @@ def lineages(measured: Measured) -> tuple[Table, Figure, dict[str, Table]]:
     trails = Trails(
         after, tuple(before.layer_paths), [Trail(measured.step(i), _knots(measured.partition(i), followed)) for i in stops],
         np.array([row["step"] for row in table]), np.stack(distances), layers, (measured.step(first), measured.step(second)),
-        near_of(measured), len(planes), len(followed),
+        near_of(measured), compared(planes), len(followed),
     )  # fmt: skip
     tables = {"ledger": ledger, "units": units, "regions": _regions_table(measured, planes)}
     return table, migration_plots.lineage(trails, table, ledger, tables["regions"][0]), tables
@@ -158,17 +158,19 @@ def lineages(measured: Measured) -> tuple[Table, Figure, dict[str, Table]]:
 def _ledgers(measured: Measured) -> list[dict[str, float]]:
     """For every plane, the ledger between the two checkpoints in window sides, and what became of the regions."""
     near = near_of(measured)
-    return measured.over_planes("lineage from layer 0", [near], measured.between, lambda a, b: fates(a, b, near))
+    return measured.over_planes("lineage, boundary in view", [near], measured.pair, lambda a, b: fates(a, b, near))
 
 
 def fates(before: Partition, after: Partition, near: float) -> dict[str, float]:
     """One plane's ledger, lengths in window sides, near as a share of the side; and `lineage.regions`, by name.
 
     stay_0, vanish_0, appear_0: change by units of layer 0 of that fate; before_0, after_0; stay_0_units, ...; stay, ...: of
-    all layers; regions_stayed, ...: numbers; area_stayed, ...: shares of the window.
+    all layers; regions_stayed, ...: numbers; area_stayed, ...: shares of the window. Lengths are NaN where one of the two
+    has no decision boundary in view: what is near a boundary that was not there before has not moved to it.
     """
-    side = measures.side(before)
-    found, kinds = lineage.ledger(before, after, near=near * side), lineage.regions(before, after)
+    seen = all(len(part.decision_boundary()) for part in (before, after))
+    side = measures.side(before) if seen else math.nan
+    found, kinds = lineage.ledger(before, after, near=near * measures.side(before)), lineage.regions(before, after)
     numbers: dict[str, float] = {}
     for layer in range(len(found.before)):
         for k, fate in enumerate(lineage.FATES):
@@ -184,11 +186,19 @@ def fates(before: Partition, after: Partition, near: float) -> dict[str, float]:
     return numbers
 
 
+def compared(planes: list[dict[str, float]]) -> int:
+    """How many planes have a decision boundary in view at both steps."""
+    return sum(math.isfinite(one["before"]) for one in planes)
+
+
 def _ledger_table(planes: list[dict[str, float]], layers: int) -> Table:
-    """One row per layer, from 0, and last one for all (layer -1), with standard errors over planes."""
+    """One row per layer, from 0, and last one for all (layer -1), with standard errors over planes.
+
+    planes: those with a boundary in view at both steps, of which the lengths are.
+    """
     table = []
     for layer in (*range(layers), -1):
-        row = {"layer": float(layer), "planes": float(len(planes))}
+        row = {"layer": float(layer), "planes": float(compared(planes))}
         for name in ("before", "after", *lineage.FATES):
             mean, error = over(planes, f"{name}_{layer}" if layer >= 0 else name)
             row |= {name: mean, f"{name}_error": error}
@@ -240,13 +250,15 @@ def answer(measured: Measured) -> dict[str, Any]:
 
     steps, planes, near; density: knots per area near the boundary, (before, after, change), change paired by plane, in 1 /
     input-space length; distance: the same of the median distance of knots from the boundary over that of area; moved: what
-    units that stay changed in the length near the boundary, in window sides, beside vanished and appeared.
+    units that stay changed in the length near the boundary, in window sides, beside vanished and appeared. compared: on how
+    many of the planes the boundary is in view at both; NaN where on none. Raises DataError for a single checkpoint.
     """
-    first, second = measured.between
+    first, second = measured.pair
     found = _profiles(measured)
     planes = _ledgers(measured)
     said: dict[str, Any] = {
-        "steps": (measured.step(first), measured.step(second)), "planes": len(planes), "near": near_of(measured)
+        "steps": (measured.step(first), measured.step(second)), "planes": len(planes), "compared": compared(planes),
+        "near": near_of(measured),
     }  # fmt: skip
     for key, name in (("density", "density_boundary"), ("distance", "distance_ratio_boundary")):
         change = np.array([after[name] - before[name] for before, after in zip(found[first], found[second], strict=True)])

@@ -50,7 +50,7 @@ from splineviz.storage.cache import Ledger
 from splineviz.tracing.program import Program
 from splineviz.training import runs
 from splineviz.workflows import deformed, migrations, run_curves
-from splineviz.workflows.measured import Measured, bootstrap_band
+from splineviz.workflows.measured import Measured, bootstrap_band, only_one
 from splineviz.workflows.phases import moments, peak, phases
 from splineviz.workflows.unread import without
 from splineviz.workflows.untraced import AnyRun, Untraced
@@ -76,17 +76,14 @@ FURTHER = {"kymograph": ("steps",), "lineage": ("ledger", "units", "regions")}
 
 
 def study(
-    run: AnyRun,
-    names: Sequence[str] | None = None,
-    *,
-    out: str | os.PathLike[str],
-    **settings: Any,
-) -> list[Path]:
+    run: AnyRun, names: Sequence[str] | None = None, *, out: str | os.PathLike[str], **settings: Any
+) -> list[Path]:  # fmt: skip
     """Measure a run and write the named studies (None: all), a .png and a .csv each, to `out`; returns what was written.
 
     settings: as `measure` takes them. Raises DataError on an unknown study, and what measuring raises.
     """
-    chosen = list(dict.fromkeys(_all(run) if names is None else names))
+    asked_for = run if settings.get("steps") is None else run.only(settings["steps"])
+    chosen = list(dict.fromkeys(_all(asked_for) if names is None else names))
     if unknown := [name for name in chosen if name not in STUDIES]:
         raise DataError(f"studies: expected some of {', '.join(STUDIES)}, got {', '.join(unknown)}.")
     named = [f"{name}{kind}" for name in chosen for kind in (".png", ".csv")]
@@ -95,6 +92,8 @@ def study(
     device = settings.pop("device", None)
     written: list[Path] = []
     asked: dict[str, Any] = {}
+    if "lineage" in chosen and len(asked_for.checkpoints) == 1:
+        raise only_one(asked_for.checkpoints[0].step)
     if isinstance(run, Untraced) and sliced:
         raise DataError(f"studies: expected curves alone for a network that cannot be traced, got {', '.join(sliced)}.")
     measured = measure(run, out=out, **settings, also=named) if sliced and not isinstance(run, Untraced) else None
@@ -109,11 +108,10 @@ def study(
 
 
 def _all(run: AnyRun) -> list[str]:
-    """All studies that a run can have: of a smooth network, or one that is not traced, the one that needs no slice."""
-    if isinstance(run, Untraced):
+    """All studies that a run can have: without a slice of a smooth or untraced network; lineage of two checkpoints up."""
+    if isinstance(run, Untraced) or Program.from_data(run.network).smooth:
         return [CURVES]
-    smooth = Program.from_data(run.network).smooth
-    return [CURVES] if smooth else list(STUDIES)
+    return [name for name in STUDIES if name != "lineage" or len(run.checkpoints) > 1]
 
 
 def without_slice(run: AnyRun, *, out: str | os.PathLike[str], lc: LCOptions = LCOptions(radius=0.05),  # noqa: B008
@@ -180,15 +178,18 @@ def measure(
     """
     unread: dict[int, str] = {}
     only, anchors = (run if steps is None else run.only(steps)).anchored(anchors)
+    attack_steps = usual_steps(only.train_x.shape[1:]) if attack_steps is None else attack_steps
+    ledger = Ledger(Path(out) / "rows" / "studies.json")
+    asked = Measured(
+        only, [], [], tuple(anchors), lc, attack_steps, points, squares, ledger, progress, window, near,
+        planes, seed, None if between is None else (int(between[0]), int(between[1])),
+    )  # fmt: skip
+    asked.check()
     results = sweep.measure_run(only, anchors=anchors, window=window, out=out, lc=lc, near=near, progress=progress,
                                 also=also, unread=None if strict else unread)  # fmt: skip
-    only = without(only, unread, "the study is")
-    attack_steps = usual_steps(only.train_x.shape[1:]) if attack_steps is None else attack_steps
-    return Measured(
-        only, [dict(result.row) for result in results], [result.partition_path for result in results], tuple(anchors), lc,
-        attack_steps, points, squares, Ledger(Path(out) / "rows" / "studies.json"), progress,
-        window, near, planes, seed, None if between is None else (int(between[0]), int(between[1])),
-        tuple(sorted(unread)),
+    return replace(
+        asked, run=without(only, unread, "the study is"), rows=[dict(result.row) for result in results],
+        paths=[result.partition_path for result in results], missing=tuple(sorted(unread)),
     )  # fmt: skip
 
 

@@ -94,6 +94,30 @@ def test_a_damaged_file_is_deleted_and_said_once(place, ending, damage):
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_two_that_begin_at_once_do_not_run_each_others_code(place, monkeypatch):
+    """As the jobs of an array do, with an empty cache; for other types here, for machines of other kinds there."""
+    save, begun = jit._Files._save_data, []
+
+    def later(self, name, data):
+        if not begun:  # the other looked into the index before this one wrote it, and is done before this one's code is kept
+            begun.append(True)
+            with monkeypatch.context() as before:
+                before.setattr(jit._Files, "_load_index", lambda self: {})
+                other.twice(1.5j)
+        save(self, name, data)
+
+    other = called(place)[0]
+    for path in (place / "__pycache__").glob("*.nb?"):
+        path.unlink()
+    monkeypatch.setattr(jit._Files, "_save_data", later)
+    called(place)
+    monkeypatch.undo()
+    assert begun
+    module = called(place)[0]
+    assert module.twice(1.5j) == 1 + 3j and module.twice(20) == 41
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_a_cache_of_numba_itself_is_replaced_in_silence(place):
     (place / "kernel.py").write_text(KERNEL.replace("splineviz._kernels.jit", "numba"))
     assert called(place)[1] == []

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import random
 import re
@@ -498,13 +499,21 @@ MANY = ("main_killed", "worker_killed", "ctrl_c", *(f"killed-{command}" for comm
 """Kinds that are tried as often as asked; the others a fifth of it."""
 
 
-def attempt(kind: str, case: Case, folder: Path, times: int, chance: random.Random) -> Tally:
-    """One kind of fault, so many times."""
-    folder.mkdir()
+def attempt(kind: str, case: Callable[[], Case], run: Path, folder: Path, times: int, chance: random.Random) -> Tally:
+    """One kind of fault, so many times; case: makes the sweep that is disturbed; run: what two processes are about."""
     if kind in KINDS:
-        return KINDS[kind](case, folder, times, chance)
+        made = case()
+        folder.mkdir()
+        return KINDS[kind](made, folder, times, chance)
+    folder.mkdir()
     fault, _, command = kind.rpartition("-")
-    return pairs.FAULTS[fault](pairs.make_pair(command, case.runs[0], folder), folder, times, chance)
+    return pairs.FAULTS[fault](pairs.make_pair(command, run, folder), folder, times, chance)
+
+
+def processor_time() -> float:
+    """Seconds of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def main() -> int:
@@ -516,17 +525,18 @@ def main() -> int:
     tallies = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        case = make_case(folder)
+        case = functools.cache(lambda: make_case(folder))
+        run = write_runs(folder / "pairs", 3)[0]
         for kind in options.kinds:
             times = options.times if kind in MANY else max(options.times // 5, 1)
-            began = time.monotonic()
+            began = processor_time()
             try:
-                tally = attempt(kind, case, folder / kind, times, random.Random(options.seed))
+                tally = attempt(kind, case, run, folder / kind, times, random.Random(options.seed))
             except PermissionError as error:
                 print(f"{kind}: skipped: {error}", flush=True)
                 continue
             tallies.append(tally)
-            print(f"{tally.kind}: {tally} in {time.monotonic() - began:.0f} s", flush=True)
+            print(f"{tally.kind}: {tally}; {processor_time() - began:.0f} s of processor time", flush=True)
     print("\n| fault | tried | lost | recomputed |\n|---|---|---|---|")
     for tally in tallies:
         print(f"| {tally.kind} | {tally.tried} | {tally.lost} | {tally.recomputed} |")

@@ -8,12 +8,15 @@
 
 Then the command is started again until it ends well. Everything that was finished before that last start must be as it was,
 and what the command leaves must be what it leaves undisturbed, byte for byte; films but for their codec's own doing.
-Most processes are forked from this one, which has imported everything: what is killed is work, not imports; every fifth
-is begun as a user begins it. What `splineviz.storage.known` remembers is remembered however few the files.
+Most processes are forked from this one, which has imported everything and run each command once: what is killed is work,
+not imports and the loading of kernels; every tenth pair is begun as a user begins it. What `splineviz.storage.known`
+remembers is remembered however few the files.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import random
@@ -52,6 +55,8 @@ WORDS = {
     "train": ("--recipe", "two-moons", "--steps", "300", "--out", "{out}"),
 }  # fmt: skip
 COMMANDS = tuple(WORDS)
+WHOLE = 10
+"""Of so many pairs one is begun from the interpreter on."""
 
 
 # ---- processes -----------------------------------------------------------------------------------------------------
@@ -200,11 +205,13 @@ class Pair:
 
 def make_pair(command: str, run: Path, folder: Path) -> Pair:
     pair = Pair(command, run, open_run(run).checkpoints[-1].step, folder / f"{command}-whole")
-    for _ in range(2):  # the second time everything is loaded
-        shutil.rmtree(pair.whole, ignore_errors=True)
-        process = begin(pair.words(pair.whole), folder / f"{command}-whole.log")
-        assert process.wait() == 0, process.said
-        pair.seconds = time.monotonic() - process.began
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # in this process, so that those that are forked have everything loaded
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            assert main(pair.words(folder / f"{command}-warm")) == 0, said.getvalue()
+    process = begin(pair.words(pair.whole), folder / f"{command}-whole.log")
+    assert process.wait() == 0, process.said
+    pair.seconds = time.monotonic() - process.began
     return pair
 
 
@@ -238,8 +245,8 @@ def killed(pair: Pair, folder: Path, times: int, chance: random.Random) -> Tally
         out, run = folder / f"out{turn}", folder / f"run{turn}"
         grown = pair.grow(run, pair.seconds) if pair.command == "watch" else None
         words = pair.words(out, run if grown else None)
-        two = [begin(words, folder / f"log{turn}-{i}", whole=turn % 5 == 0) for i in (0, 1)]
-        time.sleep(chance.uniform(0, pair.seconds * (2.0 if turn % 5 else 3.0)))
+        two = [begin(words, folder / f"log{turn}-{i}", whole=turn % WHOLE == 0) for i in (0, 1)]
+        time.sleep(chance.uniform(0, pair.seconds * (2.0 if turn % WHOLE else 3.0)))
         doomed = two if chance.random() < 0.25 else [chance.choice(two)]
         hit = [process for process in doomed if process.poll() is None]
         for process in hit:

@@ -25,7 +25,8 @@ QUICK = (*harness.KINDS, "killed-train", "full-animate")
 ])  # fmt: skip
 def test_nothing_is_lost(case: harness.Case, kind: str) -> None:
     try:
-        tally = harness.attempt(kind, case, case.runs[0].parent / kind, 1, random.Random(1))
+        run = case.runs[0]
+        tally = harness.attempt(kind, lambda: case, run, run.parent / kind, 1, random.Random(1))
     except PermissionError as error:
         pytest.skip(str(error))
     assert tally.lost == 0

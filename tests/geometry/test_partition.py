@@ -14,7 +14,9 @@ from cases import dense, lines, module
 from oracle import regions
 from torch import nn
 
+from splineviz._kernels import merging
 from splineviz.errors import PartitionError
+from splineviz.geometry import slopes
 from splineviz.geometry.invariants import ARRAYS
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
@@ -217,3 +219,16 @@ def test_the_same_slice_is_the_same_file(tmp_path: Path) -> None:
         assert found.report.seconds > 0
         found.save(tmp_path / f"{name}.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_faces_whose_slopes_differ_are_not_made_one_by_way_of_a_thin_one() -> None:
+    """Faces 0, 1 beside each other and 2 beside both: 0 | 1 jumps by 1, and 2 is too thin to see that on one side of it."""
+    edge_faces = np.array([[0, 1], [0, 2], [2, 1], [1, 3], [3, -1]], np.int32)
+    norms, errors = np.array([1.0, 0.1, 0.2, 0.0, 0.0]), np.array([0.01, 0.5, 3.0, 7.0, 0.0])
+    verdict = np.array([1, 0, 0, 0, -1], np.int8)
+    found = slopes.unchained(4, edge_faces, norms, errors, verdict)
+    label = merging.merge(4, edge_faces, found == 0)
+    assert label.tolist() == [0, 1, 0, 1] and found.tolist() == [1, 0, 2, 0, -1]
+    assert verdict.tolist() == [1, 0, 0, 0, -1]
+    sure = slopes.unchained(4, edge_faces, norms, 0.5 * norms, verdict)
+    assert sure is verdict

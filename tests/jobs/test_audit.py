@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import hostile_audit
 import numpy as np
 import pytest
 import torch
@@ -91,6 +92,26 @@ def test_damage_is_found(out: Path, damage, words: str) -> None:
     assert words in findings(out)
     with pytest.raises(CertificateError, match="expected a directory as it was written"):
         audit(out)
+
+
+@pytest.mark.parametrize("name", ["rows", "partitions", "rows/step-0000000001.json", "partitions/step-0000000001.npz",
+                                  "measures.csv"])  # fmt: skip
+def test_no_link_is_read_even_one_to_the_very_content(out: Path, tmp_path: Path, name: str) -> None:
+    (out / name).rename(tmp_path / "elsewhere")
+    (out / name).symlink_to(tmp_path / "elsewhere")
+    with hostile_audit.inside(out) as opened:
+        said = findings(out)
+    assert f"{name}: expected what was written there, got a link" in said or f"{name}/step" in said
+    assert not [line for line in opened if "elsewhere" in line]
+
+
+@pytest.mark.parametrize("value", [[1.0], "many", {"a": 1}, 10**400, True], ids=["list", "text", "object", "huge", "bool"])
+def test_a_value_of_another_kind_is_a_finding(out: Path, value: object) -> None:
+    """A list of numbers ended it with a traceback."""
+    for path in sorted((out / "rows").glob("step-*.json")):
+        reseal(path, row=files.read_sealed(path)["row"] | {"regions": value, "lc_train": value})
+    said = findings(out)
+    assert "the row has regions" in said and "the row has lc_train" in said and "Error" not in said
 
 
 def test_a_forged_row_is_found_though_its_seal_is_right(out: Path) -> None:

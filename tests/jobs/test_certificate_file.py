@@ -91,7 +91,8 @@ def test_the_checker_agrees_with_verify_on_many_networks(tmp_path: Path) -> None
 
 
 UNSAID = (
-    "linear_regions", "swaps", "layer_paths", "max_layers", "seed_pattern", "seed_face", "unit_offsets", "plane.anchors_uv",
+    "classes", "linear_regions", "swaps", "layer_paths", "max_layers", "seed_pattern", "seed_face", "unit_offsets",
+    "plane.anchors_uv",
 )  # fmt: skip
 """What a certificate does not say, or nothing in it could contradict."""
 

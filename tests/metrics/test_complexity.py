@@ -182,7 +182,7 @@ def test_counts_of_any_network_are_those_of_the_plain_definition(seed, monkeypat
     inputs, n = int(rng.choice([2, 5, 40, 150, 300])), int(rng.integers(1, 140))
     model, x = anything(rng, inputs), torch.randn(n, inputs, dtype=torch.float64)
     radius, shared = 10 ** rng.uniform(-2, 1.5), bool(rng.integers(2))
-    monkeypatch.setattr(neighbourhoods, "SPARSE", float(rng.choice([0.0, 0.25, 2.0])))
+    monkeypatch.setattr(neighbourhoods, "FEWEST", int(rng.choice([0, 0, 100])))
     found = local_complexity(
         model, x, radius=radius, num_vectors=int(rng.integers(1, 9)), seed=seed, include_output=True, shared_frame=shared
     )
@@ -190,14 +190,14 @@ def test_counts_of_any_network_are_those_of_the_plain_definition(seed, monkeypat
     np.testing.assert_array_equal(found.counts, [both_signs(z, 1).sum(1).tolist() for z in values])
 
 
-@pytest.mark.parametrize("share", [0.0, 2.0], ids=["products whole", "products one by one"])
+@pytest.mark.parametrize("fewest", [100, 0], ids=["layer by layer", "point by point"])
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "linear"])
-def test_counts_do_not_depend_on_how_products_are_made(name, share, monkeypatch):
+def test_counts_do_not_depend_on_how_products_are_made(name, fewest, monkeypatch):
     model, x, radius = network(name)
     for dtype, include_output in ((torch.float64, False), (torch.float64, True), (torch.float32, False)):
         expected = local_complexity(model, x, radius=radius, dtype=dtype, include_output=include_output)
         with monkeypatch.context() as patch:
-            patch.setattr(neighbourhoods, "SPARSE", share)
+            patch.setattr(neighbourhoods, "FEWEST", fewest)
             found = local_complexity(model, x, radius=radius, dtype=dtype, include_output=include_output)
         np.testing.assert_array_equal(found.counts, expected.counts)
         np.testing.assert_array_equal(found.live_units, expected.live_units)
@@ -205,17 +205,21 @@ def test_counts_do_not_depend_on_how_products_are_made(name, share, monkeypatch)
 
 def test_only_what_matters_is_multiplied(monkeypatch):
     """At points where few units are on, less than a tenth of the products; none of a unit far from zero at the end."""
-    wanted = []
-    multiply = neighbourhoods._neighbourhoods.multiply
+    shares = []
+    follow = neighbourhoods._neighbourhoods.follow
 
-    def seen(odd, even, index, weight, active, needed, *mapped):
-        wanted.append(active.mean() * needed.mean())
-        multiply(odd, even, index, weight, active, needed, *mapped)
+    def seen(centre, odd, rows, radius, even, index, ends, weights, *others):
+        made = follow(centre, odd, rows, radius, even, index, ends, weights, *others)
+        shares.append(made / (len(rows) * len(weights)))
+        return made
 
-    monkeypatch.setattr(neighbourhoods._neighbourhoods, "multiply", seen)
+    monkeypatch.setattr(neighbourhoods._neighbourhoods, "follow", seen)
     model, x, _ = network("mostly off")
     local_complexity(model, x, radius=1e-9)
-    assert len(wanted) >= 2 and max(wanted) < 0.1 and min(wanted) == 0.0
+    assert shares and max(shares) < 0.1
+    shares.clear()
+    local_complexity(model[:4], x, radius=1e-9)
+    assert shares and set(shares) == {0.0}  # behind the last kink nothing follows, and none is near
 
 
 @pytest.mark.parametrize("name", ["mlp", "conv"])

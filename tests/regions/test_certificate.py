@@ -14,6 +14,7 @@ from torch import nn
 from splineviz.errors import CertificateError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
+from splineviz.regions import coincidences
 from splineviz.regions.certificate import CertificateReport, verify
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.trace import trace
@@ -249,3 +250,16 @@ def test_failures_can_be_read_instead_of_raised(part: Partition) -> None:
     assert isinstance(report, CertificateReport) and not report.ok
     assert len(report.failures) == 2 * 21 and "and" in report.failures[20]
     assert "FAILED" in str(report) and "V - E + F = 1" in str(report)
+
+
+def test_what_would_take_long_to_decide_exactly_is_said_not_to_be_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units that are there twice: across each of their edges two change."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 2)).double()
+    with torch.no_grad():
+        network[0].weight[3:], network[0].bias[3:] = 2 * network[0].weight[:3], 2 * network[0].bias[:3]
+    part = partition(network, PLANE, window=2.0)
+    assert verify(part, network).unjudged == ()
+    monkeypatch.setattr(coincidences, "LIMIT", -1)
+    report = verify(part, network)
+    assert report.ok and "edges on which several knots lie" in report.unjudged[0] and "smaller window" in str(report)

@@ -49,3 +49,41 @@ def test_no_rounding_of_a_library_moves_an_entry(name: str) -> None:
     with perturbed(2):
         other, shifted = dense()
     assert (other == matrix).all() and (shifted == offset).all()
+
+
+def test_matrices_at_hand_are_those_of_linear_layers_and_the_smallest_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units 64 -> 64 -> 16 -> 9 -> 9 -> 2: 4096 and 1024 entries of convolutions, 144, 81 and 18 of linear layers."""
+    network = nn.Sequential(
+        nn.Conv2d(1, 1, 3, padding=1), nn.ReLU(), nn.Conv2d(1, 1, 3, padding=1), nn.ReLU(),
+        nn.AvgPool2d(2), nn.Conv2d(1, 1, 1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(16, 9), nn.ReLU(), nn.Linear(9, 9), nn.ReLU(), nn.Linear(9, 2),
+    )  # fmt: skip
+    program = trace(network, (1, 8, 8))
+    kinks = [layer.step for layer in program.layers]
+    assert entries.at_hand(program) == set(kinks)
+    monkeypatch.setattr(entries, "MATRIX_LIMIT", 4096 + 1023)
+    assert entries.at_hand(program) == set(kinks) - kinks_of(kinks, 0)
+    monkeypatch.setattr(entries, "MATRIX_LIMIT", 143)
+    assert entries.at_hand(program) == kinks_of(kinks, 3, 4)
+
+
+def kinks_of(kinks: list[int], *which: int) -> set[int]:
+    return {kinks[i] for i in which}
+
+
+def test_no_matrix_is_at_hand_beside_a_skip_connection() -> None:
+    class Skip(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.a(x).relu()
+            return self.c((h + self.b(h)).relu())
+
+    program = trace(Skip(), (3,))
+    assert entries.at_hand(program) == {layer.step for layer in program.layers}  # h is read before the next kink alone
+    deeper = nn.Sequential(Skip(), nn.ReLU())
+    deeper[0].forward = lambda x, m=deeper[0]: m.c(m.b(h := m.a(x).relu()).relu() + h)
+    program = trace(deeper, (3,))
+    assert entries.at_hand(program) == {program.layers[2].step}

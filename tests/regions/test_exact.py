@@ -12,8 +12,14 @@ from parallel_neurons import parallel_case
 from rounding import perturbed
 from torch import nn
 
+from splineviz.errors import SeamError
 from splineviz.geometry.plane import Plane
+from splineviz.regions import enumerate as enumerating
 from splineviz.regions import exact as exactly
+from splineviz.regions.blocks import Block, Complex
+from splineviz.regions.cuts import Cut
+from splineviz.regions.decisions import Decisions
+from splineviz.regions.engine import Engine
 from splineviz.regions.enumerate import partition
 from splineviz.regions.exact import Exact
 from splineviz.tracing.trace import trace
@@ -54,6 +60,76 @@ def test_blocks_and_threads_decide_alike() -> None:
         one = partition(network, case.plane, window=case.window, threads=1)
         many = partition(network, case.plane, window=case.window, threads=2, block_bytes=64)
         assert sorted(one.pattern_hash.tolist()) == sorted(many.pattern_hash.tolist())
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_seam_torn_as_exact_decisions_ended_is_cut_again_without_them(
+    monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    """Seen in a convolution whose decisions cost too much half way: one block had placed a seam's vertex, one had not."""
+    case, sew, sewn, deciding = parallel_case(0), enumerating.sew, [], []
+    begin = Decisions.__init__
+    monkeypatch.setattr(Decisions, "__init__", lambda self, *args: (begin(self, *args), deciding.append(self))[0])
+
+    def torn(blocks: list[Block], **options: bool) -> Complex:
+        sewn.append(deciding[-1].open)
+        if len(sewn) == 1:
+            deciding[-1].open = not ended
+            raise SeamError("blocks: expected two equal copies of every seam, edge 7 has no twin.")
+        return sew(blocks, **options)
+
+    monkeypatch.setattr(enumerating, "sew", torn)
+    if ended:
+        found = partition(module(case.layers), case.plane, window=case.window)
+        assert sewn == [True, False] and found.report.near_zero > 0
+    else:
+        with pytest.raises(SeamError, match="edge 7"):
+            partition(module(case.layers), case.plane, window=case.window)
+
+
+@pytest.mark.parametrize("number", [116, 416, 521, 839, 1359])
+def test_vertices_behind_decided_ones_are_where_they_are(number: int) -> None:
+    """They were cut from one that stands elsewhere than where its sign was decided, or beside a blurred one."""
+    case = parallel_case(number)
+    found = partition(module(case.layers), case.plane, window=case.window)
+    assert differences(found, case.cells()) == []
+    assert (found.report.near_zero, found.report.irregular_faces) == (0, 0)
+
+
+@pytest.mark.parametrize("number", range(0, 60, 3))
+def test_no_vertex_is_farther_off_than_its_blur_says(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    case, seen = parallel_case(number), []
+    cut = Engine.cut
+
+    def looked_at(self: Engine, block: Block) -> Cut:
+        after = cut(self, block)
+        told, places = self.decisions.places(after.birth[after.old :])
+        off = np.hypot(*(places - after.uv[after.old :]).T)[told] * self._sharpness
+        assert (off <= 1.0 + after.blur[after.old :][told]).all(), (block.layer, off.max())
+        seen.append(told.sum())
+        return after
+
+    monkeypatch.setattr(Engine, "cut", looked_at)
+    partition(module(case.layers), case.plane, window=case.window, threads=1)
+    assert sum(seen) > 0
+
+
+def test_a_small_window_of_a_convolution_asks_for_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors of interior vertices once grew from one to the next, by 10^5, and with them what was asked."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 16, 3, padding=1, stride=2), nn.ReLU(), nn.Flatten(),
+        nn.Linear(1024, 32), nn.ReLU(), nn.Linear(32, 10),
+    ).double()  # fmt: skip
+    samples = torch.rand(3, 1, 16, 16).double()
+    spent = []
+    check = Exact._check_budget
+    monkeypatch.setattr(Exact, "_check_budget", lambda self: (spent.append(self), check(self))[1])
+    plane = Plane.through(*samples)
+    one, two = (partition(network, plane, window=0.1, threads=threads) for threads in (1, 2))
+    assert one.num_regions == two.num_regions > 500
+    assert one.report.near_zero == two.report.near_zero == 0
+    assert len({id(self) for self in spent}) == 0 or max(self.spent for self in spent) < exactly.LIMIT / 20
 
 
 @pytest.mark.parametrize(

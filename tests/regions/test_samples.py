@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import rounding
 import torch
-from cases import differences, mixed_case, module
+from cases import differences, mixed_case, module, random_case
 from torch import nn
 
 import splineviz as sv
@@ -58,10 +58,18 @@ def test_noise_on_a_region_contradicts_nothing() -> None:
             assert sv.partition(net, PLANE, window=1.0).report.contradicted == 0
 
 
-@pytest.mark.parametrize("number", [1102, 1240, 1852])
+@pytest.mark.parametrize("number", [437, 1102, 1240, 1852])
 def test_what_is_0_for_one_and_rounded_for_another_is_no_contradiction(number: int) -> None:
     """Units that cancel exactly where products are exact: the partition was right, and was refused."""
     case = mixed_case(number)
     with rounding.perturbed(2, seed=number):
+        part = sv.partition(module(case.layers), case.plane, window=case.window, threads=1)
+    assert part.report.contradicted == 0 and differences(part, case.cells()) == []
+
+
+def test_a_unit_that_cancels_does_not_hide_what_comes_after_it() -> None:
+    """Moved one way it stays off, and so does all behind it, which then seemed to have no rounding at all."""
+    case = random_case(4351, max_width=6, max_depth=4)
+    with rounding.perturbed(2, seed=4351):
         part = sv.partition(module(case.layers), case.plane, window=case.window, threads=1)
     assert part.report.contradicted == 0 and differences(part, case.cells()) == []

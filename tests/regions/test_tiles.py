@@ -2,7 +2,7 @@
 
 import multiprocessing
 import pickle
-from collections import defaultdict
+from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from cases import DEGENERATE, Case, dense, faults, lines, module, near_case, ran
 from oracle import RELU, Layer
 
 import splineviz as sv
-from splineviz.errors import BudgetError, PartitionError, PlaneError, SeamError
+from splineviz.errors import BudgetError, PartitionError, PlaneError, SeamError, SplinevizError
 from splineviz.geometry.invariants import ARRAYS
 from splineviz.geometry.plane import Plane
 
@@ -285,6 +285,58 @@ def test_what_is_ambiguous_is_refused_and_never_guessed():
     tags[tags >= 0] = (tags[tags >= 0] + 1) % 32
     with pytest.raises(SeamError, match="got one that ends or bends there"):
         sv.sew([broken(first, edge_tag=tags), *found[1:]])
+
+
+def test_every_kind_of_damage_to_a_seam_is_refused_or_mended():
+    """One entry of every array of a tile beside its seam: sewing refuses, or `verify` does, or nothing was lost by it."""
+    found, whole = parts(), sv.partition(MODEL, PLANE, window=1.0)
+    tried, missed = Counter(), []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        for name, hurt in seam_damages(found[0], rng).items():
+            tried[name] += 1
+            try:
+                sewn = sv.sew([hurt, *found[1:]])
+                if sv.verify(sewn, MODEL, raise_on_failure=False).ok:
+                    assert_same(whole, sewn)
+            except SplinevizError:
+                continue
+            except AssertionError:
+                missed.append((name, seed))
+    print(f"{tried.total() - len(missed)} / {tried.total()} caught")
+    assert tried.total() > 30 and not missed
+
+
+def seam_damages(part, rng):
+    """A tile with one entry changed at its seam, by the name of the array."""
+    own, k = part.partition, int(rng.integers(len(part.seam_edges)))
+    edge = int(part.seam_edges[k])
+    vertex, face = int(own.edges[edge, 0]), int(own.edge_faces[edge].max())
+
+    def entry(name, at, by):
+        array = getattr(part if name.startswith(("seam", "piece")) else own, name).copy()
+        array[at] = by(array[at])
+        return broken(part, **{name: array})
+
+    step = 1e-6 * np.array([0.6, 0.8])
+    damages = {
+        "local_vertices": entry("local_vertices", vertex, lambda x: x + step),
+        "outputs": entry("outputs", vertex, lambda y: y + 1e-6),
+        "edges": entry("edges", edge, lambda e: e[::-1]),
+        "edge_faces": entry("edge_faces", edge, lambda f: f[::-1]),
+        "edge_tag": entry("edge_tag", edge, lambda tag: 1 if tag < 1 else tag - 1),
+        "pattern_hash": entry("pattern_hash", face, lambda h: h ^ np.uint64(1 << int(rng.integers(60)))),
+        "seam_keys": entry("seam_keys", k, lambda key: key ^ np.uint64(1 << int(rng.integers(60)))),
+        "seam_keys: two swapped": entry("seam_keys", [k, k - 1], lambda keys: keys[::-1]),
+        "seam_edges": broken(part, seam_edges=np.delete(part.seam_edges, k), seam_keys=np.delete(part.seam_keys, k),
+                             piece_offsets=np.delete(part.piece_offsets, k)),
+    }  # fmt: skip
+    if len(part.piece_hash):
+        i = int(rng.integers(len(part.piece_hash)))
+        damages["piece_hash"] = entry("piece_hash", i, lambda h: h ^ np.uint64(1 << int(rng.integers(60))))
+        damages["piece_unit"] = entry("piece_unit", i, lambda unit: (unit + 1) % 32)
+        damages["piece_rank"] = entry("piece_rank", i, lambda rank: rank + 1)
+    return damages
 
 
 def test_a_pattern_on_two_regions_is_refused():

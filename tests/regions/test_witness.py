@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 from cases import dense, module
 from oracle import splitmix64
+from torch import nn
 
 from splineviz.geometry.plane import Plane
+from splineviz.regions import witness as witness_module
 from splineviz.regions.enumerate import partition
-from splineviz.regions.witness import SAFETY, Witness, _ratio, _splitmix64, _strips, spans
+from splineviz.regions.witness import SAFETY, Witness, _ratio, _splitmix64, _strips
+from splineviz.tracing.lowering import spans
+from splineviz.tracing.precision import Double
+from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 
 PLANE = Plane(np.zeros(2), np.eye(2))
@@ -43,6 +51,50 @@ def test_tolerances_scale_with_the_weights(scale: float) -> None:
     one.measure(local)
     other.measure(local)
     np.testing.assert_allclose(other.tolerance[:30], scale * one.tolerance[:30], rtol=1e-6)
+
+
+def test_a_unit_that_cancels_is_measured_awake_and_so_is_what_it_feeds() -> None:
+    """relu(a x - a x) is 0 exactly; off by rounding it wakes, or does not, whichever way the weights are off."""
+    for seed in range(8):
+        torch.manual_seed(seed)
+        network = nn.Sequential(*(layer for _ in "abc" for layer in (nn.Linear(2, 2), nn.ReLU())), nn.Linear(2, 1)).double()
+        with torch.no_grad():
+            network[0].weight[1], network[0].bias[1] = network[0].weight[0], network[0].bias[0] + 3.0
+            network[0].bias += 5.0
+            network[2].weight[:], network[2].bias[:] = torch.tensor([[1.0, -1.0], [1.0, -1.0]]), 3.0
+            network[4].bias[:] = 0.0
+        subject = Witness(partition(network, PLANE, window=0.1), trace(network, (2,)), network)
+        subject.measure(np.random.default_rng(0).uniform(-0.1, 0.1, (20, 2)))
+        assert (subject.tolerance[4:] > 1e-3 * subject.tolerance[2]).all()
+
+
+def test_many_rows_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject, rows, run = witness(), [], Program.run
+    x = subject.inputs(np.random.default_rng(0).uniform(-1, 1, (50, 2)))
+    whole = subject.values(x, subject.program)
+
+    def watched(self: Program, live: Any, *others: Any, **named: Any) -> Any:
+        rows.append(len(next(iter(live.values()))))
+        return run(self, live, *others, **named)
+
+    monkeypatch.setattr(Program, "run", watched)
+    subject.rows = 16
+    for one, other in zip(subject.values(x, subject.program), whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(subject.outputs(x), whole[1], rtol=1e-13, atol=1e-13)
+    assert max(rows) == 16 and sum(rows) >= 50
+
+
+def test_large_weights_of_a_module_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = module(dense(3, 2, 9, 2)).float().train()
+    copied, weight = witness_module.in_evaluation(network), network[0].weight
+    assert copied[0].weight.dtype == torch.float64 and not copied.training and network.training
+    monkeypatch.setattr(witness_module, "LARGE", 1)
+    shared = witness_module.in_evaluation(network)
+    assert shared[0].weight is weight and not shared.training and network.training
+    x = torch.randn(5, 2, dtype=torch.float64)
+    with torch.no_grad(), Double():
+        assert torch.equal(shared(x), copied(x))
 
 
 def test_hashes_are_splitmix() -> None:

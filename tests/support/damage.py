@@ -6,6 +6,7 @@ vertices or edges renumbered throughout, an unknown seed, the report's counts) i
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ import splineviz as sv
 from splineviz.geometry.boundary import Boundary
 from splineviz.geometry.partition import LinearRegions, Partition
 from splineviz.geometry.plane import Plane
+from splineviz.geometry.polygons import polygon_area
 
 Damage = Callable[[Partition, np.random.Generator], Partition | None]
 
@@ -149,6 +151,93 @@ def classes_swapped(part: Partition, rng: np.random.Generator) -> Partition | No
     return with_boundary(part, turn)
 
 
+def with_classes(part: Partition, change) -> Partition | None:
+    """The partition with other classes in the place of its own; change: of their fields, by name, or None."""
+    said = part.classes()
+    if not len(said.extra):
+        return None
+    fields = {f.name: getattr(said, f.name) for f in dataclasses.fields(said)}
+    fields = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in fields.items()}
+    fields = change(fields)
+    if fields is None:
+        return None
+    out = replace(part)
+    out.__dict__["_classes"] = type(said)(**fields)
+    return out
+
+
+def cut_part(part: Partition, rng: np.random.Generator) -> int:
+    """One of the larger parts that a boundary has cut off, or has left of such a face."""
+    said = part.classes()
+    cut = np.flatnonzero(np.isin(said.face, said.face[said.extra]) & (said.areas > 1e-5 * said.areas.sum()))
+    return int(rng.choice(cut if len(cut) else said.extra))
+
+
+def entry_of_a_part(name: str, by):
+    """One entry of a field of the classes, at a part that is cut."""
+
+    def damage(part: Partition, rng: np.random.Generator) -> Partition | None:
+        def change(fields):
+            p = cut_part(part, rng)
+            fields[name][p] = by(fields, p, rng)
+            return fields
+
+        return with_classes(part, change)
+
+    return damage
+
+
+def part_corner_moved(part: Partition, rng: np.random.Generator) -> Partition | None:
+    """A corner on the boundary pushed across it."""
+
+    def change(fields):
+        if len(fields["vertices"]) == len(part.vertices):
+            return None
+        v = rng.integers(len(part.vertices), len(fields["vertices"]))
+        fields["vertices"][v] += 1e-6 * np.ptp(part.window) * np.array([0.6, 0.8])
+        return fields
+
+    return with_classes(part, change)
+
+
+def part_uncut(part: Partition, rng: np.random.Generator) -> Partition | None:
+    """A face that is left whole, as if no boundary crossed it."""
+
+    def change(fields):
+        p, f = cut_part(part, rng), None
+        f = int(fields["face"][p])
+        keep = np.append(np.ones(fields["faces"], bool), fields["face"][fields["faces"] :] != f)
+        rings = [fields["corners"][fields["offsets"][i] : fields["offsets"][i + 1]] for i in range(len(keep))]
+        rings[f], fields["areas"][f] = part.face(f), fields["areas"][fields["face"] == f].sum()
+        rings = [ring for ring, kept in zip(rings, keep, strict=True) if kept]
+        for name in ("label", "face", "areas", "margins"):
+            fields[name] = fields[name][keep]
+        fields["offsets"] = np.cumsum([0, *map(len, rings)]).astype(np.int32)
+        fields["corners"] = np.concatenate(rings).astype(np.int32)
+        return fields
+
+    return with_classes(part, change)
+
+
+def part_corner_lost(part: Partition, rng: np.random.Generator) -> Partition | None:
+    """A corner of a part taken out of its ring, where that is more than a triangle."""
+
+    def change(fields):
+        sizes = np.diff(fields["offsets"])
+        many = np.flatnonzero((sizes > 3) & (fields["areas"] > 1e-5 * fields["areas"].sum()))
+        if not len(many):
+            return None
+        p = int(rng.choice(many))
+        at = int(fields["offsets"][p] + rng.integers(sizes[p]))
+        fields["corners"] = np.delete(fields["corners"], at)
+        fields["offsets"][p + 1 :] -= 1
+        ring = fields["vertices"][fields["corners"][fields["offsets"][p] : fields["offsets"][p + 1]]]
+        # A corner in the middle of a side is no loss.
+        return fields if abs(polygon_area(ring) - fields["areas"][p]) > 1e-8 * fields["areas"].sum() else None
+
+    return with_classes(part, change)
+
+
 def with_linear(part: Partition, label) -> Partition:
     out = replace(part)
     out.__dict__["linear_regions"] = LinearRegions(label.astype(np.int32), int(label.max()) + 1, 0)
@@ -270,6 +359,16 @@ DAMAGES: dict[str, Damage] = {
     ),
     "boundary: a segment moved": segment_moved,
     "boundary: a segment turned": classes_swapped,
+    "classes: label of a part": entry_of_a_part(
+        "label", lambda f, p, r: (f["label"][p] + r.integers(1, f["count"])) % f["count"]
+    ),
+    "classes: face of a part": entry_of_a_part("face", lambda f, p, r: (f["face"][p] + 1) % f["faces"]),
+    "classes: area of a part": entry_of_a_part("areas", lambda f, p, r: f["areas"][p] * (1.0 + 1e-3)),
+    "classes: margin of a part": entry_of_a_part("margins", lambda f, p, r: f["margins"][p] * (1.0 + 1e-6) + 1e-9),
+    "classes: a corner moved": part_corner_moved,
+    "classes: a corner lost": part_corner_lost,
+    "classes: a face left whole": part_uncut,
+    "classes: another number of classes": lambda p, r: with_classes(p, lambda f: f | {"count": f["count"] + 1}),
     "linear_regions: two merged": labels_merged,
     "linear_regions: one split": label_split,
 }  # fmt: skip

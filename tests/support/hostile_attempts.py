@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hostile
+import hostile_audit
 import hostile_folders
 import hostile_readers
 import numpy as np
@@ -30,6 +31,16 @@ def attempt(kind: str, number: int, folder: Path, seeds: Seeds) -> str:
     rng = np.random.default_rng([number, zlib.crc32(kind.encode())])
     call = KINDS[kind](folder, rng, seeds)
     try:
+        with hostile_audit.inside(folder, reads=seeds.folder) as offences:
+            came_to = _tried(call)
+        assert not offences, offences
+    finally:
+        clean_outside(folder)
+    return came_to
+
+
+def _tried(call: Callable[[], Any]) -> str:
+    try:
         call()
     except SplinevizError as error:
         assert terminal.plain(str(error)).strip() and "\x1b" not in terminal.plain(str(error)), "an error without words"
@@ -37,6 +48,4 @@ def attempt(kind: str, number: int, folder: Path, seeds: Seeds) -> str:
     except OSError as error:  # one line on the command line, too
         assert error.strerror, error
         return "refused"
-    finally:
-        clean_outside(folder)
     return "read"

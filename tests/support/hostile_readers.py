@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import folder_layouts
+import hostile_audit
 import numpy as np
 import torch
 from hostile import Payload, Rng, Seeds, odd_json, odd_state, pick, torn
@@ -43,10 +44,16 @@ def outside(folder: Path) -> Path:
 def keep_outside(folder: Path) -> Path:
     """A folder outside with a checkpoint and a picture that nobody may read; `clean_outside` removes them."""
     beside = outside(folder)
-    secret = {key: torch.full_like(value, SECRET) for key, value in network().state_dict().items()}
-    torch.save(secret, beside / "net_7.pt")
-    (beside / "a.png").write_bytes(picture(np.full((2, 2), 93, np.uint8), "PNG"))
+    for name, content in _secrets().items():
+        (beside / name).write_bytes(content)
     return beside
+
+
+@cache
+def _secrets() -> dict[str, bytes]:
+    out = io.BytesIO()
+    torch.save({key: torch.full_like(value, SECRET) for key, value in network().state_dict().items()}, out)
+    return {"net_7.pt": out.getvalue(), "a.png": picture(np.full((2, 2), 93, np.uint8), "PNG")}
 
 
 def picture(pixels: np.ndarray, kind: str) -> bytes:
@@ -58,7 +65,7 @@ def picture(pixels: np.ndarray, kind: str) -> bytes:
 
 
 def clean_outside(folder: Path) -> None:
-    for name in ("net_7.pt", "a.png"):
+    for name in _secrets():
         (folder.parent / "outside" / name).unlink(missing_ok=True)
 
 
@@ -198,6 +205,8 @@ def foreign_folder(folder: Path, rng: Rng, seeds: Seeds) -> Callable[[], Any]:
         found = [path for path in sorted(place.rglob("*")) if path.is_file() or path.is_symlink()]
         path, kind = pick(rng, found) if found else place / "net_1.pt", int(rng.integers(10))
         with contextlib.suppress(OSError, ValueError):
+            if kind in (0, 1, 9) and path.is_symlink():
+                continue  # this one would write through it
             if kind == 0 and path.is_file():
                 path.write_bytes(torn(path.read_bytes(), rng))
             elif kind == 1:
@@ -232,6 +241,9 @@ def foreign_folder(folder: Path, rng: Rng, seeds: Seeds) -> Callable[[], Any]:
     )
 
     def read() -> None:
+        if options.get("files"):  # whose links are followed, since the user named them
+            for target in (beside, "/nowhere", "/dev/zero"):
+                hostile_audit.allow(target)
         model = pick(rng, ("mlp", network()))
         run = sv.open_run(place, model=model, data=data, **options)
         assert options.get("files") or all(c.path.resolve().is_relative_to(place.resolve()) for c in run.checkpoints), (

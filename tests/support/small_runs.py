@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,12 @@ STEPS = (0, 1, 10)
 
 
 def network(seed: int = 0, inputs: int = 4, hidden: int = 6, outputs: int = 3) -> nn.Sequential:
-    with torch.random.fork_rng():
+    return copy.deepcopy(_network(seed, inputs, hidden, outputs))
+
+
+@cache
+def _network(seed: int, inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    with torch.random.fork_rng():  # which takes longer than all the rest
         torch.manual_seed(seed)
         return nn.Sequential(nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
 

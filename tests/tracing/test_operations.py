@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
+import torch.nn.functional as F
 from networks import TABLE as PLAIN
 from networks import build
 from pools import TABLE as POOLS
 
 from splineviz.tracing import activations, maxima
-from splineviz.tracing.affine import AFFINE, JOINS
+from splineviz.tracing.affine import AFFINE, JOINS, UNFOLDED
 from splineviz.tracing.call import SAME
 from splineviz.tracing.functions import CALLS
 from splineviz.tracing.kinks import KINKS
@@ -80,3 +82,23 @@ def test_every_call_and_module_is_in_the_table(spelled: dict[str, set[Any]]) -> 
 
 def test_maxima_of_more_than_two_are_in_the_table(spelled: dict[str, set[Any]]) -> None:
     assert MAXES.keys() - spelled["larger"] == PAIRS_ALONE
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_a_batch_is_convolved_a_cache_full_at_a_time_to_the_same_bits(dims: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"conv{dims}d"
+    whole, rows = getattr(F, name), []
+    side = {1: 4096, 2: 48, 3: 12}[dims]
+    x = torch.randn(40, 4, *[side] * dims, dtype=torch.float64)
+    p = {"weight": torch.randn(6, 2, *[3] * dims, dtype=torch.float64), "bias": torch.randn(6, dtype=torch.float64)}
+    a = {"dims": dims, "padding_mode": "zeros", "padding": 1, "stride": 2, "dilation": 1, "groups": 2}
+
+    def seen(part: torch.Tensor, *rest: Any) -> torch.Tensor:
+        rows.append(part.nbytes * 3**dims)
+        return whole(part, *rest)
+
+    monkeypatch.setattr(F, name, seen)
+    found = AFFINE["conv"](x, p, a, False)
+    assert max(rows) <= UNFOLDED < x.nbytes * 3**dims
+    assert torch.equal(found, whole(x, p["weight"], p["bias"], 2, 1, 1, 2))
+    assert AFFINE["conv"](x[:0], p, a, False).shape == (0, *found.shape[1:]), "no rows are no trouble"

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from typing import Any
 
 import pytest
+import rounding
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -399,3 +400,14 @@ def test_numbers_that_cancel_are_compared_by_their_own_rounding(size: float) -> 
     other["a.weight"] = other["a.weight"] * (1.0 + max(1e-6, 1e-13 / size))
     with pytest.raises(TraceError, match="differs from the module"):
         compare(program.with_weights(other), network, probes((3,)))
+
+
+def test_what_cancels_is_traced_whatever_a_library_makes_of_it() -> None:
+    """1 - 1 is 0 or a rounding of 1, and a ReLU lets that through, where nothing is left to measure it by."""
+    network = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)).double()
+    with torch.no_grad():
+        network[0].weight[:], network[0].bias[:] = torch.tensor([[0.0, 0.0], [-2.0, 0.0]]), 1.0
+        network[2].weight[:], network[2].bias[:] = torch.tensor([[2.0, -1.0], [2.0, -2.0], [-1.0, -1.0]]), -2.0
+    for seed in range(6):
+        with rounding.perturbed(2, seed):
+            assert len(trace(network, (2,)).layers) == 2

@@ -7,6 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import hostile_audit
 import numpy as np
 import pytest
 import torch
@@ -72,6 +73,16 @@ def test_links_out_of_a_folder_are_named_and_not_followed_unasked(tmp_path: Path
     linked = tmp_path / "link"
     linked.symlink_to(folder)  # the folder itself may be one: the user named it
     assert [c.step for c in listing(linked).checkpoints] == [10, 20]
+
+
+def test_a_refusal_looks_at_no_link_out_of_the_folder(tmp_path: Path) -> None:
+    """Where else checkpoints may lie is looked for below; what a link there led to was opened."""
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    torch.save(network().state_dict(), tmp_path / "step_3.pt")
+    (tmp_path / "folder" / "below" / "step_3").symlink_to(tmp_path / "step_3.pt")
+    with hostile_audit.inside(tmp_path / "folder") as opened, pytest.raises(SplinevizError, match="expected files"):
+        listing(tmp_path / "folder")
+    assert not opened
 
 
 def test_a_cache_of_the_hub_is_read_through_its_own_links(tmp_path: Path) -> None:

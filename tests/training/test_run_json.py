@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import hostile_audit
 import pytest
 import torch
 from small_runs import network, nudge, samples, write_run
@@ -53,6 +54,23 @@ def test_links_that_leave_the_directory_are_refused(root):
     forge(root, lambda data: data["checkpoints"][0].update(file="link.pt"))
     with pytest.raises(CheckpointError, match="inside the run's directory"):
         open_run(root)
+
+
+@pytest.mark.parametrize("name", ["run.json", "networks"])
+def test_nothing_that_links_out_of_the_directory_is_opened(root, name):
+    data = json.loads((root / "run.json").read_text())
+    digest = run_json.network_digest(data["network"])
+    run_json.save_network(root, data["network"])
+    forge(root, lambda data: (data.update(format=2), data["checkpoints"][-1].update(network=digest)))
+    run = open_run(root)
+    assert run.program(run.checkpoints[-1])
+    (root / name).rename(root.parent / "elsewhere")
+    (root / name).symlink_to(root.parent / "elsewhere")
+    words = f"inside the run's directory, got '{name}"
+    with hostile_audit.inside(root) as opened, pytest.raises(CheckpointError, match=words):
+        run = open_run(root)
+        run.program(run.checkpoints[-1])
+    assert not opened
 
 
 @pytest.mark.parametrize(

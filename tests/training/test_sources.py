@@ -8,6 +8,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import hostile_audit
 import numpy as np
 import pytest
 import torch
@@ -50,6 +51,16 @@ def test_files(tmp_path: Path, kind: str) -> None:
 def test_a_function_that_gives_a_dataset() -> None:
     data = load(f"{__name__}:dataset", '{"n": 5}')
     assert np.array_equal(data.train_x, X[:5]) and np.array_equal(data.train_y, Y[:5])
+
+
+def test_a_class_that_is_a_link_out_of_the_folder_is_not_even_listed(tmp_path: Path) -> None:
+    for place in ("pictures/cat", "elsewhere"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.new("L", (4, 3), 51).save(tmp_path / place / "0.png")
+    (tmp_path / "pictures" / "dog").symlink_to(tmp_path / "elsewhere")
+    with hostile_audit.inside(tmp_path / "pictures") as opened, pytest.raises(DataError, match=r"lead out of it: dog; copy"):
+        load(str(tmp_path / "pictures"))
+    assert not opened
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from PIL import Image
 from small_runs import write_run
 from torch import nn
 
+from splineviz.drawing import migration_plots
 from splineviz.errors import CheckpointError, DataError
 from splineviz.geometry.plane import Plane
+from splineviz.jobs.sweep import random_planes
 from splineviz.metrics.options import LCOptions
 from splineviz.regions.enumerate import partition
 from splineviz.training.runs import open_run
@@ -103,6 +108,73 @@ def test_three_numbers_answer(studied: Path) -> None:
     before, after, change = found["density"]
     assert change[0] == pytest.approx(after[0] - before[0]) or not np.isfinite([before[0], after[0]]).all()
     assert len(found["moved"]) == 2
+
+
+def test_a_plane_without_a_boundary_at_one_step_has_no_ledger() -> None:
+    """Knots do not come near a boundary that was not in view before: no length near it is compared, its regions are."""
+    before, after = cut([0.5, 0.1]), cut([0.15, 0.05])
+    beside = partition(lines([0.5, 0.1]), before.plane, window=SQUARE + [3.0, 0.0])
+    assert len(before.decision_boundary()) and not len(beside.decision_boundary())
+    for pair in ((beside, beside), (cut([0.5, 0.1]), after)):
+        found = migrations.fates(*pair, 0.1)
+        seen = bool(len(pair[0].decision_boundary()))
+        for name in ("stay", "vanish", "appear", "before", "after", "stay_0", "before_0"):
+            assert np.isfinite(found[name]) == seen, name
+        assert found["area_stayed"] + found["area_died"] == pytest.approx(1.0)
+    table = migrations._ledger_table([migrations.fates(before, after, 0.1), migrations.fates(beside, beside, 0.1)], 1)
+    assert [row["planes"] for row in table] == [1, 1] and all(np.isfinite(row["stay"]) for row in table)
+
+
+def test_a_ledger_of_no_plane_is_drawn_and_says_so() -> None:
+    beside = partition(lines([0.5, 0.1]), cut([0.5]).plane, window=SQUARE + [3.0, 0.0])
+    units = len(lines([0.5, 0.1])[0].bias)
+    table = [{"step": float(step), "distance_0": np.nan} for step in (0, 10)]
+    ledger = migrations._ledger_table([migrations.fates(beside, beside, 0.1)], 1)
+    trails = migration_plots.Trails(
+        beside, ("0",), [], np.array([0.0, 10.0]), np.full((2, units), np.nan), np.zeros(units, int), (0, 10), 0.1, 0, 0
+    )
+    regions = {f"{kind}_{name}": 0.0 for kind in ("regions", "area") for name in ("stayed", "died", "born")}
+    figure = migration_plots.lineage(trails, table, ledger, regions)
+    figure.canvas.draw()
+    said = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert "the 0 units" not in said and "nan" not in said.lower()
+    assert "no plane has a decision boundary in view at both" in said and "no unit to follow" in said
+
+
+def test_one_checkpoint_has_a_kymograph_and_no_lineage(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    run, out = open_run(tmp_path / "run"), tmp_path / "out"
+    with pytest.raises(DataError, match="lineage: expected two checkpoints to compare, got one, of step 10"):
+        study.study(run, ["lineage"], out=out, lc=LC, steps=[10])
+    assert not out.exists(), "refused before anything is measured"
+    with pytest.raises(DataError, match="expected two checkpoints to compare"):
+        migrations.answer(study.measure(run, out=tmp_path / "one", lc=LC, planes=1, steps=[10]))
+    (picture, *_) = study.study(run, ["kymograph"], out=tmp_path / "one", lc=LC, planes=1, steps=[10])
+    assert picture.exists()
+    assert "lineage" in study._all(run) and "lineage" not in study._all(run.only([10]))
+
+
+WRONG = [{"between": (0, 3)}, {"between": (10, 0)}, {"planes": 10_000}, {"planes": 0}, {"near": 2}]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_cannot_be_is_refused_before_anything_is_measured(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    write_run(tmp_path / "run")
+    with pytest.raises((CheckpointError, DataError), match=r"expected .* got "):
+        study.study(open_run(tmp_path / "run"), ["kymograph"], out=tmp_path / "out", lc=LC, **wrong)
+    assert not list((tmp_path / "out").glob("partitions/*"))
+
+
+def test_no_plane_is_taken_twice(tmp_path: Path) -> None:
+    """Twice the same three samples are one plane, in whatever order: counted twice, errors would be too small."""
+    write_run(tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    few = replace(run, data=replace(run.data, train_x=run.train_x[:5], train_y=run.train_y[:5]))
+    for seed in range(5):
+        found = random_planes(few, 9, seed)
+        assert len({frozenset(anchors) for anchors in found}) == 9
+    with pytest.raises(DataError, match="expected 11 planes .* got 5 samples, which span at most 10"):
+        random_planes(few, 11)
 
 
 def test_refusals(studied: Path) -> None:
