@@ -24,8 +24,8 @@ Params = Mapping[str, Tensor]
 Affine = Callable[[Tensor, Params, Attrs, bool], Tensor]
 
 UNFOLDED = 3 << 19
-"""Bytes of the patches of the rows that are convolved at once in double precision: torch lays them all out in memory, and takes
-two to five times as long a row where they do not fit into a processor's cache.
+"""Bytes of the patches of the rows that are convolved at once in double precision: torch lays them all out in memory, and
+takes two to five times as long a row where they do not fit into a processor's cache.
 """
 
 
