@@ -70,8 +70,7 @@ def twin(model: nn.Module, taken: Taken = None, *, evaluated: bool = True, large
         for module, new in _filled(model, made, copier):
             _fill(module, new, copier)
     result: nn.Module = memo[id(model)]
-    kinds: set[Any] = {type(module) for module, _ in made}
-    always = _always_training(model) if evaluated and any(map(_sets_modes, kinds)) else set()
+    always = _always_training(model) if evaluated and doors.modes(model) else set()
     for name, module in result.named_modules():
         module.training = name in always
         module._compiled_call_impl = functools.partial(call, module)
@@ -118,22 +117,10 @@ def _forget(memo: dict[int, Any], before: set[int]) -> None:
         del memo[key]
 
 
-@functools.lru_cache(maxsize=4096)
-def _sets_modes(kind: Any) -> bool:
-    """Whether a class says itself what training and evaluation mode do."""
-    own = (k for k in kind.__mro__ if not k.__module__.startswith("torch."))
-    return any(name in vars(k) for k in own for name in ("train", "eval"))
-
-
 def _always_training(model: nn.Module) -> set[str]:
     """The modules that the user's own eval() leaves in training mode, by name: Monte-Carlo dropout, say."""
     trial = twin(model, evaluated=False)
-    for own, ours in zip(model.modules(), trial.modules(), strict=False):
-        ours.training = own.training
-    try:
-        trial.eval()
-    except Exception:  # of the user's own code, which may want what a copy does not have
-        return set()
+    doors.settle(trial, {name: module.training for name, module in model.named_modules()})
     return {name for name, module in trial.named_modules() if module.training}
 
 
