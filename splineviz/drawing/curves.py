@@ -329,17 +329,18 @@ def _room(ax: Axes) -> float:
     return float(ax.get_window_extent().height * 72.0 / figure.dpi / size)
 
 
-def name_curves(ax: Axes, curves: Curves, size: float, *, lines: bool = True) -> None:
+def name_curves(ax: Axes, curves: Curves, size: float, *, lines: bool = True, settled: bool = False) -> None:
     """The curves' lines and names, above the axes at the right: they cannot cover a curve.
 
-    lines: each in its own style; False: solid, where the style tells something else.
+    lines: each in its own style; False: solid, where the style tells something else. settled: whether the axes are as wide
+    as they will be although a layout is still to come; names are made smaller where they would reach the title.
     """
     if len(curves) < 2:
         return
     figure = ax.get_figure(root=True)
     assert figure is not None
     raised = ScaledTranslation(0.0, 6.0 * size / 15.5 / 72.0, figure.dpi_scale_trans)
-    measured = figure.get_layout_engine() is None and hasattr(figure.canvas, "get_renderer")
+    measured = (settled or figure.get_layout_engine() is None) and hasattr(figure.canvas, "get_renderer")
     for share in (1.0, 0.9, 0.8, 0.7):
         box = AnchoredOffsetbox(
             "lower right", pad=0.0, borderpad=0.0, frameon=False, bbox_to_anchor=(1.0, 1.0),

@@ -80,6 +80,8 @@ BAR = (1014.0, 44.0, 20.0, 952.0)
 SUMMARY = ("accuracy", "wide", "complexity", "exact", "regions", "boundary", "migration")
 """Panels of a run's summary."""
 
+TWO_COLUMNS = 6.5
+"""Inches of a summary from which titles and the names of curves have room beside one another in two columns."""
 
 # ---- a frame -----------------------------------------------------------------------------------------
 
@@ -231,8 +233,9 @@ class FramePainter:
         if not len(canvas.left_out(partition)):
             return False
         x, y, wide, high = BAR
-        self._bar.set_position((x / self._canvas.width, (y + MAP + 74.0) / 1080.0, wide / self._canvas.width,
-                                (high - MAP - 74.0) / 1080.0))  # fmt: skip
+        below = MAP + 96.0  # the map, its name in two lines, and room
+        self._bar.set_position((x / self._canvas.width, (y + below) / 1080.0, wide / self._canvas.width,
+                                (high - below) / 1080.0))  # fmt: skip
         canvas.draw_map(self._canvas.axes(x, y, MAP, MAP), partition)
         return True
 
@@ -304,11 +307,12 @@ def summary(
     if not len(table):
         raise ValueError("table: expected at least one row, got none; measure a checkpoint first.")
     charts = [chart for chart in (CHARTS[name].of(table) for name in SUMMARY) if chart.curves]
-    rows = max(-(-len(charts) // 2), 1)
+    columns = 2 if len(charts) > 1 and width >= TWO_COLUMNS else 1
+    rows = max(-(-len(charts) // columns), 1)
     with matplotlib.rc_context(PAPER_STYLE if style is None else dict(style)):
-        figure = Figure(figsize=(width, 0.15 + 1.75 * rows * width / 6.9), layout="constrained")
+        figure = Figure(figsize=(width, 0.15 + 1.75 * rows * width / 3.45 / columns), layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, 2 if len(charts) > 1 else 1, squeeze=False).flatten()
+        axes = figure.subplots(rows, columns, squeeze=False).flatten()
         if note:
             text = f"regions and boundary: {note}"
             figure.suptitle(text, x=0.01, ha="left", fontsize=matplotlib.rcParams["font.size"], color="#444444")
@@ -320,11 +324,15 @@ def summary(
             value_axis(ax, table, chart.curves)
             mark_level(ax, chart.level)
             plot_curves(ax, table, chart.curves)
-            name_curves(ax, chart.curves, float(matplotlib.rcParams["font.size"]))
         for ax in axes[len(charts) :]:
             ax.remove()
-        for ax in axes[max(len(charts) - 2, 0) : len(charts)]:
+        for ax in axes[max(len(charts) - columns, 0) : len(charts)]:
             ax.set_xlabel(axis_of(unit))
+        layout = figure.get_layout_engine()
+        assert layout is not None
+        layout.execute(figure)  # names are made to fit beside titles, so it must be known how wide the axes are
+        for ax, chart in zip(axes, charts, strict=False):
+            name_curves(ax, chart.curves, float(matplotlib.rcParams["font.size"]), settled=True)
     return figure
 
 

@@ -32,6 +32,8 @@ RANGE = (0.0035, 0.4)
 """Default of the smallest and the largest distance, as shares of the square root of the window's area."""
 ROUNDS = 60
 """Most steps of the search for a median."""
+GRID = 48
+"""Points a side of the grid whose distances say where the search for the median of the area begins."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +113,21 @@ def median_distances(partition: Partition, sites: str = "boundary") -> tuple[flo
     far = float(np.hypot(*np.ptp(window, axis=0))) + float(boundary.distances(window, places).max())
     half = 0.5 * float(knots.lengths.sum())
     of_knots = _where(lambda d: float(knots.within(places, d).sum()), half, far) if half > 0 else math.nan
-    return of_knots, _where(lambda d: area_within(window, places, d), 0.5 * whole, far)
+    # Tubes as wide as the window meet each other everywhere, and their area takes long: few distances are tried.
+    return of_knots, _where(lambda d: area_within(window, places, d), 0.5 * whole, far, _guess(window, places, whole))
+
+
+def _guess(window: FloatArray, places: FloatArray, whole: float) -> tuple[float, float]:
+    """The median distance of a grid of points in the window from the places, and how fast the area grows there."""
+    low, side = window.min(axis=0), np.ptp(window, axis=0)
+    steps = (np.arange(GRID) + 0.5) / GRID
+    grid = low + side * np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+    sides = np.roll(window, -1, axis=0) - window
+    to = grid[:, None] - window
+    inside = (sides[:, 0] * to[:, :, 1] - sides[:, 1] * to[:, :, 0] >= 0.0).all(axis=1)
+    gaps = boundary.distances(grid[inside] if inside.any() else window, places)
+    near, middle, away = np.quantile(gaps, (0.45, 0.5, 0.55))
+    return float(middle), 0.1 * whole / float(away - near) if away > near else math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,15 +171,24 @@ def _sites(partition: Partition, sites: str) -> FloatArray:
     return (partition.plane.anchors_uv - partition.centre).reshape(-1, 1, 2).repeat(2, axis=1)
 
 
-def _where(grown: Callable[[float], float], level: float, far: float) -> float:
-    """The distance in (0, far] at which a quantity that grows with it reaches a level: regula falsi, halved (Illinois)."""
-    low, high, below, above = 0.0, far, -level, grown(far) - level
-    side = 0
-    for _ in range(ROUNDS):
-        middle = (low * above - high * below) / (above - below) if above > below else 0.5 * (low + high)
+def _where(
+    grown: Callable[[float], float], level: float, far: float, guess: tuple[float, float] | None = None
+) -> float:
+    """The distance in (0, far] at which a quantity that grows with it reaches a level, half of what it is at far.
+
+    Regula falsi, halved (Illinois). guess: about where, and how fast the quantity grows there: the second distance that is
+    tried lies on the other side, so that few are needed.
+    """
+    low, high, below, above = 0.0, far, -level, level
+    side, value = 0, math.nan
+    for tried in range(ROUNDS):
+        if guess is not None and tried < 2:
+            middle = guess[0] if tried == 0 else middle - 1.5 * value / guess[1]
+        else:
+            middle = (low * above - high * below) / (above - below) if above > below else 0.5 * (low + high)
         middle = min(max(middle, low + 1e-3 * (high - low)), high - 1e-3 * (high - low))
         value = grown(middle) - level
-        if value == 0:
+        if abs(value) <= 1e-12 * level:  # as exact as the quantities are
             return middle
         if value < 0:
             low, below = middle, value

@@ -25,8 +25,8 @@ from splineviz.errors import FloatArray
 from splineviz.tracing.affine import AFFINE
 from splineviz.tracing.program import Program, Step
 
-MATRIX_LIMIT = 1 << 25
-"""Largest number of entries of one stretch's matrix, and of all those together that are no linear layer (256 MB)."""
+MATRIX_LIMIT, OTHERS = 1 << 25, 1 << 24
+"""Largest number of entries of one stretch's matrix (256 MB), and of all those together that are no linear layer."""
 CHUNK = 1 << 22
 """Entries of a matrix that are looked at at a time."""
 ONE = 1 << 40
@@ -110,7 +110,7 @@ def at_hand(program: Program) -> frozenset[int]:
     """The kinks (numbers of their steps) after which the map to the next kink, or to the outputs, has a matrix at hand.
 
     Those of linear layers are as large as the weights that there are; convolutions make far larger ones of theirs, so of
-    these the smallest have one, as many as stay within MATRIX_LIMIT together.
+    these the smallest have one, as many as stay within OTHERS together.
     """
     shapes, layers = program.shapes(), program.layers
     found, others = set(), []
@@ -126,7 +126,7 @@ def at_hand(program: Program) -> frozenset[int]:
             found.add(before.step)
         else:
             others.append((size, before.step))
-    room = MATRIX_LIMIT
+    room = OTHERS
     for size, step in sorted(others):
         room -= size
         if room < 0:

@@ -288,7 +288,9 @@ class Listener(TorchFunctionMode):
                     "batch dimension with others; keep the batch in front."
                 )
             scale = float(theirs.abs().max()) if theirs.numel() else math.inf
-            off = float((ours.value - theirs).abs().max()) if math.isfinite(scale) else 0.0
+            if not math.isfinite(scale):
+                continue
+            off = float((ours.value - theirs).abs().max())
             if not off <= 1e-9 * scale and isinstance(ours, Live):  # numbers that cancel leave their rounding
                 lives = [one for one in _flat([*call.args, *call.kwargs.values()]) if isinstance(one, Live)]
                 scale = max(scale, self.tape.summed(call.since, lives, ours.register))

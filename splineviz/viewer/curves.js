@@ -3,7 +3,9 @@ import { placeIn } from "./dom.js";
 import { formatNumber } from "./words.js";
 
 const PAD = { left: 44, right: 10, top: 20, bottom: 18 };
-const FONT = "11px system-ui, sans-serif";
+const FONT = "11px system-ui, sans-serif",
+  HEAD = "600 12px system-ui, sans-serif",
+  ROW = 15; // pixels of a second row, for names that have no room beside the title
 
 /** Places of steps in [0, 1], on a logarithmic axis with room for step 0. @param {number[]} steps */
 export function stepPlaces(steps) {
@@ -56,6 +58,7 @@ export class Curves {
     this.index = 0;
     this.hover = -1;
     this.at = stepPlaces(steps);
+    this.top = PAD.top;
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
       pick(this.nearest(event));
@@ -81,14 +84,17 @@ export class Curves {
   draw(index) {
     this.index = index;
     const { canvas } = this,
+      pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")),
       scale = window.devicePixelRatio || 1,
-      w = canvas.clientWidth,
-      h = canvas.clientHeight;
-    if (!w || !h) return;
+      w = canvas.clientWidth;
+    if (!w || !canvas.clientHeight) return;
+    const second = this.needsRow(pen, w);
+    this.top = PAD.top + (second ? ROW : 0);
+    canvas.style.height = second ? `calc(var(--sv-curve) + ${ROW}px)` : "";
+    const h = canvas.clientHeight;
     canvas.width = w * scale;
     canvas.height = h * scale;
-    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")),
-      style = getComputedStyle(canvas);
+    const style = getComputedStyle(canvas);
     pen.scale(scale, scale);
     const ink = style.color,
       rule = style.getPropertyValue("--sv-rule").trim() || "#e4e4e4",
@@ -96,7 +102,7 @@ export class Curves {
     const px = (/** @type {number} */ i) => PAD.left + this.at[i] * (w - PAD.left - PAD.right),
       py = (/** @type {number} */ value) => {
         const at = this.panel.logarithmic ? Math.log10(Math.max(value, 1e-300)) : value;
-        return PAD.top + (1 - (at - range.low) / (range.high - range.low)) * (h - PAD.top - PAD.bottom);
+        return this.top + (1 - (at - range.low) / (range.high - range.low)) * (h - this.top - PAD.bottom);
       };
     this.drawAxes(pen, range, px, py, w, h, ink, rule);
     this.drawLines(pen, px, py);
@@ -105,7 +111,7 @@ export class Curves {
       pen.strokeStyle = ink;
       pen.lineWidth = width;
       pen.beginPath();
-      pen.moveTo(px(i), PAD.top);
+      pen.moveTo(px(i), this.top);
       pen.lineTo(px(i), h - PAD.bottom);
       pen.stroke();
     } // prettier-ignore
@@ -178,39 +184,62 @@ export class Curves {
     return dark ? `color-mix(in srgb, ${color} 45%, white)` : color;
   }
 
+  /** Whether names, and values as long as they get, have no room beside the title: the same for every step and hand.
+   * @param {CanvasRenderingContext2D} pen @param {number} w */
+  needsRow(pen, w) {
+    const { curves, title } = this.panel;
+    if (curves.length < 2) return false;
+    pen.font = HEAD;
+    const head = Math.max(...[title, "step 888,888"].map((text) => pen.measureText(text).width));
+    pen.font = FONT;
+    const names = curves.reduce((sum, { label }) => sum + pen.measureText(`${label} 0.8888`).width + 30, 0);
+    return PAD.left + head + 8 + names > w - PAD.right;
+  }
+
   /** Title and names; while the hand is on the curves, their values there. @param {CanvasRenderingContext2D} pen
    * @param {number} w @param {string} ink */
   drawWords(pen, w, ink) {
     const { curves, title } = this.panel,
-      i = this.hover >= 0 ? this.hover : -1;
+      i = this.hover >= 0 ? this.hover : -1,
+      second = this.top > PAD.top;
     pen.textAlign = "left";
     pen.fillStyle = ink;
-    pen.font = "600 12px system-ui, sans-serif";
-    const head = i >= 0 ? `step ${this.steps[i].toLocaleString("en")}` : title;
-    pen.fillText(head, PAD.left, 9);
-    let right = w - PAD.right;
-    const least = PAD.left + pen.measureText(head).width + 8;
+    pen.font = HEAD;
+    pen.fillText(i >= 0 ? `step ${this.steps[i].toLocaleString("en")}` : title, PAD.left, 9);
+    if (i < 0 && curves.length < 2) return;
+    const texts = curves.map(({ label, values }) => {
+      const value = i >= 0 ? values[i] : null,
+        named = curves.length > 1 ? label + " " : "";
+      return i < 0 ? label : named + (value === null ? "–" : formatNumber(value));
+    });
+    const size = this.sizeOf(pen, texts, second ? w - PAD.right - 4 : Infinity);
     pen.textAlign = "right";
-    pen.font = i >= 0 ? FONT : pen.font;
-    for (const curve of [...curves].reverse()) {
-      const value = i >= 0 ? curve.values[i] : null;
-      if (i < 0 && curves.length < 2) break;
-      const named = curves.length > 1 ? curve.label + " " : "",
-        text = i < 0 ? curve.label : named + (value === null ? "–" : formatNumber(value));
-      const wide = pen.measureText(text).width;
-      if (right - wide < least) break;
+    let right = w - PAD.right;
+    const y = second ? 9 + ROW : 9;
+    for (let n = curves.length - 1; n >= 0; n--) {
+      pen.font = `${size}px system-ui, sans-serif`;
       pen.fillStyle = ink; // a line beside it has the curve's colour, which need not be readable as text
-      pen.fillText(text, right, 9);
-      right -= wide + 4;
-      pen.strokeStyle = this.shade(curve.color);
+      pen.fillText(texts[n], right, y);
+      right -= pen.measureText(texts[n]).width + 4;
+      pen.strokeStyle = this.shade(curves[n].color);
       pen.lineWidth = 2;
-      pen.setLineDash(curve.dash ?? []);
+      pen.setLineDash(curves[n].dash ?? []);
       pen.beginPath();
-      pen.moveTo(right - 16, 9);
-      pen.lineTo(right, 9);
+      pen.moveTo(right - 16, y);
+      pen.lineTo(right, y);
       pen.stroke();
       pen.setLineDash([]);
       right -= 26;
     }
+  }
+
+  /** The largest size of letters, in pixels, at which texts with their lines fit side by side.
+   * @param {CanvasRenderingContext2D} pen @param {string[]} texts @param {number} room */
+  sizeOf(pen, texts, room) {
+    for (let size = 11; size > 7; size -= 0.5) {
+      pen.font = `${size}px system-ui, sans-serif`;
+      if (texts.reduce((sum, text) => sum + pen.measureText(text).width + 30, -10) <= room) return size;
+    }
+    return 7;
   }
 }

@@ -117,3 +117,18 @@ def test_distances_must_increase(random_slice: Partition, bad: list[float]) -> N
 def test_sites_are_named(random_slice: Partition) -> None:
     with pytest.raises(PartitionError, match="boundary, anchors"):
         distance_profile.profile(random_slice, "samples")
+
+
+def test_the_median_of_the_area_takes_few_tubes(random_slice: Partition, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tubes as wide as the window take long: the whole window's area is known, and points say about where to look."""
+    tried: list[float] = []
+
+    def area(window: np.ndarray, sites: np.ndarray, near: float) -> float:
+        tried.append(near)
+        return measures.area_within(window, sites, near)
+
+    monkeypatch.setattr(distance_profile, "area_within", area)
+    for sites in distance_profile.SITES:
+        tried.clear()
+        _, median = distance_profile.median_distances(random_slice, sites)
+        assert len(tried) <= 9 and max(tried) < 1.5 * median

@@ -150,6 +150,44 @@ def test_curves_tell_their_values_at_the_cursor(page: Any) -> None:
         assert any(str(word).startswith(start) for word in words), words
 
 
+@pytest.mark.parametrize("width", [1180, 360])
+def test_every_curve_is_named_however_narrow_its_panel(page: Any, width: int) -> None:
+    """With the hand on the curves and without: every name, beside the title or below it, none over another, none outside."""
+    written = page.evaluate(
+        """(width) => {
+          const fill = CanvasRenderingContext2D.prototype.fillText, holder = document.querySelector(".sv-measures");
+          const before = holder.style.width, all = [];
+          CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+            const wide = this.measureText(text).width, left = this.textAlign === "right" ? x - wide : x;
+            if (y < 30) all.at(-1).push([String(text), left, left + wide, y]);
+            fill.call(this, text, x, y);
+          };
+          if (width < 400) holder.style.width = "240px";
+          for (const curves of explorer.charts.filter(({ panel }) => panel.curves.length > 1)) {
+            for (const hover of [-1, 3]) {
+              curves.hover = hover;
+              all.push([["", 0, 0, curves.canvas.clientWidth]]);
+              curves.draw(explorer.index);
+            }
+            curves.hover = -1;
+          }
+          CanvasRenderingContext2D.prototype.fillText = fill;
+          holder.style.width = before;
+          return [all, explorer.charts.map(({ panel }) => panel.curves.map(({ label }) => label))];
+        }""",
+        width,
+    )
+    shown, labels = written
+    names = [one for one in labels if len(one) > 1 for _ in (0, 1)]
+    assert len(shown) == len(names) >= 4
+    for (frame, *words), expected in zip(shown, names, strict=True):
+        for name in expected:
+            assert any(text == name or text.startswith(f"{name} ") for text, *_ in words), (name, words)
+        for k, (text, left, right, y) in enumerate(words):
+            assert left >= 0 and right <= frame[3], (text, left, right)
+            assert all(y != other[3] or right <= other[1] or other[2] <= left for other in words[:k]), words
+
+
 def test_a_class_is_found_by_name(page: Any) -> None:
     page.get_by_label("search for a unit").fill("dog")
     page.keyboard.press("Enter")
