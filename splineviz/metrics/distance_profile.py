@@ -180,7 +180,7 @@ def _where(
     tried lies on the other side, so that few are needed.
     """
     low, high, below, above = 0.0, far, -level, level
-    side, value = 0, math.nan
+    side, middle, value = 0, 0.0, math.nan
     for tried in range(ROUNDS):
         if guess is not None and tried < 2:
             middle = guess[0] if tried == 0 else middle - 1.5 * value / guess[1]

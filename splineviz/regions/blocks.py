@@ -21,6 +21,8 @@ from splineviz._kernels import dissolving, merging, ordering, sewing
 from splineviz.errors import FloatArray, IntArray, PartitionError, SeamError
 
 KeyArray = npt.NDArray[np.uint64]
+MANY = 1 << 15
+"""Units of a network from which on freed memory is handed back to the system between layers, not at the end alone."""
 
 
 @dataclass(eq=False)
