@@ -1,4 +1,5 @@
 r"""Films, from pictures to a sealed folder. What is missing is painted, saved and encoded, all at the same time.
+Here too: painting and encoding by itself, and progress that is split between measuring and drawing.
 
         painting      | 4 |   | 5 |   | 6 |        the caller's thread
         saving            | 4 |   | 5 |   ...      one thread: frames/step-*.png
