@@ -3,8 +3,9 @@
 Each case runs in a process of its own (so that peak memory is its own), kernels compiled beforehand, both in float64 on
 the same threads, best of several alternating tries; the ratio is what counts. "composed" is the fair limit: the pass of the
 network whose first layer is composed with the plane, so that it takes plane coordinates (2 -> width); "whole" is the pass of
-the network itself, from its inputs. Only networks that begin with a Linear layer have the former. Prints the table and
-writes benchmarks/out/enumerate.json. Other programs are in peers.py, a few ratios with limits in ratios.py.
+the network itself, from its inputs. Only networks that begin with a Linear layer have the former. "seams" are values that
+the two blocks at a seam would have read otherwise; nothing is enumerated twice for them. Prints the table and writes
+benchmarks/out/enumerate.json. Other programs are in peers.py, a few ratios with limits in ratios.py.
 
     python benchmarks/enumerate.py                  all cases that take less than a minute
     python benchmarks/enumerate.py --all            also the ones with 10^7 regions
@@ -146,6 +147,7 @@ def measure(name: str) -> dict[str, object]:
         "case": name, "what": what, "regions": found.num_regions, "seconds": min(times), "whole": min(whole),
         "composed": fair, "ratio_whole": min(times) / min(whole), "ratio": min(times) / (fair or min(whole)),
         "target": target, "us_a_region": 1e6 * min(times) / found.num_regions, "peak_gb": peak, "report": str(found.report),
+        "seams": found.report.seam_readings, "near_zero": found.report.near_zero,
     }  # fmt: skip
 
 
@@ -179,7 +181,7 @@ def main() -> None:
     print(processor())
     print(
         f"{'case':34} {'regions':>10} {'seconds':>9} {'composed':>9} {'whole':>9} {'ratio':>6} {'whole':>6} {'goal':>5} "
-        f"{'us/region':>9} {'peak GB':>8}"
+        f"{'us/region':>9} {'peak GB':>8} {'seams':>5} {'near 0':>6}"
     )
     for name in names:
         done = subprocess.run([sys.executable, __file__, "--inside", name], capture_output=True, text=True, check=False)
@@ -192,7 +194,8 @@ def main() -> None:
         short = "" if row["composed"] is None else f"{row['composed']:.3f}"
         print(
             f"{row['what']:34} {row['regions']:>10,} {row['seconds']:>9.3f} {short:>9} {row['whole']:>9.3f} "
-            f"{row['ratio']:>6.2f} {row['ratio_whole']:>6.2f} {goal:>5} {row['us_a_region']:>9.2f} {row['peak_gb']:>8.2f}",
+            f"{row['ratio']:>6.2f} {row['ratio_whole']:>6.2f} {goal:>5} {row['us_a_region']:>9.2f} {row['peak_gb']:>8.2f} "
+            f"{row['seams']:>5} {row['near_zero']:>6}",
             flush=True,
         )
     OUT.mkdir(exist_ok=True)

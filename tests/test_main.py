@@ -268,6 +268,18 @@ def test_an_estimate_that_stops_says_so(run: Path, capsys: pytest.CaptureFixture
     assert "more than" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["partition", "figure", "explore"])
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(command, run, tmp_path, capsys) -> None:
+    (tmp_path / "file").touch()
+    flag = "--html" if command == "explore" else "--out"
+    for name in ("file/a.html", "y" * 260 + ".html", "new/" + "y" * 260 + ".html"):
+        name = name if command == "explore" else name.replace("html", "png")
+        assert main([command, str(run), flag, str(tmp_path / name)]) == 2
+        said = capsys.readouterr().err.strip().splitlines()
+        assert len(said) == 1 and name in said[0] and (": not a directory." in said[0] or "name too long" in said[0])
+    assert not (tmp_path / "new").exists()
+
+
 def test_names_of_files_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("step_10.pt", "step_20\x1b[2Jmine.pt", "step_30\u202etp.pt", "latest\x07.pt"):
         torch.save({"0.weight": torch.ones(2, 2), "0.bias": torch.ones(2)}, tmp_path / name)

@@ -1,4 +1,8 @@
-"""What a command works on: the run that its flags name, and one of its checkpoints."""
+"""What flags stand for once they are read.
+
+The run and one of its checkpoints, the module, the look of pictures, the centre of the window, the workers, and the files
+that may be replaced.
+"""
 
 from __future__ import annotations
 
@@ -132,10 +136,11 @@ MOST_TOLD = 12
 def may_replace(targets: Sequence[Path], default: Sequence[Path]) -> None:
     """See that nothing of the user's is replaced that they did not name: a default name may be taken by another file.
 
-    A file that was named is replaced, as every tool does. Raises OutputError.
+    A file that was named is replaced, as every tool does. Raises OutputError, and OSError for what cannot be written, before
+    any work is done for it.
     """
     from splineviz.errors import OutputError
-    from splineviz.storage import outputs
+    from splineviz.storage import files, outputs
 
     for target in targets if targets is default else ():
         if (target.exists() or target.is_symlink()) and not outputs.is_picture_of_ours(target):
@@ -143,6 +148,8 @@ def may_replace(targets: Sequence[Path], default: Sequence[Path]) -> None:
                 f"{target}: expected no file or one that splineviz wrote, got another file; name it with --out to "
                 "replace it, or choose another name."
             )
+    for target in targets:
+        files.check_writable(target)
 
 
 @contextmanager

@@ -152,11 +152,7 @@ def audit(
     found.notes += [line for steps in held.values() for line in unmoved([steps[step] for step in sorted(steps)])]
     if waiting:
         found.notes.append(f"{waiting} jobs are not done; see splineviz status.")
-    for name in TABLES:
-        if listings.file_inside(out, name) is None:
-            found.findings.append(f"{name}: {LINK}")
-        elif (out / name).is_file() and (name == "sweep.csv") == (said["named"] == "key"):
-            _table(out / name, said, rows, found)
+    _tables(out, said, rows, found)
     _manifest(out, found)
     _strangers(out, said, entries, found)
     if found.findings and raise_on_failure:
@@ -287,17 +283,14 @@ def _job(
     out: Path, said: Mapping[str, Any], entry: Mapping[str, Any], made: Mapping[str, Any], partition: Partition
 ) -> Job:
     """The job of an entry, as far as its numbers ask."""
-    lc = None if said["lc"] is None else LCOptions(**{k: _option(v) for k, v in said["lc"].items()})
+    told: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (said["lc"] or {}).items()}
+    lc = None if said["lc"] is None else LCOptions(**told)
     return Job(
         name=entry["name"], step=entry["step"], weights=Path(entry["weights"]), weights_digest=made["weights"],
         network=plan.network(said, entry), plane=partition.plane, window=partition.window,
         samples=out / "samples" / f"{made['samples'][:16]}.npz", samples_digest=made["samples"], lc=lc,
         metrics=entry["metrics"], out=out, threads=1,
     )  # fmt: skip
-
-
-def _option(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _measured(job: Job, program: Program, row: Mapping[str, Any], words: str, found: Audit) -> None:
@@ -321,6 +314,14 @@ def _agrees(stored: Any, value: float) -> bool:
     """Whether a number is the same but for the order of a sum."""
     number = isinstance(stored, (int, float)) and abs(stored) <= sys.float_info.max
     return _same(stored, value) or (number and abs(stored - value) <= 1e-12 * abs(value))
+
+
+def _tables(out: Path, said: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], found: Audit) -> None:
+    for name in TABLES:
+        if listings.file_inside(out, name) is None:
+            found.findings.append(f"{name}: {LINK}")
+        elif (out / name).is_file() and (name == "sweep.csv") == (said["named"] == "key"):
+            _table(out / name, said, rows, found)
 
 
 def _table(path: Path, said: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], found: Audit) -> None:

@@ -126,9 +126,7 @@ def verify(
     witness = Witness(partition, program, model)
     corners = _topology(partition, findings)
     area = convexity = border = float("nan")
-    said = None
-    linear = segments = 0
-    unjudged = _unjudged(partition, anchors)
+    said, linear, segments, unjudged = None, 0, 0, _unjudged(partition, anchors)
     for check, line in statements.fields(partition, witness, GEOMETRY, anchors):
         findings.add(check, line)
     if corners is not None:

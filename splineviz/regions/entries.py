@@ -22,11 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from splineviz.errors import FloatArray
-from splineviz.tracing.affine import AFFINE
+from splineviz.tracing.affine import AFFINE, is_large
 from splineviz.tracing.program import Program, Step
 
-MATRIX_LIMIT = 1 << 25
-"""Largest number of entries of one stretch's matrix, and of all those together that are no linear layer (256 MB)."""
+MATRIX_LIMIT, OTHERS = 1 << 25, 1 << 24
+"""Largest number of entries of one stretch's matrix (256 MB), and of all those together that are no linear layer."""
 CHUNK = 1 << 22
 """Entries of a matrix that are looked at at a time."""
 ONE = 1 << 40
@@ -109,8 +109,9 @@ def _named(numbers: FloatArray, weight: Tensor) -> FloatArray:
 def at_hand(program: Program) -> frozenset[int]:
     """The kinks (numbers of their steps) after which the map to the next kink, or to the outputs, has a matrix at hand.
 
-    Those of linear layers are as large as the weights that there are; convolutions make far larger ones of theirs, so of
-    these the smallest have one, as many as stay within MATRIX_LIMIT together.
+    Those of linear layers are as large as the weights that there are (large ones in single precision are not doubled for
+    one); convolutions make far larger ones of theirs, so of
+    these the smallest have one, as many as stay within OTHERS together.
     """
     shapes, layers = program.shapes(), program.layers
     found, others = set(), []
@@ -121,12 +122,12 @@ def at_hand(program: Program) -> frozenset[int]:
         size = before.units * math.prod(shapes[result])
         if size > MATRIX_LIMIT or _alive(program, before.step + 1) != {source} or _alive(program, stop) != {result}:
             continue
-        work = [step.op for step in program.steps[before.step + 1 : stop] if step.op != "reshape"]
-        if work == ["linear"]:
-            found.add(before.step)
+        work = [step for step in program.steps[before.step + 1 : stop] if step.op != "reshape"]
+        if [step.op for step in work] == ["linear"]:
+            found |= set() if any(map(is_large, program.params_of(work[0]).values())) else {before.step}
         else:
             others.append((size, before.step))
-    room = MATRIX_LIMIT
+    room = OTHERS
     for size, step in sorted(others):
         room -= size
         if room < 0:

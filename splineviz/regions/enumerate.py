@@ -114,8 +114,10 @@ def partition(
             max_regions=max_regions, max_bytes=max_bytes, max_seconds=max_seconds, progress=progress, device=device,
             swap=swap, executor=executor,
         )  # fmt: skip
-    job = Slice(trace(model, plane.input_shape, swap=swap).to(device=device), plane, plane.window(window), tolerance)
-    return _whole(job, threads, block_bytes, Budget(max_regions, max_bytes, max_seconds), progress)
+    program = trace(model, plane.input_shape, swap=swap).to(device=device)
+    budget = Budget(max_regions, max_bytes, max_seconds)
+    found = _whole(Slice(program, plane, plane.window(window), tolerance), threads, block_bytes, budget, progress)
+    return checked(found, program)
 
 
 def _shown() -> Progress | None:
@@ -133,10 +135,8 @@ def _chosen(
     return trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs), None
 
 
-def _whole(
-    job: Slice, threads: int | None, block_bytes: int | None, budget: Budget, progress: Progress | None
-) -> Partition:
-    return checked(job.partition(job.enumerate(job.whole, threads, block_bytes, budget, progress)), job.program)
+def _whole(job: Slice, *asked: Any) -> Partition:
+    return job.partition(job.enumerate(job.whole, *asked))
 
 
 def _sewn(*asked: Any, **options: Any) -> Partition:

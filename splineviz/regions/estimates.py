@@ -116,7 +116,7 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
     offsets = corners - centre
     low, high, factor = 0.0, np.inf, 1.0
     best: tuple[float, float, _Count] | None = None
-    for _ in range(24):
+    for turn in range(24):
         found = _counted(cells, centre + factor * offsets, most=regions)
         share = found.regions / regions
         away = abs(float(np.log(share)))
@@ -129,6 +129,8 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
             break
         # In proportion to the area, as long as that stays between what is known to be too small and too large.
         guess = factor * float(np.clip(1.0 / np.sqrt(share), 0.001, 50.0))
+        if high == np.inf and turn:  # about a star of knots the number stays what it is, over many scales
+            guess *= 4.0 ** min(turn, 5)
         factor = guess if low < guess < high else float(np.sqrt(low * high)) if low > 0 else 0.2 * high
     if best is None or best[0] > NEARLY:
         raise PlaneError(

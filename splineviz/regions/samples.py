@@ -18,6 +18,7 @@ import numpy.typing as npt
 from splineviz._kernels import certificates as _kernels
 from splineviz.errors import FloatArray, PartitionError
 from splineviz.geometry.partition import Partition
+from splineviz.regions.blocks import MANY, release_memory
 from splineviz.regions.witness import Ids, Witness
 from splineviz.tracing.lowering import spans
 from splineviz.tracing.program import Program
@@ -49,6 +50,8 @@ def checked(partition: Partition, program: Program) -> Partition:
 
 def contradicted(partition: Partition, program: Program) -> int:
     """How many of `POINTS` random points the network, on the CPU, reads otherwise than the faces that they are in."""
+    if partition.unit_offsets[-1] > MANY:
+        release_memory()
     witness = Witness(partition, program, program)
     local, face, expected = _points(partition)
     values, outputs = witness.values(witness.inputs(local), witness.program)
@@ -93,7 +96,7 @@ def _read(
     """Hashes of the patterns read at points, and what units within the limit (pieces,) of a knot may change in each."""
     kinks = len(witness.unit_hash)
     z = values[:, :kinks]
-    pattern = np.bitwise_xor.reduce(np.where(z > 0.0, witness.unit_hash, np.uint64(0)), axis=1)
+    pattern = np.array([np.bitwise_xor.reduce(witness.unit_hash[row > 0.0], initial=np.uint64(0)) for row in z], np.uint64)
     near = (np.abs(z) <= limit[:kinks]) & ((z != 0.0) | (limit[:kinks] > 0.0))  # 0 for one, rounded for another
     words: list[list[int]] = [[int(h) for h in witness.unit_hash[row]] for row in near]
     rows = np.arange(len(z))

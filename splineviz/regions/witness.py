@@ -366,14 +366,11 @@ def _strips(points: FloatArray, chunk: int) -> Ids:
 
 
 def in_evaluation(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode on the CPU, to be run in double precision (`outputs`). Large weights are not copied, for
-    nothing changes them.
-    """
+    """A copy in evaluation mode on the CPU, to be run in double precision. Large weights are shared."""
     weights = list(model.parameters())
     if sum(w.numel() for w in weights) < LARGE or any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
         return copy.deepcopy(model).to("cpu", torch.float64).eval()
-    memo = {id(w): w for w in weights if w.device.type == "cpu"}
-    return copy.deepcopy(model, memo).to("cpu").eval()
+    return copy.deepcopy(model, {id(w): w for w in weights if w.device.type == "cpu"}).to("cpu").eval()
 
 
 def _largest(values: FloatArray) -> FloatArray:

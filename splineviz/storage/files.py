@@ -37,6 +37,8 @@ SUFFIXES = (".json", ".csv", ".npz", ".png", ".pt", ".mp4", ".webm", ".gif", ".w
 """Endings of the files that are written into such directories."""
 TEMPORARY = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{12}\.tmp(?P<kind>\.[a-z0-9]+)?", re.DOTALL)
 """The name of a file that is being written."""
+LONGEST_NAME, DIGITS_AND_ENDINGS = 255, 12 + len(".tmp.animation")
+"""Bytes in the name of a file, and those that a temporary one has beside its target's."""
 SEAL = "digest"
 """Where an object says what the digest of the rest of it is."""
 
@@ -57,13 +59,25 @@ def whole(path: Path, *, kind: str = "", new: bool = False) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, descriptor = _begun(path, kind)
     try:
-        yield temporary
-        os.fsync(descriptor)  # renamed before its bytes are on disk, a file may be empty after a power cut
-        if not (new and _put(temporary, path)):
-            os.replace(temporary, path)
+        with _named(path, temporary):
+            yield temporary
+            os.fsync(descriptor)  # renamed before its bytes are on disk, a file may be empty after a power cut
+            if not (new and _put(temporary, path)):
+                os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+@contextmanager
+def _named(path: Path, temporary: Path) -> Iterator[None]:
+    """What cannot be written is named as somebody wanted to write it."""
+    try:
+        yield
+    except OSError as error:
+        if str(error.filename) == str(temporary):
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def _put(temporary: Path, path: Path) -> bool:
@@ -77,6 +91,19 @@ def _put(temporary: Path, path: Path) -> bool:
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         return False
+
+
+def check_writable(path: Path) -> None:
+    """Raises OSError when a file could not be written there now, of that name; nothing is left behind."""
+    folder = path.parent
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent  # where the first new folder will be made
+    with _named(path, folder / path.name):
+        temporary, descriptor = _begun(folder / path.name, "")
+    temporary.unlink(missing_ok=True)
+    os.close(descriptor)
+    if is_folder(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 def now(folder: Path) -> int:
@@ -241,16 +268,27 @@ def digest(*parts: Any) -> str:
 
 
 def _begun(path: Path, kind: str) -> tuple[Path, int]:
+    with suppress(FileNotFoundError):
+        os.lstat(path)  # says so now, and not when all is done, where a name is too long or leads through a file
     while True:
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp{kind}")
+        temporary = path.with_name(f".{_short(path)}.{uuid.uuid4().hex[:12]}.tmp{kind}")
         old = stat.S_IMODE(os.lstat(path).st_mode) & 0o777 if is_file(path) else None
         # Exclusive, so a file or link that somebody put there before is never opened.
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666 if old is None else 0o600)
+        with _named(path, temporary):
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666 if old is None else 0o600)
         if old is not None:
             _keep_mode(descriptor, old)
         if locks.mark(descriptor):
             return temporary, descriptor
         os.close(descriptor)  # tidied away before it was marked
+
+
+def _short(path: Path) -> str:
+    """A file's name, without the end of its stem where the temporary one would be longer than file systems take."""
+    stem = path.stem
+    while stem and len(os.fsencode(f".{stem}{path.suffix}.")) + DIGITS_AND_ENDINGS > LONGEST_NAME:
+        stem = stem[:-1]
+    return f"{stem}{path.suffix}"
 
 
 def _keep_mode(descriptor: int, mode: int) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from splineviz.tracing import maxima
@@ -106,6 +107,111 @@ def extreme(sign: int) -> Emitter:
         x = call.tape.scaled(call.live, float(sign))
         found = call.tape.scaled(largest(call, "amax", x, {"dim": dims, "keepdim": keepdim}), float(sign))
         return found if isinstance(call.value, Tensor) else (found,)  # values; indices jump and are left out
+
+    return emit
+
+
+MOST_SORTED = 64
+
+
+def in_order(call: Call, dim: Any, descending: bool, first: int = 0, count: int | None = None) -> Live:
+    """Entries sorted over a dimension, or `count` of these from `first` on: a network of comparisons, each a ReLU.
+
+    Batcher's odd-even merge sort (1968), which compares the same places whatever the values are.
+    """
+    x = call.live
+    shape = list(x.value.shape[1:])
+    d = int(dim) % x.value.dim() - 1
+    if d < 0:
+        raise call.refused("mixes the batch dimension with others; name the dimension that it goes over")
+    n = shape[d]
+    if n > MOST_SORTED:
+        raise call.refused(f"sorts {n} entries, of which at most {MOST_SORTED} can be compared with each other")
+    z = call.tape.emit("reshape", x, shape=[math.prod(shape)])
+    rows = np.moveaxis(np.arange(math.prod(shape)).reshape(shape), d, -1)  # places in z of each group, along the last axis
+    for pairs in _comparisons(n):
+        low, high = (rows[..., [pair[side] for pair in pairs]].reshape(-1) for side in (0, 1))
+        a, b = (call.tape.emit("getitem", z, key=[{"list": side.tolist()}]) for side in (low, high))
+        more = call.tape.emit("relu", call.tape.emit("add", a, b, alpha=-1))
+        parts = [call.tape.emit("add", a, more, alpha=-1), call.tape.emit("add", b, more, alpha=1)]
+        rest = np.setdiff1d(np.arange(rows.size), np.concatenate([low, high]))
+        parts += [call.tape.emit("getitem", z, key=[{"list": rest.tolist()}])] if rest.size else []
+        joined = call.tape.emit("cat", *parts, dim=1)
+        back = np.argsort(np.concatenate([low, high, rest]))
+        z = call.tape.emit("getitem", joined, key=[{"list": back.tolist()}])
+    rows = (rows[..., ::-1] if descending else rows)[..., first : None if count is None else first + count]
+    rows = np.moveaxis(rows, -1, d)
+    z = call.tape.emit("getitem", z, key=[{"list": rows.reshape(-1).tolist()}])
+    return call.tape.emit("reshape", z, shape=list(rows.shape))
+
+
+def _comparisons(n: int) -> Iterator[list[tuple[int, int]]]:
+    """Rounds of pairs (i, j), i < j, whose smaller entry goes to i and larger one to j."""
+    p = 1
+    while p < n:
+        k = p
+        while k:
+            found = [
+                (i + j, i + j + k)
+                for j in range(k % p, n - k, 2 * k)
+                for i in range(min(k, n - j - k))
+                if (i + j) // (2 * p) == (i + j + k) // (2 * p)
+            ]
+            if found:
+                yield found
+            k //= 2
+        p *= 2
+
+
+def sort(call: Call) -> Result:
+    """Sorted entries; where they came from jumps and is left out."""
+    return (in_order(call, call.get("dim", 1, -1), bool(call.get("descending", 2, False))),)
+
+
+def topk(call: Call) -> Result:
+    """The largest or smallest entries in order."""
+    return (in_order(call, call.get("dim", 2, -1), bool(call.get("largest", 3, True)), 0, int(call.get("k", 1))),)
+
+
+def kthvalue(call: Call) -> Result:
+    """The k-th smallest entry."""
+    return _kth(call, int(call.get("k", 1)) - 1, call.get("dim", 2, -1), bool(call.get("keepdim", 3, False)))
+
+
+def _kth(call: Call, k: int, dim: Any, keepdim: bool) -> Result:
+    """The k-th smallest entry, from 0."""
+    found = in_order(call, dim, False, k, 1)
+    at = int(dim) % call.live.value.dim()
+    kept = [n for i, n in enumerate(found.value.shape) if i and (keepdim or i != at)]
+    return (call.tape.emit("reshape", found, shape=kept),)
+
+
+def median(call: Call) -> Result:
+    """The lower one of the entries in the middle."""
+    dim = call.get("dim", 1)
+    if dim is None:
+        raise call.refused("mixes the batch dimension with others; name the dimension that it goes over")
+    n = call.live.value.shape[int(dim)]
+    return _kth(call, (n - 1) // 2, dim, bool(call.get("keepdim", 2, False)))
+
+
+def running(sign: int) -> Emitter:
+    """The largest (sign 1) or smallest entry so far along a dimension."""
+
+    def emit(call: Call) -> Result:
+        dim = int(call.get("dim", 1)) % call.live.value.dim()
+        n, z, reach = call.live.value.shape[dim], call.live, 1
+        if dim == 0:
+            raise call.refused("mixes the batch dimension with others; name the dimension that it goes over")
+        while reach < n:
+            parts = [
+                call.tape.emit("getitem", z, key=[[None, None, None]] * (dim - 1) + [{"list": list(places)}])
+                for places in (range(reach), range(reach, n), range(n - reach))
+            ]
+            further = call.tape.larger(*parts[1:]) if sign > 0 else call.tape.smaller(*parts[1:])
+            z = call.tape.emit("cat", parts[0], further, dim=dim)
+            reach *= 2
+        return (z,)
 
     return emit
 

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-LARGE, BLOCK = 1 << 24, 1 << 22
+LARGE, BLOCK = 1 << 24, 1 << 21
 """Entries of a weight that stays in single precision (64 MB), and how many of it are doubled at a time."""
 Attrs = Mapping[str, Any]
 Params = Mapping[str, Tensor]
@@ -96,15 +97,43 @@ def moved(weights: Mapping[str, Tensor], move: Callable[[Tensor, Tensor], Tensor
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """X @ weight.T + bias in x's precision; a large weight in single precision (see `Weights`) by blocks of its rows."""
-    if weight.dtype is x.dtype or not is_large(weight):
-        return F.linear(x, weight, bias)
-    rows, parts = max(1, BLOCK // weight.shape[1]), []
-    with torch._C.DisableTorchFunction():  # whoever listens to the network's calls hears one, and not its blocks
-        for at in range(0, len(weight), rows):
-            some = slice(at, at + rows)
-            parts.append(F.linear(x, weight[some].to(x.dtype), None if bias is None else bias[some]))
-        return torch.cat(parts, dim=-1)
+    """Product x weight.T + bias in x's precision; a large one that is single (see `Weights`) by blocks of its rows."""
+    with torch._C.DisableTorchFunction():  # whoever doubles what torch is given does not see the whole weight
+        if weight.dtype is not x.dtype and is_large(weight):
+            found: Tensor = _ByBlocks.apply(x, weight, bias)
+            return found
+    return F.linear(x, weight, bias)
+
+
+class _ByBlocks(torch.autograd.Function):
+    """The same, in memory of one block: what is got from the system and given back between others leaves holes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The product; weight and bias are constants."""
+        ctx.weight = weight
+        out = x.new_empty(*x.shape[:-1], len(weight))
+        for some, block in _blocks(weight, x):
+            out[..., some] = F.linear(x, block, None if bias is None else bias[some])
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+        """That of x."""
+        total = slope.new_zeros(*slope.shape[:-1], ctx.weight.shape[1])
+        for some, block in _blocks(ctx.weight, slope):
+            total += slope[..., some] @ block
+        return total, None, None
+
+
+def _blocks(weight: Tensor, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Runs of rows of a weight in another tensor's precision, one after the other in the same memory."""
+    rows = max(1, BLOCK // weight.shape[1])
+    room = like.new_empty(rows, weight.shape[1])
+    for at in range(0, len(weight), rows):
+        some = slice(at, at + rows)
+        yield some, room[: len(weight[some])].copy_(weight[some])
 
 
 def viewed(p: Params, a: Attrs, role: str) -> Tensor:

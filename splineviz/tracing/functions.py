@@ -14,7 +14,21 @@ import torch
 from torch import Tensor
 
 from splineviz.tracing import kinks
-from splineviz.tracing.activations import adaptive_max_pool, clamped, extreme, kink, max_pool, prelu, smooth, thresholded
+from splineviz.tracing.activations import (
+    adaptive_max_pool,
+    clamped,
+    extreme,
+    kink,
+    kthvalue,
+    max_pool,
+    median,
+    prelu,
+    running,
+    smooth,
+    sort,
+    thresholded,
+    topk,
+)
 from splineviz.tracing.affine import PLAIN
 from splineviz.tracing.arithmetic import added, addmm, einsum, multiplied, product, shifted_by
 from splineviz.tracing.call import SAME, Call, Emitter, alone
@@ -227,6 +241,13 @@ CALLS: dict[str, Emitter] = {
     "prelu": lambda call: prelu(call, call.get("weight", 1)),
     **dict.fromkeys(("max", "maximum", "amax"), extreme(1)),
     **dict.fromkeys(("min", "minimum", "amin"), extreme(-1)),
+    "sort": sort,
+    "topk": topk,
+    "median": median,
+    "kthvalue": kthvalue,
+    "cummax": running(1),
+    "cummin": running(-1),
+    "nan_to_num": identity,
     **{f"max_pool{d}d": max_pool(f"max_pool{d}d") for d in (1, 2, 3)},
     **{f"adaptive_max_pool{d}d": adaptive_max_pool(f"adaptive_max_pool{d}d") for d in (1, 2, 3)},
 }

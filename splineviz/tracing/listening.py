@@ -45,6 +45,8 @@ READING = (
     "__bool__", "__float__", "__int__", "__index__", "__complex__", "__contains__", "item", "tolist", "numpy", "__array__",
     "equal", "allclose", "is_nonzero", "__dlpack__", "_local_scalar_dense")  # fmt: skip
 """Calls that hand values to Python, where nothing can follow them."""
+FINITE = ("isnan", "isinf", "isfinite", "isposinf", "isneginf")
+"""Calls that say the same of all finite numbers."""
 MODAL = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU")  # modules that do something else in training mode
 REVERSED = {"rsub": ("sub", True), "rdiv": ("div", True), "radd": ("add", True),
             "rmul": ("mul", True), "rmatmul": ("matmul", True)}  # fmt: skip
@@ -153,7 +155,7 @@ class Listener(TorchFunctionMode):
             self._check_memory(name, (args, kwargs))
         if is_random(name):
             self.random, self.random_at = (self.random, self.random_at) if self.random else (self._place(name), here())
-        if not lives or self._only_a_shape(name, args):
+        if not lives or self._only_a_shape(name, args) or (name in FINITE and isinstance(lives[0][1], Live)):
             return self._constant(func, args, kwargs)
         if name in READING:
             raise self._control_flow(name)
@@ -190,6 +192,8 @@ class Listener(TorchFunctionMode):
     def _emitted(self, func: Any, call: Call, lives: Sequence[tuple[Tensor, Any]]) -> Any:
         if call.name in masks.COMPARISONS:
             return masks.compared(call)
+        if call.name in ("sign", "sgn"):
+            return masks.signs(call)
         if any(isinstance(found, Mask) for _, found in lives):
             found = masks.chosen(call)
             if found is None:
@@ -284,7 +288,9 @@ class Listener(TorchFunctionMode):
                     "batch dimension with others; keep the batch in front."
                 )
             scale = float(theirs.abs().max()) if theirs.numel() else math.inf
-            off = float((ours.value - theirs).abs().max()) if math.isfinite(scale) else 0.0
+            if not math.isfinite(scale):
+                continue
+            off = float((ours.value - theirs).abs().max())
             if not off <= 1e-9 * scale and isinstance(ours, Live):  # numbers that cancel leave their rounding
                 lives = [one for one in _flat([*call.args, *call.kwargs.values()]) if isinstance(one, Live)]
                 scale = max(scale, self.tape.summed(call.since, lives, ours.register))

@@ -121,6 +121,8 @@ def double(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         kwargs = {name: _wide(value) for name, value in kwargs.items()}
     if kind.told:
         args = tuple(map(_wide, args))
+    if kind.attribute and isinstance(args[0], Tensor) and is_large(args[0]):  # its shape, say, which costs no copy
+        return doubled(func(*args))
     if func is F.linear and len(args) > 1 and is_large(args[1]):
         bias = args[2] if len(args) > 2 else kwargs.get("bias")
         return linear(doubled(args[0]), args[1], doubled(bias))

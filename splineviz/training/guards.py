@@ -64,7 +64,7 @@ class Chosen:
 
     def of(self, result: Any, count: int) -> Tensor:
         """The outputs (count, C) among what forward gave."""
-        y = trace.result_of(result, self.output).reshape(count, -1)
+        y = doors.result_of(result, self.output).reshape(count, -1)
         return y if self.outputs is None else y[:, list(self.outputs)]
 
 
@@ -184,7 +184,8 @@ class Live:
         self.x = points(samples)
         self._kept: Kept | None = None
         self._narrow = True
-        self.seen = self._traced(*trace.twin(model))
+        self._settled = ON and not trace.is_settled(model, self.x, output)
+        self.seen = self._traced(*self._twin())
 
     @property
     def program(self) -> Program:
@@ -199,14 +200,15 @@ class Live:
         taken: dict[int, Tensor] = {}
         program, narrow = self.program, self._narrow
         kept, self._kept = self._kept, None
-        if kept is not None and kept.is_of(self.model):
+        self._settled = ON and not trace.is_settled(self.model, self.x, self.chosen.output)
+        if kept is not None and not self._settled and kept.is_of(self.model):
             kept.fill(taken)
             if kept.is_seen(self.seen, self.x, self.chosen):
                 self._kept = kept
                 return program, self._taken(taken)
             narrow = narrow and not kept.narrow
             taken = {} if kept.narrow else taken
-        module, prefix = trace.twin(self.model, taken)
+        module, prefix = self._twin(taken)
         tensors = _named(module, prefix)
         if not ON:
             return program, {**program.weights, **{k: t for k, t in tensors.items() if k in program.weights}}
@@ -215,11 +217,16 @@ class Live:
             new = Kept(self.model, module, narrow) if isinstance(self.model, nn.Module) else None
             y, calls = _run(module, self.x, self.chosen)
             if _same(self.seen, calls, bound, y, self.x):
+                if self._settled:
+                    return program, self._as_stored(bound.weights)
                 self._kept, self._narrow = new, narrow
                 return program, self._taken(taken)
-            module, prefix = trace.twin(self.model)  # the first one may remember that it was run
+            module, prefix = self._twin()  # the first one may remember that it was run
         self.seen = self._traced(module, prefix)
         return self.program, self._as_stored(self.program.weights)
+
+    def _twin(self, taken: dict[int, Tensor] | None = None) -> tuple[nn.Module, str]:
+        return trace.twin(self.model, taken, settled=self._settled)
 
     def _taken(self, taken: Mapping[int, Tensor]) -> dict[str, Tensor]:
         """The weights to write of the values that were taken."""
@@ -228,7 +235,7 @@ class Live:
 
     def _traced(self, module: nn.Module, prefix: str) -> Seen:
         program = self.chosen.written(module, self.shape, prefix).as_weights()
-        again, _ = trace.twin(self.model)
+        again, _ = self._twin()
         y, calls = _run(again, self.x, self.chosen)
         if ON and not _agrees(program, y, self.x):
             raise TraceError(
@@ -262,6 +269,7 @@ class Loaded:
 
     def __init__(self, model: Any, program: Program, samples: Any, chosen: Chosen = ALL):
         self.module, self.prefix = trace.twin(model)
+        self._modes = doors.modes(model)
         self.chosen = chosen
         self.program = program
         self.x = points(samples)
@@ -331,6 +339,11 @@ class Loaded:
         except Exception as error:  # shapes, and whatever the user's own loading says
             checkpoints.check(self.program, state, name)
             raise CheckpointError(f"{name}: expected weights that the network loads, got {error}") from error
+        if self._modes and ON:
+            self._inner(other := self._fresh()).load_state_dict(dict(state), strict=False)
+            doors.settle(self._inner(other), self._modes)
+            if not is_rounding(trace.apart(module, other, self.x, self.chosen.output), self.program, self.x):
+                raise CheckpointError(f"{name}: expected a module that computes the same {doors.AFTER_EVAL}")
         return set(missing)
 
     def _prove_spare(self, program: Program, held: Mapping[str, Tensor], missing: set[str], name: Any) -> None:
@@ -380,16 +393,8 @@ def traced(
         state = state_files.load_state(path, trust=trust, key=key)
         return trace.trace(checkpoints.mlp(state, shape, path, key=key), shape, outputs=chosen.outputs), None
     network = trace.trace(made, shape, smooth=True, output=chosen.output, outputs=chosen.outputs)
-    if tied := _tied(made):
+    if tied := doors.tied(made):
         network = checkpoints.retied(network, tied, state_files.load_state(path, trust=trust, key=key))
     if isinstance(made, (Program, torch.export.ExportedProgram)):
         return network, None
     return network, Loaded(made, network, train_x, chosen)
-
-
-def _tied(model: Any) -> list[list[str]]:
-    """Names of one and the same parameter, where a module has several for it."""
-    names: dict[int, list[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False) if isinstance(model, nn.Module) else ():
-        names.setdefault(id(parameter), []).append(name)
-    return [group for group in names.values() if len(group) > 1]

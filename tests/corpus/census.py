@@ -3,6 +3,7 @@
     export PYTHONPATH=.:tests/support:tests/corpus
     python tests/corpus/census.py          the guard on: silent must be 0
     python tests/corpus/census.py --off    the guard off: every marked row must be found
+    python tests/corpus/census.py --doors  which forwards torch.fx and torch.export take, and which splineviz does
 
 A row is right when each save was taken, its Program says on the grid what the module said then, and the last partition has
 the module's outputs at all its vertices; refused when a save, the Recorder or the partition says why not; else silent.
@@ -18,13 +19,11 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from test_loops import EVERYDAY, LOOPS, SLACK, STEPS, STRANGERS, WRAPPED, precision, record, said, wrong_steps
+from test_loops import SLACK, STEPS, TABLES, logits, near, points, precision, record, said, wrong_steps
 
 import splineviz as sv
 from splineviz.errors import SplinevizError
 from splineviz.training import guards
-
-TABLES = {"loops": LOOPS, "everyday": EVERYDAY, "wrapped": WRAPPED, "strangers": STRANGERS}
 
 
 def verdict(loop, folder: Path) -> tuple[str, str]:
@@ -60,9 +59,39 @@ def _told(counts: Counter[str]) -> str:
     return "  ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
 
 
+def taken(loop) -> Counter[str]:
+    """Whether torch.fx, torch.export and splineviz take a forward, and say what it says at inputs it was not traced with."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = loop.make()
+    x, count = points(loop).to(precision(model)), Counter()
+
+    def right(program) -> bool:
+        slack = 5 * SLACK[precision(model)]
+        return near(logits(program(x.clone())).double().reshape(len(x), -1), said(model, x), slack)
+
+    def exported():
+        batch = ({0: torch.export.Dim("batch")},)
+        return torch.export.export(model.eval(), (x[:4].clone(),), dynamic_shapes=batch).module()
+
+    doors = {
+        "fx": lambda: torch.fx.symbolic_trace(model.eval()),
+        "export": exported,
+        "splineviz": lambda: lambda y: sv.trace(model, loop.shape)(y.double()),
+    }
+    for name, door in doors.items():
+        try:
+            with torch.no_grad(), torch.random.fork_rng():
+                count[name] += right(door())
+        except Exception:  # each has errors of many kinds
+            count[name] += 0
+    count["any"] = int(any(count.values()))
+    return count
+
+
 def main() -> int:
     warnings.simplefilter("ignore")
-    off = "--off" in sys.argv
+    off, doors = "--off" in sys.argv, "--doors" in sys.argv
     guards.ON = not off
     bad = 0
     total: Counter[str] = Counter()
@@ -71,7 +100,10 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as held:
             for i, (name, loop) in enumerate(rows.items()):
                 started = time.process_time()
-                if off:
+                if doors:
+                    if not (loop.drawn or loop.refused or loop.never is not None or loop.judged):
+                        counts += taken(loop) + Counter(forwards=1)
+                elif off:
                     if loop.refused or loop.drawn or loop.never is not None:
                         continue
                     found = unguarded(loop, Path(held) / str(i))

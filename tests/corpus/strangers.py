@@ -662,7 +662,7 @@ STRANGERS: dict[str, Loop] = {
     "looked up": Loop(checked(lambda m, x: m.h((x[:, 0] * 2).long() % 4), h=lambda: nn.Embedding(4, 3)), never=""),
     "bilinear": Loop(checked(lambda m, x: m.n(hidden(m, x), m.a(x)), n=lambda: nn.Bilinear(8, 8, 3)), never=""),
     "distances": Loop(checked(lambda m, x: m.out(torch.cdist(m.a(x), m.w))), never=""),
-    "running maximum": Loop(checked(lambda m, x: m.out(m.a(x).cummax(1).values)), never=""),
+    "running maximum": Loop(checked(lambda m, x: m.out(m.a(x).cummax(1).values)), silent=False),
     "recurrent by torch": Loop(
         checked(lambda m, x: m.out(m.n(x[:, None])[0][:, 0]), n=lambda: nn.RNN(2, 8, nonlinearity="relu", batch_first=True)),
         never="",

@@ -363,7 +363,7 @@ WRAPPED: dict[str, Loop] = {
     "batch statistics by hand": Loop(checked(lambda m, x: m.out(F.relu(m.a(x) - m.a(x).mean(0)))), never="batch"),
     "sum over the batch": Loop(checked(lambda m, x: m.out(F.relu(m.a(x))) + m.a(x).sum()), never="batch"),
     "views written into": Loop(checked(lambda m, x: _viewed(m, x)), silent=False),
-    "print and assert": Loop(checked(lambda m, x: _asserted(m, x)), never="Control flow"),
+    "print and assert": Loop(checked(lambda m, x: _asserted(m, x)), silent=False),
     "try and except": Loop(checked(lambda m, x: _tried(m, x)), silent=False),
 }
 

@@ -61,7 +61,7 @@ def test_matrices_at_hand_are_those_of_linear_layers_and_the_smallest_others(mon
     program = trace(network, (1, 8, 8))
     kinks = [layer.step for layer in program.layers]
     assert entries.at_hand(program) == set(kinks)
-    monkeypatch.setattr(entries, "MATRIX_LIMIT", 4096 + 1023)
+    monkeypatch.setattr(entries, "OTHERS", 4096 + 1023)
     assert entries.at_hand(program) == set(kinks) - kinks_of(kinks, 0)
     monkeypatch.setattr(entries, "MATRIX_LIMIT", 143)
     assert entries.at_hand(program) == kinks_of(kinks, 3, 4)

@@ -69,6 +69,17 @@ def test_a_star_of_many_knots_counts_as_what_it_adds():
         window_for(model, PLANE, n // 3)
 
 
+def test_a_window_is_found_beyond_a_star_from_far_inside_it():
+    """A star of 30 knots, the same 60 regions at every zoom, and other knots that come in at a distance of 1 and more."""
+    network = relu_network(4, 2, 90, 2)
+    with torch.no_grad():
+        network[0].weight /= network[0].weight.norm(dim=1, keepdim=True)
+        network[0].bias[:30], network[0].bias[30:] = 0.0, torch.linspace(1.0, 3.0, 60)
+    window, expected = window_for(network, PLANE, 400, 1e-6)
+    assert np.abs(window).max() > 1.0 and 320 < expected.regions < 500
+    assert 200 < partition(network, PLANE, window=window).num_regions < 800
+
+
 def test_pairs_of_the_same_unit_are_one_knot():
     model = relu_network(1, 2, 40, 40, 1)
     twice = relu_network(1, 2, 40, 40, 1)

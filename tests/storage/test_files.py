@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,6 +130,39 @@ def test_new_files_have_the_usual_mode_and_private_ones_stay_private(tmp_path):
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert modes == {"new": 0o640, "private": 0o600, "shared": 0o664}
+
+
+@pytest.mark.parametrize("letter", ["x", "\u00fc", "\U0001f600"])
+def test_the_longest_name_that_a_file_may_have_can_be_written(tmp_path, letter):
+    """The temporary name beside it is longer."""
+    name = letter * ((255 - 4) // len(letter.encode())) + ".npz"
+    with files.whole(tmp_path / name) as temporary:
+        temporary.write_bytes(b"a")
+        assert files.is_temporary(temporary.name)
+    with files.whole(tmp_path / name, kind=".npz") as temporary:
+        temporary.write_bytes(b"b")
+        assert files.is_temporary(temporary.name)
+    assert [p.name for p in tmp_path.iterdir()] == [name] and (tmp_path / name).read_bytes() == b"b"
+
+
+def test_what_could_not_be_written_is_refused_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder.npz").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for fine in (tmp_path / "a.npz", tmp_path / "new" / "folder" / "a.npz", tmp_path / "file"):
+        files.check_writable(fine)
+    for bad in (tmp_path / "file" / "a.npz", tmp_path / ("y" * 260), tmp_path / "folder.npz", Path("/proc/self/a.npz")):
+        with pytest.raises(OSError) as refused:
+            files.check_writable(bad)
+        assert refused.value.strerror and ".tmp" not in str(refused.value)
+    assert sorted(tmp_path.rglob("*")) == before and (tmp_path / "file").read_text() == "kept"
+
+
+def test_who_may_not_write_is_told_of_the_file_and_not_of_a_temporary_one(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError) as refused:
+        files.write_text(tmp_path / ("y" * 260), "a")
+    assert refused.value.filename == str(tmp_path / ("y" * 260))
 
 
 def test_what_is_written_is_never_readable_before_it_is_private(tmp_path):

@@ -61,6 +61,14 @@ def kinks(m: Any, x: Tensor) -> Tensor:
     return m.out(m.act(m.b(torch.cat(bent, dim=1))))
 
 
+def in_order(m: Any, x: Tensor) -> Tensor:
+    z = torch.nan_to_num(m.a(x))
+    least, so_far = z.kthvalue(2, 1, True).values, torch.cat([z.cummax(1).values, z.cummin(1).values], dim=1)
+    middle = z.median(1, keepdim=True).values
+    largest, two = z.sort(dim=1, descending=True).values, z.topk(2, largest=False).values
+    return m.out(torch.cat([largest, two, least, middle, so_far], dim=1))
+
+
 def identities(m: Any, x: Tensor) -> Tensor:
     z = m.a(x.requires_grad_().double()).contiguous().clone().to(torch.float64).type(torch.float64).type_as(x)
     z = z.view_as(m.t.expand(x.shape[0], 6)).unflatten(1, (2, 3)).reshape_as(z) + torch.zeros_like(z) + m.t.expand_as(z)
@@ -155,6 +163,7 @@ OPERATIONS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
         lambda: Forward(kinks, a=lin(3, 2), slope=parameter(2), b=lin(20, 4), act=nn.LeakyReLU(0.1), out=lin(4, 2)),
         (3,),
     ),
+    "in order": (lambda: Forward(in_order, a=lin(3, 3), out=lin(13, 2)), (3,)),
     "left as it was": (
         lambda: Forward(
             identities,

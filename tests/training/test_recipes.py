@@ -158,3 +158,12 @@ def test_attacks_are_recorded_at_the_radii_that_the_recipe_names(tmp_path):
         }  # fmt: skip
     plain = open_run(recipes.train("mnist-mlp", steps=2, out=tmp_path / "plain"))
     assert not [name for name in plain.checkpoints[0].metrics if name.startswith("robust")]
+
+
+@pytest.mark.parametrize(("network", "threads"), [("two-moons", 1), ("mnist-conv", 2)])
+def test_fully_connected_recipes_train_in_one_thread_and_others_in_all(network, threads):
+    """Two threads wait for each other at products of a millisecond; the caller's number of threads comes back."""
+    torch.set_num_threads(2)
+    seen = []
+    recipes.follow(network, lambda *_: seen.append(torch.get_num_threads()), steps=0)
+    assert seen == [threads] and torch.get_num_threads() == 2

@@ -74,6 +74,14 @@ def test_moved_weights_are_moved_by_columns_where_they_are_large(network: nn.Mod
     torch.testing.assert_close(other(x), plain(x), rtol=1e-13, atol=1e-13)
 
 
+def test_gradients_through_a_large_weight_are_what_they_were(network: nn.Module, request: pytest.FixtureRequest) -> None:
+    x = torch.randn(6, 2, dtype=torch.float64, requires_grad=True)
+    expected = torch.autograd.grad(trace(network, (2,))(x).square().sum(), x)[0]
+    request.getfixturevalue("small")
+    found = torch.autograd.grad(trace(network, (2,))(x).square().sum(), x)[0]
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.usefixtures("small")
 def test_one_large_weight_that_is_used_in_another_way_is_doubled() -> None:
     class Shifted(nn.Module):

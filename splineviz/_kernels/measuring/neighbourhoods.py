@@ -269,7 +269,7 @@ def _wanted(c, breakpoints, slopes, reach, norms, wanted):
 
 @step(fastmath={"contract"})
 def _product(table, inputs, count, weight, units, rows, columns, out):
-    """Write out[j] = sum over k < count of weight[units[j], inputs[k]] table[k], j < rows; by twos, so perhaps one j more."""
+    """Write out[j] = sum over k < count of weight[units[j], inputs[k]] table[k], j < rows, by twos: perhaps one more."""
     whole, last = count // 8 * 8, rows - 1
     for j in range(0, rows, 2):
         w, x, a, b = weight[units[j]], weight[units[min(j + 1, last)]], out[j], out[j + 1]
