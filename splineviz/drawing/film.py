@@ -94,6 +94,10 @@ class Reel:
     captions: Path
     drawn: int
 
+    def __repr__(self) -> str:
+        names = ", ".join(path.name for path in self.videos)
+        return f"{type(self).__name__}({len(self.frames)} frames in {str(self.out)!r}: {names})"
+
     def _repr_html_(self) -> str:
         """The film itself, for a notebook: it plays where it stands, also in a saved one."""
         words = f"{len(self.frames)} frames in {self.out}"
