@@ -376,8 +376,8 @@ def sew(blocks: Sequence[Block], *, open_seams: bool = False) -> Complex:
 
 
 def release_memory(*, early: bool = False) -> None:
-    """Hand pages that were freed between small arrays back to the system, where the C library can: at 10^7 regions that is as
-    much as the result. early: from now on each array of EARLY bytes as soon as it is freed.
+    """Hand pages that were freed between small arrays back to the system, where the C library can: at 10^7 regions that is
+    as much as the result. early: from now on each array of EARLY bytes as soon as it is freed.
     """
     library: Any = ctypes.CDLL(None) if os.name == "posix" else None
     if early and hasattr(library, "mallopt"):
