@@ -1,7 +1,7 @@
 r"""Distance profiles: how much knot lies within each distance of the decision boundary, or of the anchors, exactly.
 
         knots within d of the sites            .------------.     The points within d of the sites are a union of
-        L(d) = length, V(d) = length x jump   (  ===sites===  )    tubes (`_kernels.tubes`): lengths of knots inside
+        L(d) = length, V(d) = length x jump   (  ===sites===  )    tubes (`measuring.tubes`): lengths of knots inside
         A(d) = area of the window within d     `------------'     it and its area in the window are exact.
 
 A bin between two distances holds the differences; its density over the window's is 1 where knots do not care how far the
