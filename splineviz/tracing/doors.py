@@ -13,7 +13,10 @@ This file knows no operations.
 from __future__ import annotations
 
 import functools
+import io
+import threading
 import types
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,6 +33,13 @@ WRAPPED = {
     "AveragedModel": "module",
 }
 """Wrappers of torch's own, and the attribute that holds the module."""
+PLAIN = (bool, int, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size)
+LOCKS = (type(threading.Lock()), type(threading.RLock()))
+SHARED = (types.ModuleType, types.GeneratorType, io.IOBase, threading.Thread)
+"""What cannot be copied and computes nothing: the twin has the original's."""
+DEEP = 6
+"""How far attributes are searched for what cannot be copied."""
+
 
 
 def unwrapped(model: Any) -> Any:
@@ -228,6 +238,21 @@ class StandIn:
         )
 
 
+def leaves(value: Any, memo: dict[int, Any], depth: int = 0) -> Iterator[Any]:
+    """What stands in containers and in attributes of plain objects, but for numbers, tensors, modules and what is known."""
+    if isinstance(value, (*PLAIN, Tensor, nn.Module)) or id(value) in memo or depth > DEEP:
+        return
+    inner: Any = None
+    if isinstance(value, (dict, list, tuple, set, frozenset)):
+        inner = value.values() if isinstance(value, dict) else value
+    elif not isinstance(value, (*LOCKS, *SHARED, types.FunctionType, weakref.ReferenceType)):
+        inner = vars(value).values() if getattr(value, "__dict__", None) else None
+    if inner is None:
+        yield value
+    for one in list(inner or ()):
+        yield from leaves(one, memo, depth + 1)
+
+
 # ---- what comes out ------------------------------------------------------------------------------------------------
 
 
@@ -244,16 +269,16 @@ def result_of(result: Any, output: str | int | None, where: str = "") -> Tensor:
         try:
             found = result[output] if not isinstance(output, str) or isinstance(result, Mapping) else getattr(result, output)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise TraceError(f"forward: expected an output {output!r}, got {_has(result)}.{where}") from error
+            raise TraceError(f"forward: expected an output {output!r}, got {_results(result)}.{where}") from error
     if not isinstance(found, Tensor):
         raise TraceError(
             "forward: expected one tensor that depends on the input as output; return the logits alone, or name one of "
-            f"{_has(found)} (output=...).{where}"
+            f"{_results(found)} (output=...).{where}"
         )
     return found
 
 
-def _has(result: Any) -> str:
+def _results(result: Any) -> str:
     if isinstance(result, Mapping):
         return ", ".join(map(str, result))
     if isinstance(result, (tuple, list)):
@@ -271,10 +296,17 @@ def _sets_modes(kind: Any) -> bool:
     return any(name in vars(k) for k in own for name in ("train", "eval"))
 
 
+AFTER_EVAL = (
+    "with a file's weights and after its own eval(), got one whose eval() changes them (an average swapped in, say); pass "
+    "the network inside it, or record it."
+)
+
+
 def modes(model: Any) -> dict[str, bool]:
     """Which modules of a model are in training mode, by name, where some class says itself what modes do; else nothing."""
     model = unwrapped(model)
-    if not isinstance(model, nn.Module) or not any(_sets_modes(type(module)) for module in model.modules()):
+    kinds: set[Any] = {type(module) for module in model.modules()} if isinstance(model, nn.Module) else set()
+    if not any(map(_sets_modes, kinds)):
         return {}
     return {name: module.training for name, module in model.named_modules()}
 

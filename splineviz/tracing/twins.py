@@ -14,9 +14,9 @@ from __future__ import annotations
 import copy
 import dis
 import functools
-import io
 import threading
 import types
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
@@ -29,19 +29,13 @@ from splineviz.errors import TraceError
 from splineviz.tracing import doors
 from splineviz.tracing.affine import is_large
 
-PLAIN = (bool, int, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size)
 SCALARS = frozenset((bool, int, float, str, type(None)))
-LOCKS = (type(threading.Lock()), type(threading.RLock()))
-SHARED = (types.ModuleType, types.GeneratorType, io.IOBase, threading.Thread)
-"""What cannot be copied and computes nothing: the twin has the original's."""
 Taken = dict[int, Tensor] | None
 EMPTY = frozenset((list, tuple, dict, set, OrderedDict))
 BACKWARD = ("_backward_hooks", "_backward_pre_hooks")
 FORWARD = ("_forward_pre_hooks", "_forward_hooks")
 TRAINERS = ("_trainer", "_fabric", "trainer")
 """What Lightning keeps on a module; it is no part of the network, and large."""
-DEEP = 6
-"""How far attributes are searched for what cannot be copied."""
 
 
 def twin(model: nn.Module, taken: Taken = None, *, evaluated: bool = True, large: bool = False) -> nn.Module:
@@ -206,6 +200,10 @@ class _Copying(TorchFunctionMode):
         return value
 
 
+def _itself(value: Any) -> Any:
+    return value
+
+
 class _Copier:
     """Copies attributes with one memory of what was copied."""
 
@@ -213,7 +211,7 @@ class _Copier:
         self.memo, self.keep = memo, keep
 
     def __call__(self, value: Any, where: str) -> Any:
-        if type(value) in SCALARS or isinstance(value, PLAIN):
+        if type(value) in SCALARS or isinstance(value, doors.PLAIN):
             return value
         if id(value) in self.memo:
             return self.memo[id(value)]
@@ -222,12 +220,13 @@ class _Copier:
         if type(value) in EMPTY and not value:
             return type(value)()
         self.keep.append(value)
+        self._references(value, where)
         before = set(self.memo)
         try:
             return copy.deepcopy(value, self.memo)
         except Exception:  # of any kind: locks, files, handles of other libraries
             _forget(self.memo, before)
-            self._stand_in(value, 0)
+            self._stand_in(value)
         before = set(self.memo)
         try:
             return copy.deepcopy(value, self.memo)
@@ -273,23 +272,23 @@ class _Copier:
         new.__dict__.update(value.__dict__)
         return new
 
-    def _stand_in(self, value: Any, depth: int) -> None:
+    def _stand_in(self, value: Any) -> None:
         """Remember copies of what in a value cannot be copied."""
-        if isinstance(value, (*PLAIN, Tensor, nn.Module)) or id(value) in self.memo or depth > DEEP:
-            return
-        if isinstance(value, LOCKS):
-            self.memo[id(value)] = threading.Lock() if isinstance(value, LOCKS[0]) else threading.RLock()
-        elif isinstance(value, SHARED):
-            self.memo[id(value)] = value
-        elif isinstance(value, dict):
-            for inner in value.values():
-                self._stand_in(inner, depth + 1)
-        elif isinstance(value, (list, tuple, set, frozenset)):
-            for inner in value:
-                self._stand_in(inner, depth + 1)
-        elif getattr(value, "__dict__", None):
-            for inner in vars(value).values():
-                self._stand_in(inner, depth + 1)
+        for one in doors.leaves(value, self.memo):
+            if isinstance(one, doors.LOCKS):
+                self.memo[id(one)] = threading.Lock() if isinstance(one, doors.LOCKS[0]) else threading.RLock()
+            elif isinstance(one, doors.SHARED):
+                self.memo[id(one)] = one
+
+    def _references(self, value: Any, where: str) -> None:
+        """Remember copies of functions and weak references in a value, which deepcopy would share with the original."""
+        for one in doors.leaves(value, self.memo):
+            if isinstance(one, (types.FunctionType, functools.partial)):
+                self.keep.append(one)
+                self.memo[id(one)] = self.function(one, where)
+            elif isinstance(one, weakref.ReferenceType) and (target := one()) is not None:
+                self.keep.append(one)
+                self.memo[id(one)] = functools.partial(_itself, self(target, where))  # the copy's own, which stays alive
 
 
 def _fill(module: nn.Module, new: nn.Module, copier: _Copier) -> None:

@@ -340,14 +340,10 @@ class Loaded:
             checkpoints.check(self.program, state, name)
             raise CheckpointError(f"{name}: expected weights that the network loads, got {error}") from error
         if self._modes and ON:
-            other = self._fresh()
-            self._inner(other).load_state_dict(dict(state), strict=False)
+            self._inner(other := self._fresh()).load_state_dict(dict(state), strict=False)
             doors.settle(self._inner(other), self._modes)
             if not is_rounding(trace.apart(module, other, self.x, self.chosen.output), self.program, self.x):
-                raise CheckpointError(
-                    f"{name}: expected a module that computes with a file's weights what it computes after its own eval(), got "
-                    "one whose eval() changes them (an average swapped in, say); pass the network inside it, or record it."
-                )
+                raise CheckpointError(f"{name}: expected a module that computes the same {doors.AFTER_EVAL}")
         return set(missing)
 
     def _prove_spare(self, program: Program, held: Mapping[str, Tensor], missing: set[str], name: Any) -> None:

@@ -19,27 +19,11 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from test_loops import (
-    EVERYDAY,
-    LOOPS,
-    SLACK,
-    STEPS,
-    STRANGERS,
-    WRAPPED,
-    logits,
-    near,
-    points,
-    precision,
-    record,
-    said,
-    wrong_steps,
-)
+from test_loops import SLACK, STEPS, TABLES, logits, near, points, precision, record, said, wrong_steps
 
 import splineviz as sv
 from splineviz.errors import SplinevizError
 from splineviz.training import guards
-
-TABLES = {"loops": LOOPS, "everyday": EVERYDAY, "wrapped": WRAPPED, "strangers": STRANGERS}
 
 
 def verdict(loop, folder: Path) -> tuple[str, str]:

@@ -1,11 +1,14 @@
-"""Loops of 2026: adapters, ties, averages, compilers, wrappers, schedule-free steps, quantisation, pruning, functional calls,
-lazy modules, einops, sorted and masked activations; rows of the table in `loops`."""
+"""Loops of 2026: adapters, averages, schedule-free steps, functional calls, quantisation, hooks, wrappers, routers, sorted
+and masked activations; rows of the table in `loops`."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import copy
+import functools
 import math
+import types
 import weakref
 from typing import Any
 
@@ -285,12 +288,54 @@ class Weakly(nn.Module):
         return self.net[4](F.relu(layer(F.relu(self.net[0](x)))))
 
 
+class Indirect(nn.Module):
+    """Reaches its layers by ways that are no attributes: one of `ways`."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.net = mlp()
+        layer, net = self.net[2], self.net
+        ways: dict[str, Any] = {
+            "closure": lambda z: layer(z), "default": lambda z, layer=layer: layer(z), "bound call": layer.__call__,
+            "partial": functools.partial(_through, layer), "method": layer.forward,
+            "weak method": weakref.WeakMethod(layer.forward), "list": [weakref.ref(layer)],
+            "dictionary": {"a": weakref.ref(layer)}, "nested": {"a": [lambda z: net[2](z)]},
+            "weights": lambda z: F.linear(z, layer.weight, layer.bias), "tuple": (layer.weight, layer.bias),
+            "namespace": types.SimpleNamespace(act=lambda z: layer(z)),
+            "many": collections.OrderedDict(a=lambda z: layer(z)),
+            "partial in a list": [functools.partial(lambda a, z: net[2](z), 1)],
+            "two levels": lambda z: (lambda y: net[2](y))(z),
+        }  # fmt: skip
+        self.way, self.held = way, ways[way]
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = F.relu(self.net[0](x))
+        held: Any = self.held
+        if self.way == "weak method":
+            z = held()(z)
+        elif self.way in ("list", "dictionary"):
+            z = held[0 if self.way == "list" else "a"]()(z)
+        elif self.way in ("nested", "partial in a list", "many"):
+            held = held if self.way == "partial in a list" else held["a"]
+            z = (held if callable(held) else held[0])(z)
+        elif self.way == "tuple":
+            z = F.linear(z, *held)
+        else:
+            z = (held.act if self.way == "namespace" else held)(z)
+        return self.net[4](F.relu(z))
+
+
+def _through(layer: nn.Module, z: Tensor) -> Tensor:
+    return layer(z)
+
+
 class Early(nn.Module):
     """Leaves at the depth that an outer schedule sets by a property."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers, self.heads = nn.ModuleList([nn.Linear(2, 8), nn.Linear(8, 8)]), nn.ModuleList([nn.Linear(8, 3), nn.Linear(8, 3)])
+        self.layers = nn.ModuleList([nn.Linear(2, 8), nn.Linear(8, 8)])
+        self.heads = nn.ModuleList([nn.Linear(8, 3), nn.Linear(8, 3)])
         self._now = [0]
 
     @property
@@ -327,7 +372,7 @@ class Residuals(nn.Module):
         streams = self.inp(x)[:, None].expand(-1, 2, -1)
         for block, mix in zip(self.blocks, self.mix, strict=True):
             streams = torch.einsum("ij,bjd->bid", mix.softmax(1), streams)
-            streams = streams + F.relu(block(streams[:, 0]))[:, None]
+            streams = torch.stack([streams[:, 0] + F.relu(block(streams[:, 0])), streams[:, 1]], dim=1)
         return self.out(streams.sum(1))
 
 
@@ -365,11 +410,9 @@ def _parametrised(layer: nn.Module, *apply: Any) -> None:
         one(layer)
 
 
-def _einops(m: Any, x: Tensor) -> Tensor:
-    einops = __import__("einops")
-    z = einops.rearrange(m.a(x), "b (g d) -> b g d", g=4)
-    z = einops.reduce(F.relu(z), "b g d -> b g", "max")
-    return m.out(einops.repeat(z, "b g -> b (g r)", r=2))
+def _replaced(model: Any) -> None:
+    model.seen = weakref.ref(model.net[3])
+    model.net[2] = nn.Linear(8, 8)
 
 
 def _nested(m: Any, x: Tensor) -> Tensor:
@@ -406,7 +449,7 @@ def _hidden_sorted(m: Any, x: Tensor) -> Tensor:
 
 RECENT: dict[str, Loop] = {
     # adapters
-    "adapter": Loop(adapted, frozen_base),
+    "adapter": Loop(adapted, frozen_base, silent=False),
     "adapter merged": Loop(adapted, then(lambda m, s: m[2].merge() if s == 1 else m[2].unmerge())),
     "adapter added": Loop(adapted, at(1, lambda m: (m[2].add("b"), m[2].active.append("b")))),
     "adapter switched": Loop(adapted, at(1, lambda m: (m[2].add("b"), m[2].active.__setitem__(0, "b")))),
@@ -417,7 +460,7 @@ RECENT: dict[str, Loop] = {
     "orthogonal adapter": Loop(
         inner(lambda m: torch.linalg.solve(torch.eye(8) + m.q - m.q.T, torch.eye(8) - m.q + m.q.T) @ m.w, q=matrix(8, 8))
     ),
-    "vector of random matrices": Loop(
+    "non-persistent random matrices": Loop(
         inner(
             lambda m: m.w + torch.diag(m.d) @ m.r @ m.s,
             d=vector(),
@@ -457,10 +500,6 @@ RECENT: dict[str, Loop] = {
     "weight norm over orthogonal": Loop(
         lambda: (net := mlp(), _parametrised(net[2], parametrizations.orthogonal))[0],
     ),
-    "parametrisation cached": Loop(
-        lambda: (net := mlp(), parametrizations.weight_norm(net[2]))[0],
-        lambda m, s: (moved(m, s), parametrize.cached().__enter__() if False else None),
-    ),
     "parametrisation removed, kept": Loop(
         lambda: (net := mlp(), parametrizations.weight_norm(net[2]))[0],
         at(1, lambda m: parametrize.remove_parametrizations(m[2], "weight", leave_parametrized=True)),
@@ -473,15 +512,21 @@ RECENT: dict[str, Loop] = {
     "wrapper in a wrapper": Loop(lambda: Parallel(Parallel(torch.compile(mlp(), backend="eager"))), silent=False),
     "activation checkpointing": Loop(Checkpointed, silent=False),
     "weak reference": Loop(Weakly, silent=False),
-    "weak reference to what was replaced": Loop(Weakly, at(1, lambda m: setattr(m, "seen", weakref.ref(m.net[3])) or m.net.__setitem__(2, nn.Linear(8, 8)))),
+    "weak reference to what was replaced": Loop(Weakly, at(1, _replaced)),
+    **{
+        f"layer by {way}": Loop(functools.partial(Indirect, way), silent=False)
+        for way in (
+            "closure", "default", "partial", "method", "weak method", "bound call", "list", "dictionary", "nested",
+            "weights", "tuple", "namespace", "many", "partial in a list", "two levels",
+        )
+    },  # fmt: skip
     "early exit by a property": Loop(Early, then(lambda m, s: m._now.__setitem__(0, s))),
     "hard router": Loop(Routed, then(lambda m, s: m.router.copy_(torch.eye(3)[s]))),
     "mixed residual streams": Loop(Residuals),
     "lazy and run": Loop(Lazy, trained, silent=False),
     "learnt tokens": Loop(Tokens, silent=False),
     # forwards
-    "einops": Loop(checked(_einops), silent=False),
-    "nested rows": Loop(checked(_nested), never="nested"),
+    "nested rows": Loop(checked(_nested), never="batch"),
     "sorted in groups": Loop(checked(_hidden_sorted), silent=False),
     "largest few": Loop(
         checked(lambda m, x: m.h(hidden(m, x).topk(3, dim=1).values), h=lambda: nn.Linear(3, 3)), silent=False
@@ -508,7 +553,6 @@ RECENT: dict[str, Loop] = {
             lambda m, x: stateless.functional_call(m.n, {k: p * 0.5 for k, p in m.n.named_parameters()}, (x,)), n=mlp
         )
     ),
-    "steps of a power": Loop(checked(lambda m, x: m.out(hidden(m, x).pow(1))), silent=False),
     "sum over masks of units": Loop(
         checked(
             lambda m, x: m.out(hidden(m, x) * m.mask[int(m.stage)]),

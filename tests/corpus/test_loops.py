@@ -14,6 +14,7 @@ import pytest
 import torch
 from everyday import EVERYDAY
 from loops import LOOPS, Loop
+from recent import RECENT
 from strangers import STRANGERS
 from torch import Tensor, nn
 from wrapped import WRAPPED
@@ -23,7 +24,8 @@ from splineviz.errors import CheckpointError, TraceError
 from splineviz.training import guards
 
 STEPS = 3
-ALL = LOOPS | EVERYDAY | WRAPPED | STRANGERS
+TABLES = {"loops": LOOPS, "everyday": EVERYDAY, "wrapped": WRAPPED, "strangers": STRANGERS, "recent": RECENT}
+ALL = LOOPS | EVERYDAY | WRAPPED | STRANGERS | RECENT
 GRID = torch.cartesian_prod(torch.linspace(-3.0, 3.0, 9), torch.linspace(-3.0, 3.0, 9))
 SAMPLES = (np.random.default_rng(0).uniform(-2, 2, (12, 2)).astype(np.float32), np.arange(12) % 3)
 SLACK = {torch.float64: 1e-7, torch.float32: 1e-4, torch.bfloat16: 5e-2}
@@ -152,7 +154,7 @@ def test_every_step_is_of_the_network_that_was_trained(name: str, tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("table", [LOOPS, EVERYDAY, WRAPPED, STRANGERS], ids=["loops", "everyday", "wrapped", "strangers"])
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_the_module_says_the_same_at_all_vertices(table: dict[str, Loop], tmp_path: Path) -> None:
     for name, loop in table.items():
         if loop.never is not None or loop.refused or loop.drawn:
@@ -171,8 +173,8 @@ def test_the_module_says_the_same_at_all_vertices(table: dict[str, Loop], tmp_pa
 
 @pytest.mark.parametrize(
     "table",
-    [LOOPS, *(pytest.param(table, marks=pytest.mark.slow) for table in (EVERYDAY, WRAPPED, STRANGERS))],
-    ids=["loops", "everyday", "wrapped", "strangers"],
+    [LOOPS, *(pytest.param(table, marks=pytest.mark.slow) for name, table in TABLES.items() if name != "loops")],
+    ids=TABLES,
 )
 def test_the_judge_can_fail(table: dict[str, Loop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guards, "ON", False)
