@@ -199,7 +199,7 @@ def write_json(path: Path, data: Any, *, new: bool = False) -> None:
 
 
 def write_sealed(path: Path, data: dict[str, Any], *, new: bool = False) -> None:
-    """Write a JSON object with a digest of itself in it, as `read_sealed` reads it, whole or not at all. new: as for `whole`."""
+    """Write a JSON object with a digest of itself in it, whole or not at all, for `read_sealed`. new: as for `whole`."""
     content = plain(data)
     write_json(path, {**content, SEAL: digest(content)}, new=new)
 
