@@ -81,8 +81,8 @@ def watch() -> None:
     timed(film, "save_video", "gif")
 
 
-def bare_seconds(paths: list[Path], count: int, folder: Path) -> tuple[float, list[dict[str, float]]]:
-    """Seconds of a bare draw of all partitions, reckoned from `count` of them; and those."""
+def bare_seconds(paths: list[Path], count: int, folder: Path) -> tuple[float, float, list[dict[str, float]]]:
+    """Seconds of a bare draw of all partitions, and of the processor, reckoned from `count` of them; and those."""
     found = []
     for index in np.linspace(0, len(paths) - 1, count).round().astype(int):
         partition = Partition.load(paths[index])
@@ -91,15 +91,21 @@ def bare_seconds(paths: list[Path], count: int, folder: Path) -> tuple[float, li
         polygons = [np.ascontiguousarray(polygon) for polygon in polygons]
         tries = []
         for _ in range(2):
-            began = time.perf_counter()
+            began, busy = time.perf_counter(), time.process_time()
             bare(partition, polygons, colors, folder / "bare.png")
-            tries.append(time.perf_counter() - began)
-        found.append({"regions": partition.num_regions, "seconds": min(tries)})
-    slope, level = np.polyfit([f["regions"] for f in found], [f["seconds"] for f in found], 1) if count > 2 else (0.0, 0.0)
+            tries.append((time.perf_counter() - began, time.process_time() - busy))
+        wall, busy = (min(side) for side in zip(*tries, strict=True))
+        found.append({"regions": partition.num_regions, "seconds": wall, "processor": busy})
     regions = np.array([Partition.load(path).num_regions for path in paths], dtype=float)
-    if count <= 2:
-        return float(np.mean([f["seconds"] / f["regions"] for f in found]) * regions.sum()), found
-    return float((level + slope * regions).sum()), found
+    return reckoned(found, "seconds", regions), reckoned(found, "processor", regions), found
+
+
+def reckoned(found: list[dict[str, float]], name: str, regions: np.ndarray) -> float:
+    """Seconds of the draws of all these numbers of regions, from those of a few."""
+    if len(found) <= 2:
+        return float(np.mean([f[name] / f["regions"] for f in found]) * regions.sum())
+    slope, level = np.polyfit([f["regions"] for f in found], [f[name] for f in found], 1)
+    return float((level + slope * regions).sum())
 
 
 def measure(run: Path, checkpoints: int, count: int, formats: list[str], folder: Path) -> dict[str, Any]:
@@ -113,17 +119,17 @@ def measure(run: Path, checkpoints: int, count: int, formats: list[str], folder:
     whole, busy = time.perf_counter() - began, time.process_time() - busy
     assert code == 0
     paths = sorted((folder / "out" / "partitions").glob("*.npz"))
-    plain, samples = bare_seconds(paths, count, folder)
+    plain, plain_busy, samples = bare_seconds(paths, count, folder)
     frames = len(chosen)
     row = {
         "frames": frames, "job": whole / frames, "job, processor": busy / frames, "bare": plain / frames,
-        "job / bare": whole / plain, "bare draws": samples,
+        "job / bare": whole / plain, "job / bare, processor": busy / plain_busy, "bare draws": samples,
         "stages": {name: value / frames for name, value in seconds.items()},
     }  # fmt: skip
     print(f"{frames} frames; seconds a frame:")
     print(f"{'the whole job':<28} {row['job']:.3f}   (processor {row['job, processor']:.3f})")
     print(f"{'bare matplotlib draw':<28} {row['bare']:.3f}   (from {len(samples)} of them)")
-    print(f"{'job / bare':<28} {row['job / bare']:.2f}")
+    print(f"{'job / bare':<28} {row['job / bare']:.2f}   (processor {row['job / bare, processor']:.2f})")
     for name, value in row["stages"].items():
         print(f"  {name:<26} {value:.3f}")
     print(json.dumps(row), flush=True)

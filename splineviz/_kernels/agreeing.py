@@ -29,26 +29,40 @@ def decisive(seams, edges, vertices, z, row_scale, unit_scale, unit_offset, band
     """The entries (vertex, unit) that decide how seams are cut: of opposite signs at the ends of a seam edge, or so near 0
     that rounding could tell their signs. An exact 0 is none of these.
     """
-    units, count = z.shape[1], 0
-    for e in seams:
-        a, b = edges[e, 0], edges[e, 1]
+    # Counted first, without branches so that the compiler can use vector instructions: most entries decide nothing.
+    units, total = z.shape[1], 0
+    changes, doubts = np.zeros(len(seams), np.int32), np.zeros(len(vertices), np.int32)
+    for i in range(len(seams)):
+        a, b = edges[seams[i], 0], edges[seams[i], 1]
+        count = 0
         for u in range(units):
-            count += 2 * ((z[a, u] < 0.0 and z[b, u] > 0.0) or (z[a, u] > 0.0 and z[b, u] < 0.0))
-    for v in vertices:
+            x, y = z[a, u], z[b, u]
+            count += (np.int64(x < 0.0) & np.int64(y > 0.0)) | (np.int64(x > 0.0) & np.int64(y < 0.0))
+        changes[i] = count
+        total += 2 * count
+    for i in range(len(vertices)):
+        v = vertices[i]
+        row, count = band * row_scale[v], 0
         for u in range(units):
-            limit = band * (row_scale[v] * unit_scale[u] + unit_offset[u])
-            count += z[v, u] != 0.0 and abs(z[v, u]) <= limit
-    at_vertex, at_unit, k = np.empty(count, np.int32), np.empty(count, np.int32), 0
-    for e in seams:
-        a, b = edges[e, 0], edges[e, 1]
+            count += np.int64(z[v, u] != 0.0) & np.int64(abs(z[v, u]) <= row * unit_scale[u] + band * unit_offset[u])
+        doubts[i] = count
+        total += count
+    at_vertex, at_unit, k = np.empty(total, np.int32), np.empty(total, np.int32), 0
+    for i in range(len(seams)):
+        if changes[i] == 0:
+            continue
+        a, b = edges[seams[i], 0], edges[seams[i], 1]
         for u in range(units):
             if (z[a, u] < 0.0 and z[b, u] > 0.0) or (z[a, u] > 0.0 and z[b, u] < 0.0):
                 at_vertex[k], at_unit[k], at_vertex[k + 1], at_unit[k + 1] = a, u, b, u
                 k += 2
-    for v in vertices:
+    for i in range(len(vertices)):
+        if doubts[i] == 0:
+            continue
+        v = vertices[i]
+        row = band * row_scale[v]
         for u in range(units):
-            limit = band * (row_scale[v] * unit_scale[u] + unit_offset[u])
-            if z[v, u] != 0.0 and abs(z[v, u]) <= limit:
+            if z[v, u] != 0.0 and abs(z[v, u]) <= row * unit_scale[u] + band * unit_offset[u]:
                 at_vertex[k], at_unit[k] = v, u
                 k += 1
     return at_vertex, at_unit

@@ -152,7 +152,7 @@ def _cache() -> Finding:
         # numba then takes a folder of the user's own; only NUMBA_CACHE_DIR is taken at its word.
         remedy = "set NUMBA_CACHE_DIR to a folder that can be written"
         return Finding("kernel cache", f"{place} cannot be written; {remedy}", named is None)
-    kept = len(list(place.rglob("*.nbc")))
+    kept = len(list((place if named else PACKAGE / "_kernels").rglob("*.nbc")))
     return Finding("kernel cache", f"{place}, {kept} kernels" if kept else f"{place}, empty: the first slice compiles")
 
 

@@ -64,7 +64,7 @@ def _in_order(options: Namespace) -> None:
     what, run = options.what, options.run
     if run is not None and (what / RUN).is_file() and not (run / RUN).is_file():
         raise PartitionError(
-            f"{what}: expected results first and their run after them, got the run first; type  splineviz verify {run} {what}"
+            f"{what}: expected results first and their run after them, got the run first; type splineviz verify {run} {what}"
         )
 
 

@@ -1,6 +1,6 @@
 r"""Drawing: a Partition, its decision boundary and its anchors as artists on an Axes.
 
-        regions   fill + knots    one image, rasterised by `_kernels.raster` for just the pixels shown,
+        regions   fill + knots    one image, rasterised by `_kernels.measuring.raster` for just the pixels shown,
                                   whenever it is drawn: zooming in shows more, never a resampled picture
         boundary  red lines       matplotlib vectors
         anchors   stars, samples  see `anchors`

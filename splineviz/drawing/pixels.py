@@ -17,7 +17,7 @@ import numpy.typing as npt
 from matplotlib import colors as mpl_colors
 from PIL import Image
 
-from splineviz._kernels import raster
+from splineviz._kernels.measuring import raster
 from splineviz.errors import FloatArray
 from splineviz.geometry.partition import Partition
 

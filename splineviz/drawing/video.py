@@ -42,10 +42,10 @@ Way = tuple[str, str, dict[str, dict[str, str]], dict[str, str]]
 
 CODECS: dict[str, Way] = {
     # encoder, pixels, its options at each of QUALITIES, options of the file. Thin dark lines on colour are what codecs blur
-    # first; at the usual quality they stay thin and dark in a crop three times enlarged, and colours between them get a faint
-    # grain (a mean error of 27 dB on the most crowded frames, in 0.14 MB each). What x264 does to please the eye (psy) only
-    # adds grain here: without it a film of one size is 0.5 dB nearer to its frames. The index in front lets a browser start
-    # at once; 0 repeats for ever.
+    # first; at the usual quality they stay thin and dark in a crop three times enlarged, and colours between them get a
+    # faint grain (a mean error of 27 dB on the most crowded frames, in 0.14 MB each). What x264 does to please the eye (psy)
+    # only adds grain here: without it a film of one size is 0.5 dB nearer to its frames. The index in front lets a browser
+    # start at once; 0 repeats for ever.
     "mp4": (
         "libx264",
         "yuv420p",

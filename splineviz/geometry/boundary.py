@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from splineviz._kernels import envelope as _envelope
-from splineviz._kernels import segments as _segments
+from splineviz._kernels.measuring import segments as _segments
 from splineviz.errors import FloatArray, IntArray, PartitionError, to_float_array, to_points
 
 TOLERANCE = 32 * float(np.finfo(np.float64).eps)

@@ -283,7 +283,7 @@ def _job(
     out: Path, said: Mapping[str, Any], entry: Mapping[str, Any], made: Mapping[str, Any], partition: Partition
 ) -> Job:
     """The job of an entry, as far as its numbers ask."""
-    told = {} if said["lc"] is None else {k: tuple(v) if isinstance(v, list) else v for k, v in said["lc"].items()}
+    told: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (said["lc"] or {}).items()}
     lc = None if said["lc"] is None else LCOptions(**told)
     return Job(
         name=entry["name"], step=entry["step"], weights=Path(entry["weights"]), weights_digest=made["weights"],

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from splineviz._kernels import diamonds as _diamonds
+from splineviz._kernels.measuring import diamonds as _diamonds
 from splineviz.errors import DataError, FloatArray, PartitionError, to_points
 from splineviz.geometry.partition import Partition
 

@@ -1,7 +1,7 @@
 r"""Distance profiles: how much knot lies within each distance of the decision boundary, or of the anchors, exactly.
 
         knots within d of the sites            .------------.     The points within d of the sites are a union of
-        L(d) = length, V(d) = length x jump   (  ===sites===  )    tubes (`_kernels.tubes`): lengths of knots inside
+        L(d) = length, V(d) = length x jump   (  ===sites===  )    tubes (`measuring.tubes`): lengths of knots inside
         A(d) = area of the window within d     `------------'     it and its area in the window are exact.
 
 A bin between two distances holds the differences; its density over the window's is 1 where knots do not care how far the
@@ -180,7 +180,7 @@ def _where(
     tried lies on the other side, so that few are needed.
     """
     low, high, below, above = 0.0, far, -level, level
-    side, value = 0, math.nan
+    side, middle, value = 0, 0.0, math.nan
     for tried in range(ROUNDS):
         if guess is not None and tried < 2:
             middle = guess[0] if tried == 0 else middle - 1.5 * value / guess[1]

@@ -11,7 +11,7 @@ The same with every length weighted by the jump of the slope across it: the sum 
 variation of the gradient on the slice. (Region migration: Humayun, Balestriero, Baraniuk, arXiv 2402.15555, section 4.)
 
 Lengths and areas are exact up to rounding: a knot is clipped against discs and tubes round segments, and the area of
-their union follows from its outline (see `_kernels.tubes`). Everything is in input-space length, as on the plane.
+their union follows from its outline (see `_kernels.measuring.tubes`). Everything is in input-space length, as on the plane.
 
 This file does not know torch and does not draw.
 """
@@ -25,10 +25,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from splineviz._kernels import cells as _cells
-from splineviz._kernels import segments as _segments
-from splineviz._kernels import shapes as _shapes
-from splineviz._kernels import tubes as _tubes
+from splineviz._kernels.measuring import cells as _cells
+from splineviz._kernels.measuring import segments as _segments
+from splineviz._kernels.measuring import shapes as _shapes
+from splineviz._kernels.measuring import tubes as _tubes
 from splineviz.errors import DataError, FloatArray, PartitionError
 from splineviz.geometry import boundary
 from splineviz.geometry.partition import Partition

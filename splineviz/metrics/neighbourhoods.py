@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from splineviz._kernels import neighbourhoods as _neighbourhoods
+from splineviz._kernels.measuring import neighbourhoods as _neighbourhoods
 from splineviz.errors import FloatArray
 from splineviz.metrics.preactivations import Watched
 from splineviz.tracing.kinks import numbered
@@ -155,7 +155,7 @@ class Vertices:
 class Pairs:
     """Neighbourhoods of a Program, by halves.
 
-    Values at a pair of vertices x +- r v are held as centre, odd and even part (see _kernels.neighbourhoods), for every
+    Values at a pair of vertices x +- r v are held as centre, odd and even part (see `measuring.neighbourhoods`), for every
     live register. An affine step is run on the centres, on the odd parts, and on the even parts of the
     pairs that have one; so of 2P inputs a point little more than P + 1 are pushed through the network.
     Centres are always float64; `dtype` is the precision of the other parts.
@@ -268,7 +268,7 @@ class Pairs:
 class _Chain:
     """The last layers of a Program, from number `first` on: between any two kinks there is one dense map.
 
-    arrays: as `_kernels.neighbourhoods.follow` takes them.
+    arrays: as `_kernels.measuring.neighbourhoods.follow` takes them.
     """
 
     first: int

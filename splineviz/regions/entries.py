@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from splineviz.errors import FloatArray
-from splineviz.tracing.affine import AFFINE
+from splineviz.tracing.affine import AFFINE, is_large
 from splineviz.tracing.program import Program, Step
 
 MATRIX_LIMIT, OTHERS = 1 << 25, 1 << 24
@@ -109,7 +109,8 @@ def _named(numbers: FloatArray, weight: Tensor) -> FloatArray:
 def at_hand(program: Program) -> frozenset[int]:
     """The kinks (numbers of their steps) after which the map to the next kink, or to the outputs, has a matrix at hand.
 
-    Those of linear layers are as large as the weights that there are; convolutions make far larger ones of theirs, so of
+    Those of linear layers are as large as the weights that there are (large ones in single precision are not doubled for
+    one); convolutions make far larger ones of theirs, so of
     these the smallest have one, as many as stay within OTHERS together.
     """
     shapes, layers = program.shapes(), program.layers
@@ -121,9 +122,9 @@ def at_hand(program: Program) -> frozenset[int]:
         size = before.units * math.prod(shapes[result])
         if size > MATRIX_LIMIT or _alive(program, before.step + 1) != {source} or _alive(program, stop) != {result}:
             continue
-        work = [step.op for step in program.steps[before.step + 1 : stop] if step.op != "reshape"]
-        if work == ["linear"]:
-            found.add(before.step)
+        work = [step for step in program.steps[before.step + 1 : stop] if step.op != "reshape"]
+        if [step.op for step in work] == ["linear"]:
+            found |= set() if any(map(is_large, program.params_of(work[0]).values())) else {before.step}
         else:
             others.append((size, before.step))
     room = OTHERS

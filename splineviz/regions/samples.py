@@ -18,15 +18,13 @@ import numpy.typing as npt
 from splineviz._kernels import certificates as _kernels
 from splineviz.errors import FloatArray, PartitionError
 from splineviz.geometry.partition import Partition
-from splineviz.regions.blocks import release_memory
+from splineviz.regions.blocks import MANY, release_memory
 from splineviz.regions.witness import Ids, Witness
 from splineviz.tracing.lowering import spans
 from splineviz.tracing.program import Program
 
 POINTS = 48
 """Points that are read."""
-MANY = 1 << 15
-"""Units of a network from which on the memory of the enumeration is handed back before points are read."""
 CLOSE = 1e-9
 """Error of outputs, relative to the largest, below which no point is looked at again."""
 SLACK = 64.0

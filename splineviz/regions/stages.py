@@ -49,7 +49,7 @@ BLOCK_BYTES, MOST_BLOCK_BYTES = 8 << 20, 64 << 20
 """Smallest and largest default size of a block's values; the first stays in the cache."""
 WIDE_ROWS = 128
 """Where a network is so wide that fewer vertices fill a block, blocks are larger, up to the largest."""
-EVALUATED_BYTES, HEAVY_BYTES, HEAVY = 32 << 20, 128 << 20, 32.0
+EVALUATED_BYTES, HEAVY_BYTES, HEAVY = 32 << 20, 64 << 20, 32.0
 """Default sizes where all vertices are evaluated in full; the second from how many products the network has for a byte
 of its widest tensor: there a row costs so much more than to fetch it that what counts is that few vertices lie on seams,
 where each is evaluated for both sides. Larger arrays than the first are got from the system anew each time."""

@@ -25,8 +25,8 @@ Params = Mapping[str, Tensor]
 Affine = Callable[[Tensor, Params, Attrs, bool], Tensor]
 
 UNFOLDED = 3 << 19
-"""Bytes of the patches of the rows that are convolved at once in double precision: torch lays them all out in memory, and takes
-two to five times as long a row where they do not fit into a processor's cache.
+"""Bytes of the patches of the rows that are convolved at once in double precision: torch lays them all out in memory, and
+takes two to five times as long a row where they do not fit into a processor's cache.
 """
 
 
@@ -110,7 +110,7 @@ class _ByBlocks(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """x @ weight.T + bias; weight and bias are constants."""
+        """The product; weight and bias are constants."""
         ctx.weight = weight
         out = x.new_empty(*x.shape[:-1], len(weight))
         for some, block in _blocks(weight, x):

@@ -37,7 +37,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from splineviz._kernels import bits, merging, predicting
+from splineviz._kernels import bits, merging
+from splineviz._kernels.measuring import predicting
 from splineviz.errors import FloatArray
 from splineviz.geometry import faces
 from splineviz.geometry.partition import Partition

@@ -180,13 +180,13 @@ def test_a_change_of_any_file_that_went_into_a_kernel_compiles_it_again(place, m
 
 def test_kernel_files_are_stamped_with_all_that_they_import():
     """They name each other in one way, and take numba's decorators from `jit` alone."""
-    for path in jit.KERNELS.glob("*.py"):
+    for path in jit.KERNELS.rglob("*.py"):
         text = path.read_text()
         imported = set(re.findall(r"^\s*(?:from|import) ([\w.]+)", text, re.MULTILINE))
         ours = {name for name in imported if name.startswith("splineviz")} - {"splineviz.errors", "splineviz._kernels.jit"}
         assert ours == {f"splineviz._kernels.{name}" for name in jit._source(path)[1]}, path.name
         assert path.name == "jit.py" or not [name for name in imported if name.startswith("numba")], path.name
-    stamps = {path.stem: jit.stamp(path) for path in jit.KERNELS.glob("*.py")}
+    stamps = {path: jit.stamp(path) for path in jit.KERNELS.rglob("*.py")}
     assert len(set(stamps.values())) == len(stamps)
 
 

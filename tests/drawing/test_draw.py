@@ -23,7 +23,7 @@ from matplotlib.offsetbox import AnnotationBbox
 from pictures import compare, pixels
 from PIL import Image
 
-from splineviz._kernels import raster
+from splineviz._kernels.measuring import raster
 from splineviz.drawing import draw, fills
 from splineviz.drawing.pixels import CEILING
 from splineviz.geometry.partition import Partition

@@ -63,11 +63,19 @@ def test_golden_frame():
     compare("frame", pixels(figure))
 
 
-def away(count: int, seed: int = 0) -> Partition:
+def away(count: int, seed: int = 0, scale: float = 1.0) -> Partition:
     """A partition whose window lies apart from its anchors."""
     partition = lines_in_square(count, seed=seed)
-    anchors = np.array([[-9.0, 4.0], [7.0, 6.0], [1.0, -8.0]])
+    anchors = scale * np.array([[-9.0, 4.0], [7.0, 6.0], [1.0, -8.0]])
     return replace(partition, plane=Plane(partition.plane.origin, partition.plane.basis, anchors))
+
+
+@pytest.mark.parametrize("names", [("complexity", "wide"), ("accuracy", "wide", "complexity", "migration")])
+@pytest.mark.parametrize("size", [(1920, 1080), SMALL])
+def test_the_name_of_a_map_is_clear_of_the_axes_beside_it(size, names):
+    figure = figures.frame(away(3, scale=80.0), rows(STEPS), 3, size=size, story=curves.training(names), **OPTIONS)
+    assert_nothing_collides(figure)
+    assert figure.axes[-1].get_title(loc="left") == "map\n1 : 1,024"
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), SMALL])
@@ -76,7 +84,7 @@ def test_a_window_away_from_its_anchors_is_shown_on_a_map(size):
     figure = figures.frame(away(12), rows(STEPS), 3, size=size, **OPTIONS)
     assert_nothing_collides(figure)
     panel, bar, *_, place = figure.axes
-    assert place.get_title(loc="left").startswith("map, 1 : ")
+    assert place.get_title(loc="left").startswith("map\n1 : ")
     low, high = place.viewLim.min, place.viewLim.max
     assert (low < [-9, -8]).all() and (high > [7, 6]).all()
     mark = place.patches[0].get_bbox()

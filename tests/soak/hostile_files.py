@@ -110,21 +110,21 @@ def main() -> int:
     parser.add_argument("--kind", choices=sorted(KINDS), default=None, help="one kind; all in turn if not given")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    done = 0
+    done, asked = 0, list[int]()  # to stop, which is not for the command lines that are tried to answer
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: asked.append(number))
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as base:
         soak = Soak(Path(base), [options.kind] if options.kind else list(KINDS))
         soak.warm()
         limit_memory()
-        try:
-            for done in range(1, options.inputs + 1):
-                soak.try_one(options.first + done - 1)
-                if done % 10_000 == 0:
-                    took = time.process_time() - soak.began
-                    print(f"{done} inputs, {sum(soak.found.values())} failed, {took:.0f} s", flush=True)
-        except KeyboardInterrupt:
-            done -= 1
-            print(f"stopped; --first {options.first + done} --inputs {options.inputs - done} does the rest")
+        for done in range(1, options.inputs + 1):
+            soak.try_one(options.first + done - 1)
+            if done % 5_000 == 0:
+                took = time.process_time() - soak.began
+                print(f"{done} inputs, {sum(soak.found.values())} failed, {took:.0f} s", flush=True)
+            if asked:
+                print(f"stopped; --first {options.first + done} --inputs {options.inputs - done} does the rest")
+                break
         print(soak.summary(done))
     return 1 if soak.found else 0
 

@@ -60,8 +60,7 @@ def stretch(px, py, dx, dy, segment, d, at_a=True, at_b=True):
             s, t = _disc(px, py, dx, dy, bx, by, d)
         if s <= t:
             first, last = (min(first, s), max(last, t)) if first <= last else (s, t)
-        ux, uy = (bx - ax) / length, (by - ay) / length
-        x, y = px - ax, py - ay
+        ux, uy, x, y = (bx - ax) / length, (by - ay) / length, px - ax, py - ay
         s, t = _slab(x * ux + y * uy, dx * ux + dy * uy, 0.0, length)
         s2, t2 = _slab(y * ux - x * uy, dy * ux - dx * uy, -d, d)
         s, t = max(s, s2), min(t, t2)
@@ -145,11 +144,9 @@ def lengths_within(ends, segments, d, low, size, columns, rows, offsets, members
                         count += 1
             if inside[e] == length:
                 break
-        if inside[e] == length:
-            continue
-        count = united(first, last, count)
-        for i in range(count):
-            inside[e] += (last[i] - first[i]) * length
+        if inside[e] != length:
+            for i in range(united(first, last, count)):
+                inside[e] += (last[i] - first[i]) * length
     return inside
 
 
@@ -186,10 +183,30 @@ def _near(lefts, longest, low, high, d):
     return np.searchsorted(lefts, low - d - longest), np.searchsorted(lefts, high + d, side="right")
 
 
+RECENT = 16
+"""Tubes last seen to hide a whole side or arc, asked first about the next one."""
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _holds(x, y, extent, segment, d):
+    """Whether a tube holds all that is within `extent` of a point, beyond doubt."""
+    reach = (1.0 - 1e-9) * d - extent
+    return reach > 0.0 and not _far(x, y, segment, reach)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _hidden(x, y, extent, segments, d, hiders):
+    """Whether one of these tubes does."""
+    for k in hiders:
+        if k >= 0 and _holds(x, y, extent, segments[k], d):
+            return True
+    return False
+
+
 @njit(nogil=True, cache=True)
 def _sides(segments, lefts, longest, d, window, first, last):
     """What the straight sides of the tubes give to twice the area."""
-    total = 0.0
+    total, hiders, newest = 0.0, np.full(RECENT, -1), 0
     for m in range(len(segments)):
         ax, ay, bx, by = segments[m, 0, 0], segments[m, 0, 1], segments[m, 1, 0], segments[m, 1, 1]
         length = np.hypot(bx - ax, by - ay)
@@ -202,8 +219,10 @@ def _sides(segments, lefts, longest, d, window, first, last):
             start, stop = _clip(px, py, dx, dy, window)
             if start >= stop:
                 continue
-            count = 0
             middle_x, middle_y = px + 0.5 * dx, py + 0.5 * dy
+            if _hidden(middle_x, middle_y, 0.5 * length, segments, d, hiders):
+                continue
+            count = 0
             for k in range(*_near(lefts, longest, min(px, px + dx), max(px, px + dx), d)):
                 if k != m and not _far(middle_x, middle_y, segments[k], d + 0.5 * length):
                     at_a, at_b = not _ends(segments[m], segments[k, 0]), not _ends(segments[m], segments[k, 1])
@@ -212,6 +231,7 @@ def _sides(segments, lefts, longest, d, window, first, last):
                         first[count], last[count] = s, t
                         count += 1
                         if s <= start and t >= stop:
+                            hiders[newest % RECENT], newest = k, newest + 1
                             break
             count = united(first, last, count)
             open_length, at = 0.0, start
@@ -301,7 +321,7 @@ def _gaps(first, last, count, middles):
 def _arcs(centres, segments, lefts, longest, d, window, first, last):
     """What the arcs of the tubes give to twice the area."""
     total = 0.0
-    middles = np.empty((len(first) + 1, 2))
+    middles, hiders, newest = np.empty((len(first) + 1, 3)), np.full(RECENT, -1), 0
     for c in range(len(centres)):
         cx, cy = centres[c, 0], centres[c, 1]
         count, outside = 0, False
@@ -323,14 +343,25 @@ def _arcs(centres, segments, lefts, longest, d, window, first, last):
                 count = _covered(cx, cy, segments[k], d, first, last, count)
         count = united(first, last, count)
         gaps = _gaps(first, last, count, middles)
-        for k in range(low, high if gaps else low):
+        for g in range(gaps):  # from here on the middle of the arc, and how far from it the arc reaches
+            angle, half = middles[g, 0], middles[g, 1]
+            middles[g, 0], middles[g, 1] = cx + d * np.cos(angle), cy + d * np.sin(angle)
+            middles[g, 2] = 2.0 * d * np.sin(0.5 * min(half, np.pi))
+        x, y, extent = middles[0]
+        if gaps == 0 or (gaps == 1 and _hidden(x, y, extent, segments, d, hiders)):
+            continue
+        for k in range(low, high):
             if _ends(segments[k], centres[c]):
                 continue
+            if gaps == 1 and _holds(x, y, extent, segments[k], d):
+                hiders[newest % RECENT], newest, gaps = k, newest + 1, 0
+                break
             for g in range(gaps):
-                x, y, half = cx + d * np.cos(middles[g, 0]), cy + d * np.sin(middles[g, 0]), middles[g, 1]
-                if not _far(x, y, segments[k], d * (1.0 + 2.0 * np.sin(0.5 * min(half, np.pi)))):
+                if not _far(middles[g, 0], middles[g, 1], segments[k], d + middles[g, 2]):
                     count = _covered(cx, cy, segments[k], d, first, last, count)
                     break
+        if gaps == 0:
+            continue
         count = united(first, last, count)
         at = 0.0
         for i in range(count + 1):
@@ -353,19 +384,17 @@ def area_within(segments, centres, d, window):
     segments, lefts = segments[order], lefts[order]
     longest = np.abs(segments[:, 1, 0] - segments[:, 0, 0]).max() if len(segments) else 0.0
     longest += 1e-9 * (longest + d)  # no segment may be left out for rounding
-    total = _sides(segments, lefts, longest, d, window, first, last)
-    total += _arcs(centres, segments, lefts, longest, d, window, first, last)
+    args = segments, lefts, longest, d, window, first, last
+    total = _sides(*args) + _arcs(centres, *args)
     for i in range(len(window)):
         j = (i + 1) % len(window)
-        px, py = window[i, 0], window[i, 1]
+        px, py, count = window[i, 0], window[i, 1], 0
         dx, dy = window[j, 0] - px, window[j, 1] - py
-        count = 0
         for k in range(len(segments)):
             s, t = stretch(px, py, dx, dy, segments[k], d)
             if s < t:
                 first[count], last[count] = s, t
                 count += 1
-        count = united(first, last, count)
-        for k in range(count):
+        for k in range(united(first, last, count)):
             total += (last[k] - first[k]) * (px * dy - py * dx)
     return 0.5 * total
