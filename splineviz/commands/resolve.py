@@ -1,4 +1,8 @@
-"""What a command works on: the run that its flags name, and one of its checkpoints."""
+"""What flags stand for once they are read.
+
+The run and one of its checkpoints, the module, the look of pictures, the centre of the window, the workers, and the files
+that may be replaced.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Doors upward: what a Plane or a Partition does for the user's convenience in packages above, imported when it is used.
 
-Proving asks the model, pictures are drawn, certificates are files: this package knows none of these. The only place in it
-that imports upward.
+The proof asks the model, what a notebook shows of them (HTML, PNG) is drawn, certificates are files, progress is told: this
+package knows none of these. The only place in it that imports upward.
 """
 
 from __future__ import annotations

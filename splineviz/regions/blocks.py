@@ -21,8 +21,8 @@ from splineviz._kernels import dissolving, merging, ordering, sewing
 from splineviz.errors import FloatArray, IntArray, PartitionError, SeamError
 
 KeyArray = npt.NDArray[np.uint64]
-MANY = 1 << 15
-"""Units of a network from which on freed memory is handed back to the system between layers, not at the end alone."""
+MANY, EARLY = 1 << 15, 2 << 20
+"""Units of a network from which on freed memory is handed back to the system at once, and not at the end alone."""
 
 
 @dataclass(eq=False)
@@ -375,15 +375,15 @@ def sew(blocks: Sequence[Block], *, open_seams: bool = False) -> Complex:
     )
 
 
-def release_memory() -> None:
-    """Hand the pages that worker threads have freed back to the system, where the C library can.
-
-    Between the small arrays of finished blocks lie the large ones that the enumeration has freed again; at 10^7 regions
-    that is as much as the result.
+def release_memory(*, early: bool = False) -> None:
+    """Hand pages that were freed between small arrays back to the system, where the C library can: at 10^7 regions that is as
+    much as the result. early: from now on each array of EARLY bytes as soon as it is freed.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim is not None:
-        trim(0)
+    library: Any = ctypes.CDLL(None) if os.name == "posix" else None
+    if early and hasattr(library, "mallopt"):
+        library.mallopt(-3, EARLY)  # M_MMAP_THRESHOLD of glibc
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
 
 
 def _drawn_off(blocks: Sequence[Block], name: str, bases: npt.NDArray[np.int64] | None = None) -> Any:

@@ -167,7 +167,7 @@ class Engine:
         """Cut a block by the kink layer it stands at (or take the cut given), and bring its values to the next."""
         cut = self.cut(block) if cut is None else cut
         if self.unit_offsets[-1] > MANY:
-            release_memory()
+            release_memory(early=True)
         with self._lock:
             self.near_zero += cut.near_zero
             self.irregular += cut.irregular

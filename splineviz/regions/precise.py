@@ -20,7 +20,7 @@ from splineviz.errors import FloatArray
 from splineviz.geometry.plane import Plane
 from splineviz.regions import entries
 from splineviz.regions.exact import ENTRYWISE, SELECTING, Exact
-from splineviz.tracing.affine import is_large
+from splineviz.tracing.affine import Weights
 from splineviz.tracing.lowering import Layer, Lowered, lower
 from splineviz.tracing.program import AFFINE, JOINS, KINKS, Program, Step
 
@@ -222,8 +222,6 @@ class Precise:
             raise Coarse(step.op)
         call, attrs, shape = AFFINE[step.op], step.attrs, self.shapes[step.inputs[0]]
         params = self.program.params_of(step)
-        if any(map(is_large, params.values())):
-            raise Coarse("a weight too large to be written in digits")
         params = {role: t.double() if t.is_floating_point() else t for role, t in params.items()}
         if step.op in SELECTING:
             return lambda x: x[0].on(lambda part: call(part, params, attrs, True))
@@ -296,12 +294,13 @@ def _joined(step: Step, x: Sequence[Digits]) -> Digits:
 
 
 def precise(program: Program, plane: Plane, corners: FloatArray) -> Precise | None:
-    """The network in digits, in a window (m, 2) that is small beside its values; None where doubles will do, or must.
+    """The network in digits, in a window (m, 2) that is small beside its values; None where doubles will do, or must (large
+    weights are not written in digits).
 
     They will do where what they cannot tell is decided exactly (`Exact`), which costs more here and is as good.
     """
     cpu = program.to(device="cpu")
-    if not _is_small(cpu, plane, corners):
+    if isinstance(program.weights, Weights) or not _is_small(cpu, plane, corners):
         return None
     lowered = lower(program)
     if not any(lowered.rounds) and Exact(lowered.program, plane.origin, plane.basis).possible:

@@ -1,4 +1,4 @@
-"""State files: one file of named tensors, whoever wrote it -> their names and values.
+"""State files: one file of named tensors, whoever wrote it -> their names and values, and the digest that they are known by.
 
 The kinds of files stand in `formats`. Where in a file its weights lie is found (see `contents`): a lone dictionary of
 tensors is taken, of several one must be named by `key`: a path of names such as `ema` or `ema.state_dict`, a prefix of the
