@@ -16,7 +16,7 @@ from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.runs import Run
 from splineviz.workflows.untraced import Untraced
 
-AnyOfThem = TypeVar("AnyOfThem", Run, Untraced)
+AnyOfThem = TypeVar("AnyOfThem", bound=Run | Untraced)
 
 
 def without(run: AnyOfThem, unread: Mapping[int, str], what: str = "the film is", name: str = "") -> AnyOfThem:
