@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from splineviz.errors import Progress
+from splineviz.errors import CheckpointError, Progress
 from splineviz.jobs.job import choose_samples
 from splineviz.metrics import liveness, norms
 from splineviz.metrics.columns import EPS
@@ -34,6 +34,7 @@ from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.recipes import Recipe
 from splineviz.training.runs import Run
 from splineviz.training.samples import Data
+from splineviz.workflows.unread import without
 from splineviz.workflows.untraced import AnyRun, Untraced
 
 Table = list[dict[str, float]]
@@ -68,6 +69,8 @@ def curves(
 ) -> Table:  # fmt: skip
     """A row for every checkpoint of a run, of whatever network: what it recorded, and all of `numbers`.
 
+    A checkpoint that cannot be read has what it recorded alone, and a warning names it.
+
     Args:
         run: an opened run.
         lc: settings of the local complexity.
@@ -83,6 +86,7 @@ def curves(
 
     Raises:
         DataError: torch does not have the device here.
+        CheckpointError: no checkpoint can be read.
     """
     points = lc.chosen(choose_samples(run.data, lc, with_labels=False))
     chosen = torch.float32 if device is not None and device.startswith("mps") else torch.float64
@@ -90,18 +94,27 @@ def curves(
         checked_device(device, chosen)
     asked = ["curves", ALL, asdict(lc), attack_steps, attacked, list(eps), device, run.data.domain, run.data.digest()]
     settings = files.digest(asked, *points.values())
-    table = []
+    table: Table = []
+    unread: dict[int, str] = {}
     for i, checkpoint in enumerate(run.checkpoints):
-        network, key = _network(run, checkpoint, chosen, device)
+        told = {name: value for name, value in checkpoint.metrics.items() if value == value}
+        try:
+            network, key = _network(run, checkpoint, chosen, device)
+        except CheckpointError as error:
+            unread[checkpoint.step] = str(error)
+            if len(unread) == len(run.checkpoints):
+                raise
+            table.append({"step": float(checkpoint.step), **told})
+            continue
 
         def compute(network: Program | nn.Module = network) -> dict[str, float]:
             return numbers(network, run.data, lc, points, (attack_steps, attacked, tuple(eps)), device)
 
         found = ledger.numbers(f"{key} {settings}", compute)
-        told = {name: value for name, value in checkpoint.metrics.items() if value == value}
         table.append({"step": float(checkpoint.step), **found, **told})
         if progress is not None:
             progress(i + 1, len(run.checkpoints), f"curves, step {checkpoint.step:,}")
+    without(run, unread, "the curves are")
     return table
 
 

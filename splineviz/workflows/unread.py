@@ -10,13 +10,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from splineviz.errors import CheckpointError
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.runs import Run
+from splineviz.workflows.untraced import Untraced
+
+AnyOfThem = TypeVar("AnyOfThem", bound=Run | Untraced)
 
 
-def without(run: Run, unread: Mapping[int, str], what: str = "the film is", name: str = "") -> Run:
+def without(run: AnyOfThem, unread: Mapping[int, str], what: str = "the film is", name: str = "") -> AnyOfThem:
     """The run without the checkpoints of these steps, of which a warning tells.
 
     unread: why, by step. what: that is made of the others. name: of the run, where there are several.

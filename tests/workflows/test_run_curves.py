@@ -169,3 +169,22 @@ def test_a_folder_whose_network_cannot_be_traced_has_curves(tmp_path: Path) -> N
         study.study(run, ["dynamics"], out=tmp_path / "out")
     with pytest.raises(CheckpointError, match="expected the weights of Linear"):
         open_untraced(tmp_path / "theirs", model=nn.Linear(2, 2), data=data).module(run.checkpoints[0])
+
+
+def test_curves_leave_a_checkpoint_out_that_cannot_be_read(tmp_path: Path) -> None:
+    """As every other study does; what the training recorded of it stays."""
+    write_run(tmp_path / "run")
+    run, lc = open_run(tmp_path / "run"), LCOptions(radius=0.3, num_vectors=2, points=5)
+    torn = sorted((tmp_path / "run" / "checkpoints").iterdir())
+    torn[-1].write_bytes(b"torn")
+    with pytest.warns(RuntimeWarning, match="step 10 cannot be drawn; the curves are of the other 2 checkpoints"):
+        table = curves(run, lc, Ledger(tmp_path / "kept.json"), attack_steps=0)
+    assert [row["step"] for row in table] == [0, 1, 10]
+    assert np.isfinite(table[1]["lc_train"]) and "lc_train" not in table[2] and table[2]["train_accuracy"] == 0.5
+    with pytest.warns(RuntimeWarning, match="step 10"):
+        (picture, written) = study.without_slice(run, out=tmp_path / "out", lc=lc, attack_steps=0)
+    assert picture.exists() and "nan" in written.read_text().splitlines()[-1]
+    for path in torn:
+        path.write_bytes(b"torn")
+    with pytest.raises(CheckpointError):
+        curves(run, lc, Ledger(tmp_path / "other.json"), attack_steps=0)
