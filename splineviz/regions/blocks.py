@@ -1,4 +1,4 @@
-"""Block: a piece of the complex on its way through the network, with the values at its vertices.
+"""Block: a piece of the complex on its way through the network, with values at vertices; sewn, dissolved; memory released.
 
 A block is a planar complex like a Partition, but its faces are loops of half-edges (2 * edge + direction), and
 edges on a seam to another block carry a key (see `_kernels.sewing`). Beside it stand, one row per vertex, the inputs
