@@ -1,4 +1,7 @@
 """Files that are whole or absent, and digests of content.
+Text, JSON, sealed JSON (with a digest of itself), arrays, single lines added. Here too: what is in a folder, whether a path
+is a file or folder itself and no link or pipe, whether a file could be written there, the file system's own time, and data
+as it comes back from JSON.
 
 A file is written under a temporary name beside its target and renamed, so a reader, or a run that was
 killed, sees the old content or the new one and never half of it. The temporary file of a process that was killed stays;

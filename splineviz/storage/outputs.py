@@ -1,4 +1,6 @@
 """Outputs: a directory of results, the run or command it belongs to, and which of its files may be replaced.
+Here too: what a folder was made by, in words; results and pictures of ours told from those of others, and removed; and the
+names that a film is written to.
 
     out/manifest.json    of: what kind of results of which runs; writes: names that splineviz has said it will write here
     out/jobs.json        the same of version 0.1, whose manifest came last

@@ -1,4 +1,4 @@
-"""Guards: a Program bound to weights is the network that the user has, or it is not used.
+"""Guards: a Program bound to weights is the network that the user has, in a foreign folder too, or it is not used.
 
     Live      held against the module as it stands in a training loop        -> Program and weights to write
     Loaded    held against the module with a file's weights loaded           -> Program
@@ -193,28 +193,26 @@ class Live:
         return self.seen.program
 
     def state(self) -> tuple[Program, dict[str, Tensor]]:
-        """The Program of the module as it stands, and the weights to write for it, in their own precision.
-
-        Raises TraceError when it cannot be traced any more.
-        """
+        """The Program of the module as it stands, and the weights to write for it; TraceError when it cannot be traced."""
         taken: dict[int, Tensor] = {}
         program, narrow = self.program, self._narrow
         kept, self._kept = self._kept, None
-        self._settled = ON and not trace.is_settled(self.model, self.x, self.chosen.output)
-        if kept is not None and not self._settled and kept.is_of(self.model):
+        if kept is not None and kept.is_of(self.model):
             kept.fill(taken)
             if kept.is_seen(self.seen, self.x, self.chosen):
                 self._kept = kept
                 return program, self._taken(taken)
             narrow = narrow and not kept.narrow
             taken = {} if kept.narrow else taken
+        self._settled = ON and not trace.is_settled(self.model, self.x, self.chosen.output)
         module, prefix = self._twin(taken)
         tensors = _named(module, prefix)
         if not ON:
             return program, {**program.weights, **{k: t for k, t in tensors.items() if k in program.weights}}
         if _fits(program, tensors):
             bound = program.bind(tensors)
-            new = Kept(self.model, module, narrow) if isinstance(self.model, nn.Module) else None
+            plain = isinstance(self.model, nn.Module) and not doors.modes(self.model)
+            new = Kept(self.model, module, narrow) if plain else None
             y, calls = _run(module, self.x, self.chosen)
             if _same(self.seen, calls, bound, y, self.x):
                 if self._settled:
