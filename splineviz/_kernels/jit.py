@@ -42,7 +42,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 SEAL = hashlib.sha256().digest_size
 KERNELS = Path(__file__).parent
-IMPORTED = re.compile(rb"^\s*from splineviz\._kernels\.(\w+) import", re.MULTILINE)
+IMPORTED = re.compile(rb"^\s*from splineviz\._kernels\.([\w.]+) import", re.MULTILINE)
 """How a kernel file names another one; a test says that there is no other way."""
 _told: set[str] = set()
 
@@ -105,8 +105,9 @@ def stamp(path: Path) -> str:
         digest, names = _source(todo.pop())
         found.setdefault("", digest)  # wherever the first one lies
         new = names - found.keys()
-        todo += [KERNELS / f"{name}.py" for name in new]
-        found |= {name: _source(KERNELS / f"{name}.py")[0] for name in new}
+        paths = {name: KERNELS.joinpath(*name.split(".")).with_suffix(".py") for name in new}
+        todo += paths.values()
+        found |= {name: _source(path)[0] for name, path in paths.items()}
     return hashlib.sha256(b"".join(name.encode() + found[name] for name in sorted(found))).hexdigest()
 
 
