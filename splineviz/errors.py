@@ -1,4 +1,5 @@
 """Errors: the exceptions of splineviz, its checks of arguments, and the types that all its packages share.
+Arguments become arrays of finite numbers here, or plane coordinates.
 
 Every error says what was expected, what came and what to do, and subclasses the
 builtin a caller would catch. This file knows nothing of the others.

@@ -1,4 +1,5 @@
 """Threads that take items from one stack until it is empty.
+Here too: how many processors this process may use, and torch held to one thread for small products.
 
 Depth-first (the newest item is taken first), so what lies on the stack stays small. An exception in one worker,
 or Ctrl-C in the caller, stops all and reaches the caller. Knows nothing of blocks or networks.

@@ -116,6 +116,7 @@ def test_animate_needs_no_flag_but_the_run(run: Path, tmp_path: Path, capsys: py
     assert len((out / "measures.csv").read_text().splitlines()) == 4
     proved = out / "partitions" / "step-0000000010.npz"
     assert main(["verify", str(proved), str(run)]) == 0, "the step stands in the file's name"
+    assert "not judged" not in capsys.readouterr().out, "the folder's list of jobs names the anchors"
 
 
 def test_a_bare_folder_of_state_dicts(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,5 @@
 """One value for every seam vertex and unit that a seam's cuts depend on: the first block's to ask, which the others take.
+Also which values those are, the words that vertices are known by, and how the table grows and is written back.
 
 A table of open addressing: keys (S,), 0 where free, and values (S,); S is a power of two and at most half is in use. A key
 is made of a vertex's coordinates, which are the same to the bit on both sides of a seam, of the layer and of the unit.

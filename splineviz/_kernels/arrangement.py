@@ -1,4 +1,5 @@
 r"""The little arrangement of one face: its vertices, half-edges and sub-faces while units are inserted, and their values.
+Also the room of its arrays and how they grow, and the questions about it that were decided exactly.
 
           p            boundary vertices 0..m-1 of the face (corners and the vertices on its cut
         /   \          edges), then interior ones; half-edge h runs from origin[h] to origin[h ^ 1],

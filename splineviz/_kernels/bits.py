@@ -1,4 +1,5 @@
 """Bit-packed signs: 64 units per word, unit i in bit i % 64 of word i // 64.
+Also which values count as 0, counting and listing the bits that are set, and hashes of unit numbers.
 
 numba turns a sum of uint64 and a signed integer into float64, so every constant here is a uint64.
 """

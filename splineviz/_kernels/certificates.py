@@ -1,4 +1,5 @@
 """What the certificate reads from the model's values at one batch of faces.
+Signs and values of units, winners of max layers, and ties along the edges of these.
 
 Independent of the kernels that cut: no sign is packed, no edge is followed; a face is judged by the model's own
 values at its corners and at one point inside.

@@ -1,4 +1,5 @@
 """The chords of a face's units with interior vertices on them, written down as lines for `lines.propagate`.
+Also a sort of numbers together with what stands beside them.
 
 A chord runs from boundary to boundary of a face. Along it the face's other units flip where they change their sign from
 one end to the other, and its interior vertices are the targets. A vertex of which it cannot be said where on its chord it

@@ -1,4 +1,5 @@
 r"""Faces cut among the classes: the upper envelope of C affine functions on every convex face.
+Also the corners round every part that this gives, and tables that grow.
 
         d-------*---c      Cell of class i: the face's polygon, cut by the half-planes {f_i >= f_j} of all other
         |   0   |   |      contenders j. It is convex. A corner of it is a corner of the face, a point on a side (*), or

@@ -1,4 +1,6 @@
 r"""Taking seams out: the faces on both sides of an edge become one, and vertices that only the seam had go.
+For faces along seams alone: the half-edge that follows each one, edges joined into one, the walk round merged faces; also
+forests in which things are united.
 
        |  A  |                |     |        h ----> o ----> n     o lies on a seam. n follows h round its face; where
     ---o-----o---   -->    ---+-----+---               |           n is dropped, the walk goes on round the face beyond.

@@ -1,4 +1,5 @@
 """One kink layer's cuts through all faces of a block, after its edges were cut.
+Also the units that cross a face, its boundary and the values there, and the room for new vertices, edges and faces.
 
 A face is a loop of half-edge codes 2 * edge + direction, counter-clockwise; direction 1 runs an edge backwards.
 The cuts inside one face are `inserting`'s; here its boundary is laid out and its result is written down:

@@ -1,4 +1,5 @@
 r"""Making one face of neighbours that no knot parts: their common edges go, and what is left between corners is one edge.
+For faces that are all at hand. Also the faces left and right of every edge.
 
     +-----+-----+          +-----------+      label (F,): the same number for faces that become one
     |     :     |          |           |      : an edge between two of them, which goes

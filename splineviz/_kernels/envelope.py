@@ -1,4 +1,5 @@
 r"""Where the largest of C affine functions changes, on the faces and edges of a planar complex.
+Also the largest at every vertex with its lead, and within what slack a difference is 0.
 
         +--------+--------+      The largest of C functions that are affine on a face is their upper envelope. Its
         |   0   /|        |      cells are convex; the piece between the cells of i and j lies on the chord

@@ -1,4 +1,5 @@
 """How kernels are compiled, and where they are kept: `njit` as numba's, with a cache that survives damage.
+Also the stamp of a kernel's file, and whether a process is a notebook's.
 
     <kernels>/__pycache__/cutting.cut_faces-105.py311.nbi      numba's index of a kernel's compiled forms, with a stamp
                           cutting.cut_faces-105.py311.0f3a9c2e51b7d846.nbc

@@ -1,4 +1,5 @@
 r"""Values along a line by rank-1 updates, instead of a matrix product for every new vertex.
+Also values and scales of a vertex as its two parents have them.
 
     P --o---x--o--- Q      x: targets, o: flips (units of this layer that change sign between P and Q)
 

@@ -1,4 +1,5 @@
 r"""Merging cells across edges where the output's slope does not change.
+By how much the slope jumps across every edge, and which faces become one.
 
      w_L               n: normal of the edge a-b. The output is affine on both faces and agrees on the edge,
     / | \              so its slope can only jump along n. The derivative along n into a face follows from the

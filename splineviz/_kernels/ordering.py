@@ -1,4 +1,5 @@
 r"""An order of faces, edges and vertices that depends on nothing but the complex: from neighbour to neighbour.
+Also which half-edge leaves each corner of a face, and at which corner of which face each half-edge stands.
 
         +---+---+        The face of the smallest hash comes first. Round every face, counter-clockwise from the edge
         | 2 | 1 |        by which it was reached, those of its neighbours follow that have no number yet. Vertices and

@@ -1,4 +1,5 @@
 r"""Taking a block apart and sewing the finished blocks together.
+Also the keys that seam edges get when a block is taken apart, and new numbers of vertices and edges afterwards.
 
 A *seam* is an edge whose two faces lie in different blocks. Both blocks keep a copy of it under one key and cut
 it alike, so at the end each key stands on exactly two edges: those are one edge, and their ends one vertex each.

@@ -1,4 +1,5 @@
 r"""Surroundings: the cell of an affine arrangement that a point lies in, cut from a window by one line after another.
+Also the measures of such cells: area, perimeter, turns at corners, how far they reach.
 
      +-----------+      ring   (C, 2) corners, counter-clockwise, relative to the point x
      |  \   |    |      knot   (C,) whether the side from a corner to the next lies on a knot, not on the window

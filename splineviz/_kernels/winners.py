@@ -1,4 +1,5 @@
 """Winners: the largest entry of each group of a max layer on each face, round by round (see `tracing.lowering`).
+Also zeros among the values that are compared, and the winners' share in the faces' hashes.
 
 winners (F, entrants, groups): number of the entrant of each group at each place of the round. z (V, pairs *
 groups): what the first of a pair has over the second, at the vertices; exactly 0 where it was read as 0, so on a face

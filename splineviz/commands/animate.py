@@ -1,4 +1,6 @@
-"""`splineviz animate`: measure and draw every checkpoint of a run, and make the film."""
+"""`splineviz animate`: measure and draw every checkpoint of a run, and make the film.
+Its flags about films and their looks serve `watch` as well.
+"""
 
 from __future__ import annotations
 

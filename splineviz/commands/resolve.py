@@ -1,4 +1,5 @@
 """What flags stand for once they are read.
+Here too: which file of a folder counts as which step, printed.
 
 The run and one of its checkpoints, the module, the look of pictures, the centre of the window, the workers, and the files
 that may be replaced.

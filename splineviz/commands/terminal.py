@@ -1,4 +1,6 @@
-"""What a command shows while it works, and tables: progress goes to stderr, what is made to stdout."""
+"""What a command shows while it works, and tables: progress goes to stderr, what is made to stdout.
+Text that may come from somebody's file is made harmless for a terminal here; remarks go aside.
+"""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def _file(options: Namespace) -> None:
     checkpoint, why = _checkpoint(run, options, made.get("weights"))
     try:
         program = run.program(checkpoint)
-        report = partition.verify(program, anchors=_anchors(run, made))
+        report = partition.verify(program, anchors=_anchors(run, made.get("anchors") or _listed(options.what)))
     except CertificateError as error:
         raise CertificateError(f"{options.what} against step {checkpoint.step:,} of {run.path}, {why}:\n{error}") from error
     terminal.say(f"{options.what} against step {checkpoint.step:,} of {run.path}, {why}:")
@@ -120,12 +120,24 @@ def _file(options: Namespace) -> None:
         terminal.say("  made by splineviz {} with torch {} and numpy {}".format(*versions))
 
 
-def _anchors(run: Run, made: Any) -> Any:
-    """The samples that a file says its plane goes through, where it says so."""
+def _anchors(run: Run, indices: Any) -> Any:
+    """The samples that a partition's plane goes through, where it is known which they are and the run has them."""
     import numpy as np
 
-    indices = made.get("anchors")
-    return None if indices is None else np.stack([np.asarray(x, np.float64) for x in run.anchors(indices)])
+    if not indices or max(indices) >= len(run.train_x):
+        return None
+    return np.stack([np.asarray(x, np.float64) for x in run.anchors(indices)])
+
+
+def _listed(path: Path) -> Any:
+    """The anchors of a partition file as the list of jobs of the folder that it lies in has them; None where there is none."""
+    from splineviz.storage import files, listings
+
+    try:
+        said = listings.jobs(files.read_sealed(path.parent.parent / listings.JOBS))
+    except (OSError, ValueError):
+        return None
+    return next((entry["anchors"] for entry in said if entry["name"] == path.stem), None)
 
 
 def _by_the_module(partition: Any, run: Any, checkpoint: Any) -> list[str]:

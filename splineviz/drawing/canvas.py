@@ -1,4 +1,6 @@
 r"""Canvases: a figure that is painted again and again, and the panel on it that shows a partition.
+Here too: the size of a frame in pixels, scale bars and their round lengths, a small map of where a window lies on its plane,
+and which anchors it leaves out.
 
         Canvas   places in 1080ths of the height, from the lower left corner, so that every size looks alike;
                  what stays the same is drawn once and kept as pixels, the rest is drawn over it

@@ -1,4 +1,5 @@
 """Captions: what a film shows, in words, for those who cannot see it; and numbers and lengths of time in words.
+Here too: one row of measures, or those of several runs, in words; and what a window does not show.
 
 `alternative` and its like are one paragraph for the film as a whole (an alt text), `captions` one line per frame with its
 times (WebVTT, which browsers and players show beside an mp4 or webm). Numbers are those of the table; one that is not

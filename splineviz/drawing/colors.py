@@ -1,4 +1,5 @@
 """Colours: palettes that stay apart for colour-blind readers, and the colours of layers and patterns.
+Here too: how light a colour is, and the colour bar with a swatch for what is 0.
 
 Palettes keep their order in grey print: lightness rises along them. This file knows no partition.
 """

@@ -1,4 +1,6 @@
 """Curves: the measures of a run over its training steps, as lines on an Axes.
+Here too: one measure over all rows of a table, curves that have values at all, axes of steps and of values, line styles and
+the names of curves, marks at a value and at steps that could not be measured, and the sampling's settings as a label.
 
 A table is a sequence of rows, one a checkpoint, in order of steps; a curve is (name of the column, label, colour). A
 column `<name>_band` is drawn as the band around `<name>`. A value that is NaN or absent leaves a gap; a curve

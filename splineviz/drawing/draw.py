@@ -1,4 +1,5 @@
 r"""Drawing: a Partition, its decision boundary and its anchors as artists on an Axes.
+Here too: which edges are knots of which layers, and an inset that shows a square of the plane larger.
 
         regions   fill + knots    one image, rasterised by `_kernels.measuring.raster` for just the pixels shown,
                                   whenever it is drawn: zooming in shows more, never a resampled picture

@@ -1,4 +1,5 @@
 """Export: a Partition as the objects and files of other libraries, for one's own analysis.
+Here too: the columns of numbers of every region, or of every part of one class.
 
     to_networkx   the dual graph: one node per region, an edge wherever two regions share a side
     to_shapely    one polygon per region, in plane coordinates

@@ -1,4 +1,6 @@
 r"""Fills: one colour for every region of a Partition (slope, class, ...), and the scale that a colour bar shows.
+Here too: sampled values of a fill and their quantiles, limits of a scale (of one partition or shared by several), ticks of a
+colour bar and its label, fills by name; class, margin and layer of each region; and the colours of knots by layer.
 
         slope    norm of the region's slope on the slice             logarithmic scale
         area     of the region                                       logarithmic scale

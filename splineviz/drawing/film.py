@@ -1,4 +1,5 @@
 r"""Films, from pictures to a sealed folder. What is missing is painted, saved and encoded, all at the same time.
+Here too: painting and encoding by itself, and progress that is split between measuring and drawing.
 
         painting      | 4 |   | 5 |   | 6 |        the caller's thread
         saving            | 4 |   | 5 |   ...      one thread: frames/step-*.png
@@ -92,6 +93,10 @@ class Reel:
     poster: Path
     captions: Path
     drawn: int
+
+    def __repr__(self) -> str:
+        names = ", ".join(path.name for path in self.videos)
+        return f"{type(self).__name__}({len(self.frames)} frames in {str(self.out)!r}: {names})"
 
     def _repr_html_(self) -> str:
         """The film itself, for a notebook: it plays where it stands, also in a saved one."""

@@ -1,4 +1,5 @@
 """Looks: how the pictures of a film look, in one object with a digest of its own.
+Here too: the digest of the package's own code.
 
     flags, keywords ──> Look ──> painters, which hand `regions` on to `draw.regions`
                          └────> digest ──> is a picture that lies on disk up to date?

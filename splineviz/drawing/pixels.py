@@ -1,4 +1,5 @@
 """A partition as pixels: fills and knots painted into an image in bands of rows, by several threads.
+Here too: a picture in few colours, so that a PDF is small, and one fitted to its place on a canvas.
 
 Every pixel shows the area-weighted mean of what lies in it; knots that crowd fade, so that what is below can be seen.
 This file knows no Axes.

@@ -1,4 +1,5 @@
 """Previews: what a notebook shows of a Plane or a Partition that stands at the end of a cell.
+Here too: a number of things in words, and the line that shows progress.
 
 A Partition is a picture of its regions, decision boundary and anchors; a Plane is its anchors' inputs as pictures (or
 their plane coordinates, where inputs are no pictures). `Partition` and `Plane` ask for this file when they are shown.

@@ -1,4 +1,5 @@
 r"""Print figures: one or more partitions laid out for print, in one call.
+Here too: whether zooms lie within a window.
 
         step 100          step 10,000
         +-------------+   +-------------+  #      title      above each panel

@@ -1,4 +1,5 @@
 r"""Rows: panels side by side, and the curves below them. Two runs at the same step, or one run taken apart by layers.
+Here too: how many letters a panel's title has room for.
 
         step 1,000
         run A             run B

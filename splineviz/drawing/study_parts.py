@@ -1,4 +1,5 @@
 """Parts of the plots of studies: a sheet in the paper's style, panels of curves, phases of training, slices in a row.
+Here too: plain numbers on logarithmic axes, frames without ticks, shades of a colour.
 
 This file measures nothing, and knows no study.
 """

@@ -1,4 +1,5 @@
 r"""Study plots: the paper's figures (arXiv 2402.15555) from tables of measures and partitions.
+Also the curves of one run of any network: accuracies, complexities, live units and norms.
 
     dynamics    Fig. 2, 7     accuracy, accuracy under attack and local complexity over the steps, phases, slices
     migration                 knots and gradient variation near the anchors and near the boundary, over the window's

@@ -1,4 +1,5 @@
 r"""Video: pictures of one size, in order -> mp4, webm, gif, webp, apng; and the pictures themselves.
+Here too: how a format can be encoded on this machine, and the key that a picture or film carries in its note or comment.
 
         frames/step-*.png --one at a time--> encoder --temporary name--> animation.mp4
 

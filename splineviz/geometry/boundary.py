@@ -1,4 +1,5 @@
 r"""The decision boundary: where the arg-max of the outputs changes on a planar complex.
+Also distances from points to it, and the check of a complex's arrays before kernels get them.
 
         +--------+--------+      outputs (V, C) are affine on every face, so a face is divided among the classes as the
         |  0    /   1     |      upper envelope of C affine functions is, exactly; a tie of two classes under a third

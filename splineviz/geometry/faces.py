@@ -1,4 +1,5 @@
 r"""Faces cut along the decision boundary: parts with one class each, and their margins.
+Also the leads that each margin is the least of.
 
         +--------+--------+      part f < F   face f, or the largest part of it if the boundary cuts it
         |  1    /|        |      part F + n   the other parts, in order of faces; `face` tells whose they are

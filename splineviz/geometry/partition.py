@@ -1,4 +1,5 @@
 r"""Partition: the planar complex of a slice, and its invariants.
+Also the words for functions that it was drawn with in the place of others.
 
         b                       vertices (V, 2)     plane coordinates
        /|\        f0, f1: faces edges (E, 2)        vertex ids, directed a -> b

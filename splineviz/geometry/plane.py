@@ -1,4 +1,4 @@
-r"""Planes: anchors <-> plane coordinates, and the windows on them.
+r"""Planes: anchors <-> plane coordinates, and the windows on them. Also the check that a window is a convex polygon.
 
         v                          x = origin + u e1 + v e2,   (e1, e2) orthonormal
         ^      x2

@@ -1,4 +1,5 @@
 """Polygons: the area of one, and the smallest square around it; corners (m, 2) counter-clockwise.
+Also a square round a point, the longer side of points, and points spread over a window.
 
 Both are read from differences, so a tiny polygon far from the origin loses no digits. Plain arrays alone.
 """

@@ -1,4 +1,5 @@
 """Audits: a whole directory of results, read again and proved again.
+Here too: how far a module's outputs at the vertices are from those that a partition holds.
 
 For every job that jobs.json lists and that is done:
 

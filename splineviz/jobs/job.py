@@ -1,4 +1,6 @@
 """Jobs: one checkpoint on one slice -> a partition file and a row of measures.
+Here too: the key of a job; a row's numbers from the network (accuracy among them) and from the partition; the points and
+samples that all jobs of a run read, chosen and known by a digest; and the note of a failure.
 
 A job is plain data that can be sent to another process or machine that sees the same files; `attempt` does
 it there. Its key is a digest of everything the result depends on (weights, network, plane, window, options,

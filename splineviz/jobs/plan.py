@@ -1,4 +1,5 @@
 """Plans: what was asked of an output directory, who may work on it, and how far each job is.
+Here too: whether two lists speak of the same results, the traced network of an entry, and a slice in words.
 
     out/jobs.json      runs, options, and one entry per job; sealed by a digest of itself
                        further: entries of results that an earlier call asked for and that are still of these slices

@@ -1,4 +1,5 @@
 """Sweeps: runs x checkpoints x planes x windows as a list of independent jobs, worked off, resumed, gathered in one table.
+Also one run on one plane, and planes through samples drawn at random.
 
     out/jobs.json          what was asked: runs, options, one entry per job; written first
     out/rows/, partitions/, churn/, failures/, running/, samples/      see `jobs`

@@ -1,4 +1,5 @@
 """Weights of a checkpoint as a job names them: the network that they belong to, and their digest.
+The digest is computed by `training.state_files`; here it is remembered from one call to the next.
 
 A file is read once: what is known of it from an earlier call stands while the file system says that it is the same.
 This file knows no slices.

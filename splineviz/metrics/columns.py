@@ -1,4 +1,6 @@
 """Columns: one record each for the columns of a table of measures, and the same numbers as one tidy table.
+Here too: which function makes which columns, what a column is about (set, measure, unit), and tables written as text, as
+tidy rows or as a page of the documentation.
 
     measures.csv      one row per checkpoint:      step, regions, ..., lc_train, lc_train_band, ..., knot_ratio_boundary, ...
     tidy              one row per number:          step, set, measure, value, unit

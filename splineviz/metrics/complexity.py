@@ -1,4 +1,6 @@
 r"""Sampled local complexity: how many units change sign in a small neighbourhood of a point.
+Of one set of points, of several, at several radii. Here too: the 99% confidence band of a mean, the network made ready to be
+sampled (traced, or run as it is), and the checks of points, radii and device.
 
              x + r v_2             A neighbourhood is the cross-polytope {x +- r v_p}: P orthonormal directions v_p, 2P
                  *                 vertices; its centre x is not evaluated. A unit counts when its pre-activation does

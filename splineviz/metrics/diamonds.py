@@ -1,4 +1,5 @@
 r"""Diamonds: the exact number of units whose knots meet a small neighbourhood of a point on the slice.
+Also round the middle of every region, and points spread over the window to count at.
 
             x + r e2          The neighbourhood of the sampled local complexity with the plane's own two directions is
                /\             the diamond conv{x +- r e1, x +- r e2}. Sampling looks at its four corners only: a knot

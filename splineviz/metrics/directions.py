@@ -1,4 +1,5 @@
 """Directions of neighbourhoods: P orthonormal ones a point, drawn from a seed, or given.
+Those that were used last are kept for the next call.
 
     points 0 .. 1023       points 1024 .. 2047     Points of a group choose their directions from one pool. In many
     +-----------+          +-----------+           dimensions it is a random orthonormal system of SPARE P vectors,

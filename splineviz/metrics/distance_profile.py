@@ -1,4 +1,5 @@
 r"""Distance profiles: how much knot lies within each distance of the decision boundary, or of the anchors, exactly.
+Here too: the distances at which its bins begin and end, and the median ones of knot length and of area.
 
         knots within d of the sites            .------------.     The points within d of the sites are a union of
         L(d) = length, V(d) = length x jump   (  ===sites===  )    tubes (`measuring.tubes`): lengths of knots inside

@@ -1,4 +1,6 @@
 r"""Lineage: a unit keeps its identity through training, so its knots can be followed from one checkpoint to the next.
+Each unit's knots on the slice by themselves: their length, their mean distance from the decision boundary, their straight
+pieces. Here too: what became of the regions in between.
 
         before            after             The length of knots near the decision boundary = changes by what
         ..|....=          ...|..=             stays     units with knots in the window before and after: they moved

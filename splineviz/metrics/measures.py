@@ -1,4 +1,8 @@
 r"""Measures: where the knots of a partition lie, how strongly the slope jumps there, and what the regions look like.
+Here too: the window's side and what counts as near; lengths and areas near given places; the density of knots in the cells
+of a grid; how far points are from the decision boundary and from the nearest knot; connected parts of each class; the share
+of the window that changed its activation pattern; units with a knot on the slice; and all these numbers of one partition by
+name.
 
         +---------------------+      edges that are knots have a length; per area, in three places:
         |   /   .-----.  |    |        window     all of it

@@ -1,4 +1,5 @@
 r"""Neighbourhoods: the smallest and the largest value of every unit over the vertices {x +- r v_p} of many points.
+What evaluates them is chosen here by the kind of network and its device.
 
     Pairs      of a Program: x + r v and x - r v together, what they have in common computed once
     Vertices   of a network that is not piecewise affine, or that is run on another device: all 2P of them are run through

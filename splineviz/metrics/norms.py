@@ -1,4 +1,5 @@
 """Norms: how large a network's weights are, and its outputs; both grow or shrink through training without a slice to see it.
+Here too: a network's outputs at points, and the precision and device that it computes in.
 
     weight norm   sqrt of the sum of squares of all weights and biases; what batch norm has averaged is none of them
     logit norm    mean over points of the length of the output vector

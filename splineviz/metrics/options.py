@@ -1,4 +1,5 @@
 """How the local complexity is sampled: the settings that workflows, jobs and commands hand on, in one object.
+Here too: what was measured at each place, as columns of a row.
 
 Whoever measures with them calls `LCOptions.measured`, so no setting is lost on the way: all fields but `points` and `wide`
 are arguments of `complexity.local_complexities`. This file measures nothing itself.

@@ -1,4 +1,5 @@
 """Robustness: accuracy of a network on its samples, and on samples that an adversary moved by at most eps.
+Here too: the attack itself, how many steps it usually takes, and the class that each row of outputs stands for.
 
 The adversary is projected gradient descent in the maximum norm (Madry et al., arXiv 1706.06083): from a point drawn
 uniformly in the box |x' - x| <= eps, k steps x' <- x' + alpha sign(dL/dx'), each followed by a projection onto that box

@@ -1,4 +1,5 @@
 r"""Local complexity on a slice, exact and sampled, in the same neighbourhoods: columns of a row of measures.
+Here too: the network on the slice as a Program of plane coordinates.
 
     slice_exact     units whose knots meet the diamond conv{x +- r e1, x +- r e2}, from the partition (`diamonds`)
     slice_sampled   units with both signs on its four corners, from the network (`complexity`)

@@ -1,4 +1,5 @@
 r"""Sampled gradient complexity: the density of knots from gradients, of any network, without a slice and without a trace.
+Here too: what is seen of a gradient in few directions, on average.
 
         |grad z(x)| rho(z(x)),  summed over units: `knot_density.gradient_complexity` (Patel, Montufar, arXiv 2412.18283)
 

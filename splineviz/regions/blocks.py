@@ -1,4 +1,4 @@
-"""Block: a piece of the complex on its way through the network, with the values at its vertices.
+"""Block: a piece of the complex on its way through the network, with values at vertices; sewn, dissolved; memory released.
 
 A block is a planar complex like a Partition, but its faces are loops of half-edges (2 * edge + direction), and
 edges on a seam to another block carry a key (see `_kernels.sewing`). Beside it stand, one row per vertex, the inputs
@@ -376,8 +376,8 @@ def sew(blocks: Sequence[Block], *, open_seams: bool = False) -> Complex:
 
 
 def release_memory(*, early: bool = False) -> None:
-    """Hand pages that were freed between small arrays back to the system, where the C library can: at 10^7 regions that is as
-    much as the result. early: from now on each array of EARLY bytes as soon as it is freed.
+    """Hand pages that were freed between small arrays back to the system, where the C library can: at 10^7 regions that is
+    as much as the result. early: from now on each array of EARLY bytes as soon as it is freed.
     """
     library: Any = ctypes.CDLL(None) if os.name == "posix" else None
     if early and hasattr(library, "mallopt"):

@@ -1,4 +1,5 @@
 r"""Coincidences: where several knots are one line, or meet in one point, do they so exactly?
+Also whether a program has maxima.
 
       A  |  B         Across one edge two units change: their knots are one line, or a sliver between them was lost.
      u, v|            \ | /

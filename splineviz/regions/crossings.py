@@ -1,4 +1,5 @@
 """Crossings: the exact breakpoints of a network along a segment or polyline of inputs.
+Also all knots on lines of a slice, and how far a network folds the way between inputs.
 
     x0 --|----||-----|-- x1 -----|-- x2       | the points where a unit changes its piece
 

@@ -1,4 +1,5 @@
 """Cuts: a block's edges and faces cut by one layer, and where that is decided exactly.
+Also the vertices' exact places and values, the lines of a block's edges, and what two blocks agree on at a seam.
 
     signs --> cuts of edges, in their order --> faces, asked again as long as they have questions --> vertices in their place
 

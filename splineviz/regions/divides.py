@@ -1,4 +1,5 @@
 r"""The decision boundary of a partition, held against the model: every segment divides, and none is missing.
+Also whether the parts are the faces cut among the classes, and how long the creases of an upper envelope are.
 
         \    l   /        On both ends of a segment its classes l and r are the model's largest outputs, so by convexity
          *------*         on all of it. A point on its left side (o) has l above r, one on its right r above l: halfway

@@ -1,4 +1,4 @@
-r"""Estimates: how many regions a window holds, and what they cost, before they are enumerated.
+r"""Estimates: how many regions a window holds and costs, before they are enumerated; windows that hold about so many.
 
     +-----------------+      Random stretches of random lines are walked from region to region: the network's values and
     |   \   |         |      slopes at one point of a region tell all of it (`_kernels.surroundings`). A stretch of length l

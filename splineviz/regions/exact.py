@@ -1,4 +1,5 @@
 r"""Exact: what a network says at a vertex, in integers, where double precision cannot tell the sign.
+Also a fraction as a float of its sign.
 
     a ---------x--------- b        A vertex knows how it came to be: the two vertices whose line it lies on, and the unit
       za < 0   0    zb > 0         that is 0 there. Floats are fractions, and so is everything that follows from them:

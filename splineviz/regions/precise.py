@@ -1,4 +1,5 @@
 r"""Precise: what a network says in more digits than a double has, by its own calls.
+Also numbers in such digits with their sums and products, and the base of a small window: an input in it or near it.
 
 A number is written in digits of `BITS` bits. Each digit of all entries is a tensor of whole numbers, and the network's own
 calls map whole numbers exactly, whatever the order of their sums: so a convolution of two numbers of a few digits is a dozen

@@ -1,4 +1,5 @@
 r"""Sewing: tiles that were enumerated apart become the partition that one enumeration would have found.
+Also all of it in one call: a window taken apart, enumerated tile by tile and sewn.
 
       A | B        The two copies of a seam edge have one key. Where the faces beside it have the same pattern they are
     ----o----      one region, since regions are convex: the edge goes. Where not, a knot lies on the seam, and the edge

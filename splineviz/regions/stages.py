@@ -1,4 +1,5 @@
 """Stages: the affine stretches of a Program between two kink layers, as the enumerator runs them.
+Also the first stage as an affine map of the slice, and how many bytes of values a block should have at a layer.
 
     inputs --stage 0--> z_0 --kink--> h_0 --stage 1--> z_1 ... h_last --last stage--> outputs
 

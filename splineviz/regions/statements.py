@@ -1,4 +1,5 @@
 r"""Statements of a partition beside its complex, checked by the model: fields, boundary, derivatives, linear regions.
+Also the model's derivatives along the slice.
 
     fields      vertices = centre + local_vertices, inside the window, whose corners are among them; names of the layers,
                 which of them take maxima; the seed's pattern has its face's hash; anchors, where samples are given

@@ -1,4 +1,5 @@
 """What the model says about the faces of a partition, and where rounding leaves it undecided.
+Also the model's copy in evaluation mode that is asked.
 
 The model is run at every corner and at one point inside every face (the mean of its vertices), in chunks of faces.
 This file draws no conclusions: `certificate.py` does.

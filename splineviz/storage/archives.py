@@ -1,4 +1,5 @@
 r"""Arrays in .npz and .npy files, read without trusting what the files say.
+Paths that lead to no file are refused, as are archives that would grow beyond all proportion.
 
 A header of a few bytes may claim an array of terabytes, and a small archive may hold a large one made of zeros. So before
 anything is allocated, what a header claims is compared with what the file holds, and an archive that would grow beyond

@@ -1,4 +1,7 @@
 """Files that are whole or absent, and digests of content.
+Text, JSON, sealed JSON (with a digest of itself), arrays, single lines added. Here too: what is in a folder, whether a path
+is a file or folder itself and no link or pipe, whether a file could be written there, the file system's own time, and data
+as it comes back from JSON.
 
 A file is written under a temporary name beside its target and renamed, so a reader, or a run that was
 killed, sees the old content or the new one and never half of it. The temporary file of a process that was killed stays;
@@ -43,9 +46,9 @@ SEAL = "digest"
 """Where an object says what the digest of the rest of it is."""
 
 
-def write(path: Path, content: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file through `content(stream)`: whole or not at all. Makes the folder if needed."""
-    with whole(path) as temporary, open(temporary, "wb") as stream:
+def write(path: Path, content: Callable[[IO[bytes]], Any], *, new: bool = False) -> None:
+    """Write a file through `content(stream)`: whole or not at all. Makes the folder if needed. new: as for `whole`."""
+    with whole(path, new=new) as temporary, open(temporary, "wb") as stream:
         content(stream)
 
 
@@ -171,9 +174,9 @@ def plain_names(folder: Path) -> list[str]:
         return []
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8, whole or not at all."""
-    write(path, lambda stream: stream.write(text.encode()))
+def write_text(path: Path, text: str, *, new: bool = False) -> None:
+    """Write text as UTF-8, whole or not at all. new: as for `whole`."""
+    write(path, lambda stream: stream.write(text.encode()), new=new)
 
 
 def append_line(path: Path, text: str) -> None:
@@ -193,15 +196,15 @@ def append_line(path: Path, text: str) -> None:
             raise
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: Any, *, new: bool = False) -> None:
     """Write JSON-ready data, whole or not at all; a number that is not finite is written as null, which JSON knows."""
-    write_text(path, json.dumps(plain(data), indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain(data), indent=1, allow_nan=False) + "\n", new=new)
 
 
-def write_sealed(path: Path, data: dict[str, Any]) -> None:
-    """Write a JSON object with a digest of itself in it, whole or not at all; `read_sealed` reads it."""
+def write_sealed(path: Path, data: dict[str, Any], *, new: bool = False) -> None:
+    """Write a JSON object with a digest of itself in it, whole or not at all, for `read_sealed`. new: as for `whole`."""
     content = plain(data)
-    write_json(path, {**content, SEAL: digest(content)})
+    write_json(path, {**content, SEAL: digest(content)}, new=new)
 
 
 def read_sealed(path: Path) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 """Harmless: what a checkpoint may hold beside its tensors without being trusted, and what is read in its place.
+Here too: what was read, with its arrays as tensors.
 
 Training loops put settings and numbers beside the weights: an argparse.Namespace, numpy scalars, paths, dates. torch
 refuses such a file, for a class of somebody else could run code. Here a closed list of names is read as stand-ins of our

@@ -1,4 +1,5 @@
 """Listings: what jobs.json and manifest.json say, read without trusting them.
+Names and entries of jobs, results of those that are done, and files that a manifest names.
 
 Both are sealed, which tells damage from content and nothing else: whoever writes them can seal them. A name in them becomes
 a path, so names are those that splineviz gives (`step-0000000100`, 32 hexadecimal digits), and files lie in the directory

@@ -1,4 +1,5 @@
 """Locks: which process works on what, visible to every process that sees the same folder.
+Here too: files marked while they are written, and removed once their process is gone.
 
 A lock is an open file that the operating system locks for one process. It is free again the moment that process ends,
 however it ends (kill -9, out of memory, power), so no lock is ever stale, nothing beats like a heart and no clock is

@@ -1,4 +1,6 @@
 """Outputs: a directory of results, the run or command it belongs to, and which of its files may be replaced.
+Here too: what a folder was made by, in words; results and pictures of ours told from those of others, and removed; and the
+names that a film is written to.
 
     out/manifest.json    of: what kind of results of which runs; writes: names that splineviz has said it will write here
     out/jobs.json        the same of version 0.1, whose manifest came last
@@ -54,7 +56,8 @@ def enter(folder: Path, kind: str, runs: Sequence[str], writes: Iterable[str], *
     Raises OutputError when the directory holds anything that splineviz did not write, results of other runs or of another
     kind, a link where something is to be written, or is a file.
     """
-    names = sorted(set(writes))
+    writes = sorted(set(writes))
+    names = list(writes)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: expected a folder for results, got a file; choose another --out.")
     if links := [name for name in names if (folder / name).is_symlink()]:
@@ -63,8 +66,8 @@ def enter(folder: Path, kind: str, runs: Sequence[str], writes: Iterable[str], *
             "written; remove it, or choose another --out."
         )
     said = _said(folder)
-    if said is None:
-        if strange := strangers(folder, names):
+    if begun := said is None:
+        if (strange := strangers(folder, names)) and _said(folder) is None:
             shown = ", ".join(strange[:SHOWN]) + (f" and {len(strange) - SHOWN} more" if len(strange) > SHOWN else "")
             raise OutputError(
                 f"{folder}: expected an empty folder or one that splineviz wrote, got one that holds {shown}; nothing of it "
@@ -73,14 +76,21 @@ def enter(folder: Path, kind: str, runs: Sequence[str], writes: Iterable[str], *
         said = {"kind": kind, "runs": list(runs), "writes": []}
     _compare(folder, said, kind, runs, same)
     known = said["writes"]
-    if known is not None and (taken := [n for n in names if n not in known and not _is_free(folder / n)]):
+    taken = [] if known is None else [name for name in names if name not in known and not _is_free(folder / name)]
+    if taken and not (begun and _said(folder)):
         raise OutputError(
             f"{folder}: expected to be the first to write {', '.join(taken[:SHOWN])} there, got what splineviz did not "
             "write; move it away, or choose another --out."
         )
     if known is None:  # of version 0.1, which took all for its own
         names += [path.name for path in files.entries(folder) if not path.is_symlink()]
-    _declare(folder, kind, runs, names)
+    try:
+        if not taken:
+            _declare(folder, kind, runs, names, new=begun and not os.path.lexists(folder / MANIFEST))
+            return
+    except FileExistsError:
+        pass
+    enter(folder, kind, runs, writes, same=same)  # another process has made it its own since this one looked
 
 
 def strangers(folder: Path, writes: Iterable[str] = ()) -> list[str]:
@@ -190,16 +200,16 @@ def _compare(folder: Path, said: Mapping[str, Any], kind: str, runs: Sequence[st
         )
 
 
-def _declare(folder: Path, kind: str, runs: Sequence[str], names: Iterable[str]) -> None:
-    """Say in the manifest what will be written, before it is."""
+def _declare(folder: Path, kind: str, runs: Sequence[str], names: Iterable[str], *, new: bool) -> None:
+    """Say in the manifest what will be written, before it is. new: raise FileExistsError where there is one by now."""
     folder.mkdir(parents=True, exist_ok=True)
     old = sealed(folder / MANIFEST) or {"format": FORMAT, "options": {}, "files": {}}
     of = old.get("of")
     before = of.get("writes") if isinstance(of, Mapping) else None
     known = set(map(str, before)) if isinstance(before, list) else set()
-    new = {"kind": kind, "runs": sorted(runs), "writes": sorted(known | set(names))}
-    if new != of:
-        files.write_sealed(folder / MANIFEST, {**old, "of": new})
+    said = {"kind": kind, "runs": sorted(runs), "writes": sorted(known | set(names))}
+    if said != of:
+        files.write_sealed(folder / MANIFEST, {**old, "of": said}, new=new)
 
 
 def _is_free(path: Path) -> bool:

@@ -1,4 +1,6 @@
 """Provenance: what made a result, and the manifest of a directory of results.
+Here too: versions of what numbers depend on, what a partition or a picture says inside of how it was made, and whether a
+file belongs to given jobs.
 
     out/manifest.json    versions, options, whose results they are (`outputs`), and the SHA-256 of every file that was
                          written there; sealed by a digest of itself

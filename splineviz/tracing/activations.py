@@ -1,4 +1,6 @@
-"""Activations: calls of kinks and maxima -> steps on a tape, written in the kinks that the enumerator knows."""
+"""Activations: calls of kinks and maxima -> steps on a tape, written in the kinks that the enumerator knows.
+Clamps and thresholds, sorting and what is picked from a sorted order, running maxima and max-pooling are here, too.
+"""
 
 from __future__ import annotations
 

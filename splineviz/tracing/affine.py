@@ -1,4 +1,6 @@
 """Affine operations: the torch calls that a Program may make between two kinks.
+Also the weights that they take: which are kept in single precision, their conversion to another precision or device, and
+weights that are moved.
 
     AFFINE   one tensor in, one out:  f(x, params, attrs, homogeneous)
     JOINS    several tensors in, one out:  f(xs, attrs)

@@ -1,4 +1,6 @@
-"""Arithmetic: sums, differences, products and quotients with constants -> steps on a tape."""
+"""Arithmetic: sums, differences, products and quotients with constants -> steps on a tape.
+Matrix products and einsum with constants are among them.
+"""
 
 from __future__ import annotations
 

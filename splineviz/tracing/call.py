@@ -1,5 +1,6 @@
 """One recorded call: what was called, with which arguments, what it gave, and the words in which it is refused, with the
 user's own line.
+Also where in the user's files a forward begins, runs or fails, and constants without a batch of their own.
 
 This file knows no table of calls.
 """

@@ -1,4 +1,6 @@
 """Doors: what people hand over as a network -> the module that computes, or a refusal that says what it is.
+Also what a module holds and gives: names of its tensors and which are tied, its modes of training or evaluation, what
+stands in containers, the one tensor that is a forward's result.
 
 torch.compile, DataParallel, DistributedDataParallel and torch's moving averages wrap a module and change nothing of it:
 they are taken off. What computes outside Python's sight (TorchScript), holds a part of its weights alone (FSDP), none yet

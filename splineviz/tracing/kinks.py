@@ -1,4 +1,5 @@
 """Kinks: continuous piecewise-linear functions of one number, as a torch call, breakpoints and slopes.
+Also the tables of these operations by name and by module, and numbers for a path that bends twice.
 
     relu6          slopes    0    1    0
                    -----------+----+---------> z

@@ -1,4 +1,5 @@
 r"""Lowering: every max operation of a Program written as rounds of ReLUs, max(a, b) = b + relu(a - b).
+Also layers as users count them, and whether some hashes together make another one.
 
     x0  x1  x2  x3  x4     entrants of one group: the entries that one output is the largest of
      \   \  /   /   |      round 1 compares 0 with 2 and 1 with 3; 4 has a bye

@@ -1,4 +1,5 @@
 """Precision: calls of torch in double precision, whatever the user's code asks for, and without touching random numbers.
+Also whether a difference is no more than rounding.
 
     with Double(): module(x)            everything is double, in this thread alone
     with Logged() as log: module(x)     the same, and log.calls says what was called

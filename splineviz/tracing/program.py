@@ -1,4 +1,4 @@
-"""The vocabulary of a Program: what a traced network is made of.
+"""The vocabulary of a Program: what a traced network is made of. Also the fingerprint of a tensor's values.
 
 A Program is straight-line code over numbered registers. Register 0 is the input; each Step reads
 registers and writes one. A step is either *affine* in its inputs (see `affine`) or a *kink* (see `kinks`): a scalar,

@@ -1,4 +1,6 @@
-"""Reshaping: calls that change shape, order or selection of entries, sum them, or join tensors -> steps on a tape."""
+"""Reshaping: calls that change shape, order or selection of entries, sum them, or join tensors -> steps on a tape.
+Also writes into a part of a tensor, and what that makes of the tensors that share its memory.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Swaps: a network drawn with a piecewise-linear function in the place of a smooth one.
+Also a network without the smooth function at its very end that changes no class, such as a softmax.
 
     swapped(program, {"gelu": "relu"})        every GELU becomes a ReLU; weights and everything else stay
 

@@ -1,4 +1,5 @@
 """The tape: steps as tracing writes them, one after the other, and the weights and constants that they name.
+Also a call's arguments as plain data for JSON.
 
 A live tensor depends on the network's input; it has a register and, from the sample batch, a value. Every other
 tensor is a weight (it stands in the state dict), a view of one, or a constant. This file knows operations and no graph.

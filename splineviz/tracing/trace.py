@@ -1,4 +1,6 @@
 """torch module -> Program, proven complete.
+Also the proof by itself: random inputs, a twin's outputs, their difference from a Program's; and a Program with some
+outputs alone.
 
 A private copy of the module in evaluation mode (`twins`) is run once, and its calls of torch are listened to
 (`listening`). Every call is looked up (`calls`, `modules`) and written as steps on a tape; one that is not known is

@@ -1,4 +1,5 @@
 """Twins: a private copy of the user's module, to be run without a trace on the original.
+Also all that a module is besides its values, calls without the hooks of all modules, and which hooks only watch.
 
     twin(module) -> the same module in double precision, on the CPU, in evaluation mode
 

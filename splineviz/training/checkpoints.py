@@ -1,4 +1,6 @@
 """Checkpoints: the files of a run in order of steps, and the network that their weights fit.
+Here too: the network's own weights among a checkpoint's, found and checked; entries that it has no part in; tied weights by
+the names that a file has; and a plain MLP rebuilt from the shapes of its weights.
 
 A checkpoint is a file of named tensors (see `state_files`); its step stands in it, or in its name (see `listings`). A folder
 that holds the weights of a whole model, as transformers and accelerate write them (checkpoint-N/ with model.safetensors,

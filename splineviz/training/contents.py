@@ -1,4 +1,5 @@
 """Contents: what lies in the content of a checkpoint file: sets of weights, and the step that it was saved at.
+Here too: tensors of several levels under dotted names, and the entry at a path of names.
 
     {"net": {...tensors...}, "epoch": 7, "optimizer": {...}}        one set, net; saved at epoch 7
     {"model": {...}, "model_ema": {...}}                            two sets; the user says which

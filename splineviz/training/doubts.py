@@ -1,4 +1,5 @@
 """Doubts: signs that a run's weights, network and samples do not belong together, in one line each.
+Here too: steps at which weights stood still, and what a picture must say of them.
 
     a recorded train_accuracy that the network does not have on the training samples
     checkpoints with the same weights to the bit, as a loop leaves them that trains other tensors than it records

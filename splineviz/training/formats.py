@@ -1,4 +1,6 @@
 """Formats: kinds of checkpoint files, one record each, and how the content of one is read without running its code.
+Here too: the format that a file has, the tensors of what was read, archives refused that grow beyond proportion, links that
+lead out of a folder, and the first line of an error.
 
     .pt .pth .ckpt .bin .tar ...    torch files that `weights_only` can read, and what `harmless` lists beside it
     .safetensors

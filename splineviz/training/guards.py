@@ -1,4 +1,4 @@
-"""Guards: a Program bound to weights is the network that the user has, or it is not used.
+"""Guards: a Program bound to weights is the network that the user has, in a foreign folder too, or it is not used.
 
     Live      held against the module as it stands in a training loop        -> Program and weights to write
     Loaded    held against the module with a file's weights loaded           -> Program

@@ -1,4 +1,5 @@
 """Listings: the checkpoints of a foreign folder in order, each with its step; or a refusal that shows what was read.
+Here too: some of the steps alone, and one file as a run of one checkpoint.
 
 A step stands in the file, or in its name. Nothing is guessed: where names and files do not agree, or one name says several
 things, the refusal is a table of what each file was read as, and names the flag that settles it:

@@ -1,4 +1,5 @@
 """ONNX networks: a .onnx file -> a torch module that computes what the file says, to be traced and proved like any other.
+Here too: the weights of a file by themselves.
 
     nodes of the graph    -> calls of torch, one entry of OPERATORS a kind; a kind that has none is refused by name
     float initializers    -> buffers of the module, its weights, named after the node that reads them: gemm0_weight, add4_1

@@ -1,4 +1,5 @@
 """Places: where in a folder checkpoints lie, before anybody asks for their steps.
+Here too: the files that a user's pattern takes, and a path without the suffix of its file.
 
     net_10.pt                           a file
     checkpoint-500/model.safetensors    a folder that holds the weights of one checkpoint

@@ -1,4 +1,6 @@
 """Training recipes: small runs, on data that comes along, that write checkpoints to draw.
+Here too: training that writes nothing, the samples that a recipe trains on, and the paper's ResNet18 on a user's own
+pictures.
 
 mnist-mlp   The network of "Deep Networks Always Grok and Here is Why" (arXiv 2402.15555, section 4) and its published
             code: 784-200-200-200-10, ReLU, PyTorch's default initialisation, 1,000 training images in [0, 1],

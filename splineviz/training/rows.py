@@ -1,4 +1,5 @@
 """Rows: samples out of a torch Dataset or DataLoader, in the order of the Dataset, random generators left alone.
+Here too: what counts as a Dataset, and the names under which arrays hold inputs and labels.
 
     (picture, label)                    a pair, as most have it
     {"image": ..., "label": ...}        by names (see NAMES)

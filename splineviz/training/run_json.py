@@ -1,4 +1,6 @@
 """run.json: what it says, and where the files of a run lie, so that a run directory describes itself.
+Here too: where a step's checkpoint lies and how checkpoints are removed; a run's traced networks, saved, loaded and known by
+a digest of their structure; and files of somebody else under a run's names, which are refused.
 
     run.json                             format, the traced network as data, domain, classes, loss,
                                          the step, file and metrics of each checkpoint

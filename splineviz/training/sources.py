@@ -1,4 +1,5 @@
 """Sources: samples from where the user has them.
+Here too: one sample from a file, for an anchor.
 
     mnist                    the name of an embedded data set (see `datasets`)
     samples.npz              arrays train_x, train_y, test_x, test_y, or x and y, or images and labels, ... (see `rows`)

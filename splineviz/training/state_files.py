@@ -1,4 +1,6 @@
 """State files: one file of named tensors, whoever wrote it -> their names and values, and the digest that they are known by.
+The digest of weights is computed here (names, types, shapes, bits); `jobs.weights` only remembers it. Here too: the step
+that a file was saved at, what a key leaves unread, names without wrappers' prefixes, and whole networks from trusted files.
 
 The kinds of files stand in `formats`. Where in a file its weights lie is found (see `contents`): a lone dictionary of
 tensors is taken, of several one must be named by `key`: a path of names such as `ema` or `ema.state_dict`, a prefix of the

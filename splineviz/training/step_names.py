@@ -1,4 +1,5 @@
 r"""Step names: what the name of a checkpoint file says of its step.
+Also what several names of one kind say together.
 
     net_000120              120      a number of its own
     epoch=3-step=1200       1200     a number that belongs to a word for steps; epoch 3 is known besides

@@ -1,4 +1,5 @@
 """User code: what the user names as module:function, or file.py:function, imported and called.
+Modules of the working directory can be imported for that long.
 
 Nothing else imports by name, and no name ever comes from a file. This file knows nothing of what is made.
 """

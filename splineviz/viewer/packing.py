@@ -1,4 +1,5 @@
 r"""Packing: a Partition as few bytes, for a browser that draws it and finds regions in it.
+Here too: the page's frame, and the order in which a walk round the faces meets the edges.
 
     head | vertices  corners  counts  units  slope  margin  class  pattern  active  outputs  boundary   deflated, once
 

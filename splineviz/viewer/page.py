@@ -1,4 +1,6 @@
 """Pages: what the explorer shows of a source, and the one HTML file that holds it all.
+Here too: one step packed for it, what it knows before any step is read, inputs as pixels, whether outputs come along, and
+the front end's script and style.
 
 A source is one Partition, a mapping step -> Partition (or .npz file), or the folder that `animate` wrote: its
 partitions and its table of measures, which becomes the curves beside the time slider. The front end is the plain

@@ -1,4 +1,6 @@
-"""Printing: the `splineviz figure` command that cuts for print what the explorer shows; the front end adds the look."""
+"""Printing: the `splineviz figure` command that cuts for print what the explorer shows; the front end adds the look.
+The window that was asked for is put in its words here.
+"""
 
 from __future__ import annotations
 

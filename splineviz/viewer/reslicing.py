@@ -1,4 +1,5 @@
 r"""Reslicing: the networks behind an explorer's partitions, and their partitions on another slice.
+Here too: a plane with its anchors moved.
 
     networks   step -> Program, from a run, from one model, or from a mapping step -> model
     samples    inputs to choose anchors from by number: a run's training samples, or those given

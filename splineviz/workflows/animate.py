@@ -41,7 +41,7 @@ from splineviz.workflows import interpolation, preflight
 from splineviz.workflows.unread import without
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Animation(film.Reel):
     """What `animate` wrote: a film with one frame a checkpoint, the summary and the table of measures.
 

@@ -40,7 +40,7 @@ WITH_SLASH = r"[/\\\x00]"
 """What a name may hold and a file's name may not."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Parallel(film.Reel):
     """What `compare` wrote: a film with one frame a step, and the tables of measures of the runs.
 

@@ -1,4 +1,6 @@
 """A measured run: what `sweep.measure_run` found of it, what studies add, and the settings of both.
+Here too: means over planes with their standard errors, the bootstrap band of a few skewed values, and what is said of a run
+with one checkpoint.
 
 Numbers that take long are kept in out/rows/studies.json by the weights, the slice and the settings that they depend on; so
 a second call only draws. The first plane's partitions lie in the output directory. Those of further planes do not: each is

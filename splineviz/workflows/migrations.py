@@ -1,4 +1,6 @@
 r"""Migration: where knots lie over training, their units, and three numbers that answer whether they migrate.
+Here too: the profile and the ledger of one slice, what counts as near, and how many planes show a decision boundary at both
+of two steps.
 
     kymograph   knots and jumps of the gradient by distance from the boundary and from the anchors, step by step
     lineage     the ledger of two checkpoints, units' distances from the boundary over time, what became of regions

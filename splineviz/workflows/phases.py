@@ -1,4 +1,5 @@
 """Phases: where the descent and the ascent of the local complexity end, if the curve has them beyond its noise.
+Here too: the row of the peak, and the two moments of training that are worth a look.
 
     value  *                   *        A curve of pure noise has a lowest value and a higher one after it, too. So the rise
             *     rise       *   *      counts only where it is larger than what noise alone would give: flat curves with

@@ -1,4 +1,5 @@
 r"""Preflight: what a film will cost, and which window it is of, before any work.
+Here too: the square window of a given size round a centre.
 
         run, anchors, window asked for ──> a few points of the last, the middle and the first checkpoint
                                               │ few regions: go on, nothing is said

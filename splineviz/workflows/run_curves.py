@@ -1,4 +1,5 @@
 r"""Curves: numbers of runs over their steps, without any slice, so of any network, smooth ones too.
+Also the numbers of one network alone, and those of a recipe followed while it trains.
 
     run ────────────> at every checkpoint: recorded accuracies, sampled local complexity at train, test, random points
     smooth network ─> the same while it trains, where nothing of it is recorded

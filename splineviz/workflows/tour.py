@@ -54,7 +54,7 @@ COLUMNS = ("place", "regions", "boundary_length", "knot_length", "low", "high")
 in widths of the window, and the values of the fill below which 1% and 99% of the area lie."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tour(film.Reel):
     """What `tour` wrote: a film with one frame a view, and the table of the views."""
 

@@ -1,4 +1,5 @@
 """Unread: what is drawn of a run that holds checkpoints which cannot be read, and the one line that says so.
+Here too: the last checkpoint that can be read.
 
 Training may diverge, and a file may be torn. Everything is then made of the other checkpoints; curves are marked at the
 steps that are missing.

@@ -132,6 +132,30 @@ def test_a_call_that_was_killed_before_its_first_mark_can_be_started_again(run, 
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize("moment", ["strangers", "_is_free", "_declare"])
+@pytest.mark.parametrize("other", ["/runs/a", "/runs/b"])
+def test_two_that_begin_at_once_share_a_folder_or_one_is_refused(tmp_path, monkeypatch, moment, other):
+    """The one that looked before the other wrote its mark took that for a stranger's file, or replaced it."""
+    out, original, begun = tmp_path / "out", getattr(outputs, moment), []
+
+    def meanwhile(*words, **options):
+        if not begun:
+            begun.append(True)
+            outputs.enter(out, "run", [other], [*outputs.MEASURES, "summary.png"])
+            (out / "rows").mkdir()
+            (out / "rows" / "row.json").touch()
+        return original(*words, **options)
+
+    monkeypatch.setattr(outputs, moment, meanwhile)
+    if other == "/runs/a":
+        outputs.enter(out, "run", ["/runs/a"], [*outputs.MEASURES, "poster.png"])
+        assert outputs._said(out)["writes"] >= {"summary.png", "poster.png", "rows"}
+    else:
+        with pytest.raises(OutputError, match="/runs/b"):
+            outputs.enter(out, "run", ["/runs/a"], [*outputs.MEASURES, "poster.png"])
+    assert begun and outputs._said(out)["runs"] == [other]
+
+
 def test_another_run_is_refused_and_the_first_one_stays(runs, tmp_path, monkeypatch, capsys):
     """Into the default folder, too: `animate a` then `animate b` replaced a without a word."""
     monkeypatch.chdir(tmp_path)

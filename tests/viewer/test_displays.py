@@ -20,6 +20,7 @@ def test_a_film_plays_where_it_stands(browser: Any, tmp_path: Path, kind: str, e
     look = {"size": (320, 180), "fps": 8, "quality": "small"}
     made = sv.animate(tmp_path / "run", out=tmp_path / "out", formats=(kind,), lc=None, progress=None, **look)
     html = made._repr_html_()
+    assert repr(made) == f"Animation({len(made.frames)} frames in {str(tmp_path / 'out')!r}: animation.{kind})"
     assert str(tmp_path) not in html.replace(f"frames in {tmp_path / 'out'}", ""), "nothing is fetched"
     page = browser.new_context(offline=True).new_page()
     page.set_content(f"<body>{html}</body>")

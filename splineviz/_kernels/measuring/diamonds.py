@@ -1,4 +1,5 @@
 r"""Knots that meet diamonds: which straight pieces come nearer to a point than r in the 1-norm.
+Also how many units meet each diamond, and the grid by which pieces are looked up.
 
       +          |u| + |v| < r is convex, so its smallest value on a piece is at an end, or where u or v is 0.
      / \    ___

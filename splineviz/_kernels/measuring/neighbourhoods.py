@@ -1,4 +1,5 @@
 r"""Kinks on whole neighbourhoods: values at 2P vertices in opposite pairs, held as centre, odd and even part.
+Also the smallest and largest value of every unit there.
 
                  z+ = c + e + o       c: (n, U) value at each centre; o: (n P, U) odd part of every pair of vertices;
                 /                     e: its even part, e = 0 on a row until a unit of it bends between the vertices

@@ -1,4 +1,5 @@
 """Predicting: outputs at corners of faces from known corners, walking from face to face; they are affine on a face.
+Also the faces across each side, the order of the walk, and what a prediction leaves over.
 
 The browser repeats this walk with the same operations on the same doubles, so what it adds up is exactly what was taken
 away here: viewer/decode.js, `restoreOutputs`. Faces are walked from the first one to its neighbours and so on, the corners

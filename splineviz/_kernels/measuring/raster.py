@@ -1,4 +1,5 @@
 r"""Exact area coverage of a planar complex on a grid of pixels.
+Also how opaque lines are where they are dense, and the picture made of fills and lines.
 
         row r+1 +-----+-----+-----+      An edge a -> b with value L on its left and R on its right
                 |     |  b  |     |      changes the value by R - L for everything to its right. Inside

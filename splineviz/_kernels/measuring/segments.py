@@ -1,4 +1,4 @@
-r"""Distance from points to the nearest of many segments, through a uniform grid.
+r"""Distance from points to the nearest of many segments, through a uniform grid. Also without the grid, for a few points.
 
         +---+---+---+---+     Every cell lists the segments that meet it. From the cell of a point (or of the
         | 2 | 2 | 2 | 2/|     nearest point of the box, for one outside) rings of cells are searched.

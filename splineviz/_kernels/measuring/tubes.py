@@ -1,4 +1,4 @@
-r"""Tubes: the points within a distance d of segments (a segment without length: a disc), against lines and windows.
+r"""Tubes: what of lines and windows is within a distance d of segments (without length: a disc); its length, its area.
 
         .--------------.          The tube of one segment is convex (a rectangle and two half discs), so a straight
        (  A----------B  )         line meets it in one interval; the union of tubes is an union of intervals, whose
