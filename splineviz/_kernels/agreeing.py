@@ -35,7 +35,7 @@ def decisive(seams, edges, vertices, z, row_scale, unit_scale, unit_offset, band
     changes, doubts = np.zeros(len(seams), np.int32), np.zeros(len(vertices), np.int32)
     for i in range(len(seams)):
         a, b = edges[seams[i], 0], edges[seams[i], 1]
-        count = 0
+        count = np.int64(0)
         for u in range(units):
             x, y = z[a, u], z[b, u]
             count += (np.int64(x < 0.0) & np.int64(y > 0.0)) | (np.int64(x > 0.0) & np.int64(y < 0.0))
@@ -43,7 +43,7 @@ def decisive(seams, edges, vertices, z, row_scale, unit_scale, unit_offset, band
         total += 2 * count
     for i in range(len(vertices)):
         v = vertices[i]
-        row, count = band * row_scale[v], 0
+        row, count = band * row_scale[v], np.int64(0)
         for u in range(units):
             count += np.int64(z[v, u] != 0.0) & np.int64(abs(z[v, u]) <= row * unit_scale[u] + band * unit_offset[u])
         doubts[i] = count
