@@ -35,17 +35,18 @@ def decisive(seams, edges, vertices, z, row_scale, unit_scale, unit_offset, band
     changes, doubts = np.zeros(len(seams), np.int32), np.zeros(len(vertices), np.int32)
     for i in range(len(seams)):
         a, b = edges[seams[i], 0], edges[seams[i], 1]
-        count = np.int64(0)
+        count = 0
         for u in range(units):
             x, y = z[a, u], z[b, u]
-            count += (np.int64(x < 0.0) & np.int64(y > 0.0)) | (np.int64(x > 0.0) & np.int64(y < 0.0))
+            count += int((np.int64(x < 0.0) & np.int64(y > 0.0)) | (np.int64(x > 0.0) & np.int64(y < 0.0)))
         changes[i] = count
         total += 2 * count
     for i in range(len(vertices)):
         v = vertices[i]
-        row, count = band * row_scale[v], np.int64(0)
+        row, count = band * row_scale[v], 0
         for u in range(units):
-            count += np.int64(z[v, u] != 0.0) & np.int64(abs(z[v, u]) <= row * unit_scale[u] + band * unit_offset[u])
+            limit = row * unit_scale[u] + band * unit_offset[u]
+            count += int(np.int64(z[v, u] != 0.0) & np.int64(abs(z[v, u]) <= limit))
         doubts[i] = count
         total += count
     at_vertex, at_unit, k = np.empty(total, np.int32), np.empty(total, np.int32), 0
