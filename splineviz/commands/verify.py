@@ -130,11 +130,12 @@ def _anchors(run: Run, indices: Any) -> Any:
 
 
 def _listed(path: Path) -> Any:
-    """The anchors of a partition file as the list of jobs of the folder that it lies in has them; None where there is none."""
+    """The anchors of a partition file, as the list of jobs of its folder has them; None where there is none."""
     from splineviz.storage import files, listings
+    from splineviz.storage.outputs import JOBS
 
     try:
-        said = listings.jobs(files.read_sealed(path.parent.parent / listings.JOBS))
+        said = listings.jobs(files.read_sealed(path.parent.parent / JOBS))
     except (OSError, ValueError):
         return None
     return next((entry["anchors"] for entry in said if entry["name"] == path.stem), None)
