@@ -130,7 +130,7 @@ def _anchors(run: Run, indices: Any) -> Any:
 
 
 def _listed(path: Path) -> Any:
-    """The anchors of a partition file as the list of jobs of its folder has them; None where there is none."""
+    """The anchors of a partition file, as the list of jobs of its folder has them; None where there is none."""
     from splineviz.storage import files, listings
     from splineviz.storage.outputs import JOBS
 

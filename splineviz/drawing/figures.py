@@ -40,6 +40,7 @@ from splineviz.drawing.canvas import FRAME_STYLE, MAP, Canvas, Panel
 from splineviz.drawing.curves import (
     CHARTS,
     DASHED,
+    Chart,
     Curves,
     Row,
     Story,
@@ -328,12 +329,17 @@ def summary(
             ax.remove()
         for ax in axes[max(len(charts) - columns, 0) : len(charts)]:
             ax.set_xlabel(axis_of(unit))
-        layout = figure.get_layout_engine()
-        assert layout is not None
-        layout.execute(figure)  # names are made to fit beside titles, so it must be known how wide the axes are
-        for ax, chart in zip(axes, charts, strict=False):
-            name_curves(ax, chart.curves, float(matplotlib.rcParams["font.size"]), settled=True)
+        _name_all(figure, list(zip(axes, charts, strict=False)))
     return figure
+
+
+def _name_all(figure: Figure, panels: Sequence[tuple[Axes, Chart]]) -> None:
+    """Name the curves of a summary's panels, beside their titles: so it must be known how wide the axes will be."""
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(figure)
+    for ax, chart in panels:
+        name_curves(ax, chart.curves, float(matplotlib.rcParams["font.size"]), settled=True)
 
 
 def _label(charts: Sequence[tuple[Axes, str]]) -> None:
