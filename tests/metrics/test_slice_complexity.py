@@ -22,7 +22,7 @@ DIAMOND = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
 
 COINCIDING = (
     "max-pooling of pairs", "picked apart", "repeated", "kinks as functions", "layers as functions, three dimensions",
-    "patches as columns", "largest of pairs", "modules of one dimension", "modules of three dimensions",
+    "patches as columns", "largest of pairs", "modules of one dimension", "modules of three dimensions", "in order",
 )  # fmt: skip
 """Networks with units whose knots coincide (copies by padding or by hand, ties at 0): on the slice they are one."""
 
