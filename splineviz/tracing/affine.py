@@ -68,7 +68,7 @@ class Weights(Mapping[str, Tensor]):
 
 def is_large(tensor: Tensor) -> bool:
     """Whether a weight is kept in the single precision that it has."""
-    return tensor.dtype is torch.float32 and tensor.numel() >= LARGE and tensor.dim() > 1
+    return tensor.dtype is torch.float32 and tensor.numel() >= LARGE and tensor.dim() > 1 and not tensor.is_meta
 
 
 def converted(
@@ -79,7 +79,8 @@ def converted(
     wide = dtype is torch.float64 or (dtype is None and isinstance(tensors, Weights))
     made = {}
     for key, t in own.items():
-        other = dtype if t.is_floating_point() and not (wide and is_large(t)) else None
+        stays = wide and is_large(t) and torch.device(device or t.device).type != "meta"  # there is no memory to spare
+        other = dtype if t.is_floating_point() and not stays else None
         made[key] = (t.detach() if t.requires_grad else t).to(device=device, dtype=other)
     if all(made[key] is t for key, t in own.items()):
         return tensors if isinstance(tensors, Weights) or not wide else held(tensors)

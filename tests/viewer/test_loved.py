@@ -46,6 +46,19 @@ def test_a_pinned_input_is_followed_through_all_steps(page: Any, folder: Path) -
     page.keyboard.press("Escape")
 
 
+def test_a_quantity_says_what_it_means_where_the_hand_rests(page: Any, folder: Path) -> None:
+    partition = partition_at(folder, LAST)
+    page.mouse.move(*place(page, partition.centroids[int(np.argmax(partition.areas))]))
+    page.wait_for_function("document.querySelectorAll('dl dt').length > 4")
+    said = dict(page.evaluate("[...document.querySelectorAll('dl dt')].map((one) => [one.textContent, one.title])"))
+    assert "second largest" in said["margin"] and "Frobenius norm" in said["slope norm"]
+    assert all(said[name] for name in ("region", "class", "area", "at (u, v)", "active units"))
+    options = dict(page.evaluate("[...document.querySelectorAll('option')].map((one) => [one.value, one.title])"))
+    assert "second largest" in options["margin"]
+    titles = page.evaluate("[...document.querySelectorAll('[title]')].map((one) => one.title)")
+    assert any("averaged over samples" in title for title in titles)
+
+
 def test_a_pinned_unit_leaves_a_trail(page: Any, folder: Path) -> None:
     partition = partition_at(folder, LAST)
     layer, unit = partition.edge_unit[partition.edge_unit[:, 0] == 1][0].tolist()
