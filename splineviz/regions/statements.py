@@ -206,7 +206,7 @@ def _along(program: Program, x: Tensor, tangents: Tensor) -> Tensor:
             live = program.run(live, at, at + 1)
             if step.is_kink:
                 kinks = KINKS[step.op].pieces(step.attrs)
-                piece = torch.bucketize(z, z.new_tensor(kinks.breakpoints))
+                piece = torch.bucketize(z.contiguous(), z.new_tensor(kinks.breakpoints))
                 passed = z.new_tensor(kinks.slopes)[piece].repeat(count, *[1] * (z.dim() - 1))
                 slopes[step.output] = slopes[step.inputs[0]] * passed
             else:

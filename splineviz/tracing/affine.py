@@ -79,7 +79,7 @@ def converted(
     wide = dtype is torch.float64 or (dtype is None and isinstance(tensors, Weights))
     made = {}
     for key, t in own.items():
-        stays = wide and is_large(t) and torch.device(device or t.device).type != "meta"  # there is no memory to spare
+        stays = wide and is_large(t) and torch.device(device or t.device).type != "meta"  # where none takes memory
         other = dtype if t.is_floating_point() and not stays else None
         made[key] = (t.detach() if t.requires_grad else t).to(device=device, dtype=other)
     if all(made[key] is t for key, t in own.items()):

@@ -23,7 +23,7 @@ from torch import Tensor
 from splineviz.errors import CheckpointError
 from splineviz.storage import files
 from splineviz.training import contents
-from splineviz.training.formats import LARGEST_STATE, TRAINER_STATE, content_of, format_of, tensors
+from splineviz.training.formats import LARGEST_STATE, TRAINER_STATE, content_of, format_of, stays, tensors
 
 State = dict[str, Tensor]
 
@@ -70,7 +70,7 @@ def saved_at(path: Path) -> tuple[int | None, int | None]:
     """
     try:
         beside = path.parent / TRAINER_STATE
-        if beside.is_file() and beside.stat().st_size < LARGEST_STATE:
+        if stays(path.parent, beside) and beside.is_file() and beside.stat().st_size < LARGEST_STATE:
             return contents.saved_at(json.loads(beside.read_bytes()))
         kind = format_of(path)
         return kind.said(path) if kind is not None and path.is_file() else (None, None)  # a pipe would never end

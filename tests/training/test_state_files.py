@@ -16,7 +16,7 @@ from torch import nn
 
 from splineviz.errors import CheckpointError
 from splineviz.training.checkpoints import list_checkpoints
-from splineviz.training.state_files import digest, load_state, save_state
+from splineviz.training.state_files import digest, load_state, save_state, saved_at
 
 STATE = network().state_dict()
 WRAPPED = {f"module._orig_mod.{key}": value for key, value in STATE.items()}
@@ -268,3 +268,16 @@ def test_a_part_that_leads_out_of_the_folder_is_refused(tmp_path: Path, index: b
     (place / names[0]).unlink()
     (place / names[0]).symlink_to("kept.bin")  # inside it may be one
     assert set(load_state(path)) == {"0.weight", "0.bias"}
+
+
+def test_the_step_is_not_read_from_a_file_that_lies_elsewhere(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    path = folder / "model.pt"
+    save_state(path, {"weight": torch.ones(2, 2)})
+    (tmp_path / "elsewhere.json").write_text('{"global_step": 7}')
+    (folder / "trainer_state.json").symlink_to(tmp_path / "elsewhere.json")
+    assert saved_at(path) == (None, None)
+    (folder / "trainer_state.json").unlink()
+    (folder / "trainer_state.json").write_text('{"global_step": 7}')
+    assert saved_at(path)[0] == 7
