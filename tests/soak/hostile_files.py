@@ -22,6 +22,8 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
+import matplotlib.pyplot  # noqa: F401 - it makes folders and a list of fonts of its own, before anything is watched
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from hostile import Seeds
