@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hostile_audit
 import numpy as np
 import torch
 from small_runs import network, write_run
@@ -402,6 +403,9 @@ def command_line(folder: Path, rng: Rng, seeds: Seeds) -> Callable[[], Any]:
         words.append("--no-such-flag")
 
     def call() -> None:
+        for word in words:
+            if word.startswith("/"):  # a file that the user names is read
+                hostile_audit.allow(word)
         here = Path.cwd()
         os.chdir(folder)
         try:

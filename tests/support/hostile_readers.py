@@ -205,8 +205,8 @@ def foreign_folder(folder: Path, rng: Rng, seeds: Seeds) -> Callable[[], Any]:
         found = [path for path in sorted(place.rglob("*")) if path.is_file() or path.is_symlink()]
         path, kind = pick(rng, found) if found else place / "net_1.pt", int(rng.integers(10))
         with contextlib.suppress(OSError, ValueError):
-            if kind in (0, 1, 9) and path.is_symlink():
-                continue  # this one would write through it
+            if kind in (0, 1, 9) and (path.is_symlink() or path.is_fifo()):
+                continue  # this one would write through the link, or wait at the pipe
             if kind == 0 and path.is_file():
                 path.write_bytes(torn(path.read_bytes(), rng))
             elif kind == 1:
