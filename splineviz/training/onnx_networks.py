@@ -154,7 +154,9 @@ class OnnxNetwork(nn.Module):
         return found
 
     def _add(self, node: Any, attrs: dict[str, Any], opset: int) -> None:
-        where = f"{self.path}: node {node.name or node.output[0]} ({node.op_type})"
+        where = f"{self.path}: node {node.name or next(iter(node.output), '')} ({node.op_type})"
+        if not node.output:
+            raise CheckpointError(f"{where}: expected at least one output, got none.")
         if node.domain not in ("", "ai.onnx"):
             raise CheckpointError(f"{where}: expected operators of ONNX itself, got one of {node.domain}.")
         try:

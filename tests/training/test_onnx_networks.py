@@ -290,3 +290,12 @@ def test_weights_elsewhere_are_not_followed(tmp_path: Path) -> None:
     (tmp_path.parent / "secret").write_bytes(bytes(64))
     with pytest.raises(CheckpointError, match="a_1.onnx: expected files of weights beside it, got ../secret"):
         onnx_networks.network(path)
+
+
+def test_a_node_without_outputs_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "net.onnx", [helper.make_node("Relu", ["x"], ["y"])], ["n", 3], {})
+    model = onnx.load(path)
+    model.graph.node.append(helper.make_node("Nothing", ["x"], []))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match="Nothing.*: expected at least one output, got none"):
+        onnx_networks.network(path)
