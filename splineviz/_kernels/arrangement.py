@@ -184,7 +184,7 @@ def answered(number, known):
 
 
 @step()
-def interior_values(points, m, vertices, limit, slope, chords, face, unit, crossing, known, answers, room, asked):
+def interior_values(points, m, vertices, slope, chords, face, unit, crossing, known, answers, room, asked):
     """Values of one unit at interior vertices m..vertices-1, each between its two parents, and their errors.
 
     A value is that of the place where the vertex stands, and as good as those of its parents. The sign at the crossing that
@@ -196,7 +196,7 @@ def interior_values(points, m, vertices, limit, slope, chords, face, unit, cross
     for v in range(m, vertices):
         new = points[v]
         vp, vq = points[new.p].value, points[new.q].value
-        new.error = max(limit, max(points[new.p].error, points[new.q].error))
+        new.error = max(points[new.p].error, points[new.q].error)
         if (vp < 0.0 and vq > 0.0) or (vp > 0.0 and vq < 0.0):
             place = vp + new.t * (vq - vp)
             x, doubt = place, new.error + new.spread * abs(vq - vp)

@@ -282,7 +282,7 @@ def insert_units(
         limit = tolerance * (row * unit_scale[u] + unit_offset[u])
         way = _begin_unit(j, m, limit, dull, values[0, j], values[1, j], points, chords)
         asked, zeroed = interior_values(
-            points, m, vertices, limit, chords[j].slope, chords, face, u, units, known, answers, spare, asked
+            points, m, vertices, chords[j].slope, chords, face, u, units, known, answers, spare, asked
         )
         vertices, edge_count, part_count, bad = insert_unit(
             j, unit_hash[u], m, vertices, edge_count, part_count, points, halves, edges, parts, chords, zeros, sharpness

@@ -1,8 +1,7 @@
 """What flags stand for once they are read.
-Here too: which file of a folder counts as which step, printed.
 
-The run and one of its checkpoints, the module, the look of pictures, the centre of the window, the workers, and the files
-that may be replaced.
+The run and one of its checkpoints (which file of a folder counts as which step is printed), the module, the look of
+pictures, the centre of the window, the workers, and the files that may be replaced.
 """
 
 from __future__ import annotations

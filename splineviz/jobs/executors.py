@@ -31,6 +31,7 @@ import torch
 
 from splineviz.errors import DataError, JobError
 from splineviz.jobs.job import Busy, Failure, Job, Outcome, Result, attempt, failed
+from splineviz.regions.blocks import MMAP_THRESHOLD
 from splineviz.storage import locks
 from splineviz.threads import available
 
@@ -269,5 +270,5 @@ def _keep_memory() -> None:
         mallopt(MMAP_THRESHOLD, 1 << 25)
 
 
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""Parameters of mallopt: bytes that may lie free at the end of the heap; smallest array with pages of its own."""
+TRIM_THRESHOLD = -1
+"""Parameter of mallopt: bytes that may lie free at the end of the heap."""

@@ -21,8 +21,8 @@ from splineviz._kernels import dissolving, merging, ordering, sewing
 from splineviz.errors import FloatArray, IntArray, PartitionError, SeamError
 
 KeyArray = npt.NDArray[np.uint64]
-MANY, EARLY = 1 << 15, 2 << 20
-"""Units of a network from which on freed memory is handed back to the system at once, and not at the end alone."""
+MANY, EARLY, MMAP_THRESHOLD = 1 << 15, 2 << 20, -3
+"""Units from which on freed memory is handed back at once; bytes of such arrays; mallopt's name for what has own pages."""
 
 
 @dataclass(eq=False)
@@ -381,7 +381,7 @@ def release_memory(*, early: bool = False) -> None:
     """
     library: Any = ctypes.CDLL(None) if os.name == "posix" else None
     if early and hasattr(library, "mallopt"):
-        library.mallopt(-3, EARLY)  # M_MMAP_THRESHOLD of glibc
+        library.mallopt(MMAP_THRESHOLD, EARLY)
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from splineviz.geometry import slopes
 from splineviz.geometry.partition import LinearRegions, Partition
 from splineviz.geometry.plane import convex_polygon
 from splineviz.regions.witness import SAFETY, Witness
-from splineviz.tracing.affine import moved
+from splineviz.tracing.affine import moved, nudged
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.program import KINKS, Program
 
@@ -220,12 +221,8 @@ def _rounding_of_slopes(part: Partition, witness: Witness) -> float:
     largest = np.argsort(part.areas)[::-1][:64]
     program, points = witness.affine(witness.means[largest])
     base = derivatives(witness, program, points)
-    generator = torch.Generator().manual_seed(0)
+    move = partial(nudged, share=STEP, generator=torch.Generator().manual_seed(0))
     worst = EPS * float(np.linalg.norm(base.reshape(len(base), -1), axis=1).max()) / 2.0
-
-    def move(tensor: Tensor, by: Tensor) -> Tensor:
-        return tensor + by * (STEP * (2.0 * torch.rand(tensor.shape, dtype=torch.float64, generator=generator) - 1.0))
-
     for _ in range(3):
         weights = moved(program.weights, move)
         other = derivatives(witness, program.with_weights(weights), points)

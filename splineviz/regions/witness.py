@@ -19,6 +19,7 @@ import copy
 import itertools
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from splineviz.errors import CertificateError, FloatArray, IntArray
 from splineviz.geometry.partition import Partition
 from splineviz.regions.nearby import beside
 from splineviz.regions.precise import DIGITS
-from splineviz.tracing.affine import LARGE, moved
+from splineviz.tracing.affine import LARGE, moved, nudged
 from splineviz.tracing.lowering import Layer, lower, spans
 from splineviz.tracing.precision import Double
 from splineviz.tracing.program import Program
@@ -205,9 +206,7 @@ class Witness:
         for seed, way in itertools.product(range(PAIRS), (STEP, -STEP)):
             generator = torch.Generator().manual_seed(seed)
 
-            def move(tensor: Tensor, by: Tensor, way: float = way, generator: torch.Generator = generator) -> Tensor:
-                random = torch.rand(tensor.shape, dtype=torch.float64, generator=generator)
-                return random.mul_(2.0).sub_(1.0).mul_(by).mul_(way).add_(tensor)
+            move = partial(nudged, share=way, generator=generator)
 
             weights = moved(self.program.weights, move)
             other_z, other_y = self.values(move(x, size), self.program.with_weights(weights))

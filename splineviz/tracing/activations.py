@@ -123,9 +123,7 @@ def in_order(call: Call, dim: Any, descending: bool, first: int = 0, count: int 
     """
     x = call.live
     shape = list(x.value.shape[1:])
-    d = int(dim) % x.value.dim() - 1
-    if d < 0:
-        raise call.refused("mixes the batch dimension with others; name the dimension that it goes over")
+    d = _dimension(call, dim) - 1
     n = shape[d]
     if n > MOST_SORTED:
         raise call.refused(f"sorts {n} entries, of which at most {MOST_SORTED} can be compared with each other")
@@ -145,6 +143,14 @@ def in_order(call: Call, dim: Any, descending: bool, first: int = 0, count: int 
     rows = np.moveaxis(rows, -1, d)
     z = call.tape.emit("getitem", z, key=[{"list": rows.reshape(-1).tolist()}])
     return call.tape.emit("reshape", z, shape=list(rows.shape))
+
+
+def _dimension(call: Call, dim: Any) -> int:
+    """The one dimension that a call goes over, counted from 0. Raises TraceError for the batch, and for all at once."""
+    at = 0 if dim is None else int(dim) % call.live.value.dim()
+    if at == 0:
+        raise call.refused("mixes the batch dimension with others; name the dimension that it goes over")
+    return at
 
 
 def _comparisons(n: int) -> Iterator[list[tuple[int, int]]]:
@@ -182,18 +188,15 @@ def kthvalue(call: Call) -> Result:
 
 def _kth(call: Call, k: int, dim: Any, keepdim: bool) -> Result:
     """The k-th smallest entry, from 0."""
-    found = in_order(call, dim, False, k, 1)
-    at = int(dim) % call.live.value.dim()
+    found, at = in_order(call, dim, False, k, 1), _dimension(call, dim)
     kept = [n for i, n in enumerate(found.value.shape) if i and (keepdim or i != at)]
     return (call.tape.emit("reshape", found, shape=kept),)
 
 
 def median(call: Call) -> Result:
     """The lower one of the entries in the middle."""
-    dim = call.get("dim", 1)
-    if dim is None:
-        raise call.refused("mixes the batch dimension with others; name the dimension that it goes over")
-    n = call.live.value.shape[int(dim)]
+    dim = _dimension(call, call.get("dim", 1))
+    n = call.live.value.shape[dim]
     return _kth(call, (n - 1) // 2, dim, bool(call.get("keepdim", 2, False)))
 
 
@@ -201,10 +204,8 @@ def running(sign: int) -> Emitter:
     """The largest (sign 1) or smallest entry so far along a dimension."""
 
     def emit(call: Call) -> Result:
-        dim = int(call.get("dim", 1)) % call.live.value.dim()
+        dim = _dimension(call, call.get("dim", 1))
         n, z, reach = call.live.value.shape[dim], call.live, 1
-        if dim == 0:
-            raise call.refused("mixes the batch dimension with others; name the dimension that it goes over")
         while reach < n:
             parts = [
                 call.tape.emit("getitem", z, key=[[None, None, None]] * (dim - 1) + [{"list": list(places)}])

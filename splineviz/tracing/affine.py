@@ -99,6 +99,12 @@ def moved(weights: Mapping[str, Tensor], move: Callable[[Tensor, Tensor], Tensor
     return {key: move(t, t) if t.is_floating_point() else t for key, t in weights.items()}
 
 
+def nudged(tensor: Tensor, by: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """A tensor whose entries are moved at random, each by at most a share of `by`."""
+    random = torch.rand(tensor.shape, dtype=torch.float64, generator=generator)
+    return random.mul_(2.0).sub_(1.0).mul_(by).mul_(share).add_(tensor)
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Product x weight.T + bias in x's precision; a large one that is single (see `Weights`) by blocks of its rows."""
     with torch._C.DisableTorchFunction():  # whoever doubles what torch is given does not see the whole weight

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from splineviz._kernels.collaring import root
 from splineviz._kernels.jit import njit
 
 
@@ -77,14 +78,6 @@ def _part(face, kind, label, starts, faces):
 
 
 @njit(nogil=True, cache=True)
-def _root(same, i):
-    while same[i] != i:
-        same[i] = same[same[i]]
-        i = same[i]
-    return i
-
-
-@njit(nogil=True, cache=True)
 def fragments(edges, edge_faces, outputs, label, starts):
     """Connected pieces of each class (C,), from the parts of `geometry.faces` and starts (F + 1,) of the faces' others.
 
@@ -108,7 +101,7 @@ def fragments(edges, edge_faces, outputs, label, starts):
         for n in range(count):
             p, q = _part(left, leaders[n], label, starts, faces), _part(right, leaders[n], label, starts, faces)
             if p >= 0 and q >= 0:
-                i, j = _root(same, p), _root(same, q)
+                i, j = root(same, p), root(same, q)
                 same[max(i, j)] = min(i, j)
     counts = np.zeros(classes, np.int64)
     for p in range(len(label)):
