@@ -116,6 +116,8 @@ def _near(lefts, longest, low, high, d):
     return np.searchsorted(lefts, low - d - longest), np.searchsorted(lefts, high + d, side="right")
 
 
+PIECE = 0.12
+"""Most of a circle, in radians, that is asked at once whether one tube hides it."""
 RECENT = 16
 """Tubes last seen to hide a whole side or arc, asked first about the next one."""
 
@@ -238,24 +240,34 @@ def _arc(start, width, first, last, count):
 
 
 @njit(nogil=True, cache=True)
-def _gaps(first, last, count, middles):
-    """Write middle and half width of what `count` united intervals leave of [0, 2 pi]; returns how many parts."""
-    at, gaps = 0.0, 0
+def _pieces(cx, cy, d, first, last, count, pieces):
+    """Write what `count` united intervals leave of a circle, in pieces of at most PIECE; returns how many.
+
+    Of each its first and last angle, the middle (x, y) and how far from that the piece reaches.
+    """
+    at, found = 0.0, 0
     for i in range(count + 1):
         stop = first[i] if i < count else 2.0 * np.pi
         if stop > at:
-            middles[gaps, 0], middles[gaps, 1] = 0.5 * (at + stop), 0.5 * (stop - at)
-            gaps += 1
+            parts = int((stop - at) / PIECE) + 1
+            for part in range(parts):
+                start = at if part == 0 else pieces[found - 1, 1]
+                end = stop if part == parts - 1 else at + (stop - at) * (part + 1) / parts
+                angle = 0.5 * (start + end)
+                pieces[found, 0], pieces[found, 1] = start, end
+                pieces[found, 2], pieces[found, 3] = cx + d * np.cos(angle), cy + d * np.sin(angle)
+                pieces[found, 4] = 2.0 * d * np.sin(0.25 * (end - start))
+                found += 1
         if i < count:
             at = max(at, last[i])
-    return gaps
+    return found
 
 
 @njit(nogil=True, cache=True)
 def _arcs(centres, segments, lefts, longest, d, window, first, last):
     """What the arcs of the tubes give to twice the area, and how long those of the outline are."""
     total = outline = 0.0
-    middles, hiders, newest = np.empty((len(first) + 1, 3)), np.full(RECENT, -1), 0
+    pieces, hiders, newest = np.empty((len(first), 5)), np.full(RECENT, -1), 0
     for c in range(len(centres)):
         cx, cy = centres[c, 0], centres[c, 1]
         count, outside, beyond = 0, False, 0.0
@@ -277,26 +289,29 @@ def _arcs(centres, segments, lefts, longest, d, window, first, last):
             if _ends(segments[k], centres[c]):
                 count = _covered(cx, cy, segments[k], d, first, last, count)
         count = united(first, last, count)
-        gaps = _gaps(first, last, count, middles)
-        for g in range(gaps):  # from here on the middle of the arc, and how far from it the arc reaches
-            angle, half = middles[g, 0], middles[g, 1]
-            middles[g, 0], middles[g, 1] = cx + d * np.cos(angle), cy + d * np.sin(angle)
-            middles[g, 2] = 2.0 * d * np.sin(0.5 * min(half, np.pi))
-        x, y, extent = middles[0]
-        if gaps == 0 or (gaps == 1 and _hidden(x, y, extent, segments, d, hiders)):
+        found, left = _pieces(cx, cy, d, first, last, count, pieces), 0
+        for i in range(found):  # those that one tube hides count as covered
+            x, y, extent = pieces[i, 2:]
+            hidden = _hidden(x, y, extent, segments, d, hiders)
+            for k in range(low, high):
+                if hidden:
+                    break
+                if _holds(x, y, extent, segments[k], d) and not _ends(segments[k], centres[c]):
+                    hiders[newest % RECENT], newest, hidden = k, newest + 1, True
+            if hidden:
+                first[count], last[count] = pieces[i, 0], pieces[i, 1]
+                count += 1
+            else:
+                pieces[left] = pieces[i]
+                left += 1
+        if left == 0:
             continue
         for k in range(low, high):
-            if _ends(segments[k], centres[c]):
-                continue
-            if gaps == 1 and _holds(x, y, extent, segments[k], d):
-                hiders[newest % RECENT], newest, gaps = k, newest + 1, 0
-                break
-            for g in range(gaps):
-                if not _far(middles[g, 0], middles[g, 1], segments[k], d + middles[g, 2]):
-                    count = _covered(cx, cy, segments[k], d, first, last, count)
+            for i in range(left):
+                if not _far(pieces[i, 2], pieces[i, 3], segments[k], d + pieces[i, 4]):
+                    if not _ends(segments[k], centres[c]):
+                        count = _covered(cx, cy, segments[k], d, first, last, count)
                     break
-        if gaps == 0:
-            continue
         count = united(first, last, count)
         at = 0.0
         for i in range(count + 1):
@@ -316,7 +331,8 @@ def area_within(segments, centres, d, window):
 
     centres: the distinct end points of the segments.
     """
-    room = 12 * len(segments) + 2 * len(window) + 2  # at most 10 intervals an outline, and one that passes 0
+    # At most 10 intervals an outline, and one that passes 0; before those, the pieces of a circle.
+    room = 12 * len(segments) + 4 * len(window) + 12 + int(4.0 * np.pi / PIECE)
     first, last = np.empty(room), np.empty(room)
     lefts = np.minimum(segments[:, 0, 0], segments[:, 1, 0])
     order = np.argsort(lefts)
