@@ -86,8 +86,26 @@ def interpolate(values, first, parents):
 
 
 @njit(nogil=True, cache=True)
+def turned_scale(lines, share, first, scale):
+    """Raise scale[v - first] of the targets v of every line to the largest of its flips, as |dz| times the share (units,).
+
+    A unit that is 0 at a target was much more at an end: what it leaves there of its rounding is of the size of that.
+    """
+    _, _, flip_offsets, _, flip_unit, flip_size, target_offsets, _, target_vertex = lines
+    for line in range(len(flip_offsets) - 1):
+        if target_offsets[line] == target_offsets[line + 1]:
+            continue
+        largest = 0.0
+        for f in range(flip_offsets[line], flip_offsets[line + 1]):
+            largest = max(largest, flip_size[f] * share[flip_unit[f]])
+        for i in range(target_offsets[line], target_offsets[line + 1]):
+            v = target_vertex[i] - first
+            scale[v] = max(scale[v], largest)
+
+
+@njit(nogil=True, cache=True)
 def larger_scale(scale, first, parents):
-    """Write scale[first + i] = the larger of its parents' scales, in order."""
+    """Raise scale[first + i] to the larger of its parents' scales, in order."""
     ends_a, ends_b = parents.a, parents.b
     for i in range(len(ends_a)):
-        scale[first + i] = max(scale[ends_a[i]], scale[ends_b[i]])
+        scale[first + i] = max(scale[first + i], scale[ends_a[i]], scale[ends_b[i]])

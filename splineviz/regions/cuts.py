@@ -19,13 +19,13 @@ known by its coordinates, which are the same to the bit on both sides for this v
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from splineviz._kernels import agreeing
+from splineviz._kernels import agreeing, lines
 from splineviz._kernels import edges as edge_kernels
 from splineviz._kernels.arrangement import Questions
 from splineviz._kernels.bits import Reading, packed, units_of
@@ -179,6 +179,25 @@ def refine(
             values[row] = told[0]
             for register, tensor in live.items():
                 tensor[row] = told[1][register].reshape(tensor.shape[1:])
+
+
+def scales(cut: Cut, old: FloatArray, share: FloatArray | None = None) -> FloatArray:
+    """Row scales of all vertices after a cut, from those of the old ones: as large as their parents', and as what the units
+    that cross their line make there of what is next (share (units,): of its size for 1).
+    """
+    found = np.zeros(len(cut.uv))
+    found[: cut.old] = old
+    for line in (cut.edge_lines, cut.chord_lines) if share is not None else ():
+        lines.turned_scale(line, share, cut.old, found[cut.old :])
+    lines.larger_scale(found, cut.old, cut.parents)
+    return found
+
+
+def asleep_alone(scale: FloatArray, others: Sequence[FloatArray]) -> FloatArray:
+    """Row scales (n,) that are 0 where all units of a layer are asleep, raised to 1 where other tensors (n, ...) are not 0."""
+    for tensor in others:
+        scale = np.where(tensor.reshape(len(scale), -1).any(axis=1), np.maximum(scale, 1.0), scale)
+    return scale
 
 
 def lines_of_edges(block: Block, cuts: EdgeCuts, parents: Parents) -> Lines:

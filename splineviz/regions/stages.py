@@ -54,6 +54,8 @@ EVALUATED_BYTES, HEAVY_BYTES, HEAVY = 32 << 20, 64 << 20, 32.0
 """Default sizes where all vertices are evaluated in full; the second from how many products the network has for a byte
 of its widest tensor: there a row costs so much more than to fetch it that what counts is that few vertices lie on seams,
 where each is evaluated for both sides. Larger arrays than the first are got from the system anew each time."""
+EXTENDED = float(np.finfo(np.longdouble).eps / np.finfo(np.float64).eps)
+"""A rounding of the longer floats that this machine has, in roundings of a double."""
 Share = Callable[[Sequence[Callable[[], None]]], None]
 """Runs calls that may run at the same time, and returns when all have ended."""
 
@@ -169,12 +171,12 @@ class Stage:
         found = {}
         for register, size in self.input_scale.items():
             asleep = size == 0.0
-            share = self._shares[register] if asleep.any() else size
+            share = self.shares[register] if asleep.any() else size
             found[register] = np.where(asleep, share, 1.0 / np.where(asleep, 1.0, size))
         return found
 
     @cached_property
-    def _shares(self) -> dict[int, FloatArray]:
+    def shares(self) -> dict[int, FloatArray]:
         """How much of each leaving entry's size one unit of an entering entry makes: the largest, or the norm of all."""
         inverse = {r: np.where(norm > 0.0, 1.0 / np.where(norm > 0.0, norm, 1.0), 0.0) for r, norm in self.spread.items()}
         if self.columns is not None:
@@ -300,7 +302,8 @@ def stages(program: Program, samples: FloatArray) -> list[Stage]:
         found.append(stage)
         made = {r: stage.spread[r] + stage.constants[r] for r in live if r not in kept}
         if before is None and _is_one_linear(stage):
-            made = {r: _rms(live[r]) for r in made}  # see `on_slice`
+            summed = {r: stage.spread[r] * math.sqrt(math.prod(program.input_shape)) + stage.constants[r] for r in made}
+            made = {r: _rms(live[r]) + EXTENDED * summed[r] for r in made}  # see `on_slice`
         error = {r: made[r] if r in made else kept[r][0] for r in live}
         waking = {r: made[r] if r in made else kept[r][1] for r in live}
         at = stop
@@ -343,9 +346,12 @@ def _signs(shape: Sequence[int], generator: torch.Generator) -> Tensor:
 
 
 def _is_one_linear(stage: Stage) -> bool:
-    """Whether a first stage is one Linear layer, summed in extended precision, and nothing else."""
+    """Whether a first stage is one Linear layer of all inputs, summed in extended precision, and nothing else."""
     affine = [step for step in stage.program.steps[: stage.stop] if step.op != "reshape"]
-    return len(affine) == 1 and affine[0].op == "linear" and stage.is_chain
+    if len(affine) != 1 or affine[0].op != "linear" or not stage.is_chain:
+        return False
+    # A weight may be applied along the last of several dimensions.
+    return stage.program.read(affine[0])["weight"].shape[1] == math.prod(stage.program.input_shape)
 
 
 def on_slice(
@@ -366,18 +372,15 @@ def on_slice(
         slope = program.run(stage.placed({0: torch.from_numpy(directions.copy())}), 0, stage.stop, homogeneous=True)
     maps = {r: (value[r].reshape(-1).cpu().numpy(), slope[r].reshape(d, -1).cpu().numpy()) for r in value}
     error = stage.unit_scale * np.sqrt(point.size) + stage.unit_offset
-    affine = [step for step in program.steps[: stage.stop] if step.op != "reshape"]
-    if not (len(affine) == 1 and affine[0].op == "linear" and len(maps) == 1):
+    if not _is_one_linear(stage):
         return maps, error
     # As the step reads them, constants and views alike: a weight may be stored transposed.
-    wide = {role: t.cpu().numpy().astype(np.longdouble) for role, t in program.read(affine[0]).items()}
-    if wide["weight"].shape[1] != point.size:  # applied along the last of several dimensions
-        return maps, error
+    affine = next(step for step in program.steps[: stage.stop] if step.op != "reshape")
+    wide = {role: t.cpu().numpy().astype(np.longdouble) for role, t in program.read(affine).items()}
     exact = wide["weight"] @ wide_point + wide.get("bias", np.longdouble(0))
     slopes = directions.reshape(d, -1).astype(np.longdouble) @ wide["weight"].T
     maps[stage.result] = (exact.astype(np.float64), slopes.astype(np.float64))
-    extended = float(np.finfo(np.longdouble).eps / np.finfo(np.float64).eps)
-    return maps, np.abs(maps[stage.result][0]) + error * extended
+    return maps, np.abs(maps[stage.result][0]) + error * EXTENDED
 
 
 def block_bytes_of(found: Sequence[Stage], layer: int) -> int:
