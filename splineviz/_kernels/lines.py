@@ -86,18 +86,18 @@ def interpolate(values, first, parents):
 
 
 @njit(nogil=True, cache=True)
-def turned_scale(lines, share, first, scale):
-    """Raise scale[v - first] of the targets v of every line to the largest of its flips, as |dz| times the share (units,).
-
-    A unit that is 0 at a target was much more at an end: what it leaves there of its rounding is of the size of that.
+def turned_scale(lines, share, rows, units, offsets, first, scale):
+    """Raise scale[v - first] of the targets v of every line to what a unit that flips on it may leave there of its own errors,
+    in roundings: of |dz| between the ends, and of what it was computed from at these (see `bits.Scales`), times its share.
     """
-    _, _, flip_offsets, _, flip_unit, flip_size, target_offsets, _, target_vertex = lines
-    for line in range(len(flip_offsets) - 1):
+    start, end, flip_offsets, _, flip_unit, flip_size, target_offsets, _, target_vertex = lines
+    for line in range(len(start)):
         if target_offsets[line] == target_offsets[line + 1]:
             continue
-        largest = 0.0
+        largest, row = 0.0, max(rows[start[line]], rows[end[line]])
         for f in range(flip_offsets[line], flip_offsets[line + 1]):
-            largest = max(largest, flip_size[f] * share[flip_unit[f]])
+            u = flip_unit[f]
+            largest = max(largest, (flip_size[f] + row * units[u] + offsets[u]) * share[u])
         for i in range(target_offsets[line], target_offsets[line + 1]):
             v = target_vertex[i] - first
             scale[v] = max(scale[v], largest)

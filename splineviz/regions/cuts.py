@@ -28,7 +28,7 @@ import numpy.typing as npt
 from splineviz._kernels import agreeing, lines
 from splineviz._kernels import edges as edge_kernels
 from splineviz._kernels.arrangement import Questions
-from splineviz._kernels.bits import Reading, packed, units_of
+from splineviz._kernels.bits import Reading, Scales, packed, units_of
 from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz._kernels.edges import EdgeCuts, Parents
 from splineviz._kernels.lines import Lines
@@ -181,14 +181,23 @@ def refine(
                 tensor[row] = told[1][register].reshape(tensor.shape[1:])
 
 
-def scales(cut: Cut, old: FloatArray, share: FloatArray | None = None) -> FloatArray:
-    """Row scales of all vertices after a cut, from those of the old ones: as large as their parents', and as what the units
-    that cross their line make there of what is next (share (units,): of its size for 1).
-    """
+def scales(cut: Cut, old: FloatArray) -> FloatArray:
+    """Row scales of all vertices after a cut, from those of the old ones: of each new one the larger of its parents'."""
     found = np.zeros(len(cut.uv))
     found[: cut.old] = old
-    for line in (cut.edge_lines, cut.chord_lines) if share is not None else ():
-        lines.turned_scale(line, share, cut.old, found[cut.old :])
+    lines.larger_scale(found, cut.old, cut.parents)
+    return found
+
+
+def next_scales(cut: Cut, old: FloatArray, share: FloatArray, before: Scales) -> FloatArray:
+    """The same at the next layer: as large, too, as what the units that cross a vertex's line leave there of their errors.
+
+    share: (units,) of the size of what is next, for 1; before: the scales that the layer was cut with.
+    """
+    found, rows = np.zeros(len(cut.uv)), scales(cut, before.rows)
+    found[: cut.old] = old
+    for line in (cut.edge_lines, cut.chord_lines):
+        lines.turned_scale(line, share, rows, before.units, before.offsets, cut.old, found[cut.old :])
     lines.larger_scale(found, cut.old, cut.parents)
     return found
 

@@ -27,7 +27,8 @@ from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import MANY, Block, dissolve, release_memory
 from splineviz.regions.cuts import (
-    SAFETY, Cut, Turns, Words, asleep_alone, cut_edges, decided_faces, lines_of_edges, place, refine, scales,
+    SAFETY, Cut, Turns, Words, asleep_alone, cut_edges, decided_faces, lines_of_edges, next_scales, place,
+    refine, scales,
 )  # fmt: skip
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.nearby import Nearby
@@ -341,7 +342,8 @@ class Engine:
         others = [old[register] for register in stage.shapes if register != stage.source]
         assert stage.before is not None
         low, high = stage.before.kinks.slopes
-        scale = scales(cut, asleep_alone(1.0 + cut.norm, others), (high - low) * stage.shares[stage.source])
+        share = (high - low) * stage.shares[stage.source]
+        scale = next_scales(cut, asleep_alone(1.0 + cut.norm, others), share, self.scales_at(block))
         if stage.columns is not None:
             stage.run(old, values[: cut.old], self.share)
             for line in (cut.edge_lines, cut.chord_lines):
