@@ -38,7 +38,7 @@ POINT = np.dtype(
     align=True,
 )  # fmt: skip
 """A vertex. id: in the block; x, y, blur: place, and how far off that may be; value, error: of the unit inserted next, and
-how far that may be from the unit's value at the very place x, y; moved: by how much of it, as its sign was decided otherwise.
+how far that may be from the unit's value at the very place x, y; moved: how far it is, as its sign was decided otherwise.
 
 A boundary vertex lies at t on an `edge` of the block, of which `order` there; -1: a corner. An interior one lies at t, give
 or take spread, between vertices p and q; on the chord of unit `chord` (an index into the units that cross the face), where

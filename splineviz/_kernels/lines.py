@@ -87,7 +87,7 @@ def interpolate(values, first, parents):
 
 @njit(nogil=True, cache=True)
 def turned_scale(lines, share, rows, units, offsets, first, scale):
-    """Raise scale[v - first] of the targets v of every line to what a unit that flips on it may leave there of its own errors,
+    """Raise scale[v - first] of the targets v of every line to what a unit that flips on it may leave there of its errors,
     in roundings: of |dz| between the ends, and of what it was computed from at these (see `bits.Scales`), times its share.
     """
     start, end, flip_offsets, _, flip_unit, flip_size, target_offsets, _, target_vertex = lines

@@ -116,6 +116,29 @@ class Cut(NamedTuple):
     near_zero: int
     irregular: int
 
+    def scales(self, old: FloatArray) -> FloatArray:
+        """Row scales of all vertices, from those of the old ones: of each new one the larger of its parents'."""
+        found = np.zeros(len(self.uv))
+        found[: self.old] = old
+        lines.larger_scale(found, self.old, self.parents)
+        return found
+
+    def next_scales(self, share: FloatArray, before: Scales, others: Sequence[FloatArray]) -> FloatArray:
+        """The same at the next layer: as large, too, as what units that cross a vertex's line leave there of their errors.
+
+        share: (units,) of the size of what is next, for 1; before: the scales that the layer was cut with; others: tensors
+        (old, ...) beside it, which are not exact where all units are asleep and they are not 0.
+        """
+        found, rows = np.zeros(len(self.uv)), self.scales(before.rows)
+        found[: self.old] = 1.0 + self.norm
+        for tensor in others:
+            awake = tensor.reshape(self.old, -1).any(axis=1)
+            found[: self.old][awake] = np.maximum(found[: self.old][awake], 1.0)
+        for line in (self.edge_lines, self.chord_lines):
+            lines.turned_scale(line, share, rows, before.units, before.offsets, self.old, found[self.old :])
+        lines.larger_scale(found, self.old, self.parents)
+        return found
+
 
 def cut_edges(
     block: Block, reading: Reading, decisions: Decisions, sharpness: float
@@ -179,34 +202,6 @@ def refine(
             values[row] = told[0]
             for register, tensor in live.items():
                 tensor[row] = told[1][register].reshape(tensor.shape[1:])
-
-
-def scales(cut: Cut, old: FloatArray) -> FloatArray:
-    """Row scales of all vertices after a cut, from those of the old ones: of each new one the larger of its parents'."""
-    found = np.zeros(len(cut.uv))
-    found[: cut.old] = old
-    lines.larger_scale(found, cut.old, cut.parents)
-    return found
-
-
-def next_scales(cut: Cut, old: FloatArray, share: FloatArray, before: Scales) -> FloatArray:
-    """The same at the next layer: as large, too, as what the units that cross a vertex's line leave there of their errors.
-
-    share: (units,) of the size of what is next, for 1; before: the scales that the layer was cut with.
-    """
-    found, rows = np.zeros(len(cut.uv)), scales(cut, before.rows)
-    found[: cut.old] = old
-    for line in (cut.edge_lines, cut.chord_lines):
-        lines.turned_scale(line, share, rows, before.units, before.offsets, cut.old, found[cut.old :])
-    lines.larger_scale(found, cut.old, cut.parents)
-    return found
-
-
-def asleep_alone(scale: FloatArray, others: Sequence[FloatArray]) -> FloatArray:
-    """Row scales (n,) that are 0 where all units of a layer are asleep, raised to 1 where other tensors (n, ...) are not 0."""
-    for tensor in others:
-        scale = np.where(tensor.reshape(len(scale), -1).any(axis=1), np.maximum(scale, 1.0), scale)
-    return scale
 
 
 def lines_of_edges(block: Block, cuts: EdgeCuts, parents: Parents) -> Lines:

@@ -26,10 +26,7 @@ from splineviz._kernels.bits import Reading, Scales
 from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import MANY, Block, dissolve, release_memory
-from splineviz.regions.cuts import (
-    SAFETY, Cut, Turns, Words, asleep_alone, cut_edges, decided_faces, lines_of_edges, next_scales, place,
-    refine, scales,
-)  # fmt: skip
+from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, lines_of_edges, place, refine
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.nearby import Nearby
 from splineviz.regions.stages import Share, Stage, on_slice, one_by_one, stages
@@ -343,7 +340,7 @@ class Engine:
         assert stage.before is not None
         low, high = stage.before.kinks.slopes
         share = (high - low) * stage.shares[stage.source]
-        scale = next_scales(cut, asleep_alone(1.0 + cut.norm, others), share, self.scales_at(block))
+        scale = cut.next_scales(share, self.scales_at(block), others)
         if stage.columns is not None:
             stage.run(old, values[: cut.old], self.share)
             for line in (cut.edge_lines, cut.chord_lines):
@@ -364,7 +361,7 @@ class Engine:
 
     def _same_values(self, block: Block, cut: Cut) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""
-        scale = self._blurred(scales(cut, block.row_scale), cut)
+        scale = self._blurred(cut.scales(block.row_scale), cut)
         return _widened(block.values, cut), scale, {r: _widened(tensor, cut) for r, tensor in block.live.items()}
 
     def _blurred(self, scale: FloatArray, cut: Cut) -> FloatArray:

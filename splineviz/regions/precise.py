@@ -319,8 +319,8 @@ def precise(program: Program, plane: Plane, corners: FloatArray) -> Precise | No
 def _is_small(program: Program, plane: Plane, corners: FloatArray) -> bool:
     """Whether the input, or what some layer reads, hardly changes between a window's corners, beside what it is.
 
-    A kink layer counts where one of its units may bend in the window: what is far from all knots, as a ReLU6's upper one, and
-    outputs whose constants outweigh the rest, decide nothing.
+    A kink layer counts where one of its units may bend in the window: what is far from all knots, as a ReLU6's upper one,
+    and outputs whose constants outweigh the rest, decide nothing.
     """
     x = torch.from_numpy(plane.embed(np.concatenate([corners.mean(axis=0, keepdims=True), corners])))
     if _hardly_moves(x):

@@ -122,18 +122,15 @@ class Stage:
         """(units before, width): row u is d result / d h_u, if it is to be at hand (see `entries.at_hand`), else None."""
         if self.before is None or not self.has_columns:
             return None
-        return self._response(torch.eye(self.before.units, dtype=torch.float64).reshape(-1, *self.before.shape))
-
-    def _response(self, x: Tensor) -> FloatArray:
-        """Result (n, width) of the stage's linear part, all registers but the source being zero."""
-        chunks = []
+        units, found = self.before.units, np.empty((self.before.units, self.width))
         with torch.no_grad():
-            for part in x.split(self._rows):
-                live = {r: torch.zeros(len(part), *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
-                live[self.source] = part
+            for at in range(0, units, self._rows):
+                some = min(self._rows, units - at)
+                live = {r: torch.zeros(some, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
+                live[self.source].view(some, -1)[torch.arange(some), at + torch.arange(some)] = 1.0
                 out = self.program.run(self.placed(live), self.start, self.stop, homogeneous=True)[self.result]
-                chunks.append(out.reshape(len(part), -1).cpu().numpy())
-        return np.ascontiguousarray(np.concatenate(chunks))
+                found[at : at + some] = out.reshape(some, -1).cpu().numpy()
+        return found
 
     @cached_property
     def unit_scale(self) -> FloatArray:
@@ -180,7 +177,8 @@ class Stage:
         """How much of each leaving entry's size one unit of an entering entry makes: the largest, or the norm of all."""
         inverse = {r: np.where(norm > 0.0, 1.0 / np.where(norm > 0.0, norm, 1.0), 0.0) for r, norm in self.spread.items()}
         if self.columns is not None:
-            return {self.source: np.abs(self.columns * inverse[self.result]).max(axis=1, initial=0.0)}
+            size = inverse[self.result]
+            return {self.source: np.array([np.abs(row * size).max(initial=0.0) for row in self.columns])}
         generator = torch.Generator().manual_seed(1)
         zeros = {r: torch.zeros(FEW_PROBES, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
         entering = {r: t.requires_grad_() for r, t in self.placed(zeros).items()}
@@ -199,8 +197,7 @@ class Stage:
     def _norms(self, sizes: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
         """The norm of the weights of every leaving entry, times the sizes of what enters."""
         if self.columns is not None:
-            weighted = self.columns * sizes[self.source][:, None]
-            return {self.result: np.sqrt(np.einsum("uw,uw->w", weighted, weighted))}
+            return {self.result: np.sqrt(np.einsum("uw,uw,u->w", self.columns, self.columns, sizes[self.source] ** 2))}
         generator = torch.Generator().manual_seed(0)
         live = {
             r: _signs((PROBES, *shape), generator) * torch.from_numpy(sizes[r].reshape(shape))

@@ -12,26 +12,25 @@ number alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 import torch
-from cases import LEAKY, square
+from cases import LEAKY, differences, square
 from oracle import RELU, Layer, Region, regions
 from torch import Tensor, nn
 
+from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 
 Rng = np.random.Generator
-MOST_CELLS = 4000
-"""What the oracle lists within about a second."""
-
 
 @dataclass(frozen=True)
 class Adversary:
-    """A module and the same network for the oracle; order: number in the module of each unit of the oracle, None: its own."""
+    """A module and the same network for the oracle; order: number in the module of each of its units, None: as they come."""
 
     name: str
     module: nn.Module
@@ -41,25 +40,41 @@ class Adversary:
     order: tuple[int, ...] | None = None
 
     def cells(self) -> list[Region]:
+        """The exact cells, with patterns as the module numbers its units."""
         found = regions(self.layers, self.window, origin=self.plane.origin, basis=self.plane.basis)
         if self.order is None:
             return found
         place = np.argsort(self.order)
         return [replace(cell, pattern=tuple(cell.pattern[i] for i in place)) for cell in found]
 
+    def differences(self, partition: Partition, cells: Sequence[Region]) -> list[str]:
+        """What `cases.differences` finds, but for areas that the last bits of the inputs, moved by rounding, explain."""
+        largest = max(1.0, float(np.abs(self.plane.embed(self.window)).max()))
+        blurred = 2.0**-38 * largest * float(np.ptp(self.window[:, 0]))
+        return [line for line in differences(partition, cells) if not _area_within(line, blurred)]
+
+
+def _area_within(line: str, blurred: float) -> bool:
+    if not line.startswith("area: "):
+        return False
+    got, exactly = re.findall(r"got ([^,]+), exactly (.+)", line)[0]
+    return abs(float(got) - float(exactly)) <= blurred
+
 
 def adversary(number: int, kind: str | None = None) -> Adversary:
+    """One of them; kind: None for any."""
     rng = np.random.default_rng([number, 43])
     kind = str(rng.choice(list(KINDS))) if kind is None else kind
     module, layers, shape, order = KINDS[kind](rng)
-    plane, window = _plane(rng, shape), square(float(rng.choice([0.5, 1.0, 2.0])), *(0.3 * rng.normal(size=2)).tolist())
+    plane = _plane(rng, shape)
+    window = square(float(rng.choice([0.5, 1.0, 2.0])), *(0.3 * rng.normal(size=2)).tolist())
     size = int(rng.choice(4, p=[0.4, 0.4, 0.1, 0.1]))
     found = Adversary(f"{kind}-{number}", module, layers, plane, window, order)
     if size == 0:
         return found
     if size == 1:
         return replace(found, window=_about_a_vertex(rng, found))
-    # Far out the knots are a star; or the network is as large as its window.
+    # Far out all knots are a star.
     return replace(found, window=square(1e6, *(3e5 * rng.normal(size=2)).tolist()))
 
 
@@ -80,7 +95,8 @@ def _about_a_vertex(rng: Rng, case: Adversary) -> np.ndarray:
     cells, corners = case.cells(), []
     for i in rng.permutation(len(cells))[:20]:
         corners += [(Fraction(x, w), Fraction(y, w)) for x, y, w in cells[int(i)].corners]
-    inside = [p for p in corners if (np.abs(np.array(p, float) - case.window.mean(axis=0)) < 0.49 * np.ptp(case.window)).all()]
+    half, middle = 0.49 * np.ptp(case.window[:, 0]), case.window.mean(axis=0)
+    inside = [p for p in corners if (np.abs(np.array(p, float) - middle) < half).all()]
     u, v = (inside or corners)[int(rng.integers(len(inside or corners)))]
     return square(10.0 ** -rng.uniform(6, 10), float(u), float(v))
 
