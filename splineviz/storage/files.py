@@ -33,6 +33,7 @@ from typing import IO, Any
 import numpy as np
 
 from splineviz.storage import locks
+from splineviz.system.signals import HeldBack
 
 FOLDERS = ("rows", "partitions", "samples", "churn", "failures", "frames", "tweens", "checkpoints")
 """Folders in a directory of results, or of a run, into which files are written."""
@@ -60,16 +61,19 @@ def whole(path: Path, *, kind: str = "", new: bool = False) -> Iterator[Path]:
     something is there by then, where the file system can tell (it knows hard links).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, descriptor = _begun(path, kind)
+    begun: tuple[Path, int] | None = None
     try:
+        with HeldBack():  # a signal finds nothing, or what is removed below
+            begun = temporary, descriptor = _begun(path, kind)
         with _named(path, temporary):
             yield temporary
             os.fsync(descriptor)  # renamed before its bytes are on disk, a file may be empty after a power cut
             if not (new and _put(temporary, path)):
                 os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
-        os.close(descriptor)
+        if begun is not None:
+            begun[0].unlink(missing_ok=True)
+            os.close(begun[1])
 
 
 @contextmanager
