@@ -24,6 +24,7 @@ traceback only with --debug), 3 jobs failed and the same command will try them a
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import select
@@ -41,10 +42,17 @@ from splineviz.system import signals
 def program() -> NoReturn:
     """One command as a process of its own, which ends with it."""
     code = main()
-    if code == signals.code():  # a second signal does not change how it ends, and a thread that hangs does not keep it
-        signals.ignore()
-        signals.end_later(lambda text: None)
-    sys.exit(code)
+    if code != signals.code():
+        sys.exit(code)
+    signals.ignore()  # a second one does not change how it ends, and a thread that hangs does not keep it
+    signals.end_later(_say_at_last)
+    # Not by way of sys.exit: where the interrupt went through C code that runs Python, Python would end as of a Ctrl-C.
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -104,6 +105,30 @@ def test_what_hangs_while_it_ends_is_ended(grace, sent, code):
     said, _ = process.communicate(timeout=30)
     assert process.returncode == code
     assert said.splitlines()[-1] == f"stopped by {NAMES[sent[0]]}; every file that was finished is whole."
+
+
+THROUGH_C = """
+import ctypes, signal, sys
+from splineviz import commands
+from splineviz.__main__ import program
+run_string = ctypes.pythonapi.PyRun_String
+run_string.restype = ctypes.py_object
+run_string.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.py_object, ctypes.py_object]
+names = {"signal": signal}
+commands.COMMANDS["info"].run = lambda options: run_string(b"signal.raise_signal(15)\\n", 257, names, names)
+sys.argv = ["splineviz", "info", "."]
+program()
+"""
+
+
+def test_the_code_stays_where_the_interrupt_goes_through_c_code_that_runs_python(tmp_path):
+    # Python then notes a Ctrl-C that nobody caught, and ends by it once `-m` is through, whatever the code.
+    (tmp_path / "through_c.py").write_text(THROUGH_C)
+    ways = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    words = [sys.executable, "-m", "through_c"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ | ways, timeout=300)
+    said = "splineviz: stopped by SIGTERM; every file that was finished is whole.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", said)
 
 
 # ---- held back -----------------------------------------------------------------------------------------------------
