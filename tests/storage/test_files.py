@@ -188,3 +188,10 @@ def test_what_the_suite_lets_nobody_do_is_to_move_files_between_folders(tmp_path
     ours["move"](tmp_path / "one", tmp_path / "two")
     files.write_text(tmp_path / "there" / "new" / "three", "beside its target", new=True)
     assert (tmp_path / "there" / "new" / "three").read_text() == "beside its target"
+
+
+def test_a_key_that_an_object_has_twice_is_refused() -> None:
+    assert files.parsed('{"a": {"b": 1}, "c": {"b": 2}}') == {"a": {"b": 1}, "c": {"b": 2}}
+    for text in ('{"a": 1, "a": 1}', '[{"b": [{"a": 1, "c": 2, "a": 3}]}]', b'{"a": 1, "\\u0061": 2}'):
+        with pytest.raises(ValueError, match="the key 'a' twice in one object"):
+            files.parsed(text)
