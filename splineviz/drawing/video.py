@@ -34,6 +34,7 @@ from splineviz import choices
 from splineviz.drawing import curves, draw
 from splineviz.errors import DataError
 from splineviz.storage import files
+from splineviz.threads import outcome
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -279,9 +280,9 @@ def _ahead(make: Callable[[Path], Image.Image], names: Sequence[Path]) -> Iterat
         for name in names:
             waiting.append(pool.submit(make, name))
             if len(waiting) > 2:
-                yield waiting.popleft().result()
+                yield outcome(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield outcome(waiting.popleft())
 
 
 def _small(image: Image.Image) -> Image.Image:
