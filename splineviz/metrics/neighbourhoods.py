@@ -184,14 +184,18 @@ class Pairs:
         self.units = np.array(units, dtype=np.int64)
         self.counted = {layer[0] for layer in self.layers} - rounds
         self.breakpoints = [layer[2] for layer in self.layers if layer[0] in self.counted]
-        self._chain = _Chain.of(self.program, self.layers, self.linear.dtype)
+        self.chain = Chain.of(self.program, self.layers, self.linear.dtype)
 
-    def image(self, v: Tensor) -> Parts:
-        """Odd parts before the first kink for directions v (m, dimensions) and r = 1, by register: (m, ...) each."""
+    def image(self, v: Tensor, dtype: torch.dtype | None = None) -> Parts:
+        """Odd parts before the first kink for directions v (m, dimensions) and r = 1, by register: (m, ...) each.
+
+        dtype: as by default, or float64.
+        """
         if not self.layers:
             return {}
-        flat = v.to(self.linear.dtype).reshape(-1, *self.program.input_shape)
-        return self.linear.run({0: flat}, 0, self.layers[0][0], homogeneous=True)
+        program = self.linear if dtype is None else self.program
+        flat = v.to(program.dtype).reshape(-1, *self.program.input_shape)
+        return program.run({0: flat}, 0, self.layers[0][0], homogeneous=True)
 
     def extremes(self, x: Tensor, image: Parts, rows: Tensor) -> Extremes:
         """Smallest and largest value (n, units) of the counted layers' units round points x (n, *shape).
@@ -201,7 +205,7 @@ class Pairs:
         at = 0
         centre: Parts = {0: x}
         index = np.full(rows.numel(), -1, dtype=np.int64)
-        chain = None if rows.shape[1] < FEWEST else self._chain
+        chain = None if rows.shape[1] < FEWEST else self.chain
         if chain is not None and chain.first == 0:
             yield from self._followed(chain, centre, 0, image, rows, self.radius, {}, index)
             return
@@ -243,20 +247,23 @@ class Pairs:
         filled = len(next(iter(even.values()))) > 0
         return odd, self.linear.run(even, at, step, homogeneous=True) if filled else {r: t[:0] for r, t in odd.items()}
 
+    def centres(self, live: Parts, at: int = 0, first: int = 0) -> FloatArray:
+        """Values (n, units) of the layers from number `first` on, side by side; live: centres as they are before a step."""
+        values = []
+        for step, register, _, _ in self.layers[first:]:
+            live, at = self.program.run(live, at, step), step
+            values.append(_rows(live[register]))
+        return np.concatenate(values, axis=1)
+
     def _followed(
-        self, chain: _Chain, centre: Parts, at: int, odd: Parts, rows: Tensor, radius: float, even: Parts,
+        self, chain: Chain, centre: Parts, at: int, odd: Parts, rows: Tensor, radius: float, even: Parts,
         index: npt.NDArray[np.int64],
     ) -> Extremes:  # fmt: skip
         """Extremes of the layers of the chain; odd and even parts as they enter it, centres as they are before step `at`."""
-        values = []
-        for step, register, _, _ in self.layers[chain.first :]:
-            centre = self.program.run(centre, at, step)
-            values.append(_rows(centre[register]))
-            at = step
         _, register, _, _ = self.layers[chain.first]
         own = _rows(odd[register])
         extra = _rows(even[register]) if even else own[:0]
-        c = np.concatenate(values, axis=1)
+        c = self.centres(centre, at, chain.first)
         low, high = np.empty_like(c), np.empty_like(c)
         _neighbourhoods.follow(c, own, rows.numpy(), radius, extra, index, *chain.arrays, low, high)
         ends = chain.arrays[0]
@@ -266,7 +273,7 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
-class _Chain:
+class Chain:
     """The last layers of a Program, from number `first` on: between any two kinks there is one dense map.
 
     arrays: as `_kernels.measuring.neighbourhoods.follow` takes them.
@@ -277,7 +284,7 @@ class _Chain:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, program: Program, layers: Sequence[_Layer], dtype: torch.dtype) -> _Chain | None:
+    def of(cls, program: Program, layers: Sequence[_Layer], dtype: torch.dtype) -> Chain | None:
         """The longest one that a network ends with; None if it ends with none.
 
         Kinks without a flat piece have no unit without consequence, so that whole products are faster: the chain begins
