@@ -225,7 +225,7 @@ def local_complexities_at(
     screen = Screen.of(counters, drawn.num_vectors)
     sets = {name: _Set(x, counters, screen) for name, x in points.items()}
     longest = max(len(x) for x in points.values())
-    images = _Images(drawn, counters[0], longest, screen)
+    images = Images(drawn, counters[0], longest, screen)
 
     @torch.no_grad()
     def work(chunk: int) -> Iterable[int]:
@@ -301,10 +301,10 @@ def as_points(x: Any, shape: Sequence[int], name: str) -> FloatArray:
     return points.reshape(len(points), *shape)
 
 
-class _Images:
+class Images:
     """What the directions of points become before the first kink: of a whole pool, kept, or of a few points alone."""
 
-    def __init__(self, drawn: Directions | Given, counter: Pairs | Vertices, points: int, screen: Screen | None):
+    def __init__(self, drawn: Directions | Given, counter: Pairs | Vertices, points: int, screen: Screen | None = None):
         self._drawn, self._counter, self._points, self._screen = drawn, counter, points, screen
         self._kept: tuple[int, Parts | Lines] | None = None
         self._making = threading.Lock()

@@ -42,6 +42,9 @@ FEWEST = 8
 _Layer = tuple[int, int, Sequence[float], Sequence[float]]
 """A kink's step, the register that it reads, its breakpoints and slopes."""
 
+Span = tuple[Tensor, Tensor]
+"""Values (n, units) at points, and (n, P, units) by how much x + r v has more than x - r v."""
+
 Extremes = Iterator[tuple[FloatArray, FloatArray]]
 """Smallest and largest value, (n, units) each, of one layer after the other."""
 
@@ -146,11 +149,23 @@ class Vertices:
             see(outputs)
         yield from found
 
-    def values(self, x: Tensor) -> list[Tensor]:
-        """What enters every layer, (n, m, units) each, at m inputs for each of n points, x (n, m, *shape)."""
-        found: list[Tensor] = []
-        outputs = self._network.visit(x.flatten(0, 1), lambda z: found.append(z.clone()))
-        return [z.reshape(*x.shape[:2], -1) for z in ([*found, outputs] if self.include_output else found)]
+    def spans(self, x: Tensor, image: Parts, rows: Tensor) -> list[Span]:
+        """Of every layer's units at points x (n, *shape): values, and how they differ between opposite vertices."""
+        arms = self.radius * image[0][rows].reshape(*rows.shape, *x.shape[1:])
+        inputs, found, pairs = (
+            torch.cat([x[:, None], x[:, None] + arms, x[:, None] - arms], dim=1),
+            list[Span](),
+            rows.shape[1],
+        )
+
+        def see(z: Tensor) -> None:
+            each = z.reshape(len(x), 2 * pairs + 1, -1)
+            found.append((each[:, 0].clone(), each[:, 1 : 1 + pairs] - each[:, 1 + pairs :]))
+
+        outputs = self._network.visit(inputs.flatten(0, 1), see)
+        if self.include_output:
+            see(outputs)
+        return found
 
 
 class Pairs:
@@ -197,15 +212,23 @@ class Pairs:
         flat = v.to(program.dtype).reshape(-1, *self.program.input_shape)
         return program.run({0: flat}, 0, self.layers[0][0], homogeneous=True)
 
-    def extremes(self, x: Tensor, image: Parts, rows: Tensor) -> Extremes:
+    def spans(self, x: Tensor, image: Parts, rows: Tensor) -> list[Span]:
+        """As those of `Vertices`."""
+        found: list[Span] = []
+        for _ in self.extremes(x, image, rows, found.append):
+            pass
+        return found
+
+    def extremes(self, x: Tensor, image: Parts, rows: Tensor, see: Callable[[Span], None] | None = None) -> Extremes:
         """Smallest and largest value (n, units) of the counted layers' units round points x (n, *shape).
 
-        Of a unit that no vertex takes across a breakpoint they may both be the value at the centre.
+        Of a unit that no vertex takes across a breakpoint they may both be the value at the centre. see: is called with the
+        spans of each layer; then they are all made.
         """
         at = 0
         centre: Parts = {0: x}
         index = np.full(rows.numel(), -1, dtype=np.int64)
-        chain = None if rows.shape[1] < FEWEST else self.chain
+        chain = None if see is not None or rows.shape[1] < FEWEST else self.chain
         if chain is not None and chain.first == 0:
             yield from self._followed(chain, centre, 0, image, rows, self.radius, {}, index)
             return
@@ -224,6 +247,8 @@ class Pairs:
             bent = np.zeros(len(index), dtype=np.bool_)
             _neighbourhoods.scan(*parts, index, np.array(breakpoints), low, high, bent)
             if step in self.counted:
+                if see is not None:
+                    see((torch.from_numpy(parts[0]), 2.0 * torch.from_numpy(parts[1]).unflatten(0, rows.shape)))
                 yield low, high
             if step == self.layers[-1][0]:
                 return
