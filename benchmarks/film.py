@@ -64,7 +64,7 @@ def timed(owner: Any, name: str, stage: str) -> None:
 
 def watch() -> None:
     timed(job, "partition", "enumerate")
-    timed(LCOptions, "measured", "local complexity")
+    timed(LCOptions, "measured_beside", "local complexity")
     timed(Partition, "decision_boundary", "  of these: boundary")
     timed(job, "partition_numbers", "measures of the partition")
     timed(job, "crossings", "crossings")

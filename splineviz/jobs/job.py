@@ -310,9 +310,8 @@ def network_numbers(job: Job, program: Program) -> dict[str, float]:
     row |= {name: job.metrics[name] for name in (f"robust_{eps:g}" for eps in columns.EPS) if name in job.metrics}
     row |= _crossings(program, job.plane)
     if job.lc is not None:
-        row |= columns_of(job.lc.measured(trained, job.lc.chosen(samples), threads=job.threads), live=True)
-        if (wide := job.lc.beside) is not None:
-            row |= columns_of(wide.measured(trained, wide.chosen(samples), threads=job.threads), name="lc_wide")
+        found, wide = job.lc.measured_beside(trained, job.lc.chosen(samples), threads=job.threads)
+        row |= columns_of(found, live=True) | columns_of(wide, name="lc_wide")
         row |= _liveness(program, samples)
         steep = steepness(trained, samples["lc_train"][:STEEP], num_vectors=job.lc.num_vectors, seed=job.lc.seed)
         row |= {"gradient_complexity": steep.mean, "gradient_complexity_band": steep.band}

@@ -38,6 +38,7 @@ from splineviz.errors import DataError, FloatArray, TraceError, to_float_array
 from splineviz.metrics.directions import Directions, Given, kept_directions
 from splineviz.metrics.neighbourhoods import Held, Pairs, Parts, Vertices, evaluator
 from splineviz.metrics.preactivations import Watched
+from splineviz.metrics.screens import Lines, Screen
 from splineviz.threads import Stack, available
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
@@ -200,6 +201,7 @@ def local_complexities(
     return local_complexities_at(model, places, radii=(radius,), **options)[0]
 
 
+@at_home
 def local_complexities_at(
     model: Any, places: Mapping[str, Any], *, radii: Sequence[float], **options: Any
 ) -> list[dict[str, LocalComplexity]]:
@@ -220,10 +222,10 @@ def local_complexities_at(
     if not counters:
         return []
     size = how.batch_size or max(1, BLOCK_FLOATS // (2 * drawn.num_vectors * counters[0].widest))
-    sets = [{name: _Set(x, counter) for name, x in points.items()} for counter in counters]
+    screen = Screen.of(counters, drawn.num_vectors)
+    sets = {name: _Set(x, counters, screen) for name, x in points.items()}
     longest = max(len(x) for x in points.values())
-
-    images = _Images(drawn, counters[0], longest)
+    images = Images(drawn, counters[0], longest, screen)
 
     @torch.no_grad()
     def work(chunk: int) -> Iterable[int]:
@@ -231,15 +233,17 @@ def local_complexities_at(
         for start in range(first, last, size):
             stop = min(start + size, last)
             image, rows = images.of(start, stop)
-            for group in sets:
-                for chosen in group.values():
-                    chosen.add(start, stop, image, rows)
+            for chosen in sets.values():
+                chosen.add(start, stop, image, rows)
         return ()
 
     # One torch thread in each worker: a product of a few rows is not worth sharing, and waits for the slowest share.
     Stack(work, how.threads or available()).run(range(-(-longest // CHUNK)))
     watched = not isinstance(network, Program)
-    return [{name: chosen.result(drawn.num_vectors, watched) for name, chosen in group.items()} for group in sets]
+    return [
+        {name: chosen.result(number, drawn.num_vectors, watched) for name, chosen in sets.items()}
+        for number in range(len(counters))
+    ]
 
 
 def network_of(
@@ -297,58 +301,75 @@ def as_points(x: Any, shape: Sequence[int], name: str) -> FloatArray:
     return points.reshape(len(points), *shape)
 
 
-class _Images:
+class Images:
     """What the directions of points become before the first kink: of a whole pool, kept, or of a few points alone."""
 
-    def __init__(self, drawn: Directions | Given, counter: Pairs | Vertices, points: int):
-        self._drawn, self._counter, self._points = drawn, counter, points
-        self._kept: tuple[int, Parts] | None = None
+    def __init__(self, drawn: Directions | Given, counter: Pairs | Vertices, points: int, screen: Screen | None = None):
+        self._drawn, self._counter, self._points, self._screen = drawn, counter, points, screen
+        self._kept: tuple[int, Parts | Lines] | None = None
         self._making = threading.Lock()
 
-    def of(self, start: int, stop: int) -> tuple[Parts, Tensor]:
+    def of(self, start: int, stop: int) -> tuple[Parts | Lines, Tensor]:
         """Images of directions for r = 1, and which of them points start .. stop - 1 have (stop - start, P)."""
         number, chosen = start // self._drawn.group, self._drawn.chosen(start, stop)
         pool = self._drawn.pool(number)
         used = chosen.shape[1] * min(self._points - number * self._drawn.group, self._drawn.group)
         if len(pool) > used or len(pool) * self._counter.widest > IMAGE_FLOATS:
-            return self._counter.image(pool[chosen].flatten(0, 1)), torch.arange(chosen.numel()).reshape(chosen.shape)
+            return self._made(pool[chosen].flatten(0, 1)), torch.arange(chosen.numel()).reshape(chosen.shape)
         with self._making:
             if self._kept is None or self._kept[0] != number:
-                self._kept = (number, self._counter.image(pool))
+                self._kept = (number, self._made(pool))
             return self._kept[1], chosen
+
+    def _made(self, v: Tensor) -> Parts | Lines:
+        return self._counter.image(v) if self._screen is None else self._screen.lines(v)
 
 
 class _Set:
-    """One set of points on its way: counts so far, and the extremes of every unit over the whole set."""
+    """One set of points on its way: counts so far, and the extremes of every unit over the whole set, for each radius."""
 
-    def __init__(self, x: FloatArray, counter: Pairs | Vertices):
-        self.x, self.counter = x, counter
-        self.counts = np.zeros((len(counter.units), len(x)), dtype=np.int64)
-        self.lowest = [np.full(units, np.inf) for units in counter.units]
-        self.highest = [np.full(units, -np.inf) for units in counter.units]
+    def __init__(self, x: FloatArray, counters: Sequence[Pairs | Vertices], screen: Screen | None):
+        self.x, self.counters, self.screen = x, counters, screen
+        units = counters[0].units
+        self._ends = np.cumsum([0, *units])
+        self.counts = np.zeros((len(counters), len(units), len(x)), dtype=np.int64)
+        self.lowest = np.full((len(counters), self._ends[-1]), np.inf)
+        self.highest = -self.lowest
         self._merging = threading.Lock()
 
-    def add(self, start: int, stop: int, image: Parts, rows: Tensor) -> None:
+    def add(self, start: int, stop: int, image: Parts | Lines, rows: Tensor) -> None:
         """Evaluate points start..stop-1, as far as there are so many, with the directions at `rows` of the image."""
         some = torch.from_numpy(self.x[start:stop])
         if not len(some):
             return
-        for i, (low, high) in enumerate(self.counter.extremes(some, image, rows[: len(some)])):
-            self.counts[i, start : start + len(some)] = _between(low, high, self.counter.breakpoints[i]).sum(axis=1)
-            lowest, highest = low.min(axis=0), high.max(axis=0)
-            with self._merging:
-                np.minimum(self.lowest[i], lowest, out=self.lowest[i])
-                np.maximum(self.highest[i], highest, out=self.highest[i])
+        rows, left = rows[: len(some)], np.arange(len(some))
+        lowest, highest = np.full_like(self.lowest, np.inf), np.full_like(self.highest, -np.inf)
+        if isinstance(image, Lines):
+            assert self.screen is not None
+            if self.screen.worth:
+                counts = np.zeros((*self.counts.shape[:2], len(some)), dtype=np.int64)
+                left = self.screen.settle(some, image, rows, counts, lowest, highest)
+                self.counts[:, :, start : start + len(some)] = counts
+            image = image.parts
+        for number, counter in enumerate(self.counters if len(left) else ()):
+            for i, (low, high) in enumerate(counter.extremes(some[left], image, rows[left])):
+                own = slice(self._ends[i], self._ends[i + 1])
+                self.counts[number, i, start + left] = _between(low, high, counter.breakpoints[i]).sum(axis=1)
+                np.minimum(lowest[number, own], low.min(axis=0), out=lowest[number, own])
+                np.maximum(highest[number, own], high.max(axis=0), out=highest[number, own])
+        with self._merging:
+            np.minimum(self.lowest, lowest, out=self.lowest)
+            np.maximum(self.highest, highest, out=self.highest)
 
-    def result(self, num_vectors: int, watched: bool) -> LocalComplexity:
-        counter = self.counter
-        live = [
-            int(_between(low, high, breakpoints).sum())
-            for low, high, breakpoints in zip(self.lowest, self.highest, counter.breakpoints, strict=True)
-        ]
+    def result(self, number: int, num_vectors: int, watched: bool) -> LocalComplexity:
+        """What was found at the radius of that number."""
+        counter, live = self.counters[number], []
+        for i, breakpoints in enumerate(counter.breakpoints):
+            own = slice(self._ends[i], self._ends[i + 1])
+            live.append(int(_between(self.lowest[number, own], self.highest[number, own], breakpoints).sum()))
         return LocalComplexity(
-            self.counts, counter.units, np.array(live, dtype=np.int64), counter.radius, num_vectors, tuple(counter.names),
-            watched,
+            self.counts[number], counter.units, np.array(live, dtype=np.int64), counter.radius, num_vectors,
+            tuple(counter.names), watched,
         )  # fmt: skip
 
 

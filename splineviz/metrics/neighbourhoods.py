@@ -42,6 +42,9 @@ FEWEST = 8
 _Layer = tuple[int, int, Sequence[float], Sequence[float]]
 """A kink's step, the register that it reads, its breakpoints and slopes."""
 
+Span = tuple[Tensor, Tensor]
+"""Values (n, units) at points, and (n, P, units) by how much x + r v has more than x - r v."""
+
 Extremes = Iterator[tuple[FloatArray, FloatArray]]
 """Smallest and largest value, (n, units) each, of one layer after the other."""
 
@@ -146,11 +149,23 @@ class Vertices:
             see(outputs)
         yield from found
 
-    def values(self, x: Tensor) -> list[Tensor]:
-        """What enters every layer, (n, m, units) each, at m inputs for each of n points, x (n, m, *shape)."""
-        found: list[Tensor] = []
-        outputs = self._network.visit(x.flatten(0, 1), lambda z: found.append(z.clone()))
-        return [z.reshape(*x.shape[:2], -1) for z in ([*found, outputs] if self.include_output else found)]
+    def spans(self, x: Tensor, image: Parts, rows: Tensor) -> list[Span]:
+        """Of every layer's units at points x (n, *shape): values, and how they differ between opposite vertices."""
+        arms = self.radius * image[0][rows].reshape(*rows.shape, *x.shape[1:])
+        inputs, found, pairs = (
+            torch.cat([x[:, None], x[:, None] + arms, x[:, None] - arms], dim=1),
+            list[Span](),
+            rows.shape[1],
+        )
+
+        def see(z: Tensor) -> None:
+            each = z.reshape(len(x), 2 * pairs + 1, -1)
+            found.append((each[:, 0].clone(), each[:, 1 : 1 + pairs] - each[:, 1 + pairs :]))
+
+        outputs = self._network.visit(inputs.flatten(0, 1), see)
+        if self.include_output:
+            see(outputs)
+        return found
 
 
 class Pairs:
@@ -184,24 +199,36 @@ class Pairs:
         self.units = np.array(units, dtype=np.int64)
         self.counted = {layer[0] for layer in self.layers} - rounds
         self.breakpoints = [layer[2] for layer in self.layers if layer[0] in self.counted]
-        self._chain = _Chain.of(self.program, self.layers, self.linear.dtype)
+        self.chain = Chain.of(self.program, self.layers, self.linear.dtype)
 
-    def image(self, v: Tensor) -> Parts:
-        """Odd parts before the first kink for directions v (m, dimensions) and r = 1, by register: (m, ...) each."""
+    def image(self, v: Tensor, dtype: torch.dtype | None = None) -> Parts:
+        """Odd parts before the first kink for directions v (m, dimensions) and r = 1, by register: (m, ...) each.
+
+        dtype: as by default, or float64.
+        """
         if not self.layers:
             return {}
-        flat = v.to(self.linear.dtype).reshape(-1, *self.program.input_shape)
-        return self.linear.run({0: flat}, 0, self.layers[0][0], homogeneous=True)
+        program = self.linear if dtype is None else self.program
+        flat = v.to(program.dtype).reshape(-1, *self.program.input_shape)
+        return program.run({0: flat}, 0, self.layers[0][0], homogeneous=True)
 
-    def extremes(self, x: Tensor, image: Parts, rows: Tensor) -> Extremes:
+    def spans(self, x: Tensor, image: Parts, rows: Tensor) -> list[Span]:
+        """As those of `Vertices`."""
+        found: list[Span] = []
+        for _ in self.extremes(x, image, rows, found.append):
+            pass
+        return found
+
+    def extremes(self, x: Tensor, image: Parts, rows: Tensor, see: Callable[[Span], None] | None = None) -> Extremes:
         """Smallest and largest value (n, units) of the counted layers' units round points x (n, *shape).
 
-        Of a unit that no vertex takes across a breakpoint they may both be the value at the centre.
+        Of a unit that no vertex takes across a breakpoint they may both be the value at the centre. see: is called with the
+        spans of each layer; then they are all made.
         """
         at = 0
         centre: Parts = {0: x}
         index = np.full(rows.numel(), -1, dtype=np.int64)
-        chain = None if rows.shape[1] < FEWEST else self._chain
+        chain = None if see is not None or rows.shape[1] < FEWEST else self.chain
         if chain is not None and chain.first == 0:
             yield from self._followed(chain, centre, 0, image, rows, self.radius, {}, index)
             return
@@ -220,6 +247,8 @@ class Pairs:
             bent = np.zeros(len(index), dtype=np.bool_)
             _neighbourhoods.scan(*parts, index, np.array(breakpoints), low, high, bent)
             if step in self.counted:
+                if see is not None:
+                    see((torch.from_numpy(parts[0]), 2.0 * torch.from_numpy(parts[1]).unflatten(0, rows.shape)))
                 yield low, high
             if step == self.layers[-1][0]:
                 return
@@ -243,20 +272,23 @@ class Pairs:
         filled = len(next(iter(even.values()))) > 0
         return odd, self.linear.run(even, at, step, homogeneous=True) if filled else {r: t[:0] for r, t in odd.items()}
 
+    def centres(self, live: Parts, at: int = 0, first: int = 0) -> FloatArray:
+        """Values (n, units) of the layers from number `first` on, side by side; live: centres as they are before a step."""
+        values = []
+        for step, register, _, _ in self.layers[first:]:
+            live, at = self.program.run(live, at, step), step
+            values.append(_rows(live[register]))
+        return np.concatenate(values, axis=1)
+
     def _followed(
-        self, chain: _Chain, centre: Parts, at: int, odd: Parts, rows: Tensor, radius: float, even: Parts,
+        self, chain: Chain, centre: Parts, at: int, odd: Parts, rows: Tensor, radius: float, even: Parts,
         index: npt.NDArray[np.int64],
     ) -> Extremes:  # fmt: skip
         """Extremes of the layers of the chain; odd and even parts as they enter it, centres as they are before step `at`."""
-        values = []
-        for step, register, _, _ in self.layers[chain.first :]:
-            centre = self.program.run(centre, at, step)
-            values.append(_rows(centre[register]))
-            at = step
         _, register, _, _ = self.layers[chain.first]
         own = _rows(odd[register])
         extra = _rows(even[register]) if even else own[:0]
-        c = np.concatenate(values, axis=1)
+        c = self.centres(centre, at, chain.first)
         low, high = np.empty_like(c), np.empty_like(c)
         _neighbourhoods.follow(c, own, rows.numpy(), radius, extra, index, *chain.arrays, low, high)
         ends = chain.arrays[0]
@@ -266,7 +298,7 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
-class _Chain:
+class Chain:
     """The last layers of a Program, from number `first` on: between any two kinks there is one dense map.
 
     arrays: as `_kernels.measuring.neighbourhoods.follow` takes them.
@@ -277,7 +309,7 @@ class _Chain:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, program: Program, layers: Sequence[_Layer], dtype: torch.dtype) -> _Chain | None:
+    def of(cls, program: Program, layers: Sequence[_Layer], dtype: torch.dtype) -> Chain | None:
         """The longest one that a network ends with; None if it ends with none.
 
         Kinks without a flat piece have no unit without consequence, so that whole products are faster: the chain begins

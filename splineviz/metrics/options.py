@@ -2,7 +2,7 @@
 Here too: what was measured at each place, as columns of a row.
 
 Whoever measures with them calls `LCOptions.measured`, so no setting is lost on the way: all fields but `points` and `wide`
-are arguments of `complexity.local_complexities`. This file measures nothing itself.
+are arguments of `complexity.local_complexities_at`. This file measures nothing itself.
 """
 
 from __future__ import annotations
@@ -72,10 +72,26 @@ class LCOptions:
 
         where: device and dtype, as in `complexity.Sampling`.
         """
-        from splineviz.metrics.complexity import local_complexities  # torch, which those who only hold settings do not need
+        return self._measured(network, points, (self.radius,), threads=threads, **where)[0]
 
-        asked = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("points", "wide")}
-        return local_complexities(network, points, threads=threads, **asked, **where)
+    def measured_beside(
+        self, network: Any, points: Mapping[str, Any], *, threads: int | None = None, **where: Any
+    ) -> tuple[dict[str, LocalComplexity], dict[str, LocalComplexity]]:
+        """`measured`, and the same at the second radius, for little more; nothing where there is none."""
+        radii = [self.radius] if self.beside is None else [self.radius, self.beside.radius]
+        found = self._measured(network, points, radii, threads=threads, **where)
+        return found[0], (found[1] if len(found) > 1 else {})
+
+    def _measured(
+        self, network: Any, points: Mapping[str, Any], radii: Sequence[float], **where: Any
+    ) -> list[dict[str, LocalComplexity]]:
+        from splineviz.metrics.complexity import (
+            local_complexities_at,
+        )  # torch, which those who only hold settings do not need
+
+        apart = ("radius", "points", "wide")
+        asked = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in apart}
+        return local_complexities_at(network, points, radii=radii, **asked, **where)
 
 
 USUAL = LCOptions()

@@ -19,6 +19,7 @@ A smooth network has no knots: there it is the density at which signs of pre-act
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +28,8 @@ import torch
 from torch import Tensor
 
 from splineviz.errors import DataError, FloatArray
-from splineviz.metrics.complexity import BLOCK_FLOATS, CHUNK, OverPoints, Sampling, as_points, network_of
-from splineviz.metrics.neighbourhoods import Placed, Vertices
+from splineviz.metrics.complexity import BLOCK_FLOATS, CHUNK, Images, OverPoints, Sampling, as_points, network_of
+from splineviz.metrics.neighbourhoods import Pairs, Placed, Vertices
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 
@@ -67,21 +68,26 @@ def steepness(model: Any, x: Any, *, scale: float = SCALE, **options: Any) -> St
     how = Sampling.of(options)
     shape = model.input_shape if isinstance(model, Program) else np.shape(x)[1:]
     network = network_of(model, shape, how.dtype, how.device)
-    placed = Placed(network, how.dtype, how.device) if isinstance(network, Program) else network
-    seen = Vertices(placed, 1.0, how.include_output)
     points = torch.from_numpy(as_points(x, network.input_shape, "x"))
     frames = how.frames(network.input_shape)
     step = STEP if how.dtype == torch.float64 else COARSE
+    seen: Pairs | Vertices
+    if isinstance(network, Program) and how.device is None and how.dtype == torch.float64:
+        seen = Pairs(network, step, how.include_output, how.dtype)
+    else:
+        placed = Placed(network, how.dtype, how.device) if isinstance(network, Program) else network
+        seen = Vertices(placed, step, how.include_output)
     factor = restricted(frames.num_vectors, math.prod(network.input_shape))
     found = np.zeros((len(seen.units), len(points)))
     size = how.batch_size or max(1, min(CHUNK, BLOCK_FLOATS // (2 * frames.num_vectors * seen.widest)))
+    images = Images(frames, seen, len(points))
     for first in range(0, len(points), CHUNK):
         for start in range(first, min(first + CHUNK, len(points)), size):
             some = points[start : min(start + size, first + CHUNK)]
-            arms = step * frames.frames(start, start + len(some)).double().reshape(len(some), -1, *network.input_shape)
-            inputs = torch.cat([some[:, None], some[:, None] + arms, some[:, None] - arms], dim=1)
-            for layer, z in enumerate(seen.values(inputs)):
-                dense = _density(z, step, scale, seen.breakpoints[layer])
+            image, rows = images.of(start, start + len(some))
+            assert isinstance(image, Mapping)
+            for layer, (z, spans) in enumerate(seen.spans(some, image, rows)):
+                dense = _density(z, spans / (2.0 * step), scale, seen.breakpoints[layer])
                 found[layer, start : start + len(some)] = dense.cpu().numpy() / factor
     return Steepness(found, float(scale), frames.num_vectors, tuple(seen.names))
 
@@ -94,9 +100,7 @@ def restricted(vectors: int, dimension: int) -> float:
     return math.exp(math.lgamma(p + 0.5) + math.lgamma(d) - math.lgamma(p) - math.lgamma(d + 0.5))
 
 
-def _density(z: Tensor, step: float, scale: float, breakpoints: Any) -> Tensor:
-    """(n,) sum over units of the slope's length in the span times the noise's density; z (n, 1 + 2P, units)."""
-    half = (z.shape[1] - 1) // 2
-    slopes = (z[:, 1 : 1 + half] - z[:, 1 + half :]) / (2.0 * step)
-    near = sum(torch.exp(-0.5 * ((z[:, 0] - b) / scale) ** 2) for b in breakpoints) / (math.sqrt(2.0 * math.pi) * scale)
+def _density(z: Tensor, slopes: Tensor, scale: float, breakpoints: Any) -> Tensor:
+    """(n,) sum over units of the length of slopes (n, P, units) times the noise's density at values z (n, units)."""
+    near = sum(torch.exp(-0.5 * ((z - b) / scale) ** 2) for b in breakpoints) / (math.sqrt(2.0 * math.pi) * scale)
     return (slopes.norm(dim=1) * near).sum(dim=1)

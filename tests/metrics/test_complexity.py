@@ -12,7 +12,7 @@ from torch import nn
 
 from splineviz.errors import DataError, TraceError
 from splineviz.metrics import directions as frames
-from splineviz.metrics import neighbourhoods
+from splineviz.metrics import neighbourhoods, screens
 from splineviz.metrics.complexity import LocalComplexity, local_complexities, local_complexities_at, local_complexity
 from splineviz.metrics.directions import GROUP, SMALL_GROUP, SPARE, Directions
 from splineviz.tracing.trace import trace
@@ -206,14 +206,14 @@ def test_counts_do_not_depend_on_how_products_are_made(name, fewest, monkeypatch
 def test_only_what_matters_is_multiplied(monkeypatch):
     """At points where few units are on, less than a tenth of the products; none of a unit far from zero at the end."""
     shares = []
-    follow = neighbourhoods._neighbourhoods.follow
+    settle = screens._screens.settle
 
-    def seen(centre, odd, rows, radius, even, index, ends, weights, *others):
-        made = follow(centre, odd, rows, radius, even, index, ends, weights, *others)
+    def seen(centre, odd, most, rows, radii, ends, weights, *others):
+        made = settle(centre, odd, most, rows, radii, ends, weights, *others)
         shares.append(made / (len(rows) * len(weights)))
         return made
 
-    monkeypatch.setattr(neighbourhoods._neighbourhoods, "follow", seen)
+    monkeypatch.setattr(screens._screens, "settle", seen)
     model, x, _ = network("mostly off")
     local_complexity(model, x, radius=1e-9)
     assert shares and max(shares) < 0.1
@@ -422,6 +422,7 @@ def test_more_vectors_than_dimensions_are_cut_down():
 
 
 # ---- the door ----------------------------------------------------------------------------------------
+
 
 def softmax_inside(first: nn.Linear) -> nn.Module:
     """A network with no units that counts none; a softmax at the end would be left out."""
