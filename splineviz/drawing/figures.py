@@ -37,7 +37,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox
 
 from splineviz.drawing import canvas
-from splineviz.drawing.canvas import FRAME_STYLE, MAP, Canvas, Panel
+from splineviz.drawing.canvas import FRAME_STYLE, MAP, Canvas, Panel, styled
 from splineviz.drawing.curves import (
     CHARTS,
     DASHED,
@@ -138,7 +138,7 @@ class FramePainter:
         self._moving: list[Artist] = []  # change with the frame, drawn over the rest
         self._canvas = Canvas(self.size)
         self.figure = self._canvas.figure
-        with matplotlib.rc_context(FRAME_STYLE):
+        with styled(FRAME_STYLE):
             self._panel = Panel(self._canvas.axes(40, 44, 952, 952), look.regions, look.stars)
             self._panel.names = tuple(look.classes)
             self._bar = self._canvas.axes(*BAR)
@@ -223,7 +223,7 @@ class FramePainter:
             mark = f"weights interpolated, {tween.share:.0%} of the way: no checkpoint"
         self._mark.set_text("; ".join(text for text in (partition.note, mark) if text))
         self._header[1].set_text(f"{partition.num_regions:,} region{'' if partition.num_regions == 1 else 's'}")
-        with matplotlib.rc_context(FRAME_STYLE):
+        with styled(FRAME_STYLE):
             first = self._beside is None
             if first:
                 self._beside = self._drawn_map(partition) if self._story.along == "step" else []
@@ -336,7 +336,7 @@ def summary(
     charts = [chart for chart in (CHARTS[name].of(table) for name in SUMMARY) if chart.curves]
     columns = 2 if len(charts) > 1 and width >= TWO_COLUMNS else 1
     rows = max(-(-len(charts) // columns), 1)
-    with matplotlib.rc_context(PAPER_STYLE if style is None else dict(style)):
+    with styled(PAPER_STYLE if style is None else dict(style)):
         figure = Figure(figsize=(width, 0.15 + 1.75 * rows * width / 3.45 / columns), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, squeeze=False).flatten()
