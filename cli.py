@@ -1,5 +1,5 @@
 """Launcher: `python cli.py animate ckpts/` is `splineviz animate ckpts/` without the console script."""
 
-from splineviz.__main__ import main
+from splineviz.__main__ import program
 
-raise SystemExit(main())
+program()

@@ -18,26 +18,41 @@
     splineviz complete a script that makes a shell complete commands, flags and files
 
 Exit codes: 0 done, 1 a failed certificate, 2 a wrong flag or anything splineviz refuses (one line on stderr, a
-traceback only with --debug), 3 jobs failed and the same command will try them again, 130 stopped by Ctrl-C, 141 nobody
-reads what it prints (`| head`). The commands themselves stand in `commands/`, one a file.
+traceback only with --debug), 3 jobs failed and the same command will try them again, 130 stopped by Ctrl-C, 143 by SIGTERM,
+129 by SIGHUP, 141 nobody reads what it prints (`| head`). The commands themselves stand in `commands/`, one a file.
 """
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import select
-import signal
 import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from threading import current_thread, main_thread
-from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from splineviz import commands
+from splineviz.system import signals
+
+
+def program() -> NoReturn:
+    """One command as a process of its own, which ends with it."""
+    code = main()
+    if code != signals.code():
+        sys.exit(code)
+    signals.ignore()  # a second one does not change how it ends, and a thread that hangs does not keep it
+    signals.end_later(_say_at_last)
+    # Not by way of sys.exit: where the interrupt went through C code that runs Python, Python would end as of a Ctrl-C.
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        with _noted() as heard, _in_one_line():
+        with signals.listening(_say_at_last) as heard, _in_one_line():
             parser = commands.parser()
             if any("\0" in word for word in (sys.argv[1:] if argv is None else argv)):
                 parser.error("expected words that a file or a sample may be called, got one with a zero byte; leave it out.")
@@ -75,12 +90,12 @@ def _run(argv: Sequence[str] | None) -> int:
             try:
                 commands.COMMANDS[options.command].run(options)
             except Exception as error:
-                if heard:
+                if heard:  # a library that is interrupted while it is imported makes another exception of it
                     raise KeyboardInterrupt from error
                 return _refuse(error, options)
     except KeyboardInterrupt:
-        _complain("stopped by Ctrl-C; every file that was finished is whole.")
-        return 130
+        _complain(signals.said())
+        return signals.code()
     return 0
 
 
@@ -136,23 +151,10 @@ def _in_one_line() -> Iterator[None]:
         warnings.formatwarning = before
 
 
-@contextmanager
-def _noted() -> Iterator[list[int]]:
-    """Ctrl-C as always, and noted: a library that is interrupted while it is imported makes another exception of it."""
-    heard: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        heard.append(number)
-        signal.default_int_handler(number, frame)
-
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or current_thread() is not main_thread():
-        yield heard  # somebody else's, or ignored
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield heard
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def _say_at_last(text: str) -> None:
+    """A line on stderr, past what another thread may hold."""
+    with suppress(OSError):
+        os.write(2, f"splineviz: {text}\n".encode())
 
 
 def _refuse(error: Exception, options: Namespace) -> int:
@@ -182,4 +184,4 @@ def _complain(message: str) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    program()

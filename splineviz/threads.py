@@ -1,5 +1,6 @@
 """Threads that take items from one stack until it is empty.
-Here too: how many processors this process may use, and torch held to one thread for small products.
+Here too: one call for each of several items, and what a future gives, both safe from signals; how many processors this
+process may use, and torch held to one thread for small products.
 
 Depth-first (the newest item is taken first), so what lies on the stack stays small. An exception in one worker,
 or Ctrl-C in the caller, stops all and reaches the caller. Knows nothing of blocks or networks.
@@ -11,13 +12,19 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
 
+from splineviz.system.signals import HeldBack
+
 Item = TypeVar("Item")
+Made = TypeVar("Made")
+LOOK = 0.05
+"""Seconds between two looks for a signal while others work."""
 SYSTEM = Path("/")
 """Where the system says what a process may use."""
 
@@ -79,6 +86,29 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def outcome(future: Future[Made]) -> Made:
+    """What a future gives, or raises; a signal that comes meanwhile is handed on where no lock is held."""
+    with HeldBack() as signals:
+        return _outcome(future, signals)
+
+
+def _outcome(future: Future[Made], signals: HeldBack) -> Made:
+    while not wait([future], LOOK).done:
+        signals.deliver()
+    return future.result()
+
+
+def each(work: Callable[[Item], Made], items: Iterable[Item], threads: int) -> list[Made]:
+    """work(item) of every item, in order, by so many threads. Raises the first exception in that order; the rest is left."""
+    with HeldBack() as signals, ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            return [_outcome(future, signals) for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+
+
 class _Shared:
     """Calls of one item that several threads take."""
 
@@ -116,17 +146,25 @@ class Stack(Generic[Item]):
                 torch.set_num_threads(1)
                 while self._items:
                     self._items.extend(self._work(self._items.pop()))
-                return
-            with self._changed:
-                for _ in self._items[: self._threads]:
-                    self._start()
-            self._wait()
-        except BaseException as error:
-            self._stop(error)
-            self._wait()  # each ends with its item; to leave one behind would abort the process
-            raise
+            else:
+                self._run_threads()
         finally:
             torch.set_num_threads(torch_threads)
+
+    def _run_threads(self) -> None:
+        with HeldBack() as signals:
+            try:
+                with self._changed:
+                    for _ in self._items[: self._threads]:
+                        self._start()
+                while self._some_run():
+                    signals.deliver()
+            except BaseException as error:
+                self._stop(error)
+                while self._some_run():  # each ends with its item; to leave one behind would abort the process
+                    with suppress(BaseException):  # what comes now has been seen to
+                        signals.deliver()
+                raise
         if self._error is not None:
             raise self._error
 
@@ -184,11 +222,12 @@ class Stack(Generic[Item]):
                 if not shared.running:
                     self._changed.notify_all()
 
-    def _wait(self) -> None:
-        """Until no worker runs. Not by Thread.join: one that Ctrl-C interrupts takes its thread for ended."""
+    def _some_run(self) -> bool:
+        """Whether a worker runs, after a moment in which the last one may have ended. Not by Thread.join, which waits on."""
         with self._changed:
-            while self._running:
-                self._changed.wait(0.05)  # short, so that Ctrl-C is seen
+            if self._running:
+                self._changed.wait(LOOK)
+            return self._running > 0
 
     def _stop(self, error: BaseException) -> None:
         with self._changed:

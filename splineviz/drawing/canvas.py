@@ -1,6 +1,6 @@
 r"""Canvases: a figure that is painted again and again, and the panel on it that shows a partition.
-Here too: the size of a frame in pixels, scale bars and their round lengths, a small map of where a window lies on its plane,
-and which anchors it leaves out.
+Here too: matplotlib's settings changed for a while, by one thread at a time; the size of a frame in pixels, scale bars and
+their round lengths, a small map of where a window lies on its plane, and which anchors it leaves out.
 
         Canvas   places in 1080ths of the height, from the lower left corner, so that every size looks alike;
                  what stays the same is drawn once and kept as pixels, the rest is drawn over it
@@ -11,7 +11,9 @@ This file knows no run and lays nothing out: who paints says where things stand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
@@ -88,6 +90,19 @@ def frame_size(size: tuple[int, int]) -> tuple[int, int]:
     return int(width), int(height)
 
 
+_DRAWING = threading.RLock()
+
+
+@contextmanager
+def styled(style: Any = None) -> Iterator[None]:
+    """Matplotlib's rcParams set for as long as the block lasts, which other threads wait for: they are one for the process.
+
+    Settings of two threads at once would be mixed, and one thread's left behind; its reader of $formulas$ is one, too.
+    """
+    with _DRAWING, matplotlib.rc_context(style):
+        yield
+
+
 class Canvas:
     """A figure of a size in pixels, and what of it has been drawn."""
 
@@ -97,7 +112,7 @@ class Canvas:
         self.width = 1080.0 * width / height
         """Of the canvas, in 1080ths of its height."""
         self._rest: Any = None  # pixels of all that stays
-        with matplotlib.rc_context(FRAME_STYLE):
+        with styled(FRAME_STYLE):
             inches = 10.8 * (1 + 1e-9)  # matplotlib before 3.11 cuts pixels off, 639.9999 to 639
             self.figure = Figure(figsize=(width / height * inches, inches), dpi=height / 10.8)
             self._canvas = FigureCanvasAgg(self.figure)
@@ -116,20 +131,25 @@ class Canvas:
     def paint(self, moving: Sequence[Artist]) -> npt.NDArray[np.uint8]:
         """Pixels (height, width, 3) uint8: all that stays, drawn the first time, and over it what moves, in this order."""
         canvas = self._canvas
-        try:
-            for artist in moving:
-                artist.set_animated(True)
-            if self._rest is None:
-                canvas.draw()
-                self._rest = canvas.copy_from_bbox(self.figure.bbox)
-            canvas.restore_region(self._rest)
-            for artist in moving:
-                self.figure.draw_artist(artist)
-        finally:
-            for artist in moving:
-                artist.set_animated(False)
+        with styled():
+            try:
+                for artist in moving:
+                    artist.set_animated(True)
+                if self._rest is None:
+                    canvas.draw()
+                    self._rest = canvas.copy_from_bbox(self.figure.bbox)
+                canvas.restore_region(self._rest)
+                for artist in moving:
+                    self.figure.draw_artist(artist)
+            finally:
+                for artist in moving:
+                    artist.set_animated(False)
         # One copy in one piece: who saves the picture and who encodes it then need none of their own.
-        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[: self.size[1], : self.size[0], :3])
+        drawn, (width, height) = np.asarray(canvas.buffer_rgba()), self.size
+        pixels = np.empty((height, width, 3), np.uint8)
+        for channel in range(3):  # one after the other: three times as fast as three of four together
+            pixels[:, :, channel] = drawn[:height, :width, channel]
+        return pixels
 
 
 def left_out(partition: Partition) -> npt.NDArray[np.float64]:
@@ -259,6 +279,11 @@ class Panel:
         place.set_title(said, fontsize=15.5, fontweight="normal", color="#444444", loc="left", pad=10)
         place.grid(False)
         place.yaxis.set_minor_locator(NullLocator())
-        names = [name if len(name) <= NAME else name[: NAME - 1] + "\N{HORIZONTAL ELLIPSIS}" for name in self.names]
-        short = [fills.ending(path, NAME - 4) for path in paths]
-        place.set_yticks(*fills.ticks(fill, self._image.norm, names=names, paths=short))
+        renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # Agg, as Canvas made it
+        for most in range(NAME, 1, -1):
+            names = [name if len(name) <= most else name[: most - 1] + "\N{HORIZONTAL ELLIPSIS}" for name in self.names]
+            short = [fills.ending(path, max(most - 4, 1)) for path in paths]
+            place.set_yticks(*fills.ticks(fill, self._image.norm, names=names, paths=short))
+            boxes = [label.get_window_extent(renderer) for label in place.get_yticklabels()]
+            if max((box.x1 for box in boxes), default=0.0) <= figure.bbox.width:
+                break  # letters may be wide: on a strip the bar stands at the right edge

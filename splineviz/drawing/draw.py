@@ -50,6 +50,8 @@ from splineviz.drawing.fills import (
 from splineviz.drawing.pixels import Color, Wanted, few_colors, painted, rasterize
 from splineviz.errors import DataError, to_float_array
 from splineviz.geometry.partition import Partition
+from splineviz.system.signals import HeldBack
+from splineviz.threads import outcome
 
 __all__ = [
     "CMAP", "PALETTES", "PartitionImage", "anchors", "boundary", "color_limits", "face_classes", "face_layers",
@@ -127,9 +129,10 @@ class PartitionImage(AxesImage):
         """Begin to rasterise for the axes as they are, in threads: who draws soon can do other things meanwhile."""
         wanted = self._wanted(1.0, compact=False)
         if wanted is not None and (self._drawn is None or self._drawn[0] != wanted):
-            pool = ThreadPoolExecutor(1)
-            self._coming = (wanted, pool.submit(painted, wanted, self._partition, self._colors, self._line))
-            pool.shutdown(wait=False)
+            with HeldBack():
+                pool = ThreadPoolExecutor(1)
+                self._coming = (wanted, pool.submit(painted, wanted, self._partition, self._colors, self._line))
+                pool.shutdown(wait=False)
 
     def make_image(  # type: ignore[override]  # None, for nothing to draw, is what matplotlib's own draw() asks for
         self, renderer: Any, magnification: float = 1.0, unsampled: bool = False
@@ -142,7 +145,7 @@ class PartitionImage(AxesImage):
         coming, self._coming = self._coming, None
         if self._drawn is None or self._drawn[0] != wanted:
             begun = coming is not None and coming[0] == wanted
-            found = coming[1].result() if coming and begun else painted(wanted, self._partition, self._colors, self._line)
+            found = outcome(coming[1]) if coming and begun else painted(wanted, self._partition, self._colors, self._line)
             self._drawn = (wanted, found)
         return self._drawn[1], wanted.left, wanted.bottom, Affine2D()
 

@@ -24,11 +24,11 @@ import base64
 import html
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 from typing import Any
 
 from splineviz import choices
@@ -53,6 +53,7 @@ from splineviz.drawing.video import note as picture_note
 from splineviz.errors import DataError, Progress
 from splineviz.storage import files, outputs, provenance
 from splineviz.storage.known import Known
+from splineviz.system.signals import HeldBack
 
 AHEAD = 2
 """Most frames that wait for an encoder."""
@@ -238,7 +239,7 @@ def shoot(
     how many shots were painted.
 
     formats: of films.FORMATS. quality: of choices.QUALITIES. fps: pictures a second; the last one stands for HOLD seconds.
-    progress(done, text) is called after each shot. Raises what painting raises.
+    progress(done, text) is called after each shot. Raises what painting raises. A signal is heard between two shots.
     """
     videos = {name: folder / f"animation.{name}" for name in dict.fromkeys(formats)}
     keys = {
@@ -247,10 +248,14 @@ def shoot(
     }
     stale = [name for name in videos if comment_of(videos[name]) != keys[name]]
     drawn = 0
-    with ExitStack() as stack:
-        streams = [stack.enter_context(_Encoder(videos[name], fps, keys[name], quality)) for name in stale if name in CODECS]
+    with HeldBack() as signals, ExitStack() as stack:  # a thread that has begun must hear of the end
+        streams = [
+            stack.enter_context(_Encoder(videos[name], fps, keys[name], quality, signals))
+            for name in stale if name in CODECS
+        ]  # fmt: skip
         saver = stack.enter_context(_Saver())
         for index, shot in enumerate(shots):
+            signals.deliver()
             pixels = None
             if picture_note(shot.path) != shot.key:
                 pixels = shot.paint()
@@ -299,7 +304,8 @@ class _Stopped(Exception):
 class _Encoder:
     """One film being encoded in a thread, from pictures or from the names of their files."""
 
-    def __init__(self, path: Path, fps: float, comment: str, quality: str) -> None:
+    def __init__(self, path: Path, fps: float, comment: str, quality: str, signals: HeldBack) -> None:
+        self._signals = signals
         self._waiting: Queue[Pixels | Path | None] = Queue(AHEAD)
         self._stopped = False
         self._pool = ThreadPoolExecutor(1)
@@ -316,7 +322,7 @@ class _Encoder:
                 self._waiting.put(picture, timeout=0.2)
                 return
             except Full:
-                continue
+                self._signals.deliver()
 
     def _pictures(self) -> Iterator[Pixels]:
         while (picture := self._waiting.get()) is not None:
@@ -333,11 +339,13 @@ class _Encoder:
         try:
             if kind is None:
                 self.add(None)
+                while not wait([self._done], 0.2).done:
+                    self._signals.deliver()
                 self._done.result()
-                return
-            self._stopped = True
-            while not self._waiting.empty():  # what waits will not be needed; the encoder must find the end
-                self._waiting.get_nowait()
-            self._waiting.put(None)
         finally:
+            self._stopped = True
+            with suppress(Empty):
+                while True:  # what waits will not be needed; the encoder must find the end
+                    self._waiting.get_nowait()
+            self._waiting.put(None)
             self._pool.shutdown()

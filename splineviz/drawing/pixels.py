@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from PIL import Image
 from splineviz._kernels.measuring import raster
 from splineviz.errors import FloatArray
 from splineviz.geometry.partition import Partition
+from splineviz.threads import each
 
 Color = Any
 """Any colour that matplotlib understands."""
@@ -82,12 +82,11 @@ def rasterize(
         band = ink[rows[0] : rows[1]] if tinted else ink
         raster.compose(total, line_alpha * opacity[rows[0] : rows[1]], band, image[rows[0] : rows[1]])
 
-    with ThreadPoolExecutor(threads) as pool:
-        if line_width > 0:
-            list(pool.map(cover, slices))
-            density = raster.box_mean(raster.box_mean(opacity, 3), 2)
-            opacity = raster.line_opacity(opacity, density, KNEE, CEILING)
-        list(pool.map(paint, slices))
+    if line_width > 0:
+        each(cover, slices, threads)
+        density = raster.box_mean(raster.box_mean(opacity, 3), 2)
+        opacity = raster.line_opacity(opacity, density, KNEE, CEILING)
+    each(paint, slices, threads)
     return image[::-1]
 
 

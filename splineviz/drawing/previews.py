@@ -19,6 +19,7 @@ from PIL import Image
 
 from splineviz._kernels.jit import in_notebook
 from splineviz.drawing import draw
+from splineviz.drawing.canvas import styled
 from splineviz.errors import Progress
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
@@ -30,6 +31,7 @@ SIDE = 4.0
 """Side of a preview in inches, at 120 dots an inch."""
 
 
+@styled()
 def partition_png(partition: Partition, *, fill: str = "slope", title: str = "") -> bytes:
     """A PNG of the regions, coloured by a fill, with decision boundary and anchors."""
     figure = Figure(figsize=(SIDE, SIDE), dpi=120, layout="constrained")
@@ -77,6 +79,7 @@ def _share(share: float) -> str:
     return "< 0.1%" if share < 0.0005 else f"{share:.1%}"
 
 
+@styled()
 def plane_png(plane: Plane) -> bytes:
     """A PNG of the anchors on the plane, in input-space length, each with its picture where inputs are pictures."""
     figure = Figure(figsize=(SIDE, SIDE), dpi=120, layout="constrained")

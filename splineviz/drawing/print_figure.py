@@ -38,7 +38,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
 from splineviz.drawing import draw, fills
-from splineviz.drawing.canvas import round_length
+from splineviz.drawing.canvas import round_length, styled
 from splineviz.drawing.figures import PAPER_STYLE
 from splineviz.drawing.print_layout import Bar, Layout
 from splineviz.errors import DataError, FloatArray
@@ -90,7 +90,7 @@ class Paper(Figure):
 
     def savefig(self, fname: Any, **options: Any) -> None:
         """Write the figure; options as matplotlib's own."""
-        with matplotlib.rc_context(self.style):
+        with styled(self.style):
             super().savefig(fname, **{"dpi": DPI, **options})
 
 
@@ -143,7 +143,7 @@ def figure(
     views = [zoom if isinstance(zoom, Zoom) else Zoom(*zoom) for zoom in zooms]
     _inside(views, panels)
     each, limits = _fills(panels, fill, limits, layers)
-    with matplotlib.rc_context(chosen):
+    with styled(chosen):
         said, bar = _said(panels, masks, layers), _bar(panels[0], each[0], limits, fill_label, classes)
         layout = _layout(panels, views, wide, across, titles, said, bar, _note(panels))
         if layers and not titles:

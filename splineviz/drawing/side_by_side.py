@@ -20,14 +20,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 
 from splineviz import choices
-from splineviz.drawing.canvas import FRAME_STYLE, Canvas, Panel
+from splineviz.drawing.canvas import FRAME_STYLE, Canvas, Panel, styled
 from splineviz.drawing.curves import (
     TRAINING,
     Curves,
@@ -106,7 +105,7 @@ class StripPainter:
         left = (canvas.width - count * side - (count - 1) * GAP - BAR) / 2
         foot = 968.0 - side
         stars = {**look.stars, "star": 17.0, "size": 62.0 * side / 952.0}
-        with matplotlib.rc_context(FRAME_STYLE):
+        with styled(FRAME_STYLE):
             self._panels, self._feet = [], []
             for index, title in enumerate(titles):
                 x = left + index * (side + GAP)
@@ -160,7 +159,7 @@ class StripPainter:
         if len(pictures) != len(self._panels):
             raise DataError(f"pictures: expected one for each of {len(self._panels)} panels, got {len(pictures)}.")
         step = float(column(self.tables[0], "step")[index])
-        with matplotlib.rc_context(FRAME_STYLE):
+        with styled(FRAME_STYLE):
             self._header.set_text(f"{self._unit} {step:,.0f}")
             for line, followed in self._cursors:
                 line.set_xdata([step, step])

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
@@ -19,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from splineviz.drawing import curves, draw, fills
+from splineviz.drawing.canvas import styled
 from splineviz.drawing.curves import TRAIN, Row
 from splineviz.drawing.figures import PAPER_STYLE
 from splineviz.geometry.partition import Partition
@@ -31,7 +31,7 @@ class sheet:  # noqa: N801  # used as a function in `with`
     """A figure in the style of a paper, `height` inches high; the style holds while it is filled."""
 
     def __init__(self, height: float, width: float = WIDTH):
-        self._style = matplotlib.rc_context({**PAPER_STYLE, "axes.titlesize": 8.0})
+        self._style = styled({**PAPER_STYLE, "axes.titlesize": 8.0})
         self._size = (width, height)
 
     def __enter__(self) -> Figure:

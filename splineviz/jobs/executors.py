@@ -24,6 +24,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from splineviz.errors import DataError, JobError
 from splineviz.jobs.job import Busy, Failure, Job, Outcome, Result, attempt, failed
 from splineviz.regions.blocks import MMAP_THRESHOLD
 from splineviz.storage import locks
-from splineviz.threads import available
+from splineviz.system.signals import HeldBack
+from splineviz.threads import LOOK, available
 
 IN_FLIGHT = 1024
 """Most jobs that an executor holds at a time: a list of any length costs it no more memory than these."""
@@ -113,17 +115,24 @@ def _submitted(executor: Executor, jobs: Iterable[Job]) -> Iterator[tuple[Job, F
                 flying[_submit(executor, job)] = job
             if not flying:
                 return
-            done, _ = wait(flying, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in _first(flying):
                 yield flying.pop(future), future
     finally:
         for future in flying:
             future.cancel()
 
 
+def _first(flying: Iterable[Future[Outcome]]) -> set[Future[Outcome]]:
+    """Those that are done, once there is one. A signal is handed on where no future's lock is held."""
+    with HeldBack() as signals:
+        while not (done := wait(flying, LOOK, FIRST_COMPLETED).done):
+            signals.deliver()
+        return done
+
+
 def _submit(executor: Executor, job: Job) -> Future[Outcome]:
     try:
-        with _uninterrupted():  # a pool may begin a process now
+        with HeldBack(), _uninterrupted():  # a pool may begin a process now
             return executor.submit(attempt, job)
     except BrokenExecutor as error:
         broken: Future[Outcome] = Future()
@@ -194,26 +203,30 @@ DIED = "its process died, often for want of memory; try fewer processes, a small
 
 @contextmanager
 def _pool(count: int, threads: int) -> Iterator[ProcessPoolExecutor]:
-    """Spawned processes that end with this one, at once, however it ends: Ctrl-C, kill -9."""
+    """Spawned processes that end with this one, at once, however it ends: Ctrl-C, kill -9. SIGTERM and SIGHUP end each."""
     context = multiprocessing.get_context("spawn")
+    with _uninterrupted("SIGHUP"):  # multiprocessing's own helper hears of a closed terminal, but of no other signal
+        resource_tracker.ensure_running()
     reader, writer = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(count, context, initializer=_begin_worker, initargs=(threads, reader))
     try:
         yield pool
-        pool.shutdown()
+        with HeldBack():
+            pool.shutdown()
     finally:
-        writer.close()
-        pool.shutdown(cancel_futures=True)
-        reader.close()
+        with HeldBack():  # a pool that nobody shuts down keeps Python from ending
+            writer.close()
+            pool.shutdown(cancel_futures=True)
+            reader.close()
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment; a process that begins meanwhile never hears it, not even while it imports."""
+def _uninterrupted(name: str = "SIGINT") -> Iterator[None]:
+    """Hold a signal back for a moment; a process that begins meanwhile never hears it, not even while it imports."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name)})
     try:
         yield
     finally:

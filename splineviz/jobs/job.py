@@ -48,7 +48,8 @@ from splineviz.regions import certificate, estimates
 from splineviz.regions.crossings import crossings, folding
 from splineviz.regions.enumerate import partition
 from splineviz.storage import archives, files, locks, provenance
-from splineviz.threads import available, one_torch_thread
+from splineviz.system.signals import raise_if_heard
+from splineviz.threads import available, one_torch_thread, outcome
 from splineviz.tracing.program import Program
 from splineviz.training import checkpoints, state_files
 from splineviz.training.samples import Array, Data
@@ -227,13 +228,12 @@ def attempt(job: Job) -> Outcome:
     """
     note = json.dumps({"host": socket.gethostname(), "process": os.getpid()})
     with locks.claim(job.claim_path, note) as mine:
-        if not mine:
-            return Busy(job.name)
-        if (found := job.finished()) is not None:
-            return found
+        if not mine or (found := job.finished()) is not None:
+            return (found if mine else None) or Busy(job.name)
         try:
             result = work(job)
         except Exception as error:  # whatever it is, the other jobs go on
+            raise_if_heard()
             return failed(job, error)
         job.failure_path.unlink(missing_ok=True)
         return result
@@ -297,7 +297,7 @@ def _numbers(job: Job, program: Program, result: Partition) -> dict[str, float]:
         return network_numbers(job, program) | partition_numbers(result, radius, job.near)
     with ThreadPoolExecutor(1) as beside:
         numbers = beside.submit(partition_numbers, result, radius, job.near)
-        return network_numbers(job, program) | numbers.result()
+        return network_numbers(job, program) | outcome(numbers)
 
 
 def network_numbers(job: Job, program: Program) -> dict[str, float]:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ import numpy.typing as npt
 from splineviz._kernels.measuring import diamonds as _diamonds
 from splineviz.errors import DataError, FloatArray, PartitionError, to_points
 from splineviz.geometry.partition import Partition
+from splineviz.threads import each
 
 
 def exact_counts(partition: Partition, points: Any, *, radius: float = 0.005) -> npt.NDArray[np.int64]:
@@ -120,8 +120,7 @@ def complexities(partition: Partition, *, radius: float | None = None) -> npt.ND
 
     threads = min(os.cpu_count() or 1, 8)
     step = max(-(-len(points) // (4 * threads)), 1)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(count, (slice(at, at + step) for at in range(0, len(points), step))))
+    each(count, (slice(at, at + step) for at in range(0, len(points), step)), threads)
     return counts
 
 

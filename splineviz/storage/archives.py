@@ -35,8 +35,10 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, Array]:
         with open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
             check_growth(sum(member.file_size for member in members), os.fstat(stream.fileno()).st_size)
-            found = {}
+            found: dict[str, Array] = {}
             for member in members:
+                if member.filename[:-4] in found:
+                    raise ValueError(f"two members {member.filename!r}")
                 if not member.filename.endswith(".npy"):
                     raise ValueError(f"a member {member.filename!r} that is no array")
                 with archive.open(member) as content:

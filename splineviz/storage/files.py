@@ -33,6 +33,7 @@ from typing import IO, Any
 import numpy as np
 
 from splineviz.storage import locks
+from splineviz.system.signals import HeldBack
 
 FOLDERS = ("rows", "partitions", "samples", "churn", "failures", "frames", "tweens", "checkpoints")
 """Folders in a directory of results, or of a run, into which files are written."""
@@ -60,16 +61,19 @@ def whole(path: Path, *, kind: str = "", new: bool = False) -> Iterator[Path]:
     something is there by then, where the file system can tell (it knows hard links).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, descriptor = _begun(path, kind)
+    begun: tuple[Path, int] | None = None
     try:
+        with HeldBack():  # a signal finds nothing, or what is removed below
+            begun = temporary, descriptor = _begun(path, kind)
         with _named(path, temporary):
             yield temporary
             os.fsync(descriptor)  # renamed before its bytes are on disk, a file may be empty after a power cut
             if not (new and _put(temporary, path)):
                 os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
-        os.close(descriptor)
+        if begun is not None:
+            begun[0].unlink(missing_ok=True)
+            os.close(begun[1])
 
 
 @contextmanager
@@ -201,6 +205,22 @@ def write_json(path: Path, data: Any, *, new: bool = False) -> None:
     write_text(path, json.dumps(plain(data), indent=1, allow_nan=False) + "\n", new=new)
 
 
+def parsed(content: str | bytes) -> Any:
+    """What JSON says. Raises ValueError as json does, and where an object has a key twice: one reader takes the first value,
+    another the last.
+    """
+
+    def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise ValueError(f"the key {twice[:80]!r} twice in one object")
+        return found
+
+    return json.loads(content, object_pairs_hook=each_once)
+
+
 def write_sealed(path: Path, data: dict[str, Any], *, new: bool = False) -> None:
     """Write a JSON object with a digest of itself in it, whole or not at all, for `read_sealed`. new: as for `whole`."""
     content = plain(data)
@@ -211,7 +231,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """Read what `write_sealed` wrote. Raises OSError when it is not there, ValueError when a byte of it has changed."""
     _check_plain(path)
     try:
-        content = json.loads(path.read_bytes())
+        content = parsed(path.read_bytes())
         if content.pop(SEAL) == digest(content):
             return dict(content)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:

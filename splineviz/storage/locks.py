@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from splineviz.system.signals import HeldBack
+
 fcntl: Any
 try:
     import fcntl
@@ -44,17 +46,17 @@ def claim(path: Path, note: str = "", *, shared: bool = False) -> Iterator[bool]
     when the last holder leaves. Raises OSError where the folder cannot be written, or where something else than a lock's
     file is in its place: a link (which is not followed), a folder, a pipe.
     """
-    descriptor = _take(path, shared)
-    if descriptor is None:
-        yield False
-        return
+    descriptor: int | None = None
     try:
-        if note:
+        with HeldBack():  # a signal finds no lock, or one that is left below
+            descriptor = _take(path, shared)
+        if descriptor is not None and note:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, note.encode(), 0)
-        yield True
+        yield descriptor is not None
     finally:
-        _leave(path, descriptor, shared)
+        if descriptor is not None:
+            _leave(path, descriptor, shared)
 
 
 def held(path: Path) -> bool:

@@ -15,7 +15,6 @@ another kind gives a CheckpointError of one line. This file does not know where 
 
 from __future__ import annotations
 
-import json
 import pickle
 import pickletools
 import re
@@ -31,7 +30,7 @@ import torch
 from torch import Tensor
 
 from splineviz.errors import CheckpointError
-from splineviz.storage import archives, harmless
+from splineviz.storage import archives, files, harmless
 from splineviz.training import contents, onnx_networks, user_code
 
 State = dict[str, Tensor]
@@ -68,7 +67,7 @@ def content_of(path: Path, trust: bool) -> Any:
     """What a file holds, as its format has it. Raises CheckpointError when it is missing, empty, torn, or needs code."""
     if not path.is_file():
         got = "a folder" if path.is_dir() else "something else" if path.exists() else "nothing there"
-        raise CheckpointError(f"{path}: expected a checkpoint file, got {got}.")
+        raise CheckpointError(f"{path}: expected a checkpoint file, got {got}; put the file there, or leave that step out.")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path}: expected a checkpoint, got an empty file; delete it, or write it anew.")
     kind = format_of(path) or FORMATS[-1]
@@ -117,11 +116,11 @@ def _parts(path: Path, trust: bool) -> State:
 def _sharded(path: Path, trust: bool) -> State:
     """The tensors of all files that an index names; it names files beside itself alone."""
     try:
-        named = json.loads(path.read_bytes())["weight_map"]
+        named = files.parsed(path.read_bytes())["weight_map"]
         places = {str(key): str(name) for key, name in named.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         got = f"{type(error).__name__}: {first_line(error)}"
-        raise CheckpointError(f"{path}: expected an index with a weight_map, got {got}.") from error
+        raise CheckpointError(f"{path}: expected an index with a weight_map, got {got}; fetch it anew.") from error
     # An index that names an index could name itself.
     strange = sorted(
         {name for name in places.values() if PurePosixPath(name).name != name or "\\" in name or name.endswith(INDEX)}
@@ -266,15 +265,22 @@ def _safetensors(path: Path, trust: bool = False) -> Any:
             f"{path}: expected the package safetensors to read it, got none; pip install safetensors."
         ) from error
     try:
-        with safe_open(path, framework="pt") as stored:
+        with safe_open(path, framework="pt") as stored:  # has looked at the header's length
+            _check_header(path)
             content = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (no mapping)
             said = dict(stored.metadata() or {})
     except Exception as error:  # the reader has its own exception type, and passes others through
         got = f"{type(error).__name__}: {first_line(error)}"
-        raise CheckpointError(f"{path}: expected a safetensors file, got {got}.") from error
+        raise CheckpointError(f"{path}: expected a safetensors file, got {got}; fetch it anew.") from error
     # Of tied weights one is stored, and the header says which name stands for which.
     content |= {key: content[other] for key, other in said.items() if key not in content and other in content}
     return {key: content[key] for key in sorted(content, key=_natural)}  # such a file does not keep the layers' order
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a safetensors file that describes a tensor twice; raises ValueError."""
+    with open(path, "rb") as stream:
+        files.parsed(stream.read(int.from_bytes(stream.read(8), "little")))
 
 
 def _safetensors_said(path: Path) -> tuple[int | None, int | None]:

@@ -233,7 +233,10 @@ def _model(path: Path) -> Any:
         model = onnx.load(str(path), load_external_data=False)
         outside = {e.value for t in model.graph.initializer for e in t.external_data if e.key == "location"}
         if not all(_is_beside(path, name) for name in outside):
-            raise CheckpointError(f"{path}: expected files of weights beside it, got {', '.join(sorted(outside))}.")
+            raise CheckpointError(
+                f"{path}: expected files of weights beside it, got {', '.join(sorted(outside))}; put them there, no links, "
+                "or export the network anew."
+            )
         if outside:
             external_data_helper.load_external_data_for_model(model, str(path.parent))
         return onnx.shape_inference.infer_shapes(model)
@@ -241,7 +244,8 @@ def _model(path: Path) -> Any:
         raise
     except Exception as error:  # protobuf and the checker have kinds of their own
         line = (str(error).strip().splitlines() or [""])[0][:160]
-        raise CheckpointError(f"{path}: expected an ONNX file, got {type(error).__name__}: {line}.") from error
+        got = f"{type(error).__name__}: {line}"
+        raise CheckpointError(f"{path}: expected an ONNX file, got {got}; export it anew.") from error
 
 
 def _is_beside(path: Path, name: str) -> bool:

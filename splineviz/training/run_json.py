@@ -119,7 +119,7 @@ class Manifest:
             inside(root, NAME)
             if path.exists() and not path.is_file():
                 raise ValueError("a folder, a pipe or a device")
-            data = json.loads(path.read_bytes())
+            data = files.parsed(path.read_bytes())
             if data["format"] not in FORMATS:
                 got, known = data["format"], " or ".join(map(str, FORMATS))
                 raise CheckpointError(f"{path}: expected format {known}, got {got!r}; update splineviz to read it.")
@@ -180,7 +180,7 @@ def _with_added(root: Path, checkpoints: list[Checkpoint], seen: dict[Path, Path
     if not files.is_file(path):
         return checkpoints
     *lines, _ = path.read_text(encoding="utf-8").split("\n")
-    found = {c.step: c for c in checkpoints} | {c.step: c for c in (_read(root, json.loads(line), seen) for line in lines)}
+    found = {c.step: c for c in checkpoints} | {c.step: c for c in (_read(root, files.parsed(line), seen) for line in lines)}
     return [found[step] for step in sorted(found)]
 
 
@@ -214,7 +214,7 @@ def load_network(root: Path, digest: str) -> Mapping[str, Any]:
     """A further traced network of a run. Raises CheckpointError when it is missing or not the one that run.json means."""
     path = inside(root, f"{NETWORKS}/{digest}.json")
     try:
-        network = json.loads(path.read_bytes())
+        network = files.parsed(path.read_bytes())
         Program.from_data(network)
         got = network_digest(network)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -264,6 +264,7 @@ def inside(root: Path, name: Any, seen: dict[Path, Path] | None = None) -> Path:
     seen = {} if seen is None else seen
     pure = PurePosixPath(str(name))
     path = root / pure
+    leads_out = False
     if (
         not isinstance(name, str)
         or pure.is_absolute()
@@ -271,10 +272,12 @@ def inside(root: Path, name: Any, seen: dict[Path, Path] | None = None) -> Path:
         or any(len(part.encode("utf-8", "replace")) > LONGEST_NAME for part in pure.parts)
         or "\\" in name
         or ":" in name
-        or not _real(path, seen).is_relative_to(_folder(root, seen))
+        or (leads_out := not _real(path, seen).is_relative_to(_folder(root, seen)))
     ):
+        got = f"{name!r}, a link that leads out of it" if leads_out else repr(name)
+        remedy = "; put the file itself there" if leads_out else ""
         raise CheckpointError(
-            f"{root / NAME}: expected file names inside the run's directory, got {name!r}; it will not be opened."
+            f"{root / NAME}: expected file names inside the run's directory, got {got}; it will not be opened{remedy}."
         )
     return path
 

@@ -94,7 +94,8 @@ class Data:
         try:
             stored = archives.read_npz(path)
         except (OSError, ValueError) as error:
-            raise DataError(f"{path}: expected the samples of a run, got {type(error).__name__}: {error}.") from error
+            raise DataError(f"{path}: expected the samples of a run, got {type(error).__name__}: {error}; "
+                            "fetch the run anew.") from error  # fmt: skip
         arrays = {name: stored[name] for name in ARRAYS if name in stored}
         if "train_x" not in arrays:
             raise DataError(f"{path}: expected an array train_x, got {sorted(arrays)}.")

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from splineviz.drawing import captions, figures, film
+from splineviz.drawing.canvas import styled
 from splineviz.drawing.look import Look, code
 from splineviz.drawing.video import KEY, note
 from splineviz.drawing.video import USUAL as USUAL_QUALITY
@@ -193,6 +194,7 @@ def _paint(
     return painter.paint(make(), index, tween=tween, note=note)
 
 
+@styled()
 def _summary(folder: Path, table: Sequence[Any], look: str, said: str, settings: dict[str, Any]) -> Path:
     """The curves of the run as one figure; one that is up to date is not touched."""
     summary = folder / "summary.png"

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,18 +176,24 @@ def children(process: subprocess.Popen) -> list[int]:
 
 def main_killed(case: Case, folder: Path, times: int, chance: random.Random) -> Tally:
     """kill -9 of the first process; its workers must end with it."""
-    return _stopped(case, folder, times, chance, "kill -9 of the main process", signal.SIGKILL, whole_group=False, code=-9)
+    return _stopped(case, folder, times, chance, "kill -9 of the main process", [(signal.SIGKILL, False)])
 
 
 def ctrl_c(case: Case, folder: Path, times: int, chance: random.Random) -> Tally:
     """Ctrl-C reaches all processes of the terminal; while Python itself begins, it dies of it."""
-    return _stopped(case, folder, times, chance, "Ctrl-C", signal.SIGINT, whole_group=True, code=130)
+    return _stopped(case, folder, times, chance, "Ctrl-C", [(signal.SIGINT, True)])
+
+
+def asked_to_end(case: Case, folder: Path, times: int, chance: random.Random) -> Tally:
+    """SIGTERM to the first process, as by `kill`, or to all, as from Slurm; SIGHUP to all, as when ssh is closed."""
+    kinds = [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGHUP, True)]
+    return _stopped(case, folder, times, chance, "SIGTERM or SIGHUP", kinds)
 
 
 def _stopped(
-    case: Case, folder: Path, times: int, chance: random.Random, kind: str, number: signal.Signals, *,
-    whole_group: bool, code: int,
-) -> Tally:  # fmt: skip
+    case: Case, folder: Path, times: int, chance: random.Random, kind: str, kinds: Sequence[tuple[signal.Signals, bool]]
+) -> Tally:
+    """kinds: signals, and whether they reach the whole group of processes."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would its own
     tally, out, turn = Tally(kind), folder / "out", 0
     while tally.tried < times:
@@ -196,6 +202,7 @@ def _stopped(
         while True:
             process = start(case, out, jobs=chance.choice((1, 2)))
             before = finished(out)
+            number, whole_group = chance.choice(kinds)
             alive = tally.tried < times and moment(out, process, chance)
             workers = children(process)
             if alive:
@@ -208,11 +215,12 @@ def _stopped(
                 tally.lost += lost(before, finished(out))
                 shutil.rmtree(out)
                 break
-            # Before `main` is reached Python itself answers Ctrl-C, in its own way.
-            inside = re.search(r'__main__.py", line \d+, in main', said(process))
-            early = number == signal.SIGINT and got in (1, -2) and not inside
-            assert got == code or early, f"{got}:\n{said(process)}"
-            assert number == signal.SIGKILL or early or "Traceback" not in said(process), said(process)
+            # Before `main` is reached Python itself answers, in its own way.
+            inside = re.search(r'__main__.py", line \d+, in main', said(process)) or finished(out)
+            early = number != signal.SIGKILL and got in (1, -number) and not inside
+            killed = number == signal.SIGKILL and got == -number
+            assert got == 128 + number or early or killed, f"{got}:\n{said(process)}"
+            assert early or killed or re.fullmatch(STOPPED, said(process)), said(process)
             assert ended_soon(workers), f"workers {workers} outlive their first process"
             tally.tried += 1
             tally.recomputed += under_way(out)
@@ -480,11 +488,14 @@ def clock_skew(case: Case, folder: Path, times: int, chance: random.Random) -> T
     return tally
 
 
+STOPPED = r"(?s)(?!.*Traceback).*splineviz: stopped by (Ctrl-C|SIGTERM|SIGHUP); every file that was finished is whole\.\n"
+"""What a sweep that was asked to end has said: its progress, and a last line."""
+
 KINDS: dict[str, Callable[[Case, Path, int, random.Random], Tally]] = {
     kind.__name__: kind
     for kind in (
-        main_killed, worker_killed, ctrl_c, disk_full, read_only, checkpoint_replaced, result_corrupt, two_at_once,
-        out_of_memory, clock_skew,
+        main_killed, worker_killed, ctrl_c, asked_to_end, disk_full, read_only, checkpoint_replaced, result_corrupt,
+        two_at_once, out_of_memory, clock_skew,
     )
 }  # fmt: skip
 
@@ -495,7 +506,10 @@ def all_kinds() -> list[str]:
     return [*KINDS, *(f"{fault}-{command}" for fault, command in both)]
 
 
-MANY = ("main_killed", "worker_killed", "ctrl_c", *(f"killed-{command}" for command in pairs.COMMANDS))
+MANY = (
+    "main_killed", "worker_killed", "ctrl_c", "asked_to_end",
+    *(f"{fault}-{command}" for fault in ("killed", "stopped") for command in pairs.COMMANDS),
+)  # fmt: skip
 """Kinds that are tried as often as asked; the others a fifth of it."""
 
 

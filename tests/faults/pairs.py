@@ -5,6 +5,7 @@
     read-only     it is read-only before the start
     clock         every process has its clock years off, and files bear any times
     replaced      a checkpoint is torn, emptied, another one or gone while it is read, and put back
+    stopped       one process gets SIGTERM or SIGHUP: it ends in order, with one line, and leaves nothing half written
 
 Then the command is started again until it ends well. Everything that was finished before that last start must be as it was,
 and what the command leaves must be what it leaves undisturbed, byte for byte; films but for their codec's own doing.
@@ -265,6 +266,38 @@ def killed(pair: Pair, folder: Path, times: int, chance: random.Random) -> Tally
     return tally
 
 
+STOPS = (signal.SIGTERM, signal.SIGHUP)
+
+
+def stopped(pair: Pair, folder: Path, times: int, chance: random.Random) -> Tally:
+    """SIGTERM or SIGHUP at a random moment: exit code 128 + n, one line, nothing half written."""
+    tally = Tally(f"SIGTERM or SIGHUP: {pair.command}")
+    turn = 0
+    while tally.tried < times:
+        turn += 1
+        out, run, number = folder / f"out{turn}", folder / f"run{turn}", chance.choice(STOPS)
+        grown = pair.grow(run, pair.seconds) if pair.command == "watch" else None
+        process = begin(pair.words(out, run if grown else None), folder / f"log{turn}", whole=turn % WHOLE == 0)
+        time.sleep(chance.uniform(0, pair.seconds * (1.0 if turn % WHOLE else 3.0)))
+        if process.poll() is None:
+            os.kill(process.pid, number)
+        if grown:
+            grown.join()
+        code = process.wait()
+        # Before `main` is reached the system answers in its own way: the same code for a shell.
+        assert code in (0, 128 + number, -number), f"{code}:\n{process.said}"
+        if code == 128 + number:
+            tally.tried += 1
+            lines = [line for line in process.said.splitlines() if "stopped by" in line]
+            assert lines == [f"splineviz: stopped by {number.name}; every file that was finished is whole."], process.said
+            left = [path for path in out.rglob("*") if ".tmp" in path.name or path.parent.name == "running"]
+            assert left == [], left
+        settle(pair, out, folder / f"log{turn}-again", tally, run if grown else None)
+        shutil.rmtree(out)
+        shutil.rmtree(run, ignore_errors=True)
+    return tally
+
+
 def full(pair: Pair, folder: Path, times: int, chance: random.Random) -> Tally:
     """The file system is full in the middle; room is made; the command is started again."""
     tally = Tally(f"disk full: {pair.command}")
@@ -357,5 +390,5 @@ def fits(fault: str, command: str) -> bool:
 
 
 FAULTS: dict[str, Callable[[Pair, Path, int, random.Random], Tally]] = {
-    "killed": killed, "full": full, "read-only": read_only, "clock": clock, "replaced": replaced,
+    "killed": killed, "stopped": stopped, "full": full, "read-only": read_only, "clock": clock, "replaced": replaced,
 }  # fmt: skip

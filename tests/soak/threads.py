@@ -1,22 +1,20 @@
 """Threads, long: `python tests/soak/threads.py --threads 8 --calls 1000`.
 
-Every call takes one of a few ready modules through partition, local complexity, export, a picture or a trace of its own,
-while one more thread trains a network. What comes out is compared, to the bit, with what one thread gives. Exit code 1
+Every call takes one of a few ready modules through partition, local complexity, export, a picture or a trace of its own
+(`parallel_calls`), while one more thread trains a network. What comes out is compared with what one thread gives.
+Then a tenth as many figures and frames, whose settings of matplotlib would show on pictures of the caller's own. Exit code 1
 when a call fails or differs, when torch or matplotlib are left in another state, or the training ends elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
-import tempfile
 import threading
 import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,68 +22,12 @@ import matplotlib as mpl
 
 mpl.use("agg")
 
-import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import nn
 
-import splineviz as sv
-from splineviz.tracing.trace import trace
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-PLANE = sv.Plane.through([0.0, 0.0], [1.0, 0.2], [0.3, 1.0])
-POINTS = np.random.default_rng(0).uniform(-1, 1, (20, 2))
-
-
-class Forward(nn.Module):
-    """A forward of the user's own: a residual, a function and a length, which is what tracing has to see through."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.a, self.b, self.c = nn.Linear(2, width), nn.Linear(width, width), nn.Linear(width, 3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h = torch.relu(self.a(x))
-        return self.c(h + nn.functional.leaky_relu(self.b(h), 0.1 * x.dim()))
-
-
-def network(seed: int) -> nn.Module:
-    torch.manual_seed(seed)
-    if seed % 2:
-        return Forward(6 + seed)
-    return nn.Sequential(nn.Linear(2, 8 + seed), nn.ReLU(), nn.Linear(8 + seed, 8), nn.Hardtanh(), nn.Linear(8, 3))
-
-
-def sliced(net: nn.Module) -> bytes:
-    return sv.partition(net, PLANE, window=2.0).vertices.tobytes()
-
-
-def complexity(net: nn.Module) -> bytes:
-    return sv.local_complexity(net, POINTS, radius=0.05).counts.tobytes()
-
-
-def exported(net: nn.Module) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "slice.npz"
-        sv.partition(net, PLANE, window=2.0).save(path)
-        return sv.Partition.load(path).vertices.tobytes()
-
-
-def drawn(net: nn.Module) -> bytes:
-    figure = Figure(figsize=(2, 2), dpi=60)
-    canvas = FigureCanvasAgg(figure)
-    sv.draw.regions(sv.partition(net, PLANE, window=1.0), ax=figure.add_subplot())
-    canvas.draw()
-    return bytes(canvas.buffer_rgba())
-
-
-def traced(net: nn.Module) -> bytes:
-    return trace(net, (2,))(torch.as_tensor(POINTS)).numpy().tobytes()
-
-
-KINDS: dict[str, Callable[[nn.Module], bytes]] = {
-    "partition": sliced, "local complexity": complexity, "export": exported, "picture": drawn, "trace": traced,
-}  # fmt: skip
+from parallel_calls import KINDS, network, state
 
 
 def trained(steps: int, stop: threading.Event | None = None) -> bytes:
@@ -106,12 +48,8 @@ def trained(steps: int, stop: threading.Event | None = None) -> bytes:
             return weights
 
 
-def state() -> tuple[object, ...]:
-    """What tracing and drawing might leave changed."""
-    return (
-        nn.Module.__call__, nn.Module.__getattr__, torch.relu, nn.functional.linear, torch.get_default_dtype(),
-        torch.get_num_threads(), hashlib.sha256(repr(sorted(mpl.rcParams.items())).encode()).digest(),
-    )  # fmt: skip
+STYLED = ("figure", "frame")
+"""Calls that change matplotlib's settings, which are one for the process, as long as they last."""
 
 
 def main() -> int:
@@ -122,11 +60,10 @@ def main() -> int:
     warnings.simplefilter("ignore")
     networks = [network(seed) for seed in range(options.threads)]
     expected = {(kind, i): call(net) for kind, call in KINDS.items() for i, net in enumerate(networks)}
-    weights, before, began, kinds = trained(300), state(), time.perf_counter(), list(KINDS)
+    weights, before, began = trained(300), state(), time.perf_counter()
     problems: Counter[str] = Counter()
 
-    def work(number: int) -> str:
-        kind, i = kinds[number % len(kinds)], number // len(kinds) % len(networks)
+    def work(kind: str, i: int) -> str:
         try:
             return kind if KINDS[kind](networks[i]) == expected[kind, i] else f"{kind}: differs"
         except Exception:
@@ -135,8 +72,11 @@ def main() -> int:
     stop, ends = threading.Event(), list[bytes]()
     trainer = threading.Thread(target=lambda: ends.append(trained(300, stop)))
     trainer.start()
-    with ThreadPoolExecutor(options.threads) as pool:
-        said = Counter(pool.map(work, range(options.calls)))
+    said: Counter[str] = Counter()
+    for kinds, calls in (([kind for kind in KINDS if kind not in STYLED], options.calls), (STYLED, options.calls // 10)):
+        with ThreadPoolExecutor(options.threads) as pool:
+            tasks = [(kinds[number % len(kinds)], number // len(kinds) % len(networks)) for number in range(calls)]
+            said.update(pool.map(work, *zip(*tasks, strict=True)))
     stop.set()
     trainer.join()
     problems.update({name: count for name, count in said.items() if name not in KINDS})
@@ -144,7 +84,7 @@ def main() -> int:
     problems.update({"torch or matplotlib are left in another state": 1} if state() != before else {})
     for name, count in problems.items():
         print(f"{count} times: {name}")
-    print(f"{options.calls} calls in {options.threads} threads, {sum(problems.values())} wrong, "
+    print(f"{sum(said.values())} calls in {options.threads} threads, {sum(problems.values())} wrong, "
           f"{time.perf_counter() - began:.0f} s")  # fmt: skip
     return int(bool(problems))
 

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import re
 import struct
 import zipfile
 
@@ -98,3 +99,15 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path, read):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="a folder, a pipe or a device"):
         read(tmp_path / "pipe")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_an_archive_has_twice_is_refused(tmp_path):
+    # One reader would take the first, another the last.
+    content = io.BytesIO()
+    np.save(content, np.ones(2))
+    with zipfile.ZipFile(tmp_path / "twice.npz", "w") as out:
+        for _ in range(2):
+            out.writestr("x.npy", content.getvalue())
+    with pytest.raises(ValueError, match=re.escape("two members 'x.npy'")):
+        read_npz(tmp_path / "twice.npz")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
 import resource
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,3 +176,22 @@ def test_what_is_written_is_never_readable_before_it_is_private(tmp_path):
 def test_digest_of_a_file_is_that_of_its_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert files.digest_of_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_the_suite_lets_nobody_do_is_to_move_files_between_folders(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "one").write_text("whole")
+    ours: dict[str, Any] = {"os": os}
+    exec(compile("def move(a, b): os.replace(a, b)", files.__file__, "exec"), ours)
+    with pytest.raises(OSError, match=os.strerror(errno.EXDEV)):
+        ours["move"](tmp_path / "one", tmp_path / "there" / "one")
+    ours["move"](tmp_path / "one", tmp_path / "two")
+    files.write_text(tmp_path / "there" / "new" / "three", "beside its target", new=True)
+    assert (tmp_path / "there" / "new" / "three").read_text() == "beside its target"
+
+
+def test_a_key_that_an_object_has_twice_is_refused() -> None:
+    assert files.parsed('{"a": {"b": 1}, "c": {"b": 2}}') == {"a": {"b": 1}, "c": {"b": 2}}
+    for text in ('{"a": 1, "a": 1}', '[{"b": [{"a": 1, "c": 2, "a": 3}]}]', b'{"a": 1, "\\u0061": 2}'):
+        with pytest.raises(ValueError, match="the key 'a' twice in one object"):
+            files.parsed(text)

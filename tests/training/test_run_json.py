@@ -52,7 +52,15 @@ def test_links_that_leave_the_directory_are_refused(root):
     torch.save({}, root.parent / "outside.pt")
     (root / "link.pt").symlink_to(root.parent / "outside.pt")
     forge(root, lambda data: data["checkpoints"][0].update(file="link.pt"))
-    with pytest.raises(CheckpointError, match="inside the run's directory"):
+    with pytest.raises(CheckpointError, match="got 'link.pt', a link that leads out of it; .*put the file itself there"):
+        open_run(root)
+
+
+@pytest.mark.parametrize("key", ["format", "domain", "network"])
+def test_a_key_that_stands_twice_is_refused(root, key):
+    text = (root / "run.json").read_text()
+    (root / "run.json").write_text(text.replace("{", f'{{"{key}": 1, ', 1))
+    with pytest.raises(CheckpointError, match=f"run.json: expected the manifest of a run, .* the key '{key}' twice"):
         open_run(root)
 
 

@@ -281,3 +281,13 @@ def test_the_step_is_not_read_from_a_file_that_lies_elsewhere(tmp_path: Path) ->
     (folder / "trainer_state.json").unlink()
     (folder / "trainer_state.json").write_text('{"global_step": 7}')
     assert saved_at(path)[0] == 7
+
+
+def test_a_tensor_that_is_described_twice_is_refused(tmp_path):
+    entry = '"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}'
+    header = f"{{{entry}, {entry}}}".encode()
+    path = tmp_path / "twice.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    words = "twice.safetensors: expected a safetensors file, .*the key 'a' twice.*; fetch it anew"
+    with pytest.raises(CheckpointError, match=words):
+        load_state(path)
