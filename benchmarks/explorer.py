@@ -261,7 +261,7 @@ def dragging(browser: Any, run: Path, times: int = 5) -> None:
         before = view.sliced
         view._answer(view, message, [])
         if view.sliced is not before:
-            outbox.insert(0, {"name": "sliced", "said": view.sliced})
+            outbox.append({"name": "sliced", "said": view.sliced})  # a step that goes along is sent before
         sent, outbox[:] = list(outbox), []
         return sent
 

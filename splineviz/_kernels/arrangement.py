@@ -31,14 +31,14 @@ TINY, HUGE = 1e-300, 1e200
 POINT = np.dtype(
     [
         ("x", np.float64), ("y", np.float64), ("blur", np.float64), ("value", np.float64), ("error", np.float64),
-        ("t", np.float64), ("spread", np.float64), ("chord_t", np.float64),
+        ("moved", np.float64), ("t", np.float64), ("spread", np.float64), ("chord_t", np.float64),
         ("id", np.int32), ("p", np.int32), ("q", np.int32), ("chord", np.int32), ("maker", np.int32), ("edge", np.int32),
         ("order", np.int32),
     ],
     align=True,
 )  # fmt: skip
 """A vertex. id: in the block; x, y, blur: place, and how far off that may be; value, error: of the unit inserted next, and
-how far that may be from the unit's value at the very place x, y.
+how far that may be from the unit's value at the very place x, y; moved: how far it is, as its sign was decided otherwise.
 
 A boundary vertex lies at t on an `edge` of the block, of which `order` there; -1: a corner. An interior one lies at t, give
 or take spread, between vertices p and q; on the chord of unit `chord` (an index into the units that cross the face), where
@@ -197,6 +197,7 @@ def interior_values(points, m, vertices, slope, chords, face, unit, crossing, kn
         new = points[v]
         vp, vq = points[new.p].value, points[new.q].value
         new.error = max(points[new.p].error, points[new.q].error)
+        new.moved = max(points[new.p].moved, points[new.q].moved)
         if (vp < 0.0 and vq > 0.0) or (vp > 0.0 and vq < 0.0):
             place = vp + new.t * (vq - vp)
             x, doubt = place, new.error + new.spread * abs(vq - vp)
@@ -216,6 +217,7 @@ def interior_values(points, m, vertices, slope, chords, face, unit, crossing, kn
                     made_zero += x != 0.0
                     x = 0.0
                 new.error += abs(x - place)
+                new.moved += abs(x - place)
             new.value = x
         else:
             new.value = _between(vp, vq, new.t)

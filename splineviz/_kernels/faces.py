@@ -40,33 +40,77 @@ def face_means(vertices, face_offsets, face_vertices):
     return means
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _widest(vertices, face_vertices, start, stop):
+    """A triangle of a face: its first vertex, the one farthest from that, the one farthest from their chord.
+
+    Returns their ids, twice the triangle's signed area, and the squared length of the chord.
+    """
+    a = face_vertices[start]
+    b, far = a, -1.0
+    for i in range(start + 1, stop):
+        w = face_vertices[i]
+        d = (vertices[w, 0] - vertices[a, 0]) ** 2 + (vertices[w, 1] - vertices[a, 1]) ** 2
+        if d > far:
+            b, far = w, d
+    bx, by = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1]
+    c, det = a, 0.0
+    for i in range(start, stop):
+        w = face_vertices[i]
+        cross = bx * (vertices[w, 1] - vertices[a, 1]) - by * (vertices[w, 0] - vertices[a, 0])
+        if abs(cross) > abs(det):
+            c, det = w, cross
+    return a, b, c, det, far
+
+
 @njit(nogil=True, cache=True)
 def face_slopes(vertices, face_offsets, face_vertices, outputs):
     """(F, C, 2) d output / d(u, v), from the vertex triple of the face with the largest area."""
     faces, channels = len(face_offsets) - 1, outputs.shape[1]
     slopes = np.zeros((faces, channels, 2))
     for f in range(faces):
-        start, stop = face_offsets[f], face_offsets[f + 1]
-        # The best base is the vertex farthest from the first; the best apex the one farthest from that chord.
-        a = face_vertices[start]
-        b, far = a, -1.0
-        for i in range(start + 1, stop):
-            w = face_vertices[i]
-            d = (vertices[w, 0] - vertices[a, 0]) ** 2 + (vertices[w, 1] - vertices[a, 1]) ** 2
-            if d > far:
-                b, far = w, d
-        bx, by = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1]
-        c, det = a, 0.0
-        for i in range(start, stop):
-            w = face_vertices[i]
-            cross = bx * (vertices[w, 1] - vertices[a, 1]) - by * (vertices[w, 0] - vertices[a, 0])
-            if abs(cross) > abs(det):
-                c, det = w, cross
+        a, b, c, det, _ = _widest(vertices, face_vertices, face_offsets[f], face_offsets[f + 1])
         if det == 0.0:
             continue
+        bx, by = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1]
         cx, cy = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1]
         for k in range(channels):
             db, dc = outputs[b, k] - outputs[a, k], outputs[c, k] - outputs[a, k]
             slopes[f, k, 0] = (db * cy - dc * by) / det
             slopes[f, k, 1] = (dc * bx - db * cx) / det
     return slopes
+
+
+@njit(nogil=True, cache=True)
+def face_slope_norms(vertices, face_offsets, face_vertices, outputs, rounding):
+    """(F,) Frobenius norm of what `face_slopes` gives, and (F,) its error where every output may be off by `rounding` (C,).
+
+    The error is that of the whole face's shape: its longest arm over its area, twice for either output of a difference.
+    """
+    faces, channels = len(face_offsets) - 1, outputs.shape[1]
+    norms, errors = np.zeros(faces), np.full(faces, np.inf)
+    off = 0.0
+    for k in range(channels):
+        off += rounding[k] * rounding[k]
+    off = np.sqrt(off)
+    for f in range(faces):
+        start, stop = face_offsets[f], face_offsets[f + 1]
+        a, b, c, det, far = _widest(vertices, face_vertices, start, stop)
+        if det == 0.0:
+            continue
+        bx, by = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1]
+        cx, cy = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1]
+        total = 0.0
+        for k in range(channels):
+            db, dc = outputs[b, k] - outputs[a, k], outputs[c, k] - outputs[a, k]
+            along, across = (db * cy - dc * by) / det, (dc * bx - db * cx) / det
+            total += along * along + across * across
+        norms[f] = np.sqrt(total)
+        area = 0.0
+        for i in range(start + 1, stop - 1):
+            v, w = face_vertices[i], face_vertices[i + 1]
+            area += (vertices[v, 0] - vertices[a, 0]) * (vertices[w, 1] - vertices[a, 1])
+            area -= (vertices[v, 1] - vertices[a, 1]) * (vertices[w, 0] - vertices[a, 0])
+        if area != 0.0:
+            errors[f] = off * 8.0 * np.sqrt(far) / abs(area)
+    return norms, errors

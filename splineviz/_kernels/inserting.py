@@ -21,6 +21,11 @@ from splineviz._kernels.jit import step
 UNKNOWN = 0.25
 """Spread above which it is not known where between its ends a vertex lies, as it is unknown how steep the unit is there."""
 
+MISPLACED = 2.0**17
+"""Blur of a vertex that does not stand where the values round it say, as signs were decided otherwise: so large that it is
+placed exactly.
+"""
+
 
 @step()
 def choose_cut(first, halves, points, zeros, count):
@@ -92,7 +97,10 @@ def _place_vertex(v, p, q, chord, maker, points, chords, sharpness):
     # Along the edge the place is off by the maker's error there, and by what it changes across a line that is off.
     off = chords[chord].off if chord >= 0 else 0.0
     new.spread = (new.error + chords[maker].slope * off) / abs(b.value - a.value)
-    new.blur = (min(new.spread, 1.0) * np.hypot(b.x - a.x, b.y - a.y) + off) * sharpness
+    length = np.hypot(b.x - a.x, b.y - a.y) * sharpness
+    new.blur = min(new.spread, 1.0) * length + off * sharpness
+    if max(a.moved, b.moved) * length > abs(b.value - a.value):
+        new.blur = max(new.blur, MISPLACED)
     if new.spread > UNKNOWN:  # it may be anywhere between the crossings that the ends stand for
         new.spread = 1.0
         new.blur += max(a.blur, b.blur)
@@ -172,7 +180,7 @@ def _begin_unit(j, m, limit, dull, values, moved, points, chords):
     chord.p, chord.q = -1, -1
     for i in range(m):
         x, point = values[i], points[i]
-        point.value, point.error = x, limit + moved[i]
+        point.value, point.error, point.moved = x, limit + moved[i], moved[i]
         if x == 0.0:
             p, q = (i, -1) if p < 0 else (p, i)
             error = max(error, point.error)

@@ -86,8 +86,26 @@ def interpolate(values, first, parents):
 
 
 @njit(nogil=True, cache=True)
+def turned_scale(lines, share, rows, units, offsets, first, scale):
+    """Raise scale[v - first] of the targets v of every line to what a unit that flips on it may leave there of its errors,
+    in roundings: of |dz| between the ends, and of what it was computed from at these (see `bits.Scales`), times its share.
+    """
+    start, end, flip_offsets, _, flip_unit, flip_size, target_offsets, _, target_vertex = lines
+    for line in range(len(start)):
+        if target_offsets[line] == target_offsets[line + 1]:
+            continue
+        largest, row = 0.0, max(rows[start[line]], rows[end[line]])
+        for f in range(flip_offsets[line], flip_offsets[line + 1]):
+            u = flip_unit[f]
+            largest = max(largest, (flip_size[f] + row * units[u] + offsets[u]) * share[u])
+        for i in range(target_offsets[line], target_offsets[line + 1]):
+            v = target_vertex[i] - first
+            scale[v] = max(scale[v], largest)
+
+
+@njit(nogil=True, cache=True)
 def larger_scale(scale, first, parents):
-    """Write scale[first + i] = the larger of its parents' scales, in order."""
+    """Raise scale[first + i] to the larger of its parents' scales, in order."""
     ends_a, ends_b = parents.a, parents.b
     for i in range(len(ends_a)):
-        scale[first + i] = max(scale[ends_a[i]], scale[ends_b[i]])
+        scale[first + i] = max(scale[first + i], scale[ends_a[i]], scale[ends_b[i]])

@@ -34,6 +34,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox
 
 from splineviz.drawing import canvas
 from splineviz.drawing.canvas import FRAME_STYLE, MAP, Canvas, Panel, styled
@@ -133,7 +134,7 @@ class FramePainter:
         self.table, self.size = list(table), look.size
         self._story, self._missing = look.story if story is None else story, tuple(missing)
         self._unit, self._complexity = look.unit, (look.radius, look.num_vectors, look.wide)
-        self._map: bool | None = None
+        self._beside: list[Axes] | None = None  # between slice and curves, but for the bar: the map, if there is one
         self._moving: list[Artist] = []  # change with the frame, drawn over the rest
         self._canvas = Canvas(self.size)
         self.figure = self._canvas.figure
@@ -179,7 +180,6 @@ class FramePainter:
             [places[0]] * len(curves), [0.0] * len(curves), s=[s for s, _ in sizes], color=[c for _, _, c in curves],
             edgecolor="white", linewidth=[edge for _, edge in sizes], zorder=6, clip_on=False,
         )  # fmt: skip
-        name_curves(ax, curves, 15.5)
         self._cursors.append((line, past, dots, curves, strong))
         self._moving += [*strong, line, dots]
 
@@ -224,21 +224,47 @@ class FramePainter:
         self._mark.set_text("; ".join(text for text in (partition.note, mark) if text))
         self._header[1].set_text(f"{partition.num_regions:,} region{'' if partition.num_regions == 1 else 's'}")
         with styled(FRAME_STYLE):
-            if self._map is None and self._story.along == "step":
-                self._map = self._drawn_map(partition)
+            first = self._beside is None
+            if first:
+                self._beside = self._drawn_map(partition) if self._story.along == "step" else []
             self._panel.show(partition, partition if boundary is None else boundary)
+            if first:
+                self._make_room()
         return self.figure
 
-    def _drawn_map(self, partition: Partition) -> bool:
-        """Where the window lies on the plane, below a shorter colour bar, if it leaves anchors out; whether it does."""
+    def _drawn_map(self, partition: Partition) -> list[Axes]:
+        """Where the window lies on the plane, below a shorter colour bar, if it leaves anchors out; its Axes, if it does."""
         if not len(canvas.left_out(partition)):
-            return False
+            return []
         x, y, wide, high = BAR
         below = MAP + 96.0  # the map, its name in two lines, and room
         self._bar.set_position((x / self._canvas.width, (y + below) / 1080.0, wide / self._canvas.width,
                                 (high - below) / 1080.0))  # fmt: skip
-        canvas.draw_map(self._canvas.axes(x, y, MAP, MAP), partition)
-        return True
+        place = self._canvas.axes(x, y, MAP, MAP)
+        canvas.draw_map(place, partition)
+        return [place]
+
+    def _make_room(self) -> None:
+        """Narrow the panels where what stands at their left would run into the colour bar's words or the map.
+
+        How wide those are is known with the first partition; the curves are named after it, for they need to know as well.
+        """
+        panels = [(line.axes, curves) for line, _, _, curves, _ in self._cursors]
+        renderer: Any = self.figure.canvas.get_renderer()  # type: ignore[attr-defined]  # Agg, as Canvas made it
+        standing = [ax.get_tightbbox(renderer) for ax in self._beside or ()]
+        if self._bar.figure is not None:  # some fills have none
+            standing += [self._bar.get_window_extent(renderer), *_words(self._bar, renderer)]
+        taken = [box.padded(3.0 * self.size[1] / 1080.0) for box in standing if box is not None]
+        lefts = [box for ax, _ in panels for box in _words(ax, renderer)]
+        over = max((a.x1 - b.x0 for a in taken for b in lefts if a.y0 < b.y1 and b.y0 < a.y1), default=0.0)
+        for ax, curves in panels:
+            if over > 0:
+                x, y, wide, high = ax.get_position().bounds
+                label = ax.yaxis.label.get_position()[0] * wide
+                wide -= over / self.size[0]
+                ax.set_position((x + over / self.size[0], y, wide, high))
+                ax.yaxis.set_label_coords(label / wide, 0.5)
+            name_curves(ax, curves, 15.5)
 
     def paint(self, partition: Partition, index: int, **options: Any) -> npt.NDArray[np.uint8]:
         """Pixels (height, width, 3) uint8 of one frame; what stays the same is drawn once and kept. options: of `update`."""
@@ -331,6 +357,15 @@ def summary(
             ax.set_xlabel(axis_of(unit))
         _name_all(figure, list(zip(axes, charts, strict=False)))
     return figure
+
+
+def _words(ax: Axes, renderer: Any) -> list[Bbox]:
+    """Boxes of the words beside an Axes, at its values, and of its title."""
+    ax.get_yticklabels()  # puts them where they belong
+    low, high = sorted(ax.get_ylim())
+    ticks = [tick for tick in ax.yaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    texts = [ax.yaxis.label, ax._left_title, *(label for tick in ticks for label in (tick.label1, tick.label2))]  # type: ignore[attr-defined]
+    return [text.get_window_extent(renderer) for text in texts if text.get_visible() and text.get_text()]
 
 
 def _name_all(figure: Figure, panels: Sequence[tuple[Axes, Chart]]) -> None:

@@ -29,7 +29,6 @@ import numpy.typing as npt
 from av.video.reformatter import Colorspace
 from matplotlib.colors import to_rgb
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from splineviz import choices
 from splineviz.drawing import curves, draw
@@ -101,6 +100,8 @@ HOLD = 2.0
 BT709 = 1  # the number of this standard for primaries, transfer and matrix in a video stream's tags
 KEY = "splineviz"
 """Name of the note in a PNG that holds its digest."""
+HEAD = 33
+"""Bytes of a PNG before what may follow in any order: 8 of signature, 25 of the first chunk."""
 CHUNK = b"SPLV"
 """Name of the chunk in a WebP that does."""
 
@@ -109,17 +110,29 @@ CHUNK = b"SPLV"
 
 
 def save_frame(path: Path, pixels: Pixels, key: str) -> None:
-    """Write a frame (H, W, 3) as PNG with a note that holds its key, packed lightly: pictures so busy compress no better."""
-    told = PngInfo()
-    told.add_text(KEY, key)
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    files.write(path, lambda stream: picture.save(stream, format="png", compress_level=1, pnginfo=told))
+    """Write a frame (H, W, 3) as PNG with a note that holds its key.
+
+    By PyAV and without prediction between pixels: pictures of flat colours and thin lines come out a tenth smaller than with
+    Pillow's, in half the time.
+    """
+    context: Any = av.CodecContext.create("png", "w")
+    context.height, context.width = pixels.shape[:2]
+    context.pix_fmt, context.time_base = "rgb24", Fraction(1)
+    context.options = {"pred": "none", "compression_level": "1"}
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    body = b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
+    files.write(path, lambda stream: stream.write(body[:HEAD] + _chunk((b"tEXt", _told(key))) + body[HEAD:]))
 
 
 def _chunk(chunk: tuple[bytes, bytes]) -> bytes:
     """A chunk of a PNG: its length, name, content and check sum."""
     name, body = chunk
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def _told(key: str) -> bytes:
+    """The content of a tEXt chunk of a PNG that holds a key."""
+    return KEY.encode() + b"\0" + key.encode()
 
 
 def note(path: Path) -> str | None:
@@ -235,7 +248,7 @@ def _annotate(path: Path, comment: str) -> None:
         stream.seek(-12, os.SEEK_END)  # before IEND
         end = stream.read()
         stream.seek(-12, os.SEEK_END)
-        stream.write(_chunk((b"tEXt", KEY.encode() + b"\0" + comment.encode())) + end)
+        stream.write(_chunk((b"tEXt", _told(comment))) + end)
 
 
 def _even(pixels: Pixels) -> Pixels:

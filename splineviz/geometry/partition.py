@@ -147,14 +147,9 @@ class Partition:
         That is: not above the error that rounding of the outputs makes in a region of this shape, where the error is far
         below the largest slope. A region too thin to tell keeps what was computed.
         """
-        norms = np.sqrt(np.einsum("fck,fck->f", self.slopes, self.slopes))
-        starts = self.face_offsets[:-1].astype(np.int64)
-        corners = self.local_vertices[self.face_vertices]
-        arms = corners - np.repeat(corners[starts], np.diff(self.face_offsets), axis=0)
-        span = 2.0 * np.sqrt(np.maximum.reduceat((arms**2).sum(axis=1), starts))
-        rounding = float(np.linalg.norm(self.output_rounding))
-        with np.errstate(divide="ignore"):
-            error = rounding * 2.0 * span / np.abs(self.areas)
+        norms, error = _faces.face_slope_norms(
+            self.local_vertices, self.face_offsets, self.face_vertices, self.outputs, self.output_rounding
+        )
         return np.where((norms <= error) & (error <= merging.FLAT * norms.max()), 0.0, norms)
 
     def face(self, index: int) -> IntArray:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from splineviz.errors import FloatArray, PartitionError
 from splineviz.geometry import boundary
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import polygon_area
-from splineviz.metrics.measures import area_within, gradient_jumps, lengths_within
+from splineviz.metrics.measures import area_and_growth, area_within, gradient_jumps, lengths_within
 
 SITES = ("boundary", "anchors")
 BINS = 24
@@ -33,8 +33,10 @@ RANGE = (0.0035, 0.4)
 """Default of the smallest and the largest distance, as shares of the square root of the window's area."""
 ROUNDS = 60
 """Most steps of the search for a median."""
-GRID = 48
-"""Points a side of the grid whose distances say where the search for the median of the area begins."""
+CLOSE = 1e-10
+"""How close to half of all a median's share comes: areas between tubes that touch are not known much closer."""
+GRID = 64
+"""Cells a side of a lattice over the window; how far their centres are from the sites bounds it for all that is in them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +93,7 @@ def profile(
         raise PartitionError(f"distances: expected positive distances that increase, got {distances}.")
     places = _sites(partition, sites)
     window = partition.window - partition.centre
-    knots = _Knots.of(partition, places)
+    knots = _Knots.of(partition, _Lattice.over(window, places)).nearer(places, float(where[0]), float(where[-1]))
     area = np.array([area_within(window, places, d) for d in where]) if len(places) else np.zeros(len(where))
     within = [knots.within(places, d) for d in where]
     length = np.array([float(inside.sum()) for inside in within])
@@ -110,25 +112,55 @@ def median_distances(partition: Partition, sites: str = "boundary") -> tuple[flo
     if not len(places):
         return math.nan, math.nan
     window = partition.window - partition.centre
-    knots, whole = _Knots.of(partition, places), polygon_area(window)
+    lattice = _Lattice.over(window, places)
+    knots, whole = _Knots.of(partition, lattice), polygon_area(window)
     far = float(np.hypot(*np.ptp(window, axis=0))) + float(boundary.distances(window, places).max())
-    half = 0.5 * float(knots.lengths.sum())
-    of_knots = _where(lambda d: float(knots.within(places, d).sum()), half, far) if half > 0 else math.nan
+    half, of_knots = 0.5 * float(knots.lengths.sum()), math.nan
+    if half > 0:
+        guess = _guess(0.5 * (knots.least + knots.most), knots.lengths)
+        known = knots.nearer(places, guess[0], guess[0])
+        of_knots = _where(lambda d: (float(known.within(places, d).sum()), math.nan), half, far, guess)
     # Tubes as wide as the window meet each other everywhere, and their area takes long: few distances are tried.
-    return of_knots, _where(lambda d: area_within(window, places, d), 0.5 * whole, far, _guess(window, places, whole))
+    guess = _guess(lattice.distances, lattice.inside * (whole / lattice.inside.sum()))
+    return of_knots, _where(lambda d: area_and_growth(window, places, d), 0.5 * whole, far, guess)
 
 
-def _guess(window: FloatArray, places: FloatArray, whole: float) -> tuple[float, float]:
-    """The median distance of a grid of points in the window from the places, and how fast the area grows there."""
-    low, side = window.min(axis=0), np.ptp(window, axis=0)
-    steps = (np.arange(GRID) + 0.5) / GRID
-    grid = low + side * np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
-    sides = np.roll(window, -1, axis=0) - window
-    to = grid[:, None] - window
-    inside = (sides[:, 0] * to[:, :, 1] - sides[:, 1] * to[:, :, 0] >= 0.0).all(axis=1)
-    gaps = boundary.distances(grid[inside] if inside.any() else window, places)
-    near, middle, away = np.quantile(gaps, (0.45, 0.5, 0.55))
-    return float(middle), 0.1 * whole / float(away - near) if away > near else math.inf
+def _guess(distances: FloatArray, amounts: FloatArray) -> tuple[float, float]:
+    """The median of some distances, each with an amount, and how fast what is within them grows there."""
+    order = np.argsort(distances)
+    grown = np.cumsum(amounts[order])
+    near, middle, away = distances[order][np.searchsorted(grown, grown[-1] * np.array([0.45, 0.5, 0.55]))]
+    return float(middle), 0.1 * float(grown[-1]) / float(away - near) if away > near else math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class _Lattice:
+    """Cells over a window (m, 2), from `low` (2,), each of size `step` (2,).
+
+    distances: (GRID * GRID,) of their centres from some segments; inside: as many, 1.0 where the centre is in the window.
+    """
+
+    low: FloatArray
+    step: FloatArray
+    distances: FloatArray
+    inside: FloatArray
+
+    @classmethod
+    def over(cls, window: FloatArray, places: FloatArray) -> _Lattice:
+        low, step = window.min(axis=0), np.ptp(window, axis=0) / GRID
+        steps = np.arange(GRID) + 0.5
+        centres = low + step * np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+        sides = np.roll(window, -1, axis=0) - window
+        to = centres[:, None] - window
+        inside = (sides[:, 0] * to[:, :, 1] - sides[:, 1] * to[:, :, 0] >= 0.0).all(axis=1)
+        inside = inside if inside.any() else ~inside  # a sliver, between all centres
+        return cls(low, step, boundary.distances(centres, places), inside.astype(np.float64))
+
+    def seen_from(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Of points (n, 2): how far the centre of each one's cell is from the segments, and how far the point from it."""
+        cells = np.clip(((points - self.low) / self.step).astype(np.int64), 0, GRID - 1)
+        gaps = points - (self.low + self.step * (cells + 0.5))
+        return self.distances[cells[:, 1] * GRID + cells[:, 0]], np.hypot(gaps[:, 0], gaps[:, 1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,14 +177,26 @@ class _Knots:
     most: FloatArray
 
     @classmethod
-    def of(cls, partition: Partition, places: FloatArray) -> _Knots:
+    def of(cls, partition: Partition, lattice: _Lattice) -> _Knots:
         own = partition.edge_tag >= 0
         ends = partition.local_vertices[partition.edges[own]]
-        lengths = np.hypot(*(ends[:, 1] - ends[:, 0]).T)
-        middle = boundary.distances(ends.mean(axis=1), places) if len(ends) else np.zeros(0)
+        sides = ends[:, 1] - ends[:, 0]
+        lengths = np.hypot(sides[:, 0], sides[:, 1])
+        middle, away = lattice.seen_from(0.5 * (ends[:, 0] + ends[:, 1]))
         # A distance changes by no more than one goes; the margin is for its rounding.
-        reach = (0.5 + 1e-9) * lengths
+        reach = (1.0 + 1e-9) * (away + 0.5 * lengths)
         return cls(ends, lengths, gradient_jumps(partition).norms[own], middle - reach, middle + reach)
+
+    def nearer(self, places: FloatArray, first: float, last: float) -> _Knots:
+        """The same with closer bounds for the pieces that may be between two distances: those of their own middles."""
+        across = np.flatnonzero((self.least < last) & (self.most > first))
+        if not len(across):
+            return self
+        middle = boundary.distances(self.ends[across].mean(axis=1), places)
+        reach = (0.5 + 1e-9) * self.lengths[across]
+        least, most = self.least.copy(), self.most.copy()
+        least[across], most[across] = middle - reach, middle + reach
+        return replace(self, least=least, most=most)
 
     def within(self, places: FloatArray, near: float) -> FloatArray:
         """(E,) length of each piece within `near` of the places: only those that may reach across it are cut."""
@@ -173,23 +217,22 @@ def _sites(partition: Partition, sites: str) -> FloatArray:
 
 
 def _where(
-    grown: Callable[[float], float], level: float, far: float, guess: tuple[float, float] | None = None
+    grown: Callable[[float], tuple[float, float]], level: float, far: float, guess: tuple[float, float]
 ) -> float:
     """The distance in (0, far] at which a quantity that grows with it reaches a level, half of what it is at far.
 
-    Regula falsi, halved (Illinois). guess: about where, and how fast the quantity grows there: the second distance that is
-    tried lies on the other side, so that few are needed.
+    grown(d): the quantity, and how fast it grows there or NaN. Newton's method where that is known; regula falsi, halved
+    (Illinois), where it is not or Newton's leaves what is known to hold the distance. guess: about where, and how fast the
+    quantity grows there: where that is not known, the second distance that is tried lies on the other side.
     """
     low, high, below, above = 0.0, far, -level, level
-    side, middle, value = 0, 0.0, math.nan
+    side, middle = 0, guess[0]
     for tried in range(ROUNDS):
-        if guess is not None and tried < 2:
-            middle = guess[0] if tried == 0 else middle - 1.5 * value / guess[1]
-        else:
-            middle = (low * above - high * below) / (above - below) if above > below else 0.5 * (low + high)
-        middle = min(max(middle, low + 1e-3 * (high - low)), high - 1e-3 * (high - low))
-        value = grown(middle) - level
-        if abs(value) <= 1e-12 * level:  # as exact as the quantities are
+        if not low < middle < high:
+            middle = 0.5 * (low + high)
+        amount, growth = grown(middle)
+        value = amount - level
+        if abs(value) <= CLOSE * level:
             return middle
         if value < 0:
             low, below = middle, value
@@ -201,4 +244,12 @@ def _where(
             side = 1
         if high - low <= 1e-12 * far:
             break
+        newton = middle - value / growth if growth > 0 else math.nan
+        if low < newton < high:
+            middle = newton
+        elif tried == 0:
+            middle -= 1.5 * value / guess[1]
+        else:
+            middle = (low * above - high * below) / (above - below) if above > below else 0.5 * (low + high)
+            middle = min(max(middle, low + 1e-3 * (high - low)), high - 1e-3 * (high - low))
     return 0.5 * (low + high)

@@ -122,6 +122,11 @@ def area_within(window: FloatArray, sites: FloatArray, near: float) -> float:
 
     Exact up to rounding. Sites may cross and meet but not overlap along a length: a decision boundary never does.
     """
+    return area_and_growth(window, sites, near)[0]
+
+
+def area_and_growth(window: FloatArray, sites: FloatArray, near: float) -> tuple[float, float]:
+    """As `area_within`, and how fast that area grows with the distance: the length of its outline inside the window."""
     lines = _pairs(sites, "sites")
     _positive(near)
     centre = window.mean(axis=0)
@@ -129,7 +134,8 @@ def area_within(window: FloatArray, sites: FloatArray, near: float) -> float:
     # A tube whose side lies on a side of the window (round distances, upright boundaries) would be counted on both: its
     # radius is moved by a few roundings, and the area by as little.
     radius = float(near) * (1.0 + 2.0**-42)
-    return float(_tubes.area_within(local, np.unique(local.reshape(-1, 2), axis=0), radius, window - centre))
+    area, growth = _tubes.area_within(local, np.unique(local.reshape(-1, 2), axis=0), radius, window - centre)
+    return float(area), float(growth)
 
 
 @dataclass(frozen=True)

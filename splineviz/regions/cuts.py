@@ -19,16 +19,16 @@ known by its coordinates, which are the same to the bit on both sides for this v
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from splineviz._kernels import agreeing
+from splineviz._kernels import agreeing, lines
 from splineviz._kernels import edges as edge_kernels
 from splineviz._kernels.arrangement import Questions
-from splineviz._kernels.bits import Reading, packed, units_of
+from splineviz._kernels.bits import Reading, Scales, packed, units_of
 from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz._kernels.edges import EdgeCuts, Parents
 from splineviz._kernels.lines import Lines
@@ -115,6 +115,29 @@ class Cut(NamedTuple):
     placed: npt.NDArray[np.int64]
     near_zero: int
     irregular: int
+
+    def scales(self, old: FloatArray) -> FloatArray:
+        """Row scales of all vertices, from those of the old ones: of each new one the larger of its parents'."""
+        found = np.zeros(len(self.uv))
+        found[: self.old] = old
+        lines.larger_scale(found, self.old, self.parents)
+        return found
+
+    def next_scales(self, share: FloatArray, before: Scales, others: Sequence[FloatArray]) -> FloatArray:
+        """The same at the next layer: as large, too, as what units that cross a vertex's line leave there of their errors.
+
+        share: (units,) of the size of what is next, for 1; before: the scales that the layer was cut with; others: tensors
+        (old, ...) beside it, which are not exact where all units are asleep and they are not 0.
+        """
+        found, rows = np.zeros(len(self.uv)), self.scales(before.rows)
+        found[: self.old] = 1.0 + self.norm
+        for tensor in others:
+            awake = tensor.reshape(self.old, -1).any(axis=1)
+            found[: self.old][awake] = np.maximum(found[: self.old][awake], 1.0)
+        for line in (self.edge_lines, self.chord_lines):
+            lines.turned_scale(line, share, rows, before.units, before.offsets, self.old, found[self.old :])
+        lines.larger_scale(found, self.old, self.parents)
+        return found
 
 
 def cut_edges(

@@ -335,20 +335,20 @@ class Engine:
 
         keep: vertices to evaluate alone, after the last round of a tournament.
         """
-        values = np.empty((len(cut.uv), stage.width))
-        scale = np.empty(len(cut.uv))
-        scale[: cut.old] = 1.0 + cut.norm
-        lines.larger_scale(scale, cut.old, cut.parents)
+        values, old = np.empty((len(cut.uv), stage.width)), self._live(block, stage)
+        others = [old[register] for register in stage.shapes if register != stage.source]
+        assert stage.before is not None
+        low, high = stage.before.kinks.slopes
+        share = (high - low) * stage.shares[stage.source]
+        scale = cut.next_scales(share, self.scales_at(block), others)
         if stage.columns is not None:
-            stage.run(self._live(block, stage), values[: cut.old], self.share)
-            assert stage.before is not None
-            low, high = stage.before.kinks.slopes
+            stage.run(old, values[: cut.old], self.share)
             for line in (cut.edge_lines, cut.chord_lines):
                 lines.propagate(line, high - low, stage.columns, values)
             if len(cut.lost):
                 values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
             return values, self._blurred(scale, cut), {}
-        live = {register: _widened(tensor, cut) for register, tensor in self._live(block, stage).items()}
+        live = {register: _widened(tensor, cut) for register, tensor in old.items()}
         kink_input = self._kink_input(stage)
         live[kink_input].reshape(len(values), -1)[np.arange(cut.old, len(values)), cut.parents.maker] = 0.0
         for register, size in stage.inverse_size.items():
@@ -361,10 +361,7 @@ class Engine:
 
     def _same_values(self, block: Block, cut: Cut) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""
-        scale = np.empty(len(cut.uv))
-        scale[: cut.old] = block.row_scale
-        lines.larger_scale(scale, cut.old, cut.parents)
-        scale = self._blurred(scale, cut)
+        scale = self._blurred(cut.scales(block.row_scale), cut)
         return _widened(block.values, cut), scale, {r: _widened(tensor, cut) for r, tensor in block.live.items()}
 
     def _blurred(self, scale: FloatArray, cut: Cut) -> FloatArray:

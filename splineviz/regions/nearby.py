@@ -13,7 +13,7 @@ z(b) must be known to many more digits than a double has: see `precise`. Its sig
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +32,10 @@ from splineviz.tracing.program import AFFINE, JOINS, KINKS, Program, Step
 FAR = 16.0
 """A unit farther from its knot than so many times what it changes at the samples is set so far from it."""
 Words = npt.NDArray[np.uint64]
+
+
+ROUNDED = frozenset(["add", "shift", "scale", "divide"])
+"""Operations that round what they write, by a share of its own size, without weights that could be moved instead."""
 
 
 class TooFar(Exception):
@@ -86,9 +90,9 @@ class Nearby:
         offsets = np.tensordot(uv, self.precise.directions.numpy(), axes=1)
         return torch.from_numpy(offsets.reshape(len(local), *self.precise.program.input_shape))
 
-    def values(self, x: Tensor, weights: Mapping[str, Tensor]) -> FloatArray:
-        """Inputs of all kink layers of `lowered` (n, units) with other weights, at differences from the base."""
-        found, _ = self.lowered.program.with_weights(weights).preactivations(x)
+    def values(self, x: Tensor, moved: Callable[[Program], Program] = lambda program: program) -> FloatArray:
+        """Inputs of all kink layers of `lowered` (n, units) at differences from the base; moved: its program, otherwise."""
+        found, _ = moved(self.lowered.program).preactivations(x)
         return np.concatenate([np.zeros((len(x), 0)), *(z.numpy() for z in found)], axis=1)
 
     def by_piece(self, unit: FloatArray) -> FloatArray:
@@ -118,6 +122,23 @@ def beside(program: Program, plane: Plane, window: FloatArray) -> Nearby | None:
     if found is None:
         return None
     return Nearby(found, np.tensordot(spread(window) - found.place, plane.basis, axes=1))
+
+
+class Rounded(Program):
+    """A Program with other weights whose sums are off as well: `move(tensor, by how much)`."""
+
+    def __init__(self, program: Program, weights: Mapping[str, Tensor], move: Callable[[Tensor, Tensor], Tensor]):
+        super().__init__(program.input_shape, program.steps, program.output, weights, constants=program.constants)
+        self._move = move
+
+    def run(self, live: Mapping[int, Tensor], start: int, stop: int, *, homogeneous: bool = False) -> dict[int, Tensor]:
+        """As a Program does."""
+        found = dict(live)
+        for at in range(start, stop):
+            found, step = super().run(found, at, at + 1, homogeneous=homogeneous), self.steps[at]
+            if step.op in ROUNDED and step.output in found:
+                found[step.output] = self._move(found[step.output], found[step.output])
+        return found
 
 
 class _Beside:

@@ -31,8 +31,12 @@ WHOLE = frozenset("sum cumsum diff tril triu unfold fold pad".split())
 """Operations without weights that multiply by whole numbers alone."""
 LARGEST = 1 << 22
 """Entries of the largest matrix of another operation without weights."""
-SMALL = 2.0**-12
-"""A window is small beside a tensor of the network that changes by less than this share of its size there."""
+SMALL = 2.0**-18
+"""A window is small beside a tensor of the network that changes by less than this share of its size there. A deep network at
+initialisation makes its inputs alike, and large pictures differ by little in each entry: doubles tell them apart.
+"""
+BENDS = 4.0
+"""A unit may bend in a window if it is no farther from its knot than so many times what it changes to the corners."""
 NEAR = 4.0
 """A sample is the base of a window that it is so many of the window's radii away from."""
 
@@ -313,17 +317,32 @@ def precise(program: Program, plane: Plane, corners: FloatArray) -> Precise | No
 
 
 def _is_small(program: Program, plane: Plane, corners: FloatArray) -> bool:
-    """Whether some register of a program hardly changes between a window's corners, beside what it is."""
-    live = {0: torch.from_numpy(plane.embed(np.concatenate([corners.mean(axis=0, keepdims=True), corners])))}
+    """Whether the input, or what some layer reads, hardly changes between a window's corners, beside what it is.
+
+    A kink layer counts where one of its units may bend in the window: what is far from all knots, as a ReLU6's upper one,
+    and outputs whose constants outweigh the rest, decide nothing.
+    """
+    x = torch.from_numpy(plane.embed(np.concatenate([corners.mean(axis=0, keepdims=True), corners])))
+    if _hardly_moves(x):
+        return True
+    live = {0: x}
     with torch.no_grad():
-        for at in range(-1, len(program.steps)):
-            live = program.run(live, at, at + 1) if at >= 0 else live
-            value = live.get(program.steps[at].output if at >= 0 else 0)
-            if value is not None and value.dim() > 1:
-                size, moved = float(value.square().mean().sqrt()), float((value[1:] - value[:1]).square().mean().sqrt())
-                if 0.0 < moved < SMALL * size:
+        for at, step in enumerate(program.steps):
+            value = live[step.inputs[0]]
+            if step.is_max and _hardly_moves(value):
+                return True
+            if step.is_kink and _hardly_moves(value):
+                reach = BENDS * (value[1:] - value[:1]).abs().amax(dim=0)
+                knots = KINKS[step.op].pieces(step.attrs).breakpoints
+                if any(bool(((value - knot).abs().amin(dim=0) <= reach)[reach > 0.0].any()) for knot in knots):
                     return True
+            live = program.run(live, at, at + 1)
     return False
+
+
+def _hardly_moves(value: Tensor) -> bool:
+    size, moved = float(value.square().mean().sqrt()), float((value[1:] - value[:1]).square().mean().sqrt())
+    return 0.0 < moved < SMALL * size
 
 
 def base_of(plane: Plane, corners: FloatArray) -> tuple[Digits, FloatArray]:

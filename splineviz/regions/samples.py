@@ -25,6 +25,8 @@ from splineviz.tracing.program import Program
 
 POINTS = 48
 """Points that are read."""
+MOST_CORNERS = 512
+"""Corners of their faces at which rounding is measured, at most."""
 CLOSE = 1e-9
 """Error of outputs, relative to the largest, below which no point is looked at again."""
 SLACK = 64.0
@@ -63,12 +65,14 @@ def contradicted(partition: Partition, program: Program) -> int:
 
     doubt = doubtful(np.abs(outputs - expected))
     if witness.near is not None and len(doubt):  # what doubles contradict is read in digits, which cost a hundred times more
-        local, expected, claimed = local[doubt], expected[doubt], claimed[doubt]
+        local, face, expected, claimed = local[doubt], face[doubt], expected[doubt], claimed[doubt]
         values, outputs = witness.read(local)
         doubt = doubtful(np.abs(outputs - expected))
     if not len(doubt):
         return 0
-    witness.measure(np.concatenate([local, partition.window - partition.centre]))
+    # What the corners hold was rounded as the network is there, and it may change more on their other sides.
+    corners = np.unique(np.concatenate([partition.face(int(f)) for f in np.unique(face[doubt])]))[:MOST_CORNERS]
+    witness.measure(np.concatenate([local, partition.local_vertices[corners], partition.window - partition.centre]))
     off, claimed = np.abs(outputs - expected)[doubt], claimed[doubt]
     pattern, words = _read(witness, values[doubt], SLACK * witness.tolerance)
     wrong = [not spans(near, int(one ^ other)) for near, one, other in zip(words, pattern, claimed, strict=True)]

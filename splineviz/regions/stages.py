@@ -54,6 +54,8 @@ EVALUATED_BYTES, HEAVY_BYTES, HEAVY = 32 << 20, 64 << 20, 32.0
 """Default sizes where all vertices are evaluated in full; the second from how many products the network has for a byte
 of its widest tensor: there a row costs so much more than to fetch it that what counts is that few vertices lie on seams,
 where each is evaluated for both sides. Larger arrays than the first are got from the system anew each time."""
+EXTENDED = float(np.finfo(np.longdouble).eps / np.finfo(np.float64).eps)
+"""A rounding of the longer floats that this machine has, in roundings of a double."""
 Share = Callable[[Sequence[Callable[[], None]]], None]
 """Runs calls that may run at the same time, and returns when all have ended."""
 
@@ -120,18 +122,15 @@ class Stage:
         """(units before, width): row u is d result / d h_u, if it is to be at hand (see `entries.at_hand`), else None."""
         if self.before is None or not self.has_columns:
             return None
-        return self._response(torch.eye(self.before.units, dtype=torch.float64).reshape(-1, *self.before.shape))
-
-    def _response(self, x: Tensor) -> FloatArray:
-        """Result (n, width) of the stage's linear part, all registers but the source being zero."""
-        chunks = []
+        units, found = self.before.units, np.empty((self.before.units, self.width))
         with torch.no_grad():
-            for part in x.split(self._rows):
-                live = {r: torch.zeros(len(part), *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
-                live[self.source] = part
+            for at in range(0, units, self._rows):
+                some = min(self._rows, units - at)
+                live = {r: torch.zeros(some, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
+                live[self.source].view(some, -1)[torch.arange(some), at + torch.arange(some)] = 1.0
                 out = self.program.run(self.placed(live), self.start, self.stop, homogeneous=True)[self.result]
-                chunks.append(out.reshape(len(part), -1).cpu().numpy())
-        return np.ascontiguousarray(np.concatenate(chunks))
+                found[at : at + some] = out.reshape(some, -1).cpu().numpy()
+        return found
 
     @cached_property
     def unit_scale(self) -> FloatArray:
@@ -169,16 +168,17 @@ class Stage:
         found = {}
         for register, size in self.input_scale.items():
             asleep = size == 0.0
-            share = self._shares[register] if asleep.any() else size
+            share = self.shares[register] if asleep.any() else size
             found[register] = np.where(asleep, share, 1.0 / np.where(asleep, 1.0, size))
         return found
 
     @cached_property
-    def _shares(self) -> dict[int, FloatArray]:
+    def shares(self) -> dict[int, FloatArray]:
         """How much of each leaving entry's size one unit of an entering entry makes: the largest, or the norm of all."""
         inverse = {r: np.where(norm > 0.0, 1.0 / np.where(norm > 0.0, norm, 1.0), 0.0) for r, norm in self.spread.items()}
         if self.columns is not None:
-            return {self.source: np.abs(self.columns * inverse[self.result]).max(axis=1, initial=0.0)}
+            size = inverse[self.result]
+            return {self.source: np.array([np.abs(row * size).max(initial=0.0) for row in self.columns])}
         generator = torch.Generator().manual_seed(1)
         zeros = {r: torch.zeros(FEW_PROBES, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
         entering = {r: t.requires_grad_() for r, t in self.placed(zeros).items()}
@@ -197,8 +197,7 @@ class Stage:
     def _norms(self, sizes: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
         """The norm of the weights of every leaving entry, times the sizes of what enters."""
         if self.columns is not None:
-            weighted = self.columns * sizes[self.source][:, None]
-            return {self.result: np.sqrt(np.einsum("uw,uw->w", weighted, weighted))}
+            return {self.result: np.sqrt(np.einsum("uw,uw,u->w", self.columns, self.columns, sizes[self.source] ** 2))}
         generator = torch.Generator().manual_seed(0)
         live = {
             r: _signs((PROBES, *shape), generator) * torch.from_numpy(sizes[r].reshape(shape))
@@ -300,7 +299,8 @@ def stages(program: Program, samples: FloatArray) -> list[Stage]:
         found.append(stage)
         made = {r: stage.spread[r] + stage.constants[r] for r in live if r not in kept}
         if before is None and _is_one_linear(stage):
-            made = {r: _rms(live[r]) for r in made}  # see `on_slice`
+            summed = {r: stage.spread[r] * math.sqrt(math.prod(program.input_shape)) + stage.constants[r] for r in made}
+            made = {r: _rms(live[r]) + EXTENDED * summed[r] for r in made}  # see `on_slice`
         error = {r: made[r] if r in made else kept[r][0] for r in live}
         waking = {r: made[r] if r in made else kept[r][1] for r in live}
         at = stop
@@ -343,9 +343,12 @@ def _signs(shape: Sequence[int], generator: torch.Generator) -> Tensor:
 
 
 def _is_one_linear(stage: Stage) -> bool:
-    """Whether a first stage is one Linear layer, summed in extended precision, and nothing else."""
+    """Whether a first stage is one Linear layer of all inputs, summed in extended precision, and nothing else."""
     affine = [step for step in stage.program.steps[: stage.stop] if step.op != "reshape"]
-    return len(affine) == 1 and affine[0].op == "linear" and stage.is_chain
+    if len(affine) != 1 or affine[0].op != "linear" or not stage.is_chain:
+        return False
+    # A weight may be applied along the last of several dimensions.
+    return stage.program.read(affine[0])["weight"].shape[1] == math.prod(stage.program.input_shape)
 
 
 def on_slice(
@@ -366,18 +369,15 @@ def on_slice(
         slope = program.run(stage.placed({0: torch.from_numpy(directions.copy())}), 0, stage.stop, homogeneous=True)
     maps = {r: (value[r].reshape(-1).cpu().numpy(), slope[r].reshape(d, -1).cpu().numpy()) for r in value}
     error = stage.unit_scale * np.sqrt(point.size) + stage.unit_offset
-    affine = [step for step in program.steps[: stage.stop] if step.op != "reshape"]
-    if not (len(affine) == 1 and affine[0].op == "linear" and len(maps) == 1):
+    if not _is_one_linear(stage):
         return maps, error
     # As the step reads them, constants and views alike: a weight may be stored transposed.
-    wide = {role: t.cpu().numpy().astype(np.longdouble) for role, t in program.read(affine[0]).items()}
-    if wide["weight"].shape[1] != point.size:  # applied along the last of several dimensions
-        return maps, error
+    affine = next(step for step in program.steps[: stage.stop] if step.op != "reshape")
+    wide = {role: t.cpu().numpy().astype(np.longdouble) for role, t in program.read(affine).items()}
     exact = wide["weight"] @ wide_point + wide.get("bias", np.longdouble(0))
     slopes = directions.reshape(d, -1).astype(np.longdouble) @ wide["weight"].T
     maps[stage.result] = (exact.astype(np.float64), slopes.astype(np.float64))
-    extended = float(np.finfo(np.longdouble).eps / np.finfo(np.float64).eps)
-    return maps, np.abs(maps[stage.result][0]) + error * extended
+    return maps, np.abs(maps[stage.result][0]) + error * EXTENDED
 
 
 def block_bytes_of(found: Sequence[Stage], layer: int) -> int:

@@ -7,10 +7,10 @@ This file draws no conclusions: `certificate.py` does.
 Rounding. A value decides nothing when it is within the rounding of its own computation. Sums of products are backward
 stable (Higham, Accuracy and Stability of Numerical Algorithms, ch. 3): the computed value is the exact one of weights
 and inputs that are off by a few units in the last place. So rounding is *measured*: the Program is run with all
-weights and inputs moved by random relative steps of 2^-26, and the largest change, scaled back to 2^-53 and times
-SAFETY, is the tolerance of each unit and output (at least SAFETY roundings of its largest value). This knows every
-operation and all cancellation without a table. It is taken at a sample of faces, and once more at the points of
-every face that would fail.
+weights, inputs and results of operations without weights moved by random relative steps of 2^-26, and the largest change,
+scaled back to 2^-53 and times SAFETY, is the tolerance of each unit and output (at least SAFETY roundings of its largest
+value). This knows every operation and all cancellation without a table. It is taken at a sample of faces, and once more at
+the points of every face that would fail.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from splineviz._kernels import certificates as _kernels
 from splineviz.errors import CertificateError, FloatArray, IntArray
 from splineviz.geometry.partition import Partition
-from splineviz.regions.nearby import beside
+from splineviz.regions.nearby import Rounded, beside
 from splineviz.regions.precise import DIGITS
 from splineviz.tracing.affine import LARGE, moved, nudged
 from splineviz.tracing.lowering import Layer, lower, spans
@@ -200,18 +200,16 @@ class Witness:
         z, y = self.values(x, self.program)
         near, d = self.near, x[:0] if self.near is None else self.near.inputs(local, self.partition.centre)
         if near is not None:
-            z = near.values(d, self.program.weights)
+            z = near.values(d)
         unit, output = _largest(z) * STEP, _largest(y) * STEP
         self.largest = np.maximum(self.largest, _largest(y)) if self.largest.size else _largest(y)
         for seed, way in itertools.product(range(PAIRS), (STEP, -STEP)):
             generator = torch.Generator().manual_seed(seed)
-
             move = partial(nudged, share=way, generator=generator)
-
-            weights = moved(self.program.weights, move)
-            other_z, other_y = self.values(move(x, size), self.program.with_weights(weights))
+            rounded = partial(Rounded, weights=moved(self.program.weights, move), move=move)
+            other_z, other_y = self.values(move(x, size), rounded(self.program))
             if near is not None:
-                other_z = near.values(move(d, d.abs()), weights)
+                other_z = near.values(move(d, d.abs()), rounded)
             unit = np.maximum(unit, _largest(np.subtract(other_z, z, out=other_z)))
             output = np.maximum(output, _largest(np.subtract(other_y, y)))
         scale, reach = SAFETY * 2.0**-53 / STEP, np.ptp(z, axis=0)

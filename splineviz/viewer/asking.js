@@ -98,7 +98,7 @@ export function describeRegion(view, f, x, y) {
   }
   const again = () => {
     view.describe(f, x, y);
-    view.refresh();
+    view.refreshMarks();
   };
   const knots = facts.units.map(({ border, layer = 0, unit = 0, id = -1 }) => {
     if (border) return make("span", {}, "window");

@@ -227,7 +227,7 @@ export class Explorer extends Sight {
   pinUnit(unit) {
     this.unit = unit;
     this.describePinned();
-    this.refresh();
+    this.refreshMarks();
     this.following.start();
     this.wrote();
   }
@@ -240,7 +240,7 @@ export class Explorer extends Sight {
     if (!this.part || this.pinned < 0) return;
     this.neighbours = this.neighbours.length ? [] : around(this.part, this.pinned);
     this.describePinned();
-    this.refresh();
+    this.refreshMarks();
   }
 
   /** @param {number[]} faces @param {boolean} [tell] */

@@ -102,7 +102,7 @@ export class Following {
     this.timer = window.setTimeout(() => {
       this.timer = 0;
       this.write();
-      this.view.refresh();
+      this.view.refreshMarks();
     }, 120);
   }
 

@@ -117,7 +117,7 @@ class Hands {
         [x, y] = view.toPlane(...here);
       view.meta.anchors[grip.star] = [part.middle[0] + part.half * x, part.middle[1] + part.half * y];
       view.slicing.moveAnchors(view.meta.anchors, false);
-      view.refresh();
+      view.refreshMarks();
     } else return view.slide(here[0] - grip.last[0], here[1] - grip.last[1]);
     view.refreshOverlay();
   }

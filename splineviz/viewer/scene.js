@@ -15,6 +15,8 @@ const SLOW = 45,
   REST = 130;
 /** Without graphics hardware more regions than these are painted row by row. */
 const CROWD = 8000;
+/** While a star is dragged every slice is another picture, which graphics without hardware would first have to take in. */
+const BRIEF = 1000;
 
 /** Without graphics hardware a canvas is best kept where the processor paints: else each picture is sent through a program
  * that stands for the hardware, which takes longer than painting it. */
@@ -45,6 +47,8 @@ export class Scene {
     /** @type {Camera | null} where the painted picture was taken */
     this.drawn = null;
     this.copying = false;
+    /** Whether the regions are another picture than the one painted. */
+    this.stale = true;
     this.crowd = CROWD;
   }
 
@@ -54,11 +58,26 @@ export class Scene {
     this.refresh();
   }
 
+  /** Everything anew, in the next frame. */
   refresh() {
-    if (this.frame || !this.view.part) return;
-    this.frame = requestAnimationFrame(() => {
+    this.later(true);
+  }
+
+  /** What lies over the regions anew: a star is dragged, a unit pinned. The regions stay: they are what takes time. */
+  refreshMarks() {
+    this.later(false);
+  }
+
+  /** @param {boolean} regions */
+  later(regions) {
+    if (!this.view.part) return;
+    this.stale ||= regions;
+    this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
-      this.paint();
+      if (this.stale || !this.drawn) return this.paint();
+      if (!this.view.stage.clientWidth || !this.view.stage.clientHeight) return;
+      this.paintUnder();
+      this.paintOver();
     });
   }
 
@@ -93,7 +112,8 @@ export class Scene {
       panes = panesOf(view, scale),
       began = performance.now(),
       soft = !studio.context?.gl || (studio.context.software && !look.density),
-      rows = panes.map((pane) => soft && regionsInView(pane) > this.crowd);
+      most = view.slicing.partial ? Math.min(BRIEF, this.crowd) : this.crowd,
+      rows = panes.map((pane) => soft && regionsInView(pane) > most);
     // The context is lost and comes again: what is shown stays. A canvas is blank as soon as its size is set.
     if (studio.context?.gl && !studio.painter && rows.includes(false)) return;
     const pen = fitted(canvas, stage.clientWidth, stage.clientHeight);
@@ -105,6 +125,7 @@ export class Scene {
       else paintPlainly(pen, pane, look);
     }
     this.took = performance.now() - began;
+    this.stale = false;
     this.panes = panes.length;
     this.drawn = { ...view.camera };
     canvas.style.transform = "";

@@ -144,6 +144,10 @@ export class Sight extends Elements {
     this.scene.refresh();
   }
 
+  refreshMarks() {
+    this.scene.refreshMarks();
+  }
+
   refreshOverlay() {
     if (!this.scene.frame) this.scene.paintOver();
   }

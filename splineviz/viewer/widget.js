@@ -28,12 +28,18 @@ class Asker {
     this.waiting = new Map();
     /** @type {ReturnType<typeof setTimeout>[]} */
     this.timers = [];
+    /** @type {{key: string, bytes: Uint8Array<ArrayBuffer>} | null} a step that came unasked, with the slice it is of */
+    this.early = null;
   }
 
   /** @param {number} index @param {number} slice @returns {Promise<Uint8Array<ArrayBuffer>>} */
   load(index, slice) {
+    const { early } = this,
+      key = `${slice}/${index}`;
+    this.early = null; // used at most once: what is loaded, Steps keeps
+    if (early?.key === key) return Promise.resolve(early.bytes);
     return new Promise((resolve, reject) => {
-      this.waiting.set(`${slice}/${index}`, { resolve, reject, index, slice });
+      this.waiting.set(key, { resolve, reject, index, slice });
       this.model.send({ kind: "step", index, slice });
       const late = () => reject(new Error("the kernel does not answer; run the cell again, or restart the kernel"));
       this.timers.push(setTimeout(late, PATIENCE * 15));
@@ -44,7 +50,10 @@ class Asker {
   received(message, buffers) {
     const key = `${message.slice}/${message.index}`,
       one = this.waiting.get(key);
-    if (!one) return;
+    if (!one) {
+      if (message.early && buffers?.length) this.early = { key, bytes: bytesOf(message, buffers) };
+      return;
+    }
     if (!message.error && !buffers?.length && !message.base64) {
       // This notebook loses buffers (Colab, some of VS Code): once more, as text.
       this.model.send({ kind: "step", index: one.index, slice: one.slice, base64: true });

@@ -195,6 +195,9 @@ class Explorer(anywidget.AnyWidget):
 
         self._source = replace(self._source, read=read, table=())
         self._slice += 1
+        if quick:
+            # Who drags waits for the picture: its numbers go along, and before the slice is announced.
+            self._send_step(here, self._slice, early=True)
         self.selected_ids = []
         said = {"slice": self._slice, "anchors": plane.anchors_uv.tolist(), "samples": list(samples), "partial": quick}
         if not (np.array_equal(plane.origin, old.origin) and np.array_equal(plane.basis, old.basis)):
@@ -226,11 +229,11 @@ class Explorer(anywidget.AnyWidget):
         except (SplinevizError, traitlets.TraitError, OSError) as error:
             self.send({"kind": "refused", "error": str(error)})
 
-    def _send_step(self, index: Any, sliced: Any, *, text: bool = False) -> None:
-        """A step's numbers as a buffer; text: as base64, for a notebook that loses buffers on the way."""
+    def _send_step(self, index: Any, sliced: Any, *, text: bool = False, early: bool = False) -> None:
+        """A step's numbers as a buffer; text: as base64, for a notebook that loses buffers; early: unasked."""
         if not isinstance(index, int) or not 0 <= index < len(self._source.steps) or sliced != self._slice:
             return
-        said = {"kind": "step", "index": index, "slice": sliced}
+        said = {"kind": "step", "index": index, "slice": sliced, **({"early": True} if early else {})}
         try:
             content = page.pack_step(self._source.read(index), outputs=self._outputs)
         except (SplinevizError, OSError) as error:

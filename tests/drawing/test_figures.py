@@ -78,6 +78,27 @@ def test_the_name_of_a_map_is_clear_of_the_axes_beside_it(size, names):
     assert figure.axes[-1].get_title(loc="left") == "map\n1 : 1,024"
 
 
+WIDE_WORDS = {
+    "ratios": {},
+    "names": {"fill": "class", "classes": ["MMMMMMMMMMMM", "automobile", "WWWWWWWWWW"]},
+    "decades": {"limits": (1e-5, 2e4), "thumbnails": [], "wide": 0.00125},
+}
+
+
+@pytest.mark.parametrize("far", [True, False])
+@pytest.mark.parametrize("words", WIDE_WORDS)
+def test_panels_make_room_for_what_stands_beside_the_slice(words, far):
+    """Words of the colour bar, the map, and names and numbers of the panels' axes, each as wide as they come."""
+    table = [row | {"knot_ratio_boundary": 1 + row["step"] / 1e6, "boundary_distance_ratio": 1.0, "knot_ratio_anchors": 0.99,
+                    "boundary_length": 1e-5 * row["boundary_length"]} for row in rows(STEPS)]  # fmt: skip
+    for names in (curves.PANELS, ("folding", "boundary", "exact", "wide")):
+        partition, look = away(3, scale=80.0) if far else lines_in_square(3), OPTIONS | WIDE_WORDS[words]
+        figure = figures.frame(partition, table, 3, size=SMALL, story=curves.training(names), **look)
+        assert_nothing_collides(figure)
+        places = {(round(ax.get_position().x0, 9), round(ax.get_position().x1, 9)) for ax in figure.axes[2:6]}
+        assert len(places) == 1 and next(iter(places))[1] == pytest.approx(1 - 48 / 1920), "as wide as one another"
+
+
 @pytest.mark.parametrize("size", [(1920, 1080), SMALL])
 def test_a_window_away_from_its_anchors_is_shown_on_a_map(size):
     """The map holds all anchors and a mark in their midst at the window; the bar is shorter by as much."""

@@ -23,6 +23,13 @@ def painter(count: int, **options: object) -> StripPainter:
     return StripPainter([rows(STEPS)] * count, [f"run {k}" for k in range(count)], **OPTIONS, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_names_of_classes_have_room(count):
+    strip = painter(count, fill="class", classes=["MMMMMMMMMMMM", "automobile", "WWWWWWWWWW"], size=(640, 360))
+    strip.paint([Picture(lines_in_square(9, seed=k)) for k in range(count)], 9)
+    assert_nothing_collides(strip.figure)
+
+
 @pytest.mark.parametrize("size", [(1920, 1080), (640, 360)])
 @pytest.mark.parametrize("fill", ["margin", "lc"])
 @pytest.mark.parametrize("count", [1, 3, 4])

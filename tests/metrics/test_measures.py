@@ -113,6 +113,14 @@ def test_a_grid_of_lines() -> None:
     assert summary["knot_density"] == pytest.approx(4.0, abs=EXACT) and math.isnan(summary["margin_boundary"])
 
 
+def test_an_area_grows_by_the_length_of_its_outline_inside_the_window() -> None:
+    """Of a tube: two sides and two half circles; of a disc at the corner: a quarter of a circle; all within: nothing."""
+    tube = np.array([[(-0.4, 0.1), (0.3, 0.1)]])
+    assert measures.area_and_growth(SQUARE, tube, 0.2)[1] == pytest.approx(2 * 0.7 + 2 * math.pi * 0.2, abs=EXACT)
+    assert measures.area_and_growth(SQUARE, np.full((1, 2, 2), 1.0), 0.3)[1] == pytest.approx(0.5 * math.pi * 0.3, abs=EXACT)
+    assert measures.area_and_growth(SQUARE, np.zeros((1, 2, 2)), 3.0) == (pytest.approx(4.0, abs=EXACT), 0.0)
+
+
 def test_a_disc_cut_by_a_corner_of_the_window() -> None:
     """A quarter of a disc at a corner, half of one at a side, and all of the window."""
     for at, share in (((1.0, 1.0), 0.25), ((0.0, -1.0), 0.5), ((0.2, 0.1), 1.0)):

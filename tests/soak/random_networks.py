@@ -1,6 +1,7 @@
 """Thousands of random networks against the exact oracle: `python tests/soak/random_networks.py --networks 10000 --seed 0`.
 
 `--mixed` takes others: scales of 1e-12 to 1e12 mixed between the layers, pools whose entries tie, duplicate units.
+`--adversaries` takes those of `adversaries`; there only what is wrong and not counted is a difference.
 Every product is off by up to two units in the last place, as on another machine; `--units 0` leaves them as they are.
 Every network is reproducible from its number (`--first N --networks 1`); one that differs is also written to
 `soak-<number>.npz` in --out. Exit code 1 when any network differs. Regions that double precision cannot decide
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import numpy as np
 import torch
+from adversaries import Adversary, adversary
 from cases import FAMILIES, Case, differences, mixed_case, module, random_case
 from rounding import perturbed
 
@@ -45,7 +47,20 @@ def one(number: int, units: int, *shape: Any) -> tuple[int, str, int, int, list[
     return number, case.name, len(cells), part.report.near_zero + part.report.irregular_faces, differences(part, cells)
 
 
-def save(case: Case, number: int, folder: Path, found: list[str]) -> Path:
+def silent(number: int, units: int) -> tuple[int, str, int, int, list[str]]:
+    """The same of an adversary; what the enumerator counted as undecided is not held against it."""
+    case = adversary(number)
+    cells = case.cells()
+    try:
+        with perturbed(units, seed=number) if units else nullcontext():
+            part = partition(case.module, case.plane, window=case.window, threads=1)
+    except Exception as error:  # a network that is refused is not drawn
+        return number, case.name, len(cells), 0, [f"{type(error).__name__}: {error}"]
+    counted = part.report.near_zero + part.report.irregular_faces
+    return number, case.name, len(cells), counted, [] if counted else case.differences(part, cells)
+
+
+def save(case: Case | Adversary, number: int, folder: Path, found: list[str]) -> Path:
     arrays = {f"weight{i}": np.asarray(layer.weight) for i, layer in enumerate(case.layers)}
     arrays |= {f"bias{i}": np.asarray(layer.bias) for i, layer in enumerate(case.layers)}
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +77,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--family", choices=sorted(FAMILIES), default=None, help="one family of weights; all if not given")
     parser.add_argument("--mixed", action="store_true", help="mixed scales, pool ties and duplicate units")
+    parser.add_argument("--adversaries", action="store_true", help="networks made to mislead double precision")
     parser.add_argument("--units", type=int, default=2, help="of the last place by which every product may be off")
     parser.add_argument("--width", type=int, default=6)
     parser.add_argument("--depth", type=int, default=4)
@@ -77,7 +93,9 @@ def main() -> int:
         options.jobs, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
     )
     with pool:
-        rows = pool.map(one, numbers, *([value] * len(numbers) for value in (options.units, *shape)), chunksize=50)
+        values = (options.units,) if options.adversaries else (options.units, *shape)
+        call = silent if options.adversaries else one
+        rows = pool.map(call, numbers, *([value] * len(numbers) for value in values), chunksize=50)
         for done, (number, name, cells, near, found) in enumerate(rows, 1):
             regions += cells
             counted += near > 0
@@ -87,7 +105,8 @@ def main() -> int:
             if found:
                 failed += 1
                 tally[2] += 1
-                path = save(case_of(number, *shape), number, options.out, found)
+                case = adversary(number) if options.adversaries else case_of(number, *shape)
+                path = save(case, number, options.out, found)
                 print(f"{name}: {len(found)} differences, saved to {path}", *found[:6], sep="\n  ", flush=True)
             if done % 1000 == 0:
                 print(

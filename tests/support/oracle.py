@@ -40,13 +40,15 @@ ABS = (-1.0, 1.0)
 class Layer:
     """Affine map (rows of `weight`, `bias`), then a kink at 0 with slopes (below, above); slopes None: no kink.
 
-    pool: after it the largest of every so many entries in a row; 1: all of them.
+    pool: after it the largest of every so many entries in a row; 1: all of them. carry: the last so many rows pass the kink
+    as they are, and are no units: what a skip connection hands on beside it.
     """
 
     weight: Any
     bias: Any
     slopes: tuple[float, float] | None = None
     pool: int = 1
+    carry: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class _Exact:
     def __init__(self, layer: Layer):
         self.weight, self.weight_exponent = _integers(np.asarray(layer.weight, float))
         (self.bias,), self.bias_exponent = _integers(np.asarray(layer.bias, float)[None])
-        self.kinked, self.pool = layer.slopes is not None, layer.pool
+        self.kinked, self.pool, self.units = layer.slopes is not None, layer.pool, len(self.bias) - layer.carry
         if layer.slopes is not None:
             (self.slopes,), self.slope_exponent = _integers(np.asarray([layer.slopes], float))
 
@@ -160,10 +162,10 @@ def _cells(
         maps, exponent = layer(maps, exponent)
         depth += 1
         if layer.kinked:
-            for piece, signs in _split_all(polygon, maps):
-                bent = []
-                for (a, b, c), sign in zip(maps, signs, strict=True):
-                    s = layer.slopes[1] if sign > 0 else layer.slopes[0]
+            for piece, signs in _split_all(polygon, maps[: layer.units]):
+                bent, carried = [], (None,) * (len(maps) - layer.units)
+                for (a, b, c), sign in zip(maps, signs + carried, strict=True):
+                    s = 1 << layer.slope_exponent if sign is None else layer.slopes[1] if sign > 0 else layer.slopes[0]
                     bent.append((a * s, b * s, c * s))
                 after = _reduced(bent, exponent + layer.slope_exponent)
                 first = sum(_entries(earlier) for earlier in layers[: depth - 1])

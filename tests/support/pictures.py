@@ -61,10 +61,18 @@ def visible_texts(figure: Figure) -> list[Text]:
 
 
 def assert_nothing_collides(figure: Figure) -> None:
-    boxes = [(text.get_text(), text.get_window_extent()) for text in visible_texts(figure)]
+    """No text is cut off, covers another one, or reaches over the edge of an Axes: panel, colour bar, map."""
+    found = visible_texts(figure)
+    boxes = [(text.get_text(), text.get_window_extent()) for text in found]
     width, height = figure.bbox.width, figure.bbox.height
     for name, box in boxes:
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, f"{name!r} is cut off: {box}"
     for (a, first), (b, second) in itertools.combinations(boxes, 2):
         apart = min(first.x1, second.x1) <= max(first.x0, second.x0) or min(first.y1, second.y1) <= max(first.y0, second.y0)
         assert apart, f"{a!r} and {b!r} overlap"
+    frames = [(ax, ax.get_window_extent()) for ax in figure.axes]
+    for (name, box), text in zip(boxes, found, strict=True):
+        for ax, frame in frames:
+            apart = min(box.x1, frame.x1) <= max(box.x0, frame.x0) or min(box.y1, frame.y1) <= max(box.y0, frame.y0)
+            inside = text.axes is ax and frame.contains(box.x0, box.y0) and frame.contains(box.x1, box.y1)
+            assert apart or inside, f"{name!r} reaches over the edge of the Axes at {frame.bounds}"

@@ -52,6 +52,8 @@ def _off(call: Callable[..., Tensor], units: int, serial: Iterator[int]) -> Call
 
 def _is_whole(call: Callable[..., Tensor], x: Tensor, params: Any, *rest: Any) -> bool:
     """Whether a product is one of whole numbers, with sums that a double holds."""
+    if rest[1:] == (True,):  # homogeneous: the bias is not read
+        params = {role: t for role, t in params.items() if role != "bias"}
     if any(t.is_floating_point() and bool((t != t.round()).any()) for t in (x, *params.values())):
         return False
     return bool((call(x.abs(), {role: t.abs() for role, t in params.items()}, *rest) < 2.0**53).all())

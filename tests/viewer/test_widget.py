@@ -204,8 +204,13 @@ def test_a_dragged_star_asks_for_a_slice_and_the_camera_stays(browser: Any, part
 
     target = [view.anchors[0][0] + 0.3, view.anchors[0][1] + 0.2]
     page.mouse.move(*at(*view.anchors[0]))
+    page.wait_for_function("!explorer.frame")
+    page.evaluate("const { scene } = explorer; window.painted = []; for (const name of ['paintRegions', 'paintUnder'])"
+                  " { const own = scene[name]; scene[name] = () => { painted.push(name); own.call(scene); }; }")  # fmt: skip
     page.mouse.down()
     page.mouse.move(*at(*target), steps=5)
+    page.wait_for_function("painted.length && !explorer.frame")
+    assert set(page.evaluate("painted")) == {"paintUnder"}, "the star moves over regions that stay: they are not painted"
     page.mouse.up()
     slices = page.evaluate("asked.filter((one) => one.kind === 'anchors')")
     assert len(slices) == 1, "one at a time, however many moves there were"
@@ -223,6 +228,29 @@ def test_a_dragged_star_asks_for_a_slice_and_the_camera_stays(browser: Any, part
     assert page.evaluate("asked.at(-1).samples") == [3, 4, 5]
 
 
+def test_a_step_that_comes_with_its_slice_is_not_asked_for(browser: Any, partitions: dict[int, Partition]) -> None:
+    _, view = live(partitions)
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    page.set_content(hosted(view, partitions))
+    page.wait_for_function("document.querySelector('.sv-explorer')?.explorer?.index === 2", timeout=60_000)
+    come = """async ([slice, step, buffers]) => {
+      const { explorer } = document.querySelector(".sv-explorer"), 
+        said = { kind: "step", index: 2, slice: step, early: true };
+      window.asked = [];
+      const bytes = Uint8Array.from(atob(steps[1]), (c) => c.charCodeAt(0)).buffer;
+      model.fire("msg:custom", said, buffers ? [new DataView(bytes)] : []);
+      model.python("sliced", { slice, anchors: explorer.meta.anchors, samples: [], partial: true });
+      while (explorer.cutting || explorer.steps.jobs.length) await new Promise((go) => setTimeout(go));
+      await new Promise((done) => { const look = () => explorer.steps.held.has(2) ? done() : setTimeout(look); look(); });
+      return [asked.length, explorer.steps.held.get(2).faces];
+    }"""
+    page.evaluate("window.steps = " + json.dumps([base64.b64encode(pages.pack_step(p, outputs=True)).decode()
+                                                  for p in partitions.values()]))  # fmt: skip
+    assert page.evaluate(come, [1, 1, True]) == [0, partitions[10].num_regions]
+    assert page.evaluate(come, [2, 1, True]) == [1, partitions[100].num_regions], "a step of another slice is not this one's"
+    assert page.evaluate(come, [3, 3, False]) == [1, partitions[100].num_regions], "a notebook that loses buffers"
+
+
 # ---- what a notebook may do to it ----------------------------------------------------------------------
 
 
@@ -233,13 +261,19 @@ def test_while_an_anchor_is_dragged_a_part_of_the_window_is_cut(
 
     monkeypatch.setattr(reslicing, "QUICK", 20)
     models, view = live(partitions)
-    monkeypatch.setattr(view, "send", lambda content, buffers=None: None)
+    sent: list[tuple[Any, Any]] = []
+    view.observe(lambda change: sent.append((change["new"], None)), "sliced")
+    monkeypatch.setattr(view, "send", lambda content, buffers=None: sent.append((content, buffers)))
     places = (1.1 * np.array(view.anchors)).tolist()
     view._answer(view, {"kind": "anchors", "anchors": places, "whole": False}, [])
     part = view.partition
     assert view.sliced["partial"] and part.areas.sum() < 0.7 * partitions[100].areas.sum()
     part.verify(models[100])
+    (step, buffers), (sliced, _) = sent
+    assert step == {"kind": "step", "index": 2, "slice": 1, "early": True} and sliced is view.sliced, "unasked"
+    assert buffers == [pages.pack_step(part, outputs=True)]
     view._answer(view, {"kind": "anchors", "anchors": places, "whole": True}, [])
+    assert len(sent) == 3, "the whole one is large, and sent when it is asked for"
     assert not view.sliced["partial"]
     assert view.partition.areas.sum() == pytest.approx(1.21 * partitions[100].areas.sum())
     low, high = (end(view.partition.window, axis=0) for end in (np.min, np.max))

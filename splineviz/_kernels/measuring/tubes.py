@@ -18,55 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from splineviz._kernels.jit import njit
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _disc(px, py, dx, dy, cx, cy, d):
-    """Interval of t where p + t (dx, dy) is in a disc; empty (1, 0) if nowhere."""
-    a = dx * dx + dy * dy
-    x, y = px - cx, py - cy
-    b = x * dx + y * dy
-    cross = dx * y - dy * x
-    room = a * d * d - cross * cross
-    if room <= 0.0:
-        return 1.0, 0.0
-    root = np.sqrt(room)
-    return (-b - root) / a, (-b + root) / a
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _slab(p, dp, low, high):
-    """Interval of t where low <= p + t dp <= high."""
-    if dp == 0.0:
-        return (-np.inf, np.inf) if low <= p <= high else (1.0, 0.0)
-    s, t = (low - p) / dp, (high - p) / dp
-    return (s, t) if s <= t else (t, s)
-
-
-@njit(nogil=True, cache=True)
-def stretch(px, py, dx, dy, segment, d, at_a=True, at_b=True):
-    """The interval of t in [0, 1] where the point p + t (dx, dy) is within d of a segment; empty: first > last.
-
-    at_a, at_b: False for a disc at an end that the line is known to touch, which rounding must not turn into a cut.
-    """
-    ax, ay, bx, by = segment[0, 0], segment[0, 1], segment[1, 0], segment[1, 1]
-    first, last = 1.0, 0.0
-    if at_a:
-        first, last = _disc(px, py, dx, dy, ax, ay, d)
-    length = np.hypot(bx - ax, by - ay)
-    if length > 0.0:
-        s, t = 1.0, 0.0
-        if at_b:
-            s, t = _disc(px, py, dx, dy, bx, by, d)
-        if s <= t:
-            first, last = (min(first, s), max(last, t)) if first <= last else (s, t)
-        ux, uy, x, y = (bx - ax) / length, (by - ay) / length, px - ax, py - ay
-        s, t = _slab(x * ux + y * uy, dx * ux + dy * uy, 0.0, length)
-        s2, t2 = _slab(y * ux - x * uy, dy * ux - dx * uy, -d, d)
-        s, t = max(s, s2), min(t, t2)
-        if s <= t:
-            first, last = (min(first, s), max(last, t)) if first <= last else (s, t)
-    return max(first, 0.0), min(last, 1.0)
+from splineviz._kernels.measuring.intervals import stretch, united
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -89,25 +41,6 @@ def _far(x, y, segment, reach):
     t = min(max(((x - ax) * dx + (y - ay) * dy) / square, 0.0), 1.0) if square > 0.0 else 0.0
     gap_x, gap_y = x - ax - t * dx, y - ay - t * dy
     return gap_x * gap_x + gap_y * gap_y > (1.0 + 1e-9) * reach * reach
-
-
-@njit(nogil=True, cache=True)
-def united(first, last, count):
-    """Sort the first `count` intervals and merge those that touch, in place; returns how many are left."""
-    if count == 0:
-        return 0
-    order = np.argsort(first[:count])
-    a, b = first[:count][order], last[:count][order]
-    left, right, n = a[0], b[0], 0
-    for i in range(1, count):
-        if a[i] <= right:
-            right = max(right, b[i])
-        else:
-            first[n], last[n] = left, right
-            n += 1
-            left, right = a[i], b[i]
-    first[n], last[n] = left, right
-    return n + 1
 
 
 @njit(nogil=True, cache=True)
@@ -183,6 +116,8 @@ def _near(lefts, longest, low, high, d):
     return np.searchsorted(lefts, low - d - longest), np.searchsorted(lefts, high + d, side="right")
 
 
+PIECE = 0.12
+"""Most of a circle, in radians, that is asked at once whether one tube hides it."""
 RECENT = 16
 """Tubes last seen to hide a whole side or arc, asked first about the next one."""
 
@@ -205,8 +140,8 @@ def _hidden(x, y, extent, segments, d, hiders):
 
 @njit(nogil=True, cache=True)
 def _sides(segments, lefts, longest, d, window, first, last):
-    """What the straight sides of the tubes give to twice the area."""
-    total, hiders, newest = 0.0, np.full(RECENT, -1), 0
+    """What the straight sides of the tubes give to twice the area, and how long those of the outline are."""
+    total, outline, hiders, newest = 0.0, 0.0, np.full(RECENT, -1), 0
     for m in range(len(segments)):
         ax, ay, bx, by = segments[m, 0, 0], segments[m, 0, 1], segments[m, 1, 0], segments[m, 1, 1]
         length = np.hypot(bx - ax, by - ay)
@@ -240,7 +175,8 @@ def _sides(segments, lefts, longest, d, window, first, last):
                 at = max(at, last[i])
             open_length += max(stop - at, 0.0)
             total += open_length * (px * dy - py * dx)
-    return total
+            outline += open_length * length
+    return total, outline
 
 
 @njit(nogil=True, cache=True)
@@ -304,29 +240,40 @@ def _arc(start, width, first, last, count):
 
 
 @njit(nogil=True, cache=True)
-def _gaps(first, last, count, middles):
-    """Write middle and half width of what `count` united intervals leave of [0, 2 pi]; returns how many parts."""
-    at, gaps = 0.0, 0
+def _pieces(cx, cy, d, first, last, count, pieces):
+    """Write what `count` united intervals leave of a circle, in pieces of at most PIECE; returns how many.
+
+    Of each its first and last angle, the middle (x, y) and how far from that the piece reaches.
+    """
+    at, found = 0.0, 0
     for i in range(count + 1):
         stop = first[i] if i < count else 2.0 * np.pi
         if stop > at:
-            middles[gaps, 0], middles[gaps, 1] = 0.5 * (at + stop), 0.5 * (stop - at)
-            gaps += 1
+            parts = int((stop - at) / PIECE) + 1
+            for part in range(parts):
+                start = at if part == 0 else pieces[found - 1, 1]
+                end = stop if part == parts - 1 else at + (stop - at) * (part + 1) / parts
+                angle = 0.5 * (start + end)
+                pieces[found, 0], pieces[found, 1] = start, end
+                pieces[found, 2], pieces[found, 3] = cx + d * np.cos(angle), cy + d * np.sin(angle)
+                pieces[found, 4] = 2.0 * d * np.sin(0.25 * (end - start))
+                found += 1
         if i < count:
             at = max(at, last[i])
-    return gaps
+    return found
 
 
 @njit(nogil=True, cache=True)
 def _arcs(centres, segments, lefts, longest, d, window, first, last):
-    """What the arcs of the tubes give to twice the area."""
-    total = 0.0
-    middles, hiders, newest = np.empty((len(first) + 1, 3)), np.full(RECENT, -1), 0
+    """What the arcs of the tubes give to twice the area, and how long those of the outline are."""
+    total = outline = 0.0
+    pieces, hiders, newest = np.empty((len(first), 5)), np.full(RECENT, -1), 0
     for c in range(len(centres)):
         cx, cy = centres[c, 0], centres[c, 1]
-        count, outside = 0, False
+        count, outside, beyond = 0, False, 0.0
         for i in range(len(window)):
             j = (i + 1) % len(window)
+            beyond = max(beyond, np.hypot(window[i, 0] - cx, window[i, 1] - cy))
             ex, ey = window[j, 0] - window[i, 0], window[j, 1] - window[i, 1]
             room = (ex * (cy - window[i, 1]) - ey * (cx - window[i, 0])) / np.hypot(ex, ey)
             if room <= -d:
@@ -334,7 +281,7 @@ def _arcs(centres, segments, lefts, longest, d, window, first, last):
             elif room < d:  # angles within `half` of the outward normal (ey, -ex) leave the window
                 half = np.arccos(room / d)
                 count = _arc(np.arctan2(-ex, ey) - half, 2.0 * half, first, last, count)
-        if outside:
+        if outside or beyond < (1.0 - 1e-9) * d:  # the window is outside the circle, or inside it
             continue
         # Of a curve's circles the next pieces of the curve leave a small arc; few of the others come near that.
         low, high = _near(lefts, longest, cx - d, cx + d, d)
@@ -342,42 +289,50 @@ def _arcs(centres, segments, lefts, longest, d, window, first, last):
             if _ends(segments[k], centres[c]):
                 count = _covered(cx, cy, segments[k], d, first, last, count)
         count = united(first, last, count)
-        gaps = _gaps(first, last, count, middles)
-        for g in range(gaps):  # from here on the middle of the arc, and how far from it the arc reaches
-            angle, half = middles[g, 0], middles[g, 1]
-            middles[g, 0], middles[g, 1] = cx + d * np.cos(angle), cy + d * np.sin(angle)
-            middles[g, 2] = 2.0 * d * np.sin(0.5 * min(half, np.pi))
-        x, y, extent = middles[0]
-        if gaps == 0 or (gaps == 1 and _hidden(x, y, extent, segments, d, hiders)):
+        found, left = _pieces(cx, cy, d, first, last, count, pieces), 0
+        for i in range(found):  # those that one tube hides count as covered
+            x, y, extent = pieces[i, 2:]
+            hidden = _hidden(x, y, extent, segments, d, hiders)
+            for k in range(low, high):
+                if hidden:
+                    break
+                if _holds(x, y, extent, segments[k], d) and not _ends(segments[k], centres[c]):
+                    hiders[newest % RECENT], newest, hidden = k, newest + 1, True
+            if hidden:
+                first[count], last[count] = pieces[i, 0], pieces[i, 1]
+                count += 1
+            else:
+                pieces[left] = pieces[i]
+                left += 1
+        if left == 0:
             continue
         for k in range(low, high):
-            if _ends(segments[k], centres[c]):
-                continue
-            if gaps == 1 and _holds(x, y, extent, segments[k], d):
-                hiders[newest % RECENT], newest, gaps = k, newest + 1, 0
-                break
-            for g in range(gaps):
-                if not _far(middles[g, 0], middles[g, 1], segments[k], d + middles[g, 2]):
-                    count = _covered(cx, cy, segments[k], d, first, last, count)
+            for i in range(left):
+                if not _far(pieces[i, 2], pieces[i, 3], segments[k], d + pieces[i, 4]):
+                    if not _ends(segments[k], centres[c]):
+                        count = _covered(cx, cy, segments[k], d, first, last, count)
                     break
-        if gaps == 0:
-            continue
         count = united(first, last, count)
         at = 0.0
         for i in range(count + 1):
             stop = first[i] if i < count else 2.0 * np.pi
             if stop > at:
+                outline += d * (stop - at)
                 total += d * d * (stop - at)
                 total += d * (cx * (np.sin(stop) - np.sin(at)) - cy * (np.cos(stop) - np.cos(at)))
             if i < count:
                 at = max(at, last[i])
-    return total
+    return total, outline
 
 
 @njit(nogil=True, cache=True)
 def area_within(segments, centres, d, window):
-    """Area of the part of a window (m, 2) within d of the segments; centres: their distinct end points."""
-    room = 12 * len(segments) + 2 * len(window) + 2  # at most 10 intervals an outline, and one that passes 0
+    """Area of the part of a window (m, 2) within d of the segments, and how fast it grows with d: the length of its outline.
+
+    centres: the distinct end points of the segments.
+    """
+    # At most 10 intervals an outline, and one that passes 0; before those, the pieces of a circle.
+    room = 12 * len(segments) + 4 * len(window) + 12 + int(4.0 * np.pi / PIECE)
     first, last = np.empty(room), np.empty(room)
     lefts = np.minimum(segments[:, 0, 0], segments[:, 1, 0])
     order = np.argsort(lefts)
@@ -385,7 +340,9 @@ def area_within(segments, centres, d, window):
     longest = np.abs(segments[:, 1, 0] - segments[:, 0, 0]).max() if len(segments) else 0.0
     longest += 1e-9 * (longest + d)  # no segment may be left out for rounding
     args = segments, lefts, longest, d, window, first, last
-    total = _sides(*args) + _arcs(centres, *args)
+    total, sides = _sides(*args)
+    rest, arcs = _arcs(centres, *args)
+    total += rest
     for i in range(len(window)):
         j = (i + 1) % len(window)
         px, py, count = window[i, 0], window[i, 1], 0
@@ -397,4 +354,4 @@ def area_within(segments, centres, d, window):
                 count += 1
         for k in range(united(first, last, count)):
             total += (last[k] - first[k]) * (px * dy - py * dx)
-    return 0.5 * total
+    return 0.5 * total, sides + arcs
