@@ -234,8 +234,8 @@ def _model(path: Path) -> Any:
         outside = {e.value for t in model.graph.initializer for e in t.external_data if e.key == "location"}
         if not all(_is_beside(path, name) for name in outside):
             raise CheckpointError(
-                f"{path}: expected files of weights beside it, got {', '.join(sorted(outside))}; put them "
-                "there, no links, or export the network anew."
+                f"{path}: expected files of weights beside it, got {', '.join(sorted(outside))}; put them there, no links, "
+                "or export the network anew."
             )
         if outside:
             external_data_helper.load_external_data_for_model(model, str(path.parent))
