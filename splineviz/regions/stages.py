@@ -48,8 +48,8 @@ once, and where they do not stay in the cache that takes twice as long."""
 PRODUCTS = {"linear", "matmul", "einsum"}
 """Operations whose matrix a batch shares."""
 BLOCK_BYTES, MOST_BLOCK_BYTES = 16 << 20, 64 << 20
-"""Smallest and largest default size of a block's values. The first is about what a cache holds for a thread; in blocks of half
-that size 80,000 regions take a fifth longer, for vertices on seams are worked on by both sides."""
+"""Smallest and largest default size of a block's values. The first is about what a cache holds for a thread; in blocks of
+half that size 80,000 regions take a fifth longer, for vertices on seams are worked on by both sides."""
 WIDE_ROWS = 128
 """Where a network is so wide that fewer vertices fill a block, blocks are larger, up to the largest."""
 EVALUATED_BYTES, HEAVY_BYTES, HEAVY = 32 << 20, 64 << 20, 32.0
