@@ -35,6 +35,7 @@ from splineviz.regions.blocks import MANY, release_memory
 from splineviz.regions.coincidences import apart
 from splineviz.regions.witness import Corners, Testimony, Witness
 from splineviz.tracing.precision import at_home
+from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 
 SLACK = 64.0
@@ -123,9 +124,7 @@ def verify(
         TraceError: the network cannot be traced.
     """
     began, findings = time.perf_counter(), Findings()
-    if partition.unit_offsets[-1] > MANY:
-        release_memory()
-    program = trace(model, partition.plane.input_shape, swap=partition.swaps)
+    program = _program(partition, model)
     witness = Witness(partition, program, model)
     corners = _topology(partition, findings)
     area = convexity = border = float("nan")
@@ -164,6 +163,13 @@ def verify(
     if report.failures and raise_on_failure:
         raise CertificateError(f"certificate: expected a partition that the model proves, got\n{report}")
     return report
+
+
+def _program(partition: Partition, model: Any) -> Program:
+    """The model traced anew, in memory that what came before has handed back."""
+    if partition.unit_offsets[-1] > MANY:
+        release_memory()
+    return trace(model, partition.plane.input_shape, swap=partition.swaps)
 
 
 def _unjudged(partition: Partition, anchors: Any) -> list[str]:
