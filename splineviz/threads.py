@@ -1,6 +1,6 @@
 """Threads that take items from one stack until it is empty.
-Here too: one call for each of several items, and what a future gives, both safe from signals; how many processors this
-process may use, and torch held to one thread for small products.
+Here too: one call for each of several items, futures that have ended, and what one gives, all safe from signals; how many
+processors this process may use, and torch held to one thread for small products.
 
 Depth-first (the newest item is taken first), so what lies on the stack stays small. An exception in one worker,
 or Ctrl-C in the caller, stops all and reaches the caller. Knows nothing of blocks or networks.
@@ -12,7 +12,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -96,6 +96,14 @@ def _outcome(future: Future[Made], signals: HeldBack) -> Made:
     while not wait([future], LOOK).done:
         signals.deliver()
     return future.result()
+
+
+def ended(futures: Iterable[Future[Made]]) -> set[Future[Made]]:
+    """Those of some futures that have ended, once there is one; signals as in `outcome`."""
+    with HeldBack() as signals:
+        while not (done := wait(futures, LOOK, FIRST_COMPLETED).done):
+            signals.deliver()
+        return done
 
 
 def each(work: Callable[[Item], Made], items: Iterable[Item], threads: int) -> list[Made]:

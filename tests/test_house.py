@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 SUBJECTS = {"jupyter", "viewer", "max_certificate", "maxima", "memory", "networks", "operations", "merging", "firefox",
-            "front", "hands", "layout", "displays", "rounding", "colors", "life", "loved", "wrong"}
+            "front", "adversaries", "hands", "layout", "displays", "rounding", "colors", "life", "loved", "wrong"}
 """Tests of what several modules do together."""
 
 every_file = pytest.mark.parametrize("path", FILES, ids=[str(p.relative_to(PACKAGE)) for p in FILES])

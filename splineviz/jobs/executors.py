@@ -21,7 +21,7 @@ import threading
 import time
 import tokenize
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import resource_tracker
@@ -35,7 +35,7 @@ from splineviz.jobs.job import Busy, Failure, Job, Outcome, Result, attempt, fai
 from splineviz.regions.blocks import MMAP_THRESHOLD
 from splineviz.storage import locks
 from splineviz.system.signals import HeldBack
-from splineviz.threads import LOOK, available
+from splineviz.threads import available, ended
 
 IN_FLIGHT = 1024
 """Most jobs that an executor holds at a time: a list of any length costs it no more memory than these."""
@@ -115,19 +115,11 @@ def _submitted(executor: Executor, jobs: Iterable[Job]) -> Iterator[tuple[Job, F
                 flying[_submit(executor, job)] = job
             if not flying:
                 return
-            for future in _first(flying):
+            for future in ended(flying):
                 yield flying.pop(future), future
     finally:
         for future in flying:
             future.cancel()
-
-
-def _first(flying: Iterable[Future[Outcome]]) -> set[Future[Outcome]]:
-    """Those that are done, once there is one. A signal is handed on where no future's lock is held."""
-    with HeldBack() as signals:
-        while not (done := wait(flying, LOOK, FIRST_COMPLETED).done):
-            signals.deliver()
-        return done
 
 
 def _submit(executor: Executor, job: Job) -> Future[Outcome]:

@@ -31,6 +31,7 @@ from splineviz.errors import CertificateError, FloatArray
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import polygon_area
 from splineviz.regions import divides, statements
+from splineviz.regions.blocks import MANY, release_memory
 from splineviz.regions.coincidences import apart
 from splineviz.regions.witness import Corners, Testimony, Witness
 from splineviz.tracing.precision import at_home
@@ -122,6 +123,8 @@ def verify(
         TraceError: the network cannot be traced.
     """
     began, findings = time.perf_counter(), Findings()
+    if partition.unit_offsets[-1] > MANY:
+        release_memory()
     program = trace(model, partition.plane.input_shape, swap=partition.swaps)
     witness = Witness(partition, program, model)
     corners = _topology(partition, findings)

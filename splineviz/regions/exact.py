@@ -34,8 +34,8 @@ LIMIT = 50_000_000
 """Products of integers that one slice may cost; what is left undecided then is counted."""
 LARGEST = 1 << 24
 """Entries of the largest matrix of an operation that is taken apart into integers, its zeros included."""
-KEPT = 4096
-"""Vertices whose values are kept at a time."""
+KEPT, KEPT_BYTES = 4096, 128 << 20
+"""Vertices whose values are kept at a time, and about how many bytes of them: integers grow from layer to layer."""
 SELECTING = frozenset(
     "reshape expand repeat getitem take permute transpose movedim flip roll narrow select diagonal repeat_interleave "
     "pixel_shuffle pixel_unshuffle channel_shuffle".split()
@@ -85,6 +85,7 @@ class Exact:
         self._corners: list[Point] = []
         self._points: dict[int, Point] = {}
         self._passes: dict[int, _Pass] = {}
+        self._held = 0  # bytes of theirs, about
         self._steps: dict[int, Callable[[Sequence[Register], int], Register]] = {}
         self.spent, self.limit = 0, LIMIT
 
@@ -179,8 +180,9 @@ class Exact:
         seen = self._passes.get(birth)
         if seen is None:
             point = self.point(birth)
-            if len(self._passes) > KEPT:
+            if len(self._passes) > KEPT or self._held > KEPT_BYTES:
                 self._passes.clear()
+                self._held = 0
             seen = self._passes[birth] = _Pass(point[2], {0: self._input(point)})
         while len(seen.inputs) <= layer:
             self._advance(seen)
@@ -210,6 +212,8 @@ class Exact:
         wanted = self.program.output if reached == len(layers) else self.program.steps[stop].inputs[0]
         seen.inputs.append(seen.registers[wanted])
         seen.alive.append(dict(seen.registers))
+        bits = seen.w.bit_length()
+        self._held += sum(len(row) * (36 + (bits + max(exponent, 0)) // 8) for row, exponent in seen.registers.values())
 
     def _check_budget(self) -> None:
         if self.spent > self.limit:

@@ -72,7 +72,8 @@ def contradicted(partition: Partition, program: Program) -> int:
         return 0
     # What the corners hold was rounded as the network is there, and it may change more on their other sides.
     corners = np.unique(np.concatenate([partition.face(int(f)) for f in np.unique(face[doubt])]))[:MOST_CORNERS]
-    witness.measure(np.concatenate([local, partition.local_vertices[corners], partition.window - partition.centre]))
+    witness.measure(np.concatenate([local, partition.window - partition.centre]))
+    witness.measure(partition.local_vertices[corners])
     off, claimed = np.abs(outputs - expected)[doubt], claimed[doubt]
     pattern, words = _read(witness, values[doubt], SLACK * witness.tolerance)
     wrong = [not spans(near, int(one ^ other)) for near, one, other in zip(words, pattern, claimed, strict=True)]

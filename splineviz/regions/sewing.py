@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from splineviz.regions.parts import Part, part
 from splineviz.regions.samples import checked
 from splineviz.regions.seam_faces import Collar, Settled
 from splineviz.regions.tiles import Tile, tiles
+from splineviz.threads import ended
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace
 
@@ -86,12 +87,14 @@ def _on(
 ) -> list[Part]:
     """All parts, from the workers of an executor; the first failure stops those that have not begun."""
     futures = [executor.submit(part, program, tile, **options) for tile in todo]
-    regions = 0
+    left, regions = set(futures), 0
     try:
-        for done, future in enumerate(as_completed(futures), 1):
-            regions += future.result().partition.num_regions
-            if progress is not None:
-                progress(done / len(futures), regions)
+        while left:
+            for future in ended(left):
+                left.discard(future)
+                regions += future.result().partition.num_regions
+                if progress is not None:
+                    progress((len(futures) - len(left)) / len(futures), regions)
         found = [future.result() for future in futures]
     finally:
         for future in futures:

@@ -41,7 +41,7 @@ SAFETY = 64.0
 """Units of measured rounding below which a value decides nothing."""
 STEP = 2.0**-26
 """Relative step by which weights and inputs are moved to measure rounding."""
-SAMPLE, FEWEST = 512, 64
+SAMPLE, FEWEST = 512, 16
 """Faces at which rounding is measured first; of a network so large that their values took more than VALUES, fewer."""
 PAIRS = 3
 """How often weights and inputs are moved, each time both ways: a unit that cancels to 0 wakes one way, if not the other."""
@@ -139,8 +139,8 @@ class Witness:
         self.near = beside(program, partition.plane, partition.window)
         widest = max(math.prod(shape) for shape in program.shapes().values())
         self.rows = max(16, ROW_BYTES // (8 * widest))
-        self.tolerance = self.output_tolerance = np.zeros(0)
-        self.thin = self.largest = np.zeros(0)
+        self.most = int(np.clip(VALUES // (8 * max(len(self.piece_hash), 1)), FEWEST, SAMPLE))
+        self.tolerance = self.output_tolerance = self.thin = self.largest = np.zeros(0)
         self.means = np.zeros((0, 2))
 
     # ---- values and their rounding -----------------------------------------------------------------
@@ -195,6 +195,10 @@ class Witness:
 
     def measure(self, local: FloatArray) -> None:
         """Raise the tolerances of units (U,) and outputs (C,) to the rounding at some points; see the module."""
+        if self.tolerance.size and len(local) > self.most:
+            for part in np.array_split(local, len(local) // self.most + 1):
+                self.measure(part)
+            return
         x = self.inputs(local)
         size = (self.size + torch.from_numpy(np.abs(local)) @ self.basis.abs()).reshape(x.shape)
         z, y = self.values(x, self.program)
@@ -235,11 +239,10 @@ class Witness:
         first = part.local_vertices[corners.here[starts]]
         sums = np.add.reduceat(part.local_vertices[corners.here] - first[corners.face], starts)
         self.means = first + sums / np.diff(part.face_offsets)[:, None]
-        most = int(np.clip(VALUES // (8 * max(len(self.piece_hash), 1)), FEWEST, SAMPLE))
-        sample = np.unique(np.linspace(0, faces - 1, min(most, faces)).astype(np.int64))
+        sample = np.unique(np.linspace(0, faces - 1, min(self.most, faces)).astype(np.int64))
         self.measure(np.concatenate([self.means[sample], part.window - part.centre]))
         if chunk is None:
-            chunk = max(FEWEST // 4, VALUES // (16 * (len(self.tolerance) + self.basis.shape[1] + 1)))
+            chunk = max(FEWEST, VALUES // (16 * (len(self.tolerance) + self.basis.shape[1] + 1)))
         said = Testimony(faces, len(part.edges), self.unit_hash, self.unit)
         order = _strips(self.means, chunk)
         for start in range(0, faces, chunk):

@@ -51,6 +51,7 @@ class Hands {
     if (!view.part) return;
     if (event.button === 2) return view.offerCopy();
     if (event.button !== 0) return;
+    if (!view.cutting) view.say(""); // what was said has been read, and must not lie over the picture for ever
     stage.focus({ preventScroll: true, focusVisible: false });
     try {
       stage.setPointerCapture(event.pointerId);

@@ -35,8 +35,24 @@ function scale(made, [low, high], palette, words) {
   ];
 }
 
+/** What a filter leaves in full colour, in words; "" without one. @param {Explorer} view */
+export function filterWords({ meta, part, fill, only, onlyLayers, comparing }) {
+  const sorted = (/** @type {Set<number>} */ set) => [...set].sort((a, b) => a - b),
+    layers = fill === "layer" ? sorted(onlyLayers).map((l) => layerName(meta, l)) : [];
+  const names = [...sorted(only).map((c) => `class ${className(meta, c, part?.channels)}`), ...layers];
+  if (!names.length || comparing.changes) return "";
+  const few = names.length > 4 ? [...names.slice(0, 3), `${names.length - 3} more`] : names;
+  return `paler: all but ${few.join(", ")}`;
+}
+
 /** @param {Make} made @param {Explorer} view @returns {Node[]} */
 export function legendOf(made, view) {
+  const words = filterWords(view);
+  return [...keysOf(made, view), ...(words ? [made("span", { class: "sv-only" }, words)] : [])];
+}
+
+/** @param {Make} made @param {Explorer} view @returns {Node[]} */
+function keysOf(made, view) {
   const { meta, look, comparing } = view;
   if (comparing.changes) {
     const kinds = /** @type {[number, string, string][]} */ ([

@@ -1,4 +1,5 @@
 // saving: the picture as PNG or SVG with its scale bar and its legend.
+import { filterWords } from "./legend.js";
 import { coloursOf } from "./paint.js";
 import { panesOf } from "./comparing.js";
 import { clip, partPlaces, visible } from "./complex.js";
@@ -11,6 +12,9 @@ import { formatNumber } from "./words.js";
 /** Regions in view above which an SVG holds them as a picture. */
 const SHAPES = 40_000;
 const LEGEND = 64;
+
+/** The title, and what a filter shows. @param {Explorer} view */
+const titleOf = (view) => [view.title.textContent, filterWords(view)].filter(Boolean).join(" · ");
 
 /** Words and swatches of the legend as it stands in the page. @param {Explorer} view */
 function legendWords(view) {
@@ -40,7 +44,7 @@ function drawLegend(pen, view, w, top) {
   pen.fillStyle = "#111";
   pen.textBaseline = "middle";
   pen.font = "600 13px system-ui, sans-serif";
-  pen.fillText(view.title.textContent ?? "", 10, top + 14);
+  pen.fillText(titleOf(view), 10, top + 14);
   pen.font = "12px system-ui, sans-serif";
   if (bar && ends.length === 3) {
     const palette = view.look.density ? null : view.meta.palette,
@@ -193,7 +197,7 @@ export function svgOf(view) {
     whole ? body.join("\n") : picture,
     `<path d="M${w - 14 - length * unit} ${h - 12}h${length * unit}" stroke="#111" stroke-width="2"/>`,
     `<text x="${w - 14}" y="${h - 18}" text-anchor="end">${formatNumber(length)}</text>`,
-    `<text x="10" y="${h + 16}" font-weight="600">${escaped(view.title.textContent ?? "")}</text>`,
+    `<text x="10" y="${h + 16}" font-weight="600">${escaped(titleOf(view))}</text>`,
     `<text x="10" y="${h + 34}">${escaped(ends.length ? `${ends[1]}: ${ends[0]} to ${ends[2]}` : head)}</text>`,
     ...swatches,
     "</svg>",

@@ -39,12 +39,12 @@ def test_what_is_missing_or_old_is_said_with_its_remedy(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(metadata, "version", version)
     monkeypatch.setattr(
-        metadata, "requires", lambda name: ["numpy>=1.26", "torch>=2.6", "rich>=13", 'shapely>=2.0; extra == "export"']
+        metadata, "requires", lambda name: ["numpy>=1.26", "torch>=2.6", "av>=13", 'shapely>=2.0; extra == "export"']
     )
     found = {finding.topic: finding for finding in [*environment._required(), *environment._extras()]}
     assert found["torch"] == Finding("torch", "2.6.0")
     assert found["numpy"] == Finding("numpy", "1.25.9, older than 1.26; pip install 'numpy>=1.26'", False)
-    assert found["rich"] == Finding("rich", "missing; pip install 'rich>=13'", False)
+    assert found["av"] == Finding("av", "missing; pip install 'av>=13'", False)
     assert found["extra export"].fine and "pip install 'splineviz[export]'" in found["extra export"].found
 
 

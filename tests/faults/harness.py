@@ -194,7 +194,9 @@ def _stopped(
     case: Case, folder: Path, times: int, chance: random.Random, kind: str, kinds: Sequence[tuple[signal.Signals, bool]]
 ) -> Tally:
     """kinds: signals, and whether they reach the whole group of processes."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would its own
+    # A shell's background job ignores the one, nohup the other, and so would their own processes.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     tally, out, turn = Tally(kind), folder / "out", 0
     while tally.tried < times:
         out = folder / f"out{turn}"

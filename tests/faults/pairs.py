@@ -271,6 +271,8 @@ STOPS = (signal.SIGTERM, signal.SIGHUP)
 
 def stopped(pair: Pair, folder: Path, times: int, chance: random.Random) -> Tally:
     """SIGTERM or SIGHUP at a random moment: exit code 128 + n, one line, nothing half written."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_DFL)  # under nohup SIGHUP is ignored, and its own processes would ignore it
     tally = Tally(f"SIGTERM or SIGHUP: {pair.command}")
     turn = 0
     while tally.tried < times:

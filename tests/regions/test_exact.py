@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -51,6 +52,24 @@ def test_what_may_not_be_decided_is_counted_and_not_proved(monkeypatch: pytest.M
             assert found.report.near_zero + found.report.irregular_faces > 0, case.name
             assert not found.verify(network, raise_on_failure=False).ok, case.name
     assert wrong > 10
+
+
+def test_values_that_are_kept_take_no_more_memory_than_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Integers of a deep network are hundreds of bytes each, and vertices are asked for by the thousand."""
+    monkeypatch.setattr(exactly, "KEPT_BYTES", 1 << 20)
+    program = trace(module(dense(0, 2, *[60] * 8, 1)), (2,))
+    exact = Exact(program, PLANE.origin, PLANE.basis)
+    places = np.random.default_rng(0).random((150, 2)).tolist()
+    births = exact.corners([[Fraction(x) for x in place] for place in places]).tolist()
+    first = exact.values(births[0], 8)
+    tracemalloc.start()
+    for birth in births[1:]:
+        exact.values(birth, 8)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 3 << 20
+    assert exact.values(births[0], 8)[1] == first[1]
+    assert (exact.values(births[0], 8)[0] == first[0]).all()
 
 
 def test_blocks_and_threads_decide_alike() -> None:

@@ -218,6 +218,7 @@ def test_a_selection_of_any_size_is_seen(crowded: Any) -> None:
             ".data.reduce((sum, v, i) => sum + (i % 4 === 2 && v > 180), 0)"
         )
 
+    crowded.wait_for_function("!explorer.frame")
     before = ink()
     crowded.evaluate("explorer.choose(Array.from({ length: 51000 }, (_, f) => f)); explorer.scene.paint()")
     assert ink() > before + 400, "its rim"

@@ -273,12 +273,25 @@ def test_a_selection_is_summed_up_and_saved_as_a_table(page: Any, folder: Path, 
     page.evaluate("explorer.choose([])")
 
 
-def test_the_legend_filters(page: Any) -> None:
+def test_the_legend_filters(page: Any, tmp_path: Path) -> None:
     page.evaluate("explorer.setFill('class')")
     page.locator(".sv-legend button").first.click()
     assert page.evaluate("[...explorer.only]") == [0]
+    assert page.locator(".sv-legend .sv-only").inner_text() == "paler: all but class cat"
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="save SVG").click()
+    taken.value.save_as(tmp_path / "view.svg")
+    assert "regions · paler: all but class cat</text>" in (tmp_path / "view.svg").read_text(), "a saved picture says so too"
     page.locator(".sv-legend button").first.click()
-    assert page.evaluate("[...explorer.only]") == []
+    assert page.evaluate("[...explorer.only]") == [] and page.locator(".sv-only").count() == 0
+
+
+def test_what_was_said_goes_with_the_next_click(page: Any) -> None:
+    page.evaluate("explorer.say('copied: a long command')")
+    box = page.locator(".sv-stage").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 3)
+    assert page.locator(".sv-status").inner_text() == "" and page.evaluate("explorer.pinned") >= 0
+    page.evaluate("explorer.forget()")
 
 
 def test_a_minimap_and_a_scale_when_deep(page: Any) -> None:
