@@ -132,9 +132,9 @@ class Sampling:
     directions: (P, *input_shape) orthonormal, such as a plane's basis, for all points; num_vectors and seed are then unused.
     batch_size: points in one forward pass, at most CHUNK; by default so that memory stays bounded. threads: default, all
     processors. The result depends on neither. dtype: of differences from the points, torch.float64 or torch.float32,
-    which is faster by half; values at the points themselves are always float64, so counts hardly change. A network
-    that is watched is run in dtype. device: "cuda" and the like, where every vertex is run, in dtype; None: the CPU, where
-    most of them need not be.
+    which is faster by half; values at the points themselves are always float64, so counts hardly change. Those of an MLP do
+    not depend on it (`screens`). A network that is watched is run in dtype. device: "cuda" and the like, where every
+    vertex is run, in dtype; None: the CPU, where most of them need not be.
     Raises DataError when one of them does not fit.
     """
 
@@ -218,11 +218,10 @@ def local_complexities_at(
     points = {name: as_points(x, shape, name) for name, x in places.items()}
     network = network_of(model, shape, how.dtype, how.device)
     drawn = how.frames(network.input_shape)
-    counters = [evaluator(network, float(radius), how.include_output, how.dtype, how.device) for radius in radii]
-    if not counters:
+    if not radii:
         return []
+    screen, counters = _evaluators(network, radii, how, drawn.num_vectors)
     size = how.batch_size or max(1, BLOCK_FLOATS // (2 * drawn.num_vectors * counters[0].widest))
-    screen = Screen.of(counters, drawn.num_vectors)
     sets = {name: _Set(x, counters, screen) for name, x in points.items()}
     longest = max(len(x) for x in points.values())
     images = Images(drawn, counters[0], longest, screen)
@@ -244,6 +243,18 @@ def local_complexities_at(
         {name: chosen.result(number, drawn.num_vectors, watched) for name, chosen in sets.items()}
         for number in range(len(counters))
     ]
+
+
+def _evaluators(
+    network: Program | Watched | Held, radii: Sequence[float], how: Sampling, num_vectors: int
+) -> tuple[Screen | None, list[Pairs | Vertices]]:
+    """One for each radius, and what settles most points before them; what that leaves open asks for double precision."""
+    made = [evaluator(network, float(radius), how.include_output, how.dtype, how.device) for radius in radii]
+    screen = Screen.of(made, num_vectors)
+    if screen is None or how.dtype == torch.float64:
+        return screen, made
+    made = [evaluator(network, float(radius), how.include_output, torch.float64) for radius in radii]
+    return Screen.of(made, num_vectors), made
 
 
 def network_of(
