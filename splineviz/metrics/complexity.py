@@ -304,6 +304,11 @@ def check_radii(radii: Sequence[float]) -> None:
 
 def as_points(x: Any, shape: Sequence[int], name: str) -> FloatArray:
     """Points (n, *shape), also from flat ones. Raises DataError when they do not fit or there are none."""
+    if callable(x):
+        raise DataError(
+            f"{name}: expected points, got {type(x).__name__}; the network comes first and the points second, such as "
+            "local_complexity(model, x)."
+        )
     points = to_float_array(x, name)
     if points.ndim < 2 or math.prod(points.shape[1:]) != math.prod(shape):
         raise DataError(f"{name}: expected points of shape (n, {', '.join(map(str, shape))}), got {points.shape}.")

@@ -3,7 +3,9 @@
 import re
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,3 +95,23 @@ def test_without_shtab_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert main(["complete", "bash"]) == 2
     assert "pip install 'splineviz[completion]'" in capsys.readouterr().err
+
+
+def test_the_demo_needs_few_packages() -> None:
+    """What `make demo` installs, followed through what the installed packages require: 36 were promised."""
+    from packaging.requirements import Requirement
+
+    root = Path(__file__).parents[2]
+    said = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert "call SETUP,the demo,. scikit-learn)" in (root / "Makefile").read_text()
+    found, left = {"pip", "splineviz", "mlxtend"}, [Requirement(one).name for one in [*said, "scikit-learn"]]
+    while left:
+        name = left.pop().lower().replace("_", "-")
+        if name in found or name.startswith(("nvidia", "cuda", "triton")):  # of torch for a GPU
+            continue
+        found.add(name)
+        for one in map(Requirement, metadata.requires(name) or []):
+            if one.marker is None or one.marker.evaluate({"extra": ""}):
+                left.append(one.name)
+    assert len(found) <= 36, sorted(found)
+    assert not found & {"pandas", "rich", "onnx", "jupyterlab"}

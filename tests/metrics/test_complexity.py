@@ -430,6 +430,7 @@ def softmax_inside(first: nn.Linear) -> nn.Module:
 
 
 REFUSALS = {
+    "swapped": (lambda m, x: local_complexity(x, m), DataError, "the network comes first and the points second"),
     "radius": (lambda m, x: local_complexity(m, x, radius=0.0), DataError, "radius: expected a positive length, got 0.0"),
     "vectors": (lambda m, x: local_complexity(m, x, num_vectors=0), DataError, "1 or more each, got 0, None and None"),
     "batch": (lambda m, x: local_complexity(m, x, batch_size=0), DataError, "1 or more each, got 25, 0"),
