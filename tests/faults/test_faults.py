@@ -17,7 +17,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> harness.Case:
 
 
 QUICK = (*(kind for kind in harness.KINDS if kind != "asked_to_end"), "killed-train", "full-animate")
-"""Of the kinds of two processes, which take longer, two; signals have quick tests of their own. `pytest -m slow` tries each."""
+"""Of the kinds of two processes, which take longer, two; signals have quick tests elsewhere. `pytest -m slow` tries each."""
 
 
 @pytest.mark.parametrize("kind", [
