@@ -30,7 +30,7 @@ def often():
 def test_eight_threads_get_what_one_gets(kind, networks, often):
     call = KINDS[kind]
     expected, before = [call(net) for net in networks], state()
-    calls = CALLS // 2 if kind in ("figure", "frame", "picture") else CALLS
+    calls = CALLS // 3 if kind in ("figure", "frame", "picture") else CALLS
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(lambda number: call(networks[number % 4]) == expected[number % 4], range(calls)))
     assert found == [True] * calls and state() == before

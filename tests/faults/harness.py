@@ -218,7 +218,7 @@ def _stopped(
                 shutil.rmtree(out)
                 break
             # Before `main` is reached Python itself answers, in its own way.
-            inside = re.search(r'__main__.py", line \d+, in main', said(process)) or finished(out)
+            inside = re.search(r'__main__.py", line \d+, in main|^sweeping', said(process), re.MULTILINE)
             early = number != signal.SIGKILL and got in (1, -number) and not inside
             killed = number == signal.SIGKILL and got == -number
             assert got == 128 + number or early or killed, f"{got}:\n{said(process)}"

@@ -16,8 +16,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> harness.Case:
     return harness.make_case(tmp_path_factory.mktemp("faults"), checkpoints=2)
 
 
-QUICK = (*harness.KINDS, "killed-train", "full-animate")
-"""Of the kinds of two processes, which take longer, two; `pytest -m slow` tries each once."""
+QUICK = (*(kind for kind in harness.KINDS if kind != "asked_to_end"), "killed-train", "full-animate")
+"""Of the kinds of two processes, which take longer, two; signals have quick tests elsewhere. `pytest -m slow` tries each."""
 
 
 @pytest.mark.parametrize("kind", [
