@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import event
+from numba.core import event, serialize
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 SEAL = hashlib.sha256().digest_size
@@ -45,6 +45,10 @@ KERNELS = Path(__file__).parent
 IMPORTED = re.compile(rb"^\s*from splineviz\._kernels\.([\w.]+) import", re.MULTILINE)
 """How a kernel file names another one; a test says that there is no other way."""
 _told: set[str] = set()
+# A kernel asks Python for the types of what it returns, at every call, and numba does not look whether an exception came
+# instead: one that a signal raises there (Ctrl-C in a notebook) ends the process with a segmentation fault. What functools
+# remembers is handed out by C code, in which no signal is heard.
+serialize._numba_unpickle = functools.cache(serialize._numba_unpickle)
 
 
 def njit(**options: Any) -> Callable[[Any], Any]:

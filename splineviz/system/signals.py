@@ -5,7 +5,8 @@
 
 A signal may arrive between any two steps of the main thread. Inside Python's own conditions, queues and futures an
 exception would leave a lock held for ever, and a thread that waits for it; so whoever works with other threads holds
-signals back for that long. This file knows neither commands nor threads' work.
+signals back for that long. numba's C code takes an exception in the Python that it calls for a result and ends with a
+segmentation fault, so there a signal waits too. This file knows neither commands nor threads' work.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 STOPPING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 GRACE = 20.0
 """Seconds after which a process that was asked to end does so, whatever it waits for; Slurm kills after 30."""
+SOON = 0.02
+"""Seconds after which a signal is heard again that came where no exception may be raised."""
 TWICE = 1.0
 """Seconds within which a second Ctrl-C is the same one: shells and launchers pass on what the terminal sends as well."""
 
@@ -95,6 +98,9 @@ def listening(say: Callable[[str], None]) -> Iterator[list[int]]:
     began, ended = [0.0], threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
+        if not _heard and _in_numba(frame):
+            threading.Timer(SOON, signal.raise_signal, (number,)).start()
+            return
         _heard.append(number)
         if len(_heard) == 1:
             began[0] = time.monotonic()
@@ -120,6 +126,15 @@ def listening(say: Callable[[str], None]) -> Iterator[list[int]]:
         ended.set()
         _last[:] = _heard
         _heard.clear()
+
+
+def _in_numba(frame: FrameType | None) -> bool:
+    """Whether a frame is one of numba's, or was called by one."""
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith("numba."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def said() -> str:

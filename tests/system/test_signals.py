@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from small_runs import write_run
 
 from splineviz import commands
 from splineviz.__main__ import main
+from splineviz._kernels import jit
 from splineviz.drawing import film
 from splineviz.jobs import executors, plan
 from splineviz.jobs import job as jobs
@@ -110,6 +112,7 @@ def test_what_hangs_while_it_ends_is_ended(grace, sent, code):
 THROUGH_C = """
 import ctypes, signal, sys
 from splineviz import commands
+from splineviz._kernels import jit
 from splineviz.__main__ import program
 run_string = ctypes.pythonapi.PyRun_String
 run_string.restype = ctypes.py_object
@@ -247,3 +250,63 @@ def test_a_film_that_is_interrupted_ends_its_threads(number, tmp_path, monkeypat
         film.shoot(shots, tmp_path, formats=("mp4",), fps=8)
     assert threading.active_count() == before and len(painted) == 2
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [f"step-{i:010d}.png" for i in range(2)]
+
+
+ASKED = '''
+import os, time
+import torch
+import splineviz as sv
+import splineviz._kernels.jit
+from numba.core import serialize
+from splineviz.system.signals import listening
+
+serialize.calls, serialize.at = [], [0]
+exec("""
+def asked(*what, before=_numba_unpickle):
+    calls.append(1)
+    if len(calls) == at[0]:
+        import signal
+        signal.raise_signal(signal.SIGINT)
+    return before(*what)
+""", serialize.__dict__)
+
+def work():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    sv.partition(model, sv.Plane.through([0.0, 0], [1.0, 0], [0.0, 1.0]), window=2.0, threads=1).linear_regions
+
+serialize._numba_unpickle = serialize.asked
+work()
+serialize.calls.clear()
+work()
+count, codes = len(serialize.calls), []
+assert count > 10, count
+for at in range(1, count + 1, count // 8):
+    child = os.fork()
+    if child == 0:
+        serialize.calls.clear()
+        serialize.at[0] = at
+        try:
+            with listening(lambda text: None):
+                work()
+                time.sleep(5)
+            os._exit(0)
+        except KeyboardInterrupt:
+            os._exit(130)
+        except BaseException:
+            os._exit(3)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(codes)
+'''
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_signal_in_what_numba_calls_waits_until_it_has_returned() -> None:
+    """numba's C code asks Python for types and looks for no exception: one that came there ended the process (-11)."""
+    done = subprocess.run([sys.executable, "-c", ASKED], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)) == {130}
+
+
+def test_what_kernels_ask_python_for_is_handed_out_by_c_code() -> None:
+    """So that no signal is heard there, in a notebook either."""
+    assert jit.serialize._numba_unpickle.cache_info().hits >= 0
