@@ -75,14 +75,21 @@ class ScaleWarning(UserWarning):
 def to_float_array(value: Any, name: str) -> FloatArray:
     """Cast an array, a sequence or a torch tensor (any device) to a C-contiguous finite float64 array.
 
-    Raises ValueError if a number is not finite.
+    Raises DataError if these are no real numbers, or one is not finite.
     """
     if hasattr(value, "detach"):  # a torch tensor, without importing torch
-        value = value.detach().cpu().numpy()
-    array = np.ascontiguousarray(value, dtype=np.float64)
+        value = value.detach().cpu()
+        value = (value.double() if value.is_floating_point() else value).numpy()  # numpy does not know bfloat16
+    try:
+        if np.iscomplexobj(value):
+            raise TypeError("these are complex")
+        array = np.ascontiguousarray(value, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind = type(value).__name__
+        raise DataError(f"{name}: expected real numbers in an array, list or tensor, got {kind}: {error}.") from error
     if not np.isfinite(array).all():
         bad = int(np.size(array) - np.isfinite(array).sum())
-        raise ValueError(
+        raise DataError(
             f"{name}: expected finite numbers, got {bad} NaN or infinite of {array.size}; "
             f"remove or replace them before slicing."
         )

@@ -334,6 +334,9 @@ def swap(text: str) -> str:
 
 def model_name(text: str) -> str:
     """mlp, package.module:function, or file.py:function."""
+    if text.endswith((".onnx", ".pt", ".pth", ".ckpt")):
+        what = "an .onnx file holds its network and is named" if text.endswith(".onnx") else "weights are named"
+        raise argparse.ArgumentTypeError(f"expected mlp or file.py:function, got {text!r}; {what} in the place of RUN")
     if text != "mlp" and not re.fullmatch(r"([\w.]+|.*\.py):[\w.]+", text):
         raise argparse.ArgumentTypeError(f"expected mlp or package.module:function, got {text!r}; or file.py:function")
     return text

@@ -29,7 +29,7 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patheffects import withStroke
 
 from splineviz.drawing.print_layout import SMALLEST, wide
-from splineviz.errors import FloatArray, to_float_array
+from splineviz.errors import DataError, FloatArray, to_float_array
 from splineviz.geometry.plane import Plane
 
 STAR: Any = {"marker": "*", "color": "white", "edgecolor": "black"}
@@ -93,6 +93,8 @@ def anchors(
     there is no room, and one that finds none at LEAST points is left out. So do labels, down to SMALLEST points.
     Set the axes' limits first: places are chosen for the view as it is.
     """
+    if not hasattr(plane, "anchors_uv"):
+        raise DataError(f"anchors: expected a Plane, such as Plane.through(x0, x1, x2), got {type(plane).__name__}.")
     ax = pyplot.gca() if ax is None else ax
     count = len(plane.anchors_uv)
     for name, given in (("thumbnails", thumbnails), ("labels", labels)):

@@ -220,8 +220,12 @@ def regions(
         The artist that was added to the Axes: a picture, or polygons.
 
     Raises:
-        ValueError: an unknown fill, an array that does not fit, or too many regions for vector=True.
+        ValueError: an unknown fill, an array that does not fit, or too many regions for vector=True; a DataError where
+            there is no partition to draw.
     """
+    if not hasattr(partition, "edge_unit"):
+        kind = type(partition).__name__
+        raise DataError(f"regions: expected a Partition, as sv.partition(model, plane) returns, got {kind}.")
     ax = pyplot.gca() if ax is None else ax
     ax.set_aspect("equal")
     if note and partition.note:

@@ -98,6 +98,11 @@ class Plane:
         Raises PlaneError when the samples coincide or lie on one line.
         """
         points = [to_float_array(x, f"anchor {i}") for i, x in enumerate((x0, x1, x2))]
+        if not all(np.ndim(x) for x in (x0, x1, x2)):
+            raise PlaneError(
+                f"anchors: expected three samples, got the numbers {x0}, {x1}, {x2}; where these are indices of training "
+                "samples, pass the samples: Plane.through(x[0], x[1], x[2])."
+            )
         shapes = {p.shape for p in points}
         if len(shapes) != 1:
             raise PlaneError(f"anchors: expected three samples of one shape, got shapes {[p.shape for p in points]}.")

@@ -274,7 +274,7 @@ def network_of(
             raise
         try:
             return Watched(model, shape, dtype, device)
-        except TraceError as other:
+        except Exception as other:  # also what a forward raises on inputs of another shape
             raise TraceError(f"{refusal} Recording its activations while it runs failed too: {other}") from refusal
 
 

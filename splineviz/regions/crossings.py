@@ -58,6 +58,8 @@ def crossings(model: Any, *points: Any, tolerance: float = TOLERANCE) -> Crossin
     model: a torch module or a Program, as for `partition`. Breakpoints at a corner of the polyline count with no piece.
     Raises DataError for fewer than two points, different shapes or coinciding neighbours; TraceError for the network.
     """
+    if not callable(model) or any(callable(x) for x in points):
+        raise DataError("crossings: expected the network first and the points second, such as crossings(model, x0, x1).")
     if len(points) < 2:
         raise DataError(f"crossings: expected at least two points, got {len(points)}; pass crossings(model, x0, x1).")
     inputs = [to_float_array(x, f"point {i}") for i, x in enumerate(points)]

@@ -19,7 +19,8 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -64,10 +65,19 @@ def trace(
     Raises:
         TraceError: an operation is not known to be piecewise affine, Program and module differ, or nothing can be swapped.
     """
+    if not _is_shape(input_shape):
+        raise TraceError(
+            f"input_shape: expected the shape of one input without the batch, such as (2,) or (1, 28, 28), got "
+            f"{type(input_shape).__name__}; of samples x it is x.shape[1:], and the network comes first: trace(model, (2,))."
+        )
     program = _traced(model, input_shape, output)  # smooth functions too: one at the end may be left out
     program = swapped(program, swap) if swap else program
     program = program if outputs is None else kept(program, outputs)
     return program if smooth else piecewise(program)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, Collection) and not isinstance(value, Tensor) and all(isinstance(n, Integral) for n in value)
 
 
 def _traced(model: Any, input_shape: Sequence[int], output: str | int | None = None) -> Program:

@@ -293,7 +293,7 @@ def open_run(
         DataError: unknown data.
         TraceError: a module that cannot be traced, or nothing to swap.
     """
-    root = Path(path)
+    root = _named(path)
     single = root.is_file() and formats.format_of(root) is not None
     if not (root.is_dir() or single):
         raise CheckpointError(f"{root}: expected a run directory or a folder of checkpoints, got {_what(root)}.")
@@ -306,7 +306,7 @@ def open_run(
     found = listed.checkpoints
     holds_network = trust or all(checkpoint.path.suffix == ".onnx" for checkpoint in found)
     if (model is None and not holds_network) or data is None:
-        raise _not_said(root, len(found))
+        raise _not_said(root, len(found), model is not None, data is not None)
     _check_arguments("model", model, model_args)
     _check_arguments("data", data, data_args)
     samples = sources.load(data, data_args) if isinstance(data, str) else data
@@ -325,6 +325,15 @@ def open_run(
 # ---- opening ---------------------------------------------------------------------------------------------
 
 
+def _named(path: str | os.PathLike[str]) -> Path:
+    if isinstance(path, str | os.PathLike):
+        return Path(path)
+    raise CheckpointError(
+        f"run: expected the path of a run directory or a folder of checkpoints, got {type(path).__name__}; a network is cut "
+        "by sv.partition(model, plane), and recorded while it trains by sv.Recorder."
+    )
+
+
 def _check_bare(root: Path, given: Sequence[Any]) -> None:
     if any(said is not None for said in given):
         raise CheckpointError(
@@ -340,11 +349,12 @@ def _check_foreign(root: Path, witness: Any, files: str | None) -> None:
         raise CheckpointError(f"{root}: expected a folder for files={files!r}, got one file; leave files out.")
 
 
-def _not_said(root: Path, count: int) -> CheckpointError:
+def _not_said(root: Path, count: int, model: bool, data: bool) -> CheckpointError:
+    what = f"checkpoint{'s' * (count > 1)}{' without a network' * data}{' without samples' * model}"
     return CheckpointError(
-        f"{root}: expected a run that describes itself ({run_json.NAME}, written by sv.Recorder), got "
-        f"{count} checkpoint{'s' * (count > 1)}; say what they are, for example --model mlp --data mnist "
-        "(open_run(path, model='mlp', data='mnist'))."
+        f"{root}: expected a run that describes itself ({run_json.NAME}, written by sv.Recorder), got {count} {what}; say "
+        "what they are, for example --model mlp --data mnist (open_run(path, model='mlp', data='mnist'))."
+        + " Files that are whole pickled modules need no model but --trust, which runs their code." * data
     )
 
 

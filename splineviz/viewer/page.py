@@ -80,6 +80,11 @@ def open_source(source: Any, *, steps: Sequence[int] | None = None, classes: Seq
         known: dict[int, Any] = {0: source}
     elif isinstance(source, Mapping):
         known = {int(step): source[step] for step in sorted(source)}
+    elif not isinstance(source, str | os.PathLike):
+        raise PartitionError(
+            f"explore: expected a Partition, a mapping of steps to Partitions or a folder that `splineviz animate` wrote, "
+            f"got {type(source).__name__}; a network is cut first, by sv.partition(model, plane)."
+        )
     else:
         folder = Path(source)
         title = folder.resolve().name

@@ -111,6 +111,8 @@ REFUSED = {
     "a figure that is no picture": ("figure ckpts --out a.npz", "expected a file ending in .png, .pdf, .svg, got 'a.npz'"),
     "a zoom without size": ("figure ckpts --zoom 0 1", "--zoom: expected 3 arguments"),
     "a width of nothing": ("figure ckpts --width wide", "expected a positive number, got 'wide'"),
+    "a file as the model": ("animate ckpts --model net.onnx --data mnist", "an .onnx file holds its network and is named"),
+    "weights as the model": ("animate ckpts --model a/net.pth --data mnist", "weights are named in the place of RUN"),
     "an unknown model": ("animate ckpts --model cnn --data mnist", "expected mlp or package.module:function, got 'cnn'"),
     "half a flag": ("animate ckpts --anch 0 1 2", "unrecognized arguments"),
 }

@@ -9,11 +9,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
+from splineviz import choices
 from splineviz.drawing import film, video
 from splineviz.drawing.look import Look
 from splineviz.errors import DataError
 from splineviz.storage import files
+from splineviz.training.recorder import schedule
 
 
 def picture(k: int) -> np.ndarray:
@@ -145,3 +148,59 @@ def test_a_film_comes_with_poster_words_and_manifest(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert film.make(asked, some, **words).drawn == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm", "webp", "apng", "gif"])
+def test_every_picture_stands_equally_long(tmp_path, kind):
+    (path,), _ = film.shoot(shots(tmp_path, 6), tmp_path, formats=[kind], fps=4)
+    np.testing.assert_allclose(shown_at(path)[:6], np.arange(6) / 4, atol=2e-3)
+
+
+def test_a_recorded_run_gives_each_decade_of_steps_the_same_time(tmp_path):
+    # No picture is weighed by its step: the pace is that of the checkpoints, of which a Recorder makes ten a decade.
+    steps = schedule(1_000)
+    some = [film.Shot(tmp_path / f"{step}.png", f"s{step}", lambda k=k: picture(k % 6)) for k, step in enumerate(steps)]  # type: ignore[misc]
+    (path,), _ = film.shoot(some, tmp_path, formats=["mp4"], fps=4)
+    shown = dict(zip(steps, shown_at(path)[: len(steps)], strict=True))
+    assert shown[0] == 0 and shown[100] - shown[10] == pytest.approx(10 / 4) == shown[1_000] - shown[100]
+    assert shown_at(path)[-1] == pytest.approx(shown[1_000] + video.HOLD - 1 / 4)
+
+
+def shown_at(path: Path) -> np.ndarray:
+    """Seconds at which the pictures of a film come on: those of the container, or sums of the durations in the file."""
+    if path.suffix in (".mp4", ".webm"):
+        with av.open(str(path)) as container:
+            return np.array([frame.time for frame in container.decode(video=0)])
+    with Image.open(path) as image:
+        lengths = []
+        for k in range(image.n_frames):
+            image.seek(k)
+            image.load()
+            lengths.append(float(image.info["duration"]))
+    return np.concatenate([[0.0], np.cumsum(lengths)[:-1]]) / 1000
+
+
+def test_quality_is_bytes_for_nearness(tmp_path):
+    def crowded(k: int) -> np.ndarray:
+        rng = np.random.default_rng(k)
+        cells = rng.integers(0, 255, (12, 16, 3), dtype=np.uint8).repeat(16, axis=0).repeat(16, axis=1)
+        cells[np.add.outer(np.arange(192), 3 * np.arange(256)) % (17 + k) == 0] = 0  # thin dark lines
+        return cells
+
+    some = [film.Shot(tmp_path / f"{k}.png", f"q{k}", lambda k=k: crowded(k)) for k in range(4)]  # type: ignore[misc]
+    for kind in ("mp4", "webm", "webp"):
+        sizes, errors = [], []
+        for quality in choices.QUALITIES:
+            (path,), _ = film.shoot(some, tmp_path, formats=[kind], fps=4, quality=quality)
+            sizes.append(path.stat().st_size)
+            errors.append(float(np.abs(first(path).astype(float) - crowded(0)).mean()))
+        assert choices.QUALITIES == ("small", "usual", "fine")
+        assert sizes[0] < sizes[1] < sizes[2], (kind, sizes)
+        assert errors[0] > errors[1] > errors[2], (kind, errors)
+
+
+def first(path: Path) -> np.ndarray:
+    if path.suffix == ".webp":
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    return decoded(path)[0]

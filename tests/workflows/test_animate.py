@@ -106,6 +106,7 @@ def test_mp4_is_what_browsers_play(made):
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert stream.average_rate == 4
+        assert [frame.time for frame in container.decode(video=0)][: len(STEPS)] == [0, 0.25, 0.5]  # whatever the steps
     content = made.videos[0].read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")  # starts before it is loaded
 
