@@ -11,7 +11,8 @@ sampled (traced, or run as it is), and the checks of points, radii and device.
 
 `r` radius, `P` num_vectors, `n` points, `z` pre-activations. Sign means the side of a breakpoint: a unit counts, once,
 when one of its breakpoints lies strictly between its smallest and its largest value. A knot that only touches a
-vertex is not counted, nor is a unit that is zero throughout.
+vertex is not counted, nor is a unit that is zero throughout. A function with several breakpoints (ReLU6, Hardtanh) may be
+traced as that many layers of one breakpoint each ("act", "act (2)"); a unit of it then counts once in each.
 
 Dead units never count, so a network that loses units loses complexity although its live ones are as dense as before.
 Beside the count stands the one scaled to live units: per layer, counts * units / live units, where a unit is live
