@@ -133,9 +133,9 @@ class Sampling:
     directions: (P, *input_shape) orthonormal, such as a plane's basis, for all points; num_vectors and seed are then unused.
     batch_size: points in one forward pass, at most CHUNK; by default so that memory stays bounded. threads: default, all
     processors. The result depends on neither. dtype: of differences from the points, torch.float64 or torch.float32,
-    which is faster by half; values at the points themselves are always float64, so counts hardly change. Those of an MLP do
-    not depend on it (`screens`). A network that is watched is run in dtype. device: "cuda" and the like, where every
-    vertex is run, in dtype; None: the CPU, where most of them need not be.
+    which is faster by half; values at the points themselves are always float64, so counts hardly change; those of an MLP
+    with 8 vectors or more do not depend on it (`screens`). A network that is watched is run in dtype.
+    device: "cuda" and the like, where every vertex is run, in dtype; None: the CPU, where most of them need not be.
     Raises DataError when one of them does not fit.
     """
 
