@@ -63,7 +63,9 @@ def slope_jumps(uv, edges, edge_faces, face_offsets, face_vertices, outputs, rou
     On the border norm and error are 0. A face without area has no slope: the norm is 0, the error inf.
     """
     norms, errors, verdict = np.zeros(len(edges)), np.zeros(len(edges)), np.full(len(edges), -1, np.int8)
-    steepest = np.zeros(outputs.shape[1])
+    steepest, varies = np.zeros(outputs.shape[1]), np.zeros(outputs.shape[1], np.bool_)
+    for k in range(outputs.shape[1]):
+        varies[k] = len(outputs) > 0 and outputs[:, k].min() < outputs[:, k].max()
     for e in range(len(edges)):
         if edge_faces[e, 0] < 0 or edge_faces[e, 1] < 0:
             continue
@@ -84,6 +86,7 @@ def slope_jumps(uv, edges, edge_faces, face_offsets, face_vertices, outputs, rou
         norms[e], errors[e] = np.sqrt(norms[e]), np.sqrt(errors[e])
         verdict[e] = 1 if changes else 2 if thin else 0
     # What is small beside the error is thin, or a slope of 0: that is told by the slopes that the output has elsewhere.
+    # Where it has none that is seen but varies, as in a window of a few roundings, nothing tells.
     for e in range(len(edges)):
         if verdict[e] == 2 and errors[e] < np.inf:
             a, b = edges[e, 0], edges[e, 1]
@@ -92,7 +95,7 @@ def slope_jumps(uv, edges, edge_faces, face_offsets, face_vertices, outputs, rou
             for k in range(outputs.shape[1]):
                 into_left, into_right, error = _slopes(uv, a, b, left, right, outputs, k, rounding[k])
                 local = abs(into_left) + abs(into_right)
-                if error > 1e-3 * local and error > 0.0 and steepest[k] > 0.0:
+                if error > 1e-3 * local and error > 0.0 and (steepest[k] > 0.0 or varies[k]):
                     thin |= not _is_flat(into_left, into_right, error, steepest[k])
             verdict[e] = 2 if thin else 0
     return norms, errors, verdict

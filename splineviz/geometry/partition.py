@@ -51,7 +51,8 @@ ROUNDING = 2.0**-46
 class LinearRegions:
     """label: (F,) int32, the linear region of each activation region; count: how many there are.
 
-    undecided: edges whose faces are too thin to tell whether the slope changes; they were not merged.
+    undecided: edges whose faces are too thin to tell whether the slope changes, or in a window where the outputs differ by
+    no more than their rounding; they were not merged.
     """
 
     label: IntArray

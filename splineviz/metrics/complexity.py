@@ -11,7 +11,8 @@ sampled (traced, or run as it is), and the checks of points, radii and device.
 
 `r` radius, `P` num_vectors, `n` points, `z` pre-activations. Sign means the side of a breakpoint: a unit counts, once,
 when one of its breakpoints lies strictly between its smallest and its largest value. A knot that only touches a
-vertex is not counted, nor is a unit that is zero throughout.
+vertex is not counted, nor is a unit that is zero throughout. A function with several breakpoints (ReLU6, Hardtanh) may be
+traced as that many layers of one breakpoint each ("act", "act (2)"); a unit of it then counts once in each.
 
 Dead units never count, so a network that loses units loses complexity although its live ones are as dense as before.
 Beside the count stands the one scaled to live units: per layer, counts * units / live units, where a unit is live
@@ -132,9 +133,9 @@ class Sampling:
     directions: (P, *input_shape) orthonormal, such as a plane's basis, for all points; num_vectors and seed are then unused.
     batch_size: points in one forward pass, at most CHUNK; by default so that memory stays bounded. threads: default, all
     processors. The result depends on neither. dtype: of differences from the points, torch.float64 or torch.float32,
-    which is faster by half; values at the points themselves are always float64, so counts hardly change. Those of an MLP do
-    not depend on it (`screens`). A network that is watched is run in dtype. device: "cuda" and the like, where every
-    vertex is run, in dtype; None: the CPU, where most of them need not be.
+    which is faster by half; values at the points themselves are always float64, so counts hardly change; those of an MLP
+    with 8 vectors or more do not depend on it (`screens`). A network that is watched is run in dtype.
+    device: "cuda" and the like, where every vertex is run, in dtype; None: the CPU, where most of them need not be.
     Raises DataError when one of them does not fit.
     """
 

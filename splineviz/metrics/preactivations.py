@@ -49,7 +49,7 @@ class Watched:
     """A module in evaluation mode that tells its pre-activations; a copy, in the given precision, on a device (the CPU).
 
     layers: path and function of every call that was seen, such as "blocks.0.act gelu"; units: entries of each.
-    Raises TraceError when no activation is called, or one whose input has no batch in front.
+    Raises TraceError when it does not run, when no activation is called, or one whose input has no batch in front.
     """
 
     def __init__(
@@ -102,7 +102,14 @@ class Watched:
             units.append(z.shape[1])
 
         with _paths(self._network, inside):
-            outputs = self._run(torch.zeros(2, *self.input_shape), saw)
+            try:
+                outputs = self._run(torch.zeros(2, *self.input_shape), saw)
+            except TraceError:
+                raise
+            except Exception as error:  # the user's own code, of which any may come
+                raise TraceError(
+                    f"network: expected to run on inputs of shape (n, {', '.join(map(str, self.input_shape))}), got {error}."
+                ) from error
         return numbered(names), tuple(units), outputs.shape[1]
 
     def _run(self, x: Tensor, saw: Callable[[str, Tensor], Any]) -> Tensor:

@@ -63,3 +63,21 @@ def test_noise_of_a_constant_output_is_no_slope(family):
         same = np.array([i and maps[a] == maps[b] for i, a, b in zip(inner, one, other, strict=True)])
         assert found.linear_regions.count == merging.merge(found.num_regions, found.edge_faces, same).max() + 1, seed
         assert found.linear_regions.undecided == 0, seed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_slopes_below_the_rounding_of_the_outputs_are_undecided(seed):
+    """Round a crossing of two knots, in a window so small that its outputs differ by a few roundings."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 3)).double()
+    weight, bias = model[0].weight.detach().numpy()[:2], model[0].bias.detach().numpy()[:2]
+    corners = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+    found = partition(model, PLANE, window=np.linalg.solve(weight, -bias) + 1e-13 * corners)
+    merged = found.linear_regions
+    assert (found.num_regions, merged.count, merged.undecided) == (4, 4, 4)
+
+
+def test_an_output_that_never_varies_is_one_linear_region():
+    model = nn.Sequential(linear([[1, 0.2], [0.3, 1], [1, 1]], [0.1, 0.1, 0]), nn.ReLU(), linear([[0.0, 0, 0]], [0.7]))
+    merged = partition(model, PLANE, window=1.0).linear_regions
+    assert (merged.count, merged.undecided) == (1, 0)

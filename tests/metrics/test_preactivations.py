@@ -217,3 +217,11 @@ def test_refusals() -> None:
         Watched(nn.Sequential(nn.Unflatten(1, (2, 2)), nn.Flatten(0, 1), nn.Tanh(), nn.Unflatten(0, (-1, 2))), (4,))
     with pytest.raises(TraceError, match="expected a torch.nn.Module or a Program, got int"):
         deformation(3, [[0.5]], radii=(0.1,))
+
+
+@pytest.mark.parametrize("act", [nn.ReLU, nn.GELU])
+@pytest.mark.parametrize("points", [(4, 3), (4, 2, 2)])
+def test_points_that_the_network_cannot_take_are_refused_in_our_words(act, points):
+    network = nn.Sequential(nn.Linear(5, 6), act(), nn.Linear(6, 2))
+    with pytest.raises(TraceError, match=r"expected to run on inputs of shape \(n, .*do the samples fit"):
+        local_complexity(network, np.zeros(points))
