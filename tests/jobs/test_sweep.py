@@ -113,17 +113,17 @@ def test_only_what_changed_is_computed_again(run, tmp_path, counted):
 
 
 def test_work_that_was_stopped_goes_on(run, tmp_path, monkeypatch, counted):
-    out, original = tmp_path / "out", LCOptions.measured
+    out, original = tmp_path / "out", LCOptions.measured_beside
 
     def stops(*args, **options):
         if len(counted) == 2:
             raise KeyboardInterrupt
         return original(*args, **options)
 
-    monkeypatch.setattr(LCOptions, "measured", stops)
+    monkeypatch.setattr(LCOptions, "measured_beside", stops)
     with pytest.raises(KeyboardInterrupt):
         measure_run(run, out=out, lc=QUICK)
-    monkeypatch.setattr(LCOptions, "measured", original)
+    monkeypatch.setattr(LCOptions, "measured_beside", original)
     counted.clear()
     # a row without its partition, and a torn row, are not taken for finished work
     (out / "rows" / f"step-{1:010d}.json").write_text('{"key": ')

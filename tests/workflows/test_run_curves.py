@@ -111,6 +111,10 @@ def test_on_a_device_the_numbers_are_the_same(tmp_path: Path) -> None:
     run, lc = open_run(tmp_path / "run"), LCOptions(radius=0.5, num_vectors=3, points=12)
     plain = curves(run, lc, Ledger(tmp_path / "a.json"), attack_steps=2)
     placed = curves(run, lc, Ledger(tmp_path / "b.json"), attack_steps=2, device="cpu")
+    # Counts and shares are the same to the bit; gradients are summed up in another order.
+    summed = ("gradient_complexity", "gradient_complexity_band")
+    for one, other in zip(plain, placed, strict=True):
+        assert [one.pop(name) for name in summed] == pytest.approx([other.pop(name) for name in summed], rel=1e-11)
     assert plain == placed and plain[0]["lc_train"] > 0
     with pytest.raises(DataError, match="device: expected one that torch has here .*, got 'warp'"):
         curves(run, lc, Ledger(tmp_path / "c.json"), device="warp")
