@@ -99,7 +99,9 @@ def listening(say: Callable[[str], None]) -> Iterator[list[int]]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         if not _heard and _in_numba(frame):
-            threading.Timer(SOON, signal.raise_signal, (number,)).start()
+            again = threading.Timer(SOON, _to_the_main_thread, (number,))
+            again.daemon = True
+            again.start()
             return
         _heard.append(number)
         if len(_heard) == 1:
@@ -126,6 +128,14 @@ def listening(say: Callable[[str], None]) -> Iterator[list[int]]:
         ended.set()
         _last[:] = _heard
         _heard.clear()
+
+
+def _to_the_main_thread(number: int) -> None:
+    """Send a signal where it wakes who sleeps or waits for a file; where there is no such way, to this thread."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)
 
 
 def _in_numba(frame: FrameType | None) -> bool:
