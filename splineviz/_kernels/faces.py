@@ -82,10 +82,11 @@ def face_slopes(vertices, face_offsets, face_vertices, outputs):
 
 
 @njit(nogil=True, cache=True)
-def face_slope_norms(vertices, face_offsets, face_vertices, outputs, rounding):
+def face_slope_norms(vertices, face_offsets, face_vertices, outputs, areas, rounding):
     """(F,) Frobenius norm of what `face_slopes` gives, and (F,) its error where every output may be off by `rounding` (C,).
 
-    The error is that of the whole face's shape: its longest arm over its area, twice for either output of a difference.
+    areas: (F,) of `face_areas`. The error is that of the whole face's shape: its longest arm over its area, twice for either
+    output of a difference.
     """
     faces, channels = len(face_offsets) - 1, outputs.shape[1]
     norms, errors = np.zeros(faces), np.full(faces, np.inf)
@@ -94,8 +95,7 @@ def face_slope_norms(vertices, face_offsets, face_vertices, outputs, rounding):
         off += rounding[k] * rounding[k]
     off = np.sqrt(off)
     for f in range(faces):
-        start, stop = face_offsets[f], face_offsets[f + 1]
-        a, b, c, det, far = _widest(vertices, face_vertices, start, stop)
+        a, b, c, det, far = _widest(vertices, face_vertices, face_offsets[f], face_offsets[f + 1])
         if det == 0.0:
             continue
         bx, by = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1]
@@ -106,11 +106,6 @@ def face_slope_norms(vertices, face_offsets, face_vertices, outputs, rounding):
             along, across = (db * cy - dc * by) / det, (dc * bx - db * cx) / det
             total += along * along + across * across
         norms[f] = np.sqrt(total)
-        area = 0.0
-        for i in range(start + 1, stop - 1):
-            v, w = face_vertices[i], face_vertices[i + 1]
-            area += (vertices[v, 0] - vertices[a, 0]) * (vertices[w, 1] - vertices[a, 1])
-            area -= (vertices[v, 1] - vertices[a, 1]) * (vertices[w, 0] - vertices[a, 0])
-        if area != 0.0:
-            errors[f] = off * 8.0 * np.sqrt(far) / abs(area)
+        if areas[f] != 0.0:
+            errors[f] = off * 4.0 * np.sqrt(far) / abs(areas[f])
     return norms, errors

@@ -121,18 +121,13 @@ def save_frame(path: Path, pixels: Pixels, key: str) -> None:
     context.options = {"pred": "none", "compression_level": "1"}
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
     body = b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
-    files.write(path, lambda stream: stream.write(body[:HEAD] + _chunk((b"tEXt", _told(key))) + body[HEAD:]))
+    files.write(path, lambda stream: stream.write(body[:HEAD] + _noted(key) + body[HEAD:]))
 
 
-def _chunk(chunk: tuple[bytes, bytes]) -> bytes:
-    """A chunk of a PNG: its length, name, content and check sum."""
-    name, body = chunk
+def _noted(key: str) -> bytes:
+    """A chunk of a PNG that holds a key: its length, name, content and check sum."""
+    name, body = b"tEXt", KEY.encode() + b"\0" + key.encode()
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-
-def _told(key: str) -> bytes:
-    """The content of a tEXt chunk of a PNG that holds a key."""
-    return KEY.encode() + b"\0" + key.encode()
 
 
 def note(path: Path) -> str | None:
@@ -248,7 +243,7 @@ def _annotate(path: Path, comment: str) -> None:
         stream.seek(-12, os.SEEK_END)  # before IEND
         end = stream.read()
         stream.seek(-12, os.SEEK_END)
-        stream.write(_chunk((b"tEXt", _told(comment))) + end)
+        stream.write(_noted(comment) + end)
 
 
 def _even(pixels: Pixels) -> Pixels:

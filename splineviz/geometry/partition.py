@@ -149,7 +149,7 @@ class Partition:
         below the largest slope. A region too thin to tell keeps what was computed.
         """
         norms, error = _faces.face_slope_norms(
-            self.local_vertices, self.face_offsets, self.face_vertices, self.outputs, self.output_rounding
+            self.local_vertices, self.face_offsets, self.face_vertices, self.outputs, self.areas, self.output_rounding
         )
         return np.where((norms <= error) & (error <= merging.FLAT * norms.max()), 0.0, norms)
 

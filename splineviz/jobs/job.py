@@ -228,15 +228,16 @@ def attempt(job: Job) -> Outcome:
     """
     note = json.dumps({"host": socket.gethostname(), "process": os.getpid()})
     with locks.claim(job.claim_path, note) as mine:
-        if not mine or (found := job.finished()) is not None:
-            return (found if mine else None) or Busy(job.name)
-        try:
-            result = work(job)
-        except Exception as error:  # whatever it is, the other jobs go on
-            raise_if_heard()
-            return failed(job, error)
-        job.failure_path.unlink(missing_ok=True)
-        return result
+        if not mine:
+            return Busy(job.name)
+        if (found := job.finished()) is None:
+            try:
+                found = work(job)
+            except Exception as error:  # whatever it is, the other jobs go on
+                raise_if_heard()
+                return failed(job, error)
+            job.failure_path.unlink(missing_ok=True)
+        return found
 
 
 def failed(job: Job, error: Exception) -> Failure:

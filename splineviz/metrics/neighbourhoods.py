@@ -152,11 +152,9 @@ class Vertices:
     def spans(self, x: Tensor, image: Parts, rows: Tensor) -> list[Span]:
         """Of every layer's units at points x (n, *shape): values, and how they differ between opposite vertices."""
         arms = self.radius * image[0][rows].reshape(*rows.shape, *x.shape[1:])
-        inputs, found, pairs = (
-            torch.cat([x[:, None], x[:, None] + arms, x[:, None] - arms], dim=1),
-            list[Span](),
-            rows.shape[1],
-        )
+        inputs = torch.cat([x[:, None], x[:, None] + arms, x[:, None] - arms], dim=1)
+        pairs = rows.shape[1]
+        found: list[Span] = []
 
         def see(z: Tensor) -> None:
             each = z.reshape(len(x), 2 * pairs + 1, -1)

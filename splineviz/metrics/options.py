@@ -85,9 +85,8 @@ class LCOptions:
     def _measured(
         self, network: Any, points: Mapping[str, Any], radii: Sequence[float], **where: Any
     ) -> list[dict[str, LocalComplexity]]:
-        from splineviz.metrics.complexity import (
-            local_complexities_at,
-        )  # torch, which those who only hold settings do not need
+        # It knows torch, which those who only hold settings do not need.
+        from splineviz.metrics.complexity import local_complexities_at
 
         apart = ("radius", "points", "wide")
         asked = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in apart}
