@@ -1,7 +1,7 @@
 r"""Estimates: how many regions a window holds and costs, before they are enumerated; windows that hold about so many.
 
     +-----------------+      Random stretches of random lines are walked from region to region: the network's values and
-    |   \   |         |      slopes at one point of a region tell all of it (`_kernels.surroundings`). A stretch of length l
+    |   \   |         |      slopes at one point of a region tell all of it (`measuring.surroundings`). A stretch of length l
     | s==\==|==> /    |      meets a convex region of area A and perimeter P with a chance in proportion to
     |     \ |   /     |      2 pi A + 2 l P (Santalo, Integral Geometry, I.7), so every region met stands for
     +-----------------+      (2 pi A + 2 l P of the window) / (2 pi A + 2 l P) regions.
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from splineviz._kernels import surroundings
+from splineviz._kernels.measuring import surroundings
 from splineviz.errors import FloatArray, PlaneError
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area
