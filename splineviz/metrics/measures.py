@@ -249,7 +249,22 @@ def class_fragments(partition: Partition, level: float = 0.0) -> npt.NDArray[np.
     return np.asarray(_shapes.fragments(partition.edges, partition.edge_faces, values, parts.label, starts))
 
 
-def pattern_churn(before: Partition, after: Partition) -> float:
+@dataclass(frozen=True, eq=False)
+class Patterns:
+    """What `pattern_churn` asks of a partition, without the rest of it."""
+
+    window: FloatArray
+    centre: FloatArray
+    pattern_hash: npt.NDArray[np.uint64]
+    areas: FloatArray
+
+    @classmethod
+    def of(cls, partition: Partition) -> Patterns:
+        """That of a partition."""
+        return cls(partition.window, partition.centre, partition.pattern_hash, partition.areas)
+
+
+def pattern_churn(before: Partition | Patterns, after: Partition | Patterns) -> float:
     """Share of the window, 0 to 1, that went to other activation patterns between two checkpoints.
 
     Half the sum over patterns of the change of their areas, divided by the window's: 0 if every pattern kept its area,
