@@ -23,11 +23,13 @@ from machine import cores, processor
 from torch import Tensor, nn
 
 import splineviz as sv
-from splineviz.errors import BudgetError
 from splineviz.tracing.program import Program
 
-BATCH = 16
-"""Rows of a batch of the pass: more take longer, since torch unfolds the pictures of a batch at once in double precision."""
+BATCHES = (2, 4, 8, 16)
+"""Rows of a batch of the pass, of which the quickest counts: torch unfolds the pictures of a batch at once in double
+precision, so that more take longer, from one size on that the network decides."""
+ROWS = 512
+"""Vertices that the pass is timed with, where there are more: a row costs what it costs."""
 
 
 def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -165,17 +167,13 @@ def composed(model: nn.Module, plane: sv.Plane) -> nn.Module:
 
 
 def window_of(program: Program, plane: sv.Plane, regions: int) -> float:
-    """A half-width with about so many regions, within a tenth."""
-    low, high, half = 0.0, np.inf, 0.1
-    for _ in range(24):
-        try:
-            found = sv.partition(program, plane, window=half, max_regions=2 * regions).num_regions
-        except BudgetError:
-            found = 2 * regions
-        if abs(found - regions) <= regions // 10:
+    """A half-width with about so many regions, within a fifth: from a small one on, by what the last one held."""
+    half, found = 1e-3, 0
+    for _ in range(12):
+        found = sv.partition(program, plane, window=half).num_regions
+        if abs(found - regions) <= regions // 5:
             break
-        low, high = (half, high) if found < regions else (low, half)
-        half = 0.5 * (low + high) if np.isfinite(high) else 2.0 * half
+        half *= float(np.clip((regions / found) ** 0.5, 0.2, 4.0))
     return half
 
 
@@ -196,8 +194,11 @@ def measure(name: str, regions: int, tries: int, half: float | None) -> None:
     for _ in range(tries):
         busy, wall, part = processor_seconds(lambda: sv.partition(program, plane, window=half))
         ours.append((busy, wall))
-        vertices = torch.from_numpy(part.vertices)
-        limit.append(processor_seconds(lambda v=vertices: [short(some) for some in v.split(BATCH)])[:2])
+        rows = np.unique(np.linspace(0, len(part.vertices) - 1, ROWS).astype(int))
+        vertices, share = torch.from_numpy(part.vertices[rows]), len(part.vertices) / len(rows)
+        for batch in BATCHES:
+            took = processor_seconds(lambda v=vertices, n=batch: [short(some) for some in v.split(n)])[:2]
+            limit.append(tuple(seconds * share for seconds in took))
     busy, wall = (min(one[i] for one in ours) / min(one[i] for one in limit) for i in (0, 1))
     print(
         f"{name:18} {part.num_regions:>7,} {len(part.vertices):>8,} {half:9.5f} {min(ours)[0]:>8.2f} {min(limit)[0]:>8.2f} "

@@ -102,8 +102,11 @@ def _read(
     kinks = len(witness.unit_hash)
     z = values[:, :kinks]
     pattern = np.array([np.bitwise_xor.reduce(witness.unit_hash[row > 0.0], initial=np.uint64(0)) for row in z], np.uint64)
-    near = (np.abs(z) <= limit[:kinks]) & ((z != 0.0) | (limit[:kinks] > 0.0))  # 0 for one, rounded for another
-    words: list[list[int]] = [[int(h) for h in witness.unit_hash[row]] for row in near]
+    words: list[list[int]] = [[] for _ in z]
+    own = limit[:kinks]
+    for row, changes in zip(z if own.any() else z[:0], words, strict=False):
+        near = (np.abs(row) <= own) & ((row != 0.0) | (own > 0.0))  # 0 for one, rounded for another
+        changes += [int(h) for h in witness.unit_hash[near]]
     rows = np.arange(len(z))
     for layer in witness.layers:
         if layer.groups is None:

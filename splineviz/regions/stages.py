@@ -32,14 +32,15 @@ import torch
 from torch import Tensor
 
 from splineviz.errors import FloatArray
+from splineviz.regions import squares
 from splineviz.regions.entries import at_hand
 from splineviz.tracing.affine import Weights
 from splineviz.tracing.program import KinkLayer, Program
 
 PROBES, FEW_PROBES = 32, 8
 """Random signs that norms of weights are measured with where there is no matrix; and for units that may wake."""
-ROWS = 16
-"""Every batch that is handed to torch has a multiple of this many rows."""
+ROWS, FEW_ROWS = 16, 4
+"""Every batch that is handed to torch has a multiple of this many rows; without a matrix it has this many at least."""
 CHUNK_BYTES = 64 << 20
 """Rows are evaluated in chunks of about this many bytes of the widest tensor that the stage reads or writes."""
 CACHE_BYTES = 2 << 20
@@ -182,6 +183,8 @@ class Stage:
         if self.columns is not None:
             size = inverse[self.result]
             return {self.source: np.array([np.abs(row * size).max(initial=0.0) for row in self.columns])}
+        if (shares := squares.shares(self.program, self.shapes, inverse, self.start, self.stop)) is not None:
+            return shares
         generator = torch.Generator().manual_seed(1)
         zeros = {r: torch.zeros(FEW_PROBES, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
         entering = {r: t.requires_grad_() for r, t in self.placed(zeros).items()}
@@ -201,6 +204,8 @@ class Stage:
         """The norm of the weights of every leaving entry, times the sizes of what enters."""
         if self.columns is not None:
             return {self.result: np.sqrt(np.einsum("uw,uw,u->w", self.columns, self.columns, sizes[self.source] ** 2))}
+        if (norms := squares.norms(self.program, self.shapes, sizes, self.start, self.stop)) is not None:
+            return norms
         generator = torch.Generator().manual_seed(0)
         live = {
             r: _signs((PROBES, *shape), generator) * torch.from_numpy(sizes[r].reshape(shape))
@@ -235,14 +240,14 @@ class Stage:
         if self.has_columns and not any(op.startswith("conv") for op in self._operations):
             return max(64, CHUNK_BYTES // (8 * widest))
         chunk = min(max(CACHE_BYTES, 32 * self._matrix), CHUNK_BYTES)
-        return max(ROWS, chunk // (8 * widest) // ROWS * ROWS)
+        return max(ROWS, chunk // (8 * widest) // ROWS * ROWS) if self._matrix else max(FEW_ROWS, chunk // (8 * widest))
 
     def run(self, live: Mapping[int, FloatArray], out: FloatArray, share: Share = one_by_one) -> dict[int, FloatArray]:
         """Kink and stage on the registers alive at the kink, one row per vertex; the result goes to `out` (n, width).
 
         Returns the other registers still alive. share: runs the chunks, in whatever order.
         """
-        chunks = _chunks(len(out), self._rows)
+        chunks = _chunks(len(out), self._rows, ROWS if self._matrix or self.has_columns else 1)
         others: list[dict[int, FloatArray]] = [{} for _ in chunks]
         first = 0 if self.before is None else self.before.step
         tensors = {r: torch.from_numpy(t) for r, t in live.items()}
@@ -266,10 +271,10 @@ class Stage:
         return {r: np.concatenate([o[r] for o in others]) for r in (others[0] if others else {})}
 
 
-def _chunks(rows: int, most: int) -> list[tuple[int, int]]:
-    """Bounds of runs of about equal length, none longer than `most`, whole groups of ROWS but the last."""
+def _chunks(rows: int, most: int, group: int) -> list[tuple[int, int]]:
+    """Bounds of runs of about equal length, none longer than `most`, whole groups of so many rows but the last."""
     count = -(-rows // most)
-    bounds = np.linspace(0, -(-rows // ROWS), count + 1).astype(int) * ROWS
+    bounds = np.linspace(0, -(-rows // group), count + 1).astype(int) * group
     bounds[-1] = rows
     return list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
 
