@@ -40,7 +40,7 @@ from splineviz.errors import CheckpointError, FloatArray, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.jobs import churn
-from splineviz.metrics import columns, measures, slice_complexity
+from splineviz.metrics import columns, measures, sites, slice_complexity
 from splineviz.metrics.columns import COLUMNS
 from splineviz.metrics.liveness import liveness
 from splineviz.metrics.options import LCOptions, columns_of
@@ -393,8 +393,11 @@ def partition_numbers(result: Partition, radius: float | None, near: float | Non
     near: as of a Job.
     """
     distance = None if near is None else near * measures.side(result)
-    summary = measures.summary(result, near=distance)
-    return {**columns.computed(result), **slice_complexity.exact(result, radius), **summary}
+    try:
+        summary = measures.summary(result, near=distance)
+        return {**columns.computed(result), **slice_complexity.exact(result, radius), **summary}
+    finally:
+        sites.forget(result)
 
 
 def _crossings(program: Program, plane: Plane) -> dict[str, float]:
