@@ -33,6 +33,7 @@ from splineviz.regions.stages import Share, Stage, on_slice, one_by_one, stages
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
 
+Played = tuple[npt.NDArray[np.uint64], IntArray | None]
 TOLERANCE = 2.0**-46
 """Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
 ENTRIES = 1 << 21
@@ -173,14 +174,14 @@ class Engine:
             self.irregular += cut.irregular
         last_turn = self._turns.is_last(block.layer, block.turn)
         round_, winners, keep = self.lowered.rounds[block.layer], None, None
-        after = cut
+        after, z = cut, self._bent_values(block, cut) if round_ is not None and last_turn else None
         if round_ is not None:
-            face_hash, winners = self._played(block, cut, round_) if last_turn else self._unplayed(block, cut)
+            face_hash, winners = self._unplayed(block, cut) if z is None else self._played(block, cut, round_, z)
             after = cut._replace(faces=cut.faces._replace(hash=face_hash))
             if last_turn and round_.is_last and block.faces:
                 after, keep = self._dissolved(after)
         if last_turn:
-            values, row_scale, live = self._next_values(block, cut, self.stages[block.layer + 1], keep)
+            values, row_scale, live = self._next_values(block, cut, self.stages[block.layer + 1], keep, z)
         else:
             values, row_scale, live = self._same_values(block, cut)
         refine(self.decisions, block.layer + last_turn, cut, keep, values, live)
@@ -272,10 +273,10 @@ class Engine:
         following = self.stages[layer + 1]
         low, high = self.program.layers[layer].kinks.slopes
         inverse_size = following.inverse_size[following.source]
-        _, zeros = bits.sign_bits(z, *self.scales_at(block), inverse_size, low, high, plus, minus, norm)
+        near, zeros = bits.sign_bits(z, *self.scales_at(block), inverse_size, low, high, plus, minus, norm)
         if self.near is not None:
             self.near.check(layer, plus, minus)
-        if not zeros:
+        if not zeros or not (near or self.decisions.open):  # a 0 that is one leaves nothing to be told
             return plus, minus, norm, 0
         turn = self._turns.mask(layer, block.turn, words)
         limit = self.tolerance * (block.row_scale.max() * self._scales[layer][0] + self._scales[layer][1])
@@ -283,7 +284,7 @@ class Engine:
 
     # ---- rounds of a tournament ----------------------------------------------------------------------
 
-    def _played(self, block: Block, cut: Cut, round_: Round) -> tuple[npt.NDArray[np.uint64], IntArray | None]:
+    def _played(self, block: Block, cut: Cut, round_: Round, z: FloatArray) -> Played:
         """Hashes of the faces after a round, and who is left in each group on each face (None after the last round)."""
         parents = cut.faces.hash
         layer = self.lowered.layers[round_.layer]
@@ -293,8 +294,6 @@ class Engine:
             places = np.arange(round_.entrants, dtype=np.int32)[None, :, None]
             before = np.broadcast_to(places, (block.faces, round_.entrants, layer.units))
         after = np.empty((len(parents), round_.entrants - round_.pairs, layer.units), np.int32)
-        z = _widened(block.values, cut)
-        z[np.arange(cut.old, len(z)), cut.parents.maker] = 0.0
         winner_kernels.play(cut.faces.offsets, cut.faces.halves, cut.edges, z, parents, before, round_.pairs, after)
         face_hash = block.face_hash[parents]
         if not round_.is_last:
@@ -321,7 +320,7 @@ class Engine:
         )
         return left, one.old_vertex
 
-    def _unplayed(self, block: Block, cut: Cut) -> tuple[npt.NDArray[np.uint64], IntArray | None]:
+    def _unplayed(self, block: Block, cut: Cut) -> Played:
         """The same before a round's last turn: nobody has won yet."""
         parents = cut.faces.hash
         return block.face_hash[parents], None if block.winners is None else block.winners[parents]
@@ -329,11 +328,11 @@ class Engine:
     # ---- values at the next layer ------------------------------------------------------------------
 
     def _next_values(
-        self, block: Block, cut: Cut, stage: Stage, keep: IntArray | None = None
+        self, block: Block, cut: Cut, stage: Stage, keep: IntArray | None = None, z: FloatArray | None = None
     ) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the next kink layer (or the outputs) at all vertices, their row scale, and the other live tensors.
 
-        keep: vertices to evaluate alone, after the last round of a tournament.
+        keep: vertices to evaluate alone, after the last round of a tournament; z: the kink's inputs, where they are at hand.
         """
         values, old = np.empty((len(cut.uv), stage.width)), self._live(block, stage)
         others = [old[register] for register in stage.shapes if register != stage.source]
@@ -348,9 +347,10 @@ class Engine:
             if len(cut.lost):
                 values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
             return values, self._blurred(scale, cut), {}
-        live = {register: _widened(tensor, cut) for register, tensor in old.items()}
         kink_input = self._kink_input(stage)
-        live[kink_input].reshape(len(values), -1)[np.arange(cut.old, len(values)), cut.parents.maker] = 0.0
+        live = {register: _widened(tensor, cut) for register, tensor in old.items() if register != kink_input}
+        z = self._bent_values(block, cut) if z is None else z
+        live[kink_input] = z.reshape(len(z), *stage.before.shape)
         for register, size in stage.inverse_size.items():
             if register != stage.source:
                 scale += np.linalg.norm(live[register].reshape(len(values), -1) * size, axis=1)
@@ -368,6 +368,12 @@ class Engine:
         """The scale of rounding at the vertices, larger where their places may be off, so that such values are decided."""
         return scale * np.maximum(cut.blur, 1.0) if self.decisions.open else scale
 
+    def _bent_values(self, block: Block, cut: Cut) -> FloatArray:
+        """The layer's inputs at all vertices, 0 where a unit made the vertex."""
+        z = _widened(block.values, cut)
+        z[np.arange(cut.old, len(z)), cut.parents.maker] = 0.0
+        return z
+
     def _kink_input(self, stage: Stage) -> int:
         assert stage.before is not None
         return self.program.steps[stage.before.step].inputs[0]
@@ -379,11 +385,8 @@ class Engine:
 
     def _interpolated(self, block: Block, cut: Cut, stage: Stage, values: FloatArray, rows: IntArray) -> FloatArray:
         """Next values at vertices that lie on no single chord: z between the parents, then kink and stage in full."""
-        z = np.empty((len(cut.uv), block.values.shape[1]))
-        z[: cut.old] = block.values
-        lines.interpolate(z, cut.old, cut.parents)
-        z[np.arange(cut.old, len(z)), cut.parents.maker] = 0.0
         assert stage.before is not None
+        z = self._bent_values(block, cut)
         out = np.empty((len(rows), values.shape[1]))
         stage.run({self._kink_input(stage): z[rows].reshape(-1, *stage.before.shape)}, out)
         return out
