@@ -25,7 +25,7 @@ from splineviz._kernels.arrangement import Questions
 from splineviz._kernels.bits import Reading, Scales
 from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz.errors import FloatArray, IntArray
-from splineviz.regions.blocks import MANY, Block, dissolve, release_memory
+from splineviz.regions.blocks import LAYERS, MANY, Block, dissolve, release_memory
 from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, lines_of_edges, place, refine
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.nearby import Nearby
@@ -168,7 +168,7 @@ class Engine:
         """Cut a block by the kink layer it stands at (or take the cut given), and bring its values to the next."""
         cut = self.cut(block) if cut is None else cut
         if self.unit_offsets[-1] > MANY:
-            release_memory(early=True)
+            release_memory(early=True, small=self.unit_offsets[-1] > LAYERS)
         with self._lock:
             self.near_zero += cut.near_zero
             self.irregular += cut.irregular
