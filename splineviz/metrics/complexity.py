@@ -48,6 +48,11 @@ from splineviz.tracing.trace import trace
 CHUNK = 64
 """Points that one worker takes at a time; divides the groups of points that share a pool of directions."""
 
+LARGER = (4, 2)
+"""So many times CHUNK points are taken where a pool's image is kept and every worker has four turns: maps of more points
+at a time are quicker.
+"""
+
 BLOCK_FLOATS = 1 << 22
 """Numbers in the widest tensor of a block of points, about, unless batch_size says otherwise."""
 
@@ -227,18 +232,22 @@ def local_complexities_at(
     longest = max(len(x) for x in points.values())
     images = Images(drawn, counters[0], longest, screen)
 
+    threads = how.threads or available()
+    chunk = CHUNK * next((k for k in LARGER if k * CHUNK <= drawn.group and 4 * threads * k * CHUNK <= longest), 1)
+
     @torch.no_grad()
-    def work(chunk: int) -> Iterable[int]:
-        first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, longest)
-        for start in range(first, last, size):
-            stop = min(start + size, last)
+    def work(first: int) -> Iterable[int]:
+        last = min(first + chunk, longest)
+        some = chunk if screen is not None and how.batch_size is None and images.keeps(first) else size
+        for start in range(first, last, some):
+            stop = min(start + some, last)
             image, rows = images.of(start, stop)
             for chosen in sets.values():
                 chosen.add(start, stop, image, rows)
         return ()
 
     # One torch thread in each worker: a product of a few rows is not worth sharing, and waits for the slowest share.
-    Stack(work, how.threads or available()).run(range(-(-longest // CHUNK)))
+    Stack(work, threads).run(range(0, longest, chunk))
     watched = not isinstance(network, Program)
     return [
         {name: chosen.result(number, drawn.num_vectors, watched) for name, chosen in sets.items()}
@@ -250,12 +259,16 @@ def _evaluators(
     network: Program | Watched | Held, radii: Sequence[float], how: Sampling, num_vectors: int
 ) -> tuple[Screen | None, list[Pairs | Vertices]]:
     """One for each radius, and what settles most points before them; what that leaves open asks for double precision."""
-    made = [evaluator(network, float(radius), how.include_output, how.dtype, how.device) for radius in radii]
-    screen = Screen.of(made, num_vectors)
+    def made(dtype: torch.dtype) -> list[Pairs | Vertices]:
+        first = evaluator(network, float(radii[0]), how.include_output, dtype, how.device)
+        return [first, *(first.at(float(radius)) for radius in radii[1:])]
+
+    counters = made(how.dtype)
+    screen = Screen.of(counters, num_vectors)
     if screen is None or how.dtype == torch.float64:
-        return screen, made
-    made = [evaluator(network, float(radius), how.include_output, torch.float64) for radius in radii]
-    return Screen.of(made, num_vectors), made
+        return screen, counters
+    counters = made(torch.float64)
+    return Screen.of(counters, num_vectors), counters
 
 
 def network_of(
@@ -330,13 +343,19 @@ class Images:
         """Images of directions for r = 1, and which of them points start .. stop - 1 have (stop - start, P)."""
         number, chosen = start // self._drawn.group, self._drawn.chosen(start, stop)
         pool = self._drawn.pool(number)
-        used = chosen.shape[1] * min(self._points - number * self._drawn.group, self._drawn.group)
-        if len(pool) > used or len(pool) * self._counter.widest > IMAGE_FLOATS:
+        if not self.keeps(start):
             return self._made(pool[chosen].flatten(0, 1)), torch.arange(chosen.numel()).reshape(chosen.shape)
         with self._making:
             if self._kept is None or self._kept[0] != number:
                 self._kept = (number, self._made(pool))
             return self._kept[1], chosen
+
+    def keeps(self, start: int) -> bool:
+        """Whether the image of the whole pool that a point chooses from is made, once: its points use most of it."""
+        number = start // self._drawn.group
+        pool = self._drawn.pool(number)
+        used = self._drawn.num_vectors * min(self._points - number * self._drawn.group, self._drawn.group)
+        return len(pool) <= used and len(pool) * self._counter.widest <= IMAGE_FLOATS
 
     def _made(self, v: Tensor) -> Parts | Lines:
         return self._counter.image(v) if self._screen is None else self._screen.lines(v)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +130,12 @@ class Vertices:
         known = network.breakpoints if isinstance(network, Placed) else []
         self.breakpoints = [*known, *[(0.0,)] * (len(self.names) - len(known))]
 
+    def at(self, radius: float) -> Vertices:
+        """The same at another radius."""
+        other = copy(self)
+        other.radius = radius
+        return other
+
     def image(self, v: Tensor) -> Parts:
         """The directions v (m, dimensions) themselves."""
         return {0: v.to(torch.float64)}
@@ -198,6 +205,12 @@ class Pairs:
         self.counted = {layer[0] for layer in self.layers} - rounds
         self.breakpoints = [layer[2] for layer in self.layers if layer[0] in self.counted]
         self.chain = Chain.of(self.program, self.layers, self.linear.dtype)
+
+    def at(self, radius: float) -> Pairs:
+        """The same at another radius: all else is shared, as nothing of it changes."""
+        other = copy(self)
+        other.radius = radius
+        return other
 
     def image(self, v: Tensor, dtype: torch.dtype | None = None) -> Parts:
         """Odd parts before the first kink for directions v (m, dimensions) and r = 1, by register: (m, ...) each.

@@ -87,7 +87,7 @@ def steepness(model: Any, x: Any, *, scale: float = SCALE, **options: Any) -> St
             image, rows = images.of(start, start + len(some))
             assert isinstance(image, Mapping)
             for layer, (z, spans) in enumerate(seen.spans(some, image, rows)):
-                dense = _density(z, spans / (2.0 * step), scale, seen.breakpoints[layer])
+                dense = _density(z, spans, scale, seen.breakpoints[layer]) / (2.0 * step)
                 found[layer, start : start + len(some)] = dense.cpu().numpy() / factor
     return Steepness(found, float(scale), frames.num_vectors, tuple(seen.names))
 
@@ -100,7 +100,8 @@ def restricted(vectors: int, dimension: int) -> float:
     return math.exp(math.lgamma(p + 0.5) + math.lgamma(d) - math.lgamma(p) - math.lgamma(d + 0.5))
 
 
-def _density(z: Tensor, slopes: Tensor, scale: float, breakpoints: Any) -> Tensor:
-    """(n,) sum over units of the length of slopes (n, P, units) times the noise's density at values z (n, units)."""
+def _density(z: Tensor, spans: Tensor, scale: float, breakpoints: Any) -> Tensor:
+    """(n,) sum over units of the length of spans (n, P, units) times the noise's density at values z (n, units)."""
     near = sum(torch.exp(-0.5 * ((z - b) / scale) ** 2) for b in breakpoints) / (math.sqrt(2.0 * math.pi) * scale)
-    return (slopes.norm(dim=1) * near).sum(dim=1)
+    # torch's own norm goes from row to row for each unit, five times as long.
+    return (spans.square().sum(dim=1).sqrt() * near).sum(dim=1)

@@ -169,7 +169,7 @@ def _program(partition: Partition, model: Any) -> Program:
     """The model traced anew, in memory that what came before has handed back."""
     if partition.unit_offsets[-1] > MANY:
         release_memory()
-    return trace(model, partition.plane.input_shape, swap=partition.swaps)
+    return trace(model, partition.plane.input_shape, swap=partition.swaps, borrow=True)
 
 
 def _unjudged(partition: Partition, anchors: Any) -> list[str]:

@@ -114,7 +114,7 @@ def partition(
             max_regions=max_regions, max_bytes=max_bytes, max_seconds=max_seconds, progress=progress, device=device,
             swap=swap, executor=executor,
         )  # fmt: skip
-    program = trace(model, plane.input_shape, swap=swap).to(device=device)
+    program = trace(model, plane.input_shape, swap=swap, borrow=True).to(device=device)
     budget = Budget(max_regions, max_bytes, max_seconds)
     found = _whole(Slice(program, plane, plane.window(window), tolerance), threads, block_bytes, budget, progress)
     return checked(found, program)
@@ -132,7 +132,7 @@ def _chosen(
     """The network with the outputs that are asked for, and what is left to swap in it."""
     if output is None and outputs is None:
         return model, swap
-    return trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs), None
+    return trace(model, plane.input_shape, swap=swap, output=output, outputs=outputs, borrow=True), None
 
 
 def _whole(job: Slice, *asked: Any) -> Partition:

@@ -90,7 +90,7 @@ class Estimate:
 
 def shrink_to_fit(model: Any, plane: Plane, window: Any, max_regions: int) -> float:
     """The factor by which to shrink a window about its centre so that it should hold at most max_regions."""
-    cells, corners = _Cells(trace(model, plane.input_shape), plane), plane.window(window)
+    cells, corners = _Cells(trace(model, plane.input_shape, borrow=True), plane), plane.window(window)
     centre, factor = corners.mean(axis=0), 1.0
     for _ in range(24):
         expected = _counted(cells, centre + factor * (corners - centre), most=max_regions).regions
@@ -112,7 +112,7 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
         raise PlaneError(f"regions: expected a number of at least 2, got {regions}.")
     plane = Plane.of(plane)
     corners = plane.window(window)
-    cells, centre = _Cells(trace(model, plane.input_shape), plane), corners.mean(axis=0)
+    cells, centre = _Cells(trace(model, plane.input_shape, borrow=True), plane), corners.mean(axis=0)
     offsets = corners - centre
     low, high, factor = 0.0, np.inf, 1.0
     best: tuple[float, float, _Count] | None = None
@@ -152,7 +152,7 @@ def seen(model: Any, plane: Plane, window: Any = None) -> float:
     window: as for `partition`. Raises TraceError and PlaneError as `partition` does.
     """
     corners = plane.window(window)
-    program = lower(trace(model, plane.input_shape)).program
+    program = lower(trace(model, plane.input_shape, borrow=True)).program
     lines = stretches(corners - corners.mean(axis=0), np.inf, 4, np.random.default_rng(0)) + corners.mean(axis=0)
     crossed = sum(_changes_along(program, plane, line, 17) for line in lines) / len(lines)
     return 1.0 + 0.25 * crossed**2
@@ -161,7 +161,7 @@ def seen(model: Any, plane: Plane, window: Any = None) -> float:
 @at_home
 def seen_along(model: Any, plane: Plane, corners: FloatArray) -> float:
     """How many knots the closed polyline through corners (k, 2) crosses, as far as 32 steps a side show them."""
-    program = lower(trace(model, plane.input_shape)).program
+    program = lower(trace(model, plane.input_shape, borrow=True)).program
     sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
     return sum(_changes_along(program, plane, side, 33) for side in sides)
 
@@ -196,7 +196,7 @@ def estimate(
         TraceError, PlaneError: as in `partition`.
     """
     plane = Plane.of(plane)
-    cells = _Cells(trace(model, plane.input_shape), plane)
+    cells = _Cells(trace(model, plane.input_shape, borrow=True), plane)
     return _estimate(cells, _counted(cells, plane.window(window), chords=chords, seed=seed, most=most), most)
 
 

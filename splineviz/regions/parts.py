@@ -166,7 +166,8 @@ def part(
         BudgetError: a limit is exceeded.
     """
     grid = tile.grid
-    job = Slice(trace(model, grid.plane.input_shape, swap=swap).to(device=device), grid.plane, grid.corners, tolerance)
+    program = trace(model, grid.plane.input_shape, swap=swap, borrow=True).to(device=device)
+    job = Slice(program, grid.plane, grid.corners, tolerance)
     # All tiles are placed in every job, so that rows of the first product round alike on both sides of a seam.
     first = grid.blocks(job.place(grid.block()))[tile.index]
     budget = Budget(max_regions, max_bytes, max_seconds)

@@ -61,7 +61,7 @@ def tiled(
         raise SeamError(f"tiles: expected (rows, columns), got {shape!r}; for example tiles=(2, 2).")
     rows, columns = shape
     todo = tiles(plane, window, rows, columns)
-    program = trace(model, plane.input_shape, swap=swap)
+    program = trace(model, plane.input_shape, swap=swap, borrow=True)
     options["max_regions"] = max_regions
     if executor is None:
         found = [part(program, tile, progress=_share(progress, i, len(todo)), **options) for i, tile in enumerate(todo)]

@@ -224,8 +224,7 @@ def _rounding_of_slopes(part: Partition, witness: Witness) -> float:
     move = partial(nudged, share=STEP, generator=torch.Generator().manual_seed(0))
     worst = EPS * float(np.linalg.norm(base.reshape(len(base), -1), axis=1).max()) / 2.0
     for _ in range(3):
-        weights = moved(program.weights, move)
-        other = derivatives(witness, program.with_weights(weights), points)
+        other = derivatives(witness, program.with_weights(moved(program.weights, move)), points)
         gap = np.linalg.norm((other - base).reshape(len(base), -1), axis=1)
         worst = max(worst, float(np.quantile(gap, 0.9)) * 2.0**-53 / STEP)  # a unit may change sides in a few of them
     return SAFETY * worst

@@ -32,7 +32,7 @@ from splineviz.errors import CertificateError, FloatArray, IntArray
 from splineviz.geometry.partition import Partition
 from splineviz.regions.nearby import Rounded, beside
 from splineviz.regions.precise import DIGITS
-from splineviz.tracing.affine import LARGE, moved, nudged
+from splineviz.tracing.affine import LARGE, Weights, moved, nudged
 from splineviz.tracing.lowering import Layer, lower, spans
 from splineviz.tracing.precision import Double
 from splineviz.tracing.program import Program
@@ -112,7 +112,7 @@ class Witness:
     def __init__(self, partition: Partition, program: Program, model: Any):
         self.partition, self.program = partition, program
         own = isinstance(model, nn.Module) and not program.swaps  # else nothing but the Program computes what was drawn
-        self.module = in_evaluation(model) if own else program
+        self.module = in_evaluation(model, large=isinstance(program.weights, Weights)) if own else program
         self.breakpoints = {}
         for kink in program.layers:
             if len(kink.kinks.breakpoints) != 1:
@@ -366,12 +366,12 @@ def _strips(points: FloatArray, chunk: int) -> Ids:
     return np.lexsort((points[:, 1], strip))
 
 
-def in_evaluation(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode on the CPU, to be run in double precision. Large weights are shared."""
-    weights = list(model.parameters())
-    if sum(w.numel() for w in weights) < LARGE or any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
+def in_evaluation(model: nn.Module, large: bool = True) -> nn.Module:
+    """A copy in evaluation mode on the CPU, to be run in double precision. large: share weights, where they are large."""
+    scripted = any(isinstance(m, torch.jit.ScriptModule) for m in model.modules())
+    if scripted or not large or sum(w.numel() for w in model.parameters()) < LARGE:
         return copy.deepcopy(model).to("cpu", torch.float64).eval()
-    return copy.deepcopy(model, {id(w): w for w in weights if w.device.type == "cpu"}).to("cpu").eval()
+    return copy.deepcopy(model, {id(w): w for w in model.parameters() if w.device.type == "cpu"}).to("cpu").eval()
 
 
 def _largest(values: FloatArray) -> FloatArray:

@@ -71,6 +71,12 @@ def is_large(tensor: Tensor) -> bool:
     return tensor.dtype is torch.float32 and tensor.numel() >= LARGE and tensor.dim() > 1 and not tensor.is_meta
 
 
+def is_lent(tensor: Tensor) -> bool:
+    """Whether a module's weight may be read where it lies: a large one, in the memory that computes."""
+    plain = type(tensor) in (Tensor, torch.nn.Parameter)
+    return plain and is_large(tensor) and tensor.device.type == "cpu" and not tensor.is_inference()
+
+
 def converted(
     tensors: Mapping[str, Tensor], dtype: torch.dtype | None, device: torch.device | str | None
 ) -> Mapping[str, Tensor]:

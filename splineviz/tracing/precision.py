@@ -1,10 +1,15 @@
 """Precision: calls of torch in double precision, whatever the user's code asks for, and without touching random numbers.
-Also whether a difference is no more than rounding.
+Also whether a difference is no more than rounding; how large weights are traced, and whether a forward writes into them.
 
     with Double(): module(x)            everything is double, in this thread alone
     with Logged() as log: module(x)     the same, and log.calls says what was called
 
 Rounding to fewer digits is not traced: the network is taken as the function that it rounds.
+
+A large weight stays single in a twin, and calls of torch get doubled copies of it: what a forward writes into it, or into a
+view of it, would go into a copy and be lost. Such a call is stopped before it is made, and the whole weight doubled instead.
+As no call is given a large weight itself, its memory may be the module's own for as long as the Program is not kept
+(`lending`); VGG's take half a gigabyte.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 import functools
 import math
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple, TypeVar, cast
@@ -19,21 +25,28 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from splineviz.tracing.affine import is_large, linear, moved
+from splineviz.errors import TraceError
+from splineviz.tracing import doors
+from splineviz.tracing.affine import is_large, is_lent, linear, moved
 from splineviz.tracing.program import Program
 
 CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double)
 TO = (Tensor.to, Tensor.type)
 SEEN = frozenset((bool, int, str, type(None), torch.dtype))
 """Kinds of arguments that are remembered as they are."""
+HANDS_OUT = frozenset(("numpy", "__array__", "__dlpack__", "storage", "untyped_storage", "_typed_storage"))
+"""Calls that hand out memory, into which anybody may write."""
+HARMLESS = frozenset(("requires_grad_", "detach_"))
+AUGMENTED = frozenset("iadd isub imul idiv itruediv ifloordiv imod ipow imatmul ior iand ixor ilshift irshift".split())
 RANDOM = ("rand", "normal", "bernoulli", "dropout", "uniform", "exponential", "multinomial", "poisson", "rrelu", "gumbel")
 
 
 MOVED = 2.0**-40
 """Relative step by which rounding is measured; small, for few units may change sides."""
+_here = threading.local()
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -115,7 +128,9 @@ def _kind(func: Any) -> Kind:
 
 def double(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """A call of torch with all its floating-point numbers in double precision."""
-    kind = _kind(func)
+    kind, watch = _kind(func), watching()
+    if watch is not None:
+        watch.check(func, args, kwargs)
     if kind.cast:
         return args[0] if args[0].is_floating_point() else args[0].double()
     if kwargs:
@@ -123,12 +138,19 @@ def double(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     if kind.told:
         args = tuple(map(_wide, args))
     if kind.attribute and isinstance(args[0], Tensor) and is_large(args[0]):  # its shape, say, which costs no copy
-        return doubled(func(*args))
+        value = func(*args)
+        wide = doubled(value)
+        if watch is not None:
+            watch.note(value, wide, wide)
+        return wide
     if func is F.linear and len(args) > 1 and is_large(args[1]):
         bias = args[2] if len(args) > 2 else kwargs.get("bias")
         return linear(doubled(args[0]), args[1], doubled(bias))
+    wide = tuple(map(doubled, args))
     with _undisturbed() if kind.random else nullcontext():
-        value = func(*map(doubled, args), **{key: doubled(v) if key != "out" else v for key, v in kwargs.items()})
+        value = func(*wide, **{key: doubled(v) if key != "out" else v for key, v in kwargs.items()})
+    if watch is not None:
+        watch.note(args, wide, value)
     if isinstance(value, Tensor) and value.dtype is not torch.float64 and value.is_floating_point() and not kind.attribute:
         value = value if any(value is a for a in (*args, *kwargs.values())) else value.double()
     return value
@@ -214,3 +236,112 @@ def is_rounding(worst: float, program: Program, x: Tensor) -> bool:
                 live |= {step.output: shaken(live[step.output], live[step.output])} if step.output in live else {}
             most = max(most, float((live[program.output].reshape(y.shape) - y).abs().max() / y.abs().max()))
     return worst <= 64.0 * 2.0**-53 / MOVED * most
+
+
+# ---- large weights -----------------------------------------------------------------------------------------------------
+
+
+class Stopped(RuntimeError):
+    """A call would have written into a large weight."""
+
+
+class Watch:
+    """Within `with`, stops calls of torch in this thread that would write into a large weight; stopped: whether any was."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._copies: set[int] = set()  # memory of doubled copies that are still in use under another name
+
+    def __enter__(self) -> Watch:
+        self._outer, _here.watch = watching(), self
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        _here.watch = self._outer
+
+    def check(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Raises Stopped for a call that writes into a large weight, or hands out its memory."""
+        for tensor in changed(func, args, kwargs):
+            if is_large(tensor) or memory(tensor) in self._copies:
+                self.stopped = True
+                raise Stopped("expected large weights that forward leaves alone, got one into which it writes")
+
+    def note(self, given: Any, copies: Any, value: Any) -> None:
+        """Remember what a call gave of doubled copies, if it lies in their memory: a view."""
+        pairs = zip(tensors(given), tensors(copies), strict=True)
+        copied = {memory(copy) for tensor, copy in pairs if copy is not tensor and is_large(tensor)}
+        if copied:
+            self._copies |= copied & {memory(one) for one in tensors(value)}
+
+
+def watching() -> Watch | None:
+    """Who watches this thread."""
+    return getattr(_here, "watch", None)
+
+
+def memory(tensor: Tensor) -> int:
+    """Where a tensor's memory begins; whoever listens to calls of torch is not told."""
+    with torch._C.DisableTorchFunction():
+        return tensor.untyped_storage().data_ptr() if tensor.layout is torch.strided else 0
+
+
+def changed(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Tensor]:
+    """The tensors that a call writes into, or may."""
+    if isinstance(func, torch._ops.OpOverload):
+        written = [i for i, one in enumerate(func._schema.arguments) if one.alias_info and one.alias_info.is_write]
+        named = [kwargs.get(func._schema.arguments[i].name) for i in written]
+        return tensors([args[i] for i in written if i < len(args)] + named)
+    name = getattr(func, "__name__", "")
+    found = [kwargs["out"]] if "out" in kwargs else []
+    if _is_in_place(name) or any(one is True for one in (*args[1:], kwargs.get("inplace"))):  # relu(x, True)
+        found += args[:1]
+    elif name == "embedding" and (kwargs.get("max_norm") or any(args[3:4])):  # which shortens rows of its weight
+        found += [*args[1:2], kwargs.get("weight")]
+    return tensors(found)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_in_place(name: str) -> bool:
+    if name in HANDS_OUT or name == "__setitem__":
+        return True
+    private = name.startswith("__") and name.endswith("__")
+    return name.strip("_") in AUGMENTED if private else name.endswith("_") and name not in HARMLESS
+
+
+def tensors(values: Any) -> Iterator[Tensor]:
+    """All tensors in tuples, lists and dictionaries."""
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            yield from tensors(value)
+    elif isinstance(values, dict):
+        yield from tensors(list(values.values()))
+
+
+def lending(model: Any, borrow: bool, make: Callable[[bool, bool], Program]) -> Program:
+    """`make(whether large weights stay single, and are borrowed)`: doubled, if the forward writes into one of them.
+
+    Raises TraceError when a borrowed weight changes meanwhile.
+    """
+    large = {key: tensor for key, tensor in _named(model) if is_large(tensor)}
+    if not large:
+        return make(False, False)
+    lent = {key: tensor._version for key, tensor in large.items() if borrow and is_lent(tensor)}
+    program = None
+    with Watch() as watch:
+        try:
+            program = make(True, borrow)
+        except Exception:  # what was stopped is told anew, or not at all
+            if not watch.stopped:
+                raise
+    if changed := [key for key, version in lent.items() if large[key]._version != version]:
+        raise TraceError(f"{changed[0]}: expected weights that stay as they are while they are read, got one that changed.")
+    return make(False, False) if watch.stopped or program is None else program
+
+
+def _named(model: Any) -> list[tuple[str, Tensor]]:
+    model = doors.unwrapped(model)
+    model = doors.unwrapped(model.func) if isinstance(model, functools.partial) else model
+    named = doors.named_tensors(model) if isinstance(model, nn.Module) else ()
+    return [(key, tensor) for key, tensor in named if type(tensor) in (Tensor, nn.Parameter)]

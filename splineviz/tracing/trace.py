@@ -15,11 +15,11 @@ This file knows no geometry.
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
 import math
 import re
 from collections.abc import Collection, Sequence
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -32,7 +32,7 @@ from splineviz.tracing import doors, twins
 from splineviz.tracing.call import begun, raised
 from splineviz.tracing.listening import Listener
 from splineviz.tracing.masks import Mask
-from splineviz.tracing.precision import Double, at_home, elsewhere, is_rounding, undisturbed
+from splineviz.tracing.precision import Double, at_home, elsewhere, is_rounding, lending, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.swaps import Swap, piecewise, swapped
@@ -45,7 +45,7 @@ SAMPLES = 2
 @at_home
 def trace(
     model: Any, input_shape: Sequence[int], *, smooth: bool = False, swap: Swap | None = None,
-    output: str | int | None = None, outputs: Sequence[int] | None = None,
+    output: str | int | None = None, outputs: Sequence[int] | None = None, borrow: bool = False,
 ) -> Program:  # fmt: skip
     """Trace a network for inputs of shape (n, *input_shape) into a float64 Program of its evaluation mode.
 
@@ -58,6 +58,7 @@ def trace(
         swap: replaces smooth functions, such as {"gelu": "relu"} (see `swaps`).
         output: name or position of the result of forward that is the output; None: the one named logits.
         outputs: indices of the flattened outputs to keep.
+        borrow: read the largest weights where the module keeps them: for a Program let go of before it is trained on.
 
     Returns:
         The Program, compared with the module on random inputs.
@@ -70,7 +71,7 @@ def trace(
             f"input_shape: expected the shape of one input without the batch, such as (2,) or (1, 28, 28), got "
             f"{type(input_shape).__name__}; of samples x it is x.shape[1:], and the network comes first: trace(model, (2,))."
         )
-    program = _traced(model, input_shape, output)  # smooth functions too: one at the end may be left out
+    program = _traced(model, input_shape, output, borrow)  # smooth functions too: one at the end may be left out
     program = swapped(program, swap) if swap else program
     program = program if outputs is None else kept(program, outputs)
     return program if smooth else piecewise(program)
@@ -80,7 +81,7 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, Collection) and not isinstance(value, Tensor) and all(isinstance(n, Integral) for n in value)
 
 
-def _traced(model: Any, input_shape: Sequence[int], output: str | int | None = None) -> Program:
+def _traced(model: Any, input_shape: Sequence[int], output: str | int | None = None, borrow: bool = False) -> Program:
     if isinstance(model, Program):
         if model.input_shape != tuple(input_shape):
             raise TraceError(
@@ -88,28 +89,30 @@ def _traced(model: Any, input_shape: Sequence[int], output: str | int | None = N
             )
         return model.to(torch.float64)
     settled = not is_settled(model, probes(input_shape, 2), output)
-    module, prefix = twin(model, large=True, settled=settled)
-    return written(module, input_shape, smooth=True, output=output, prefix=prefix)
+
+    def made(large: bool, borrowed: bool) -> Program:
+        module, prefix = twin(model, large=large, settled=settled, borrow=borrowed)
+        return written(module, input_shape, smooth=True, output=output, prefix=prefix)
+
+    return lending(model, borrow and not settled, made)  # its own eval() is run on the copy, and may write
 
 
 def twin(
-    model: Any, taken: dict[int, Tensor] | None = None, *, large: bool = False, settled: bool = False
+    model: Any, taken: dict[int, Tensor] | None = None, *, large: bool = False, settled: bool = False, borrow: bool = False
 ) -> tuple[nn.Module, str]:
     """A copy of the module in double precision and evaluation mode, and what stands in front of its weights' names.
 
-    model: as `trace` takes it, but no Program. taken, large: see `twins.twin`. settled: run the module's own eval() on the
-    copy, which may change its weights, too. Raises TraceError for what is no module or cannot be read as one.
+    model: as `trace` takes it, but no Program. taken, large, borrow: see `twins.twin`. settled: run the module's own eval()
+    on the copy, which may change its weights, too. Raises TraceError for what is no module or cannot be read as one.
     """
-    if isinstance(model, torch.export.ExportedProgram):
-        model = model.module()
-    model = doors.unwrapped(model)
-    if isinstance(model, functools.partial) and isinstance(model.func, nn.Module):
-        return _Bound(twin(model.func, taken, large=large)[0], model.args, model.keywords), "network."
+    model = doors.unwrapped(model.module() if isinstance(model, torch.export.ExportedProgram) else model)
+    if isinstance(model, partial) and isinstance(model.func, nn.Module):
+        return _Bound(twin(model.func, taken, large=large, borrow=borrow)[0], model.args, model.keywords), "network."
     if not isinstance(model, nn.Module):
         raise TraceError(f"network: expected a torch.nn.Module or a Program, got {type(model).__name__}.")
     if _exported(model):
         return copy.deepcopy(model).to(device="cpu", dtype=torch.float64), ""
-    made = twins.twin(model, taken, large=large)
+    made = twins.twin(model, taken, large=large, borrow=borrow)
     if settled and (modes := doors.modes(model)):
         doors.settle(made, modes)
     return made, ""

@@ -28,7 +28,7 @@ from torch.overrides import TorchFunctionMode
 
 from splineviz.errors import TraceError
 from splineviz.tracing import doors
-from splineviz.tracing.affine import is_large
+from splineviz.tracing.affine import is_large, is_lent
 
 SCALARS = frozenset((bool, int, float, str, type(None)))
 Taken = dict[int, Tensor] | None
@@ -39,11 +39,14 @@ TRAINERS = ("_trainer", "_fabric", "trainer")
 """What Lightning keeps on a module; it is no part of the network, and large."""
 
 
-def twin(model: nn.Module, taken: Taken = None, *, evaluated: bool = True, large: bool = False) -> nn.Module:
+def twin(
+    model: nn.Module, taken: Taken = None, *, evaluated: bool = True, large: bool = False, borrow: bool = False
+) -> nn.Module:
     """A copy of a module in double precision on the CPU, in evaluation mode. Raises TraceError, see `doors.check`.
 
     taken: filled with the values of its tensors in their own precision, by the identity of the module's. evaluated: leave in
     training mode what the module's own eval() leaves there. large: leave large weights single (see `affine.Weights`).
+    borrow: have these in the module's own memory (see `borrowing`).
     """
     doors.check(model)
     memo: dict[int, Any] = {}
@@ -52,7 +55,7 @@ def twin(model: nn.Module, taken: Taken = None, *, evaluated: bool = True, large
         for _, tensor in doors.named_tensors(model):
             if id(tensor) not in memo:
                 value = tensor if taken is None else taken.setdefault(id(tensor), tensor.detach().to("cpu", copy=True))
-                memo[id(tensor)] = _double(value, isinstance(tensor, nn.Parameter), large)
+                memo[id(tensor)] = _double(value, isinstance(tensor, nn.Parameter), large, borrow)
         made: list[tuple[nn.Module, nn.Module]] = []
         for module in model.modules():
             kind: Any = type(module)
@@ -148,10 +151,12 @@ def _copies_itself(kind: Any) -> bool:
     return any(getattr(kind, name, None) is not getattr(nn.Module, name, None) for name in ("__deepcopy__", "__new__"))
 
 
-def _double(tensor: Tensor, is_parameter: bool, large: bool = False) -> Tensor:
+def _double(tensor: Tensor, is_parameter: bool, large: bool = False, borrow: bool = False) -> Tensor:
     """A tensor's values in double precision on the CPU, in memory of their own; one without values as it is."""
     if tensor.is_meta:
         return tensor
+    if large and borrow and is_lent(tensor):
+        return nn.Parameter(tensor.detach(), requires_grad=False) if is_parameter else tensor.detach()
     dtype = torch.float64 if tensor.is_floating_point() and not (large and is_large(tensor)) else tensor.dtype
     value = tensor.detach().to(device="cpu", dtype=dtype, copy=True)
     return nn.Parameter(value, requires_grad=False) if is_parameter else value

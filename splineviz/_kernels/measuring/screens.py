@@ -133,7 +133,7 @@ def _settled(net, t, centre, odd, most, length, rows, radii, counts, lowest, hig
         for r in range(len(radii)):
             far = (t.reach[r] + t.error[r] + t.off[r]) * SLACK
             _away(c, t.gap, far, lengths, t.near[r], lowest[r, first:stop], highest[r, first:stop])
-        count = _wanted(c, b, s, last, t.near, t.wanted)
+        count = _wanted(c, b, s, last, t.near, t.across, t.wanted)
         if layer == 0:
             _entered(odd, rows, t.wanted, count, t.line)
         else:
@@ -215,30 +215,46 @@ def _gaps(c, breakpoints, gap):
         gap[u] = np.inf
     for b in breakpoints:
         for u in range(len(c)):
-            gap[u] = min(gap[u], abs(c[u] - b))
+            away = abs(c[u] - b)
+            gap[u] = gap[u] if gap[u] < away else away  # what is no number stays none
 
 
 @step()
 def _away(c, gap, far, lengths, near, lowest, highest):
-    """Mark units that a vertex may take to a breakpoint; the others' values take part in the extremes as they are."""
+    """Mark units that a vertex may take to a breakpoint; the others' values take part in the extremes as they are.
+
+    Loops without a branch, over few arrays each: the processor's vectors take them.
+    """
+    still = far == 0
     for u in range(len(c)):
-        away = (gap[u] > far * lengths[u]) | (lengths[u] == 0) | (far == 0)
-        near[u] = not away
-        low, high = c[u] if away else np.inf, c[u] if away else -np.inf
+        near[u] = not ((gap[u] > far * lengths[u]) | (lengths[u] == 0) | still)
+    for u in range(len(c)):
+        low = np.inf if near[u] else c[u]
         lowest[u] = low if low < lowest[u] else lowest[u]
+    for u in range(len(c)):
+        high = -np.inf if near[u] else c[u]
         highest[u] = high if high > highest[u] else highest[u]
 
 
 @step()
-def _wanted(c, breakpoints, slopes, last, near, wanted):
-    """List the units that need parts: those near a breakpoint, and those that something follows from; returns how many."""
-    count = 0
+def _wanted(c, breakpoints, slopes, last, near, needed, wanted):
+    """List the units that need parts: those near a breakpoint, and those that something follows from; returns how many.
+
+    needed: room for as many as there are units.
+    """
+    count, follows = 0, slopes[0] != 0 and not last
     for u in range(len(c)):
-        needed = not last and slopes[_piece(c[u], breakpoints)] != 0
-        for r in range(len(near)):
-            needed |= near[r, u]
+        needed[u] = follows
+    for k in range(len(breakpoints)):
+        b, follows = breakpoints[k], slopes[k + 1] != 0 and not last
+        for u in range(len(c)):
+            needed[u] = follows if c[u] > b else needed[u]
+    for r in range(len(near)):
+        for u in range(len(c)):
+            needed[u] |= near[r, u]
+    for u in range(len(c)):
         wanted[count] = u
-        count += needed
+        count += needed[u]
     return count
 
 
