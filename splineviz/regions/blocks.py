@@ -22,7 +22,7 @@ from splineviz.errors import FloatArray, IntArray, PartitionError, SeamError
 
 KeyArray = npt.NDArray[np.uint64]
 MANY, LAYERS, EARLY, MMAP_THRESHOLD = 1 << 17, 1 << 20, 8 << 20, -3
-"""Units from which on large arrays are handed back as they are freed, and small ones after every layer (which are got anew at
+"""Units from which on large arrays are handed back as they are freed, and small ones after every layer (they are got anew at
 the next one, page by page); bytes of a large one; mallopt's name for what has own pages."""
 
 
