@@ -31,16 +31,16 @@ Call = Callable[[FloatArray, FloatArray], FloatArray]
 
 
 class LimbProduct:
-    """A linear operation as integers: row (n,) -> row (m,), times 2^-exponent.
+    """A linear operation as integers: row (n,) -> row (m,), times 2^-exponent; most: of how many products an entry is.
 
     call(x (L, *shape), digit of the weight) -> (L, *to), linear in both. digits: of the weight, `bits` bits each, the finest
     last.
     """
 
     def __init__(
-        self, call: Call, shape: tuple[int, ...], digits: list[FloatArray], bits: int, exponent: int
+        self, call: Call, shape: tuple[int, ...], digits: list[FloatArray], bits: int, exponent: int, most: float
     ):
-        self.exponent = exponent
+        self.exponent, self.most = exponent, most
         self._call, self._shape, self._digits, self._bits = call, shape, digits, bits
 
     def __call__(self, row: Row) -> Row:
@@ -53,7 +53,7 @@ class LimbProduct:
         assert total is not None
         return total
 
-    def cost(self, row: Row) -> int:
+    def limbs(self, row: Row) -> int:
         """How many limbs are multiplied with a weight each."""
         return -(-_bits(row) // LIMB) * len(self._digits)
 
@@ -83,7 +83,7 @@ def limb_product(call: Call, shape: tuple[int, ...], weight: FloatArray) -> Limb
         exponent += bits
         digits.append(np.rint(rest))
         rest = rest - digits[-1]
-    return LimbProduct(call, shape, digits, bits, exponent)
+    return LimbProduct(call, shape, digits, bits, exponent, most)
 
 
 def _bits(row: Row) -> int:

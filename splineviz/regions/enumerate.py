@@ -24,7 +24,7 @@ import torch
 
 from splineviz._kernels import faces as _faces
 from splineviz._kernels.bits import unit_hashes
-from splineviz.errors import BudgetError, FloatArray, SeamError
+from splineviz.errors import BudgetError, FloatArray
 from splineviz.geometry import doors
 from splineviz.geometry.budget import Budget, Exceeded, Spent
 from splineviz.geometry.partition import Partition
@@ -201,14 +201,12 @@ class Slice:
         open_seams: bool = False,
     ) -> Complex:
         """All that a block becomes, sewn together; open_seams: see `blocks.sew`. Raises BudgetError."""
-        decisive, counted = self.engine.decisions.open, (self.engine.near_zero, self.engine.irregular)
+        counted = self.engine.near_zero, self.engine.irregular
         try:
             return self._enumerated(first, threads, block_bytes, budget, progress, open_seams)
         except TooFar:
             self._nearer()
-        except SeamError:
-            if not decisive or self.engine.decisions.open:  # else they ended after one side of a seam, before the other
-                raise
+        except Ended:
             self.engine.near_zero, self.engine.irregular = counted
             self._restarts += 1
         return self.enumerate(self.place(first), threads, block_bytes, budget, progress, open_seams=open_seams)
@@ -310,6 +308,10 @@ def _with_seed(engine: Engine, result: Partition) -> Partition:
     return result
 
 
+class Ended(Exception):
+    """Exact decisions came to an end on the way: what is cut with them and what is cut without does not fit everywhere."""
+
+
 class _Enumeration:
     """One run over a stack of blocks: when to split them, when to give up, how far it is."""
 
@@ -321,6 +323,7 @@ class _Enumeration:
         self.finished: list[Block] = []
         self.seams = SeamValues()
         self._rounds = any(engine.lowered.rounds)
+        self._decisive = engine.decisions.open
         self._splits = 0
         self._lock = threading.Lock()
 
@@ -340,7 +343,7 @@ class _Enumeration:
         if block.layer == self.engine.layers:
             self._finish(block)
             return []
-        self.seams.agree(block, *self.engine.sharp_at(block)[1:])
+        self.seams.agree(block, *self.engine.scales_at(block))
         cut = self.engine.cut(block)
         need = len(cut.uv) * self.engine.row_bytes(block.layer)
         if need > self._most(block.layer) and block.faces > 1:
@@ -349,6 +352,8 @@ class _Enumeration:
         new = 0 if self._rounds else len(cut.faces.hash) - block.faces
         self.spent.check(regions=new, bytes_=need)
         after = self.engine.advance(block, cut)
+        if self._decisive and not self.engine.decisions.open:
+            raise Ended
         if self._rounds:
             after.lower = after.whole_faces if after.is_settled else block.lower
             new = after.lower - block.lower

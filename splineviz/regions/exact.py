@@ -34,8 +34,9 @@ from splineviz.tracing.program import AFFINE, JOINS, KINKS, Program, Step
 
 LIMIT = 50_000_000
 """Products of integers that one slice may cost; what is left undecided then is counted."""
-LIMBS_FROM, LIMBS_PER_PRODUCT = 1 << 12, 1000
-"""Weights from which on an operation is called with limbs; so many products of limbs take as long as one of integers."""
+LIMBS_FROM, LIMBS_PER_PRODUCT, AN_ENTRY = 64, 500, 15
+"""Products in an entry from which on an operation is called with limbs: with fewer, as in most convolutions, taking integers
+apart and together costs more. What takes as long as a product of integers: so many of limbs, or 1 / AN_ENTRY of an entry."""
 LARGEST = 1 << 24
 """Entries of the largest matrix of an operation that is taken apart into integers, its zeros included."""
 KEPT, KEPT_BYTES = 4096, 128 << 20
@@ -262,7 +263,7 @@ class Exact:
                 raise TooMuch(f"{step.op} has too large a matrix")
             product = _with_limbs(step, params, shapes[0])
             if product is not None:
-                return self._with_limbs(product, n * len(constant[0]), constant)
+                return self._with_limbs(product, constant)
             return self._sparse(*entries.matrix(step, params, shapes[0]), constant)
 
     def _sum(self, shapes: Sequence[tuple[int, ...]], alpha: float) -> Callable[[Sequence[Register], int], Register]:
@@ -303,13 +304,13 @@ class Exact:
 
         return run
 
-    def _with_limbs(
-        self, product: LimbProduct, entries_: int, constant: Register
-    ) -> Callable[[Sequence[Register], int], Register]:
-        """A product with weights in limbs; entries_: of its matrix."""
+    def _with_limbs(self, product: LimbProduct, constant: Register) -> Callable[[Sequence[Register], int], Register]:
+        """A product with weights in limbs."""
+
         def run(x: Sequence[Register], w: int) -> Register:
             row, e = x[0]
-            self.spent += len(row) + product.cost(row) * entries_ // LIMBS_PER_PRODUCT
+            limbs, entries_ = product.limbs(row), len(constant[0])
+            self.spent += AN_ENTRY * (len(row) + entries_) + int(limbs * product.most * entries_) // LIMBS_PER_PRODUCT
             return added((product(row), e + product.exponent), (constant[0] * w, constant[1]), 1)
 
         return run
@@ -343,9 +344,9 @@ class _Pass:
 
 
 def _with_limbs(step: Step, params: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> LimbProduct | None:
-    """An operation in limbs; None where it has few weights, or more than one."""
+    """An operation in limbs; None where few products make an entry, or it has several weights."""
     call, role = AFFINE[step.op], entries.weight_of(step, params)
-    if role is None or params[role].numel() < LIMBS_FROM or "columns" in params:
+    if role is None or "columns" in params:
         return None
 
     @torch.no_grad()
@@ -353,4 +354,5 @@ def _with_limbs(step: Step, params: Mapping[str, torch.Tensor], shape: tuple[int
         found = call(torch.from_numpy(x), {**params, role: torch.from_numpy(digit)}, step.attrs, True)
         return found.numpy()
 
-    return limb_product(called, shape, params[role].numpy())
+    product = limb_product(called, shape, params[role].numpy())
+    return None if product is None or product.most < LIMBS_FROM else product
