@@ -45,8 +45,8 @@ from splineviz.metrics.columns import COLUMNS
 from splineviz.metrics.liveness import liveness
 from splineviz.metrics.options import LCOptions, columns_of
 from splineviz.metrics.steepness import steepness
-from splineviz.regions import certificate, estimates
-from splineviz.regions.crossings import crossings, folding
+from splineviz.regions import certificate
+from splineviz.regions.crossings import crossings, folding, seen_along
 from splineviz.regions.enumerate import partition
 from splineviz.storage import archives, files, locks, provenance
 from splineviz.system.signals import raise_if_heard
@@ -406,7 +406,7 @@ def _crossings(program: Program, plane: Plane) -> dict[str, float]:
     """
     corners = plane.embed(plane.anchors_uv)
     units = sum(layer.units for layer in program.layers)
-    if len(corners) < 2 or estimates.seen_along(program, plane, plane.anchors_uv) * units > MOST_CROSSED:
+    if len(corners) < 2 or seen_along(program, plane, plane.anchors_uv) * units > MOST_CROSSED:
         return {}
     found = crossings(program, *corners, corners[0])
     return {"crossings": float(len(found.position)), "folding": float(folding(program, found, *corners, corners[0]))}
@@ -426,4 +426,5 @@ def _samples(path: Path, digest: str) -> dict[str, Array]:
         raise CheckpointError(f"{path}: expected the samples of the jobs, got {type(error).__name__}: {error}.") from error
     if samples_digest(chosen) != digest:
         raise CheckpointError(f"{path}: expected the samples of this run, got others; does another run write here too?")
-    return chosen
+    # As all that samples the local complexity wants them; else every checkpoint casts them again.
+    return {name: x.astype(np.float64) if name.startswith("lc_") else x for name, x in chosen.items()}
