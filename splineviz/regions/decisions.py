@@ -26,9 +26,9 @@ from splineviz._kernels.arrangement import question
 from splineviz._kernels.bits import Scales, packed, units_of
 from splineviz._kernels.edges import EdgeCuts, Parents
 from splineviz.errors import FloatArray
+from splineviz.geometry.integers import Point, rounded
 from splineviz.regions.blocks import Block
 from splineviz.regions.exact import Exact, Ids, TooMuch, Undecided
-from splineviz.regions.integers import Point, rounded
 from splineviz.tracing.program import Program
 
 Words = npt.NDArray[np.uint64]
