@@ -134,7 +134,12 @@ def _private_folder() -> Path | None:
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """numba's cache of one kernel; what cannot be read is deleted, what cannot be written is left out."""
+    """numba's cache of one kernel; what cannot be read is deleted, what cannot be written is left out.
+
+    meanwhile: spends some time while another process compiles the kernel for this cache; False when it has ended.
+    """
+
+    meanwhile: Callable[[], bool] | None = None
 
     def __init__(self, function: Any):
         super().__init__(function)
@@ -144,6 +149,20 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """The compiled form for a signature, None when there is none, or it is damaged."""
+        found = self._loaded(signature, target)
+        while found is None and self.meanwhile is not None:
+            if not self.meanwhile():
+                self.meanwhile = None
+            found = self._loaded(signature, target)
+        return found
+
+    def holds(self, signature: Any, target: Any) -> bool:
+        """Whether there is a compiled form for a signature."""
+        with suppress(Exception):  # a damaged index: that is seen to when the kernel is called
+            return self._index_key(signature, target.codegen()) in self._cache_file._load_index()
+        return False
+
+    def _loaded(self, signature: Any, target: Any) -> Any:
         try:
             return super().load_overload(signature, target)
         except Exception:  # a pickle, or LLVM, may raise anything

@@ -23,6 +23,7 @@ from splineviz._kernels import edges as edge_kernels
 from splineviz._kernels import winners as winner_kernels
 from splineviz._kernels.arrangement import Questions
 from splineviz._kernels.bits import Reading, Scales
+from splineviz._kernels.compiling import ahead
 from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import LAYERS, MANY, Block, dissolve, release_memory
@@ -30,6 +31,7 @@ from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.nearby import Nearby
 from splineviz.regions.stages import Share, Stage, on_slice, one_by_one, stages
+from splineviz.threads import available
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
 
@@ -47,6 +49,7 @@ class Engine:
     """
 
     def __init__(self, program: Program, samples: FloatArray, tolerance: float, near: Nearby | None = None):
+        ahead.expect(available)
         self.source, self.near = program, near
         self.lowered = lower(program) if near is None else near.lowered
         self.program = self.lowered.program
