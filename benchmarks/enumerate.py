@@ -4,7 +4,8 @@ Each case runs in a process of its own (so that peak memory is its own), kernels
 the same threads, best of several alternating tries; the ratio is what counts. "composed" is the fair limit: the pass of the
 network whose first layer is composed with the plane, so that it takes plane coordinates (2 -> width); "whole" is the pass of
 the network itself, from its inputs. Only networks that begin with a Linear layer have the former. "seams" are values that
-the two blocks at a seam would have read otherwise; nothing is enumerated twice for them. Prints the table and writes
+the two blocks at a seam would have read otherwise; nothing is enumerated twice for them. "again" counts slices that were
+enumerated again as two blocks did not fit. Prints the table and writes
 benchmarks/out/enumerate.json. Other programs are in peers.py, a few ratios with limits in ratios.py.
 
     python benchmarks/enumerate.py                  all cases that take less than a minute
@@ -147,7 +148,7 @@ def measure(name: str) -> dict[str, object]:
         "case": name, "what": what, "regions": found.num_regions, "seconds": min(times), "whole": min(whole),
         "composed": fair, "ratio_whole": min(times) / min(whole), "ratio": min(times) / (fair or min(whole)),
         "target": target, "us_a_region": 1e6 * min(times) / found.num_regions, "peak_gb": peak, "report": str(found.report),
-        "seams": found.report.seam_readings, "near_zero": found.report.near_zero,
+        "seams": found.report.seam_readings, "restarts": found.report.restarts, "near_zero": found.report.near_zero,
     }  # fmt: skip
 
 
@@ -181,7 +182,7 @@ def main() -> None:
     print(processor())
     print(
         f"{'case':34} {'regions':>10} {'seconds':>9} {'composed':>9} {'whole':>9} {'ratio':>6} {'whole':>6} {'goal':>5} "
-        f"{'us/region':>9} {'peak GB':>8} {'seams':>5} {'near 0':>6}"
+        f"{'us/region':>9} {'peak GB':>8} {'seams':>5} {'again':>5} {'near 0':>6}"
     )
     for name in names:
         done = subprocess.run([sys.executable, __file__, "--inside", name], capture_output=True, text=True, check=False)
@@ -195,7 +196,7 @@ def main() -> None:
         print(
             f"{row['what']:34} {row['regions']:>10,} {row['seconds']:>9.3f} {short:>9} {row['whole']:>9.3f} "
             f"{row['ratio']:>6.2f} {row['ratio_whole']:>6.2f} {goal:>5} {row['us_a_region']:>9.2f} {row['peak_gb']:>8.2f} "
-            f"{row['seams']:>5} {row['near_zero']:>6}",
+            f"{row['seams']:>5} {row['restarts']:>5} {row['near_zero']:>6}",
             flush=True,
         )
     OUT.mkdir(exist_ok=True)

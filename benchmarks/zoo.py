@@ -161,7 +161,7 @@ def measure(name: str, regions: int) -> dict[str, object]:
         "expected": expected.regions, "ratio": expected.regions / found.num_regions, "seconds": seconds, "tracing": tracing,
         "cost": estimating / seconds, "search": search / seconds, "said_seconds": expected.seconds / seconds,
         "proving": proving, "peak_gb": peak, "peak_all_gb": peak_gb(), "near_zero": found.report.near_zero,
-        "irregular": found.report.irregular_faces, "restarts": found.report.seam_readings, "proved": bool(report.ok),
+        "irregular": found.report.irregular_faces, "restarts": found.report.restarts, "proved": bool(report.ok),
         "undecided": report.undecided, "findings": [str(one) for one in report.failures[:8]], "count": len(report.failures),
     }  # fmt: skip
 

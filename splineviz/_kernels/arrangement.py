@@ -1,5 +1,5 @@
 r"""The little arrangement of one face: its vertices, half-edges and sub-faces while units are inserted, and their values.
-Also the room of its arrays and how they grow, and the questions about it that were decided exactly.
+Also the room of its arrays, and the questions about it that were decided exactly.
 
           p            boundary vertices 0..m-1 of the face (corners and the vertices on its cut
         /   \          edges), then interior ones; half-edge h runs from origin[h] to origin[h ^ 1],
@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from splineviz._kernels.arrays import stretched
 from splineviz._kernels.bits import ONE, splitmix
 from splineviz._kernels.jit import njit, step
 from splineviz.errors import FloatArray, IntArray
@@ -74,31 +75,6 @@ class Questions(NamedTuple):
     known: npt.NDArray[np.uint64]
     answers: FloatArray
     asked: npt.NDArray[np.int64]
-
-
-@step()
-def grown(array, need):
-    """The array itself if it holds `need` entries, else a copy with room for twice as many."""
-    return array if len(array) >= need else stretched(array, 2 * need)
-
-
-@step()
-def stretched(array, size):
-    """A copy with room for so many entries."""
-    larger = np.empty(size, array.dtype)
-    for i in range(len(array)):  # not a slice: numba would compile the message of its check of shapes for seconds
-        larger[i] = array[i]
-    return larger
-
-
-@step()
-def stretched_rows(array, size):
-    """`stretched` for an array of pairs."""
-    larger = np.empty((size, array.shape[1]), array.dtype)
-    for i in range(len(array)):
-        for k in range(array.shape[1]):
-            larger[i, k] = array[i, k]
-    return larger
 
 
 @step()
@@ -179,8 +155,14 @@ def question(face, unit, one, other):
 @step()
 def answered(number, known):
     """The place of a question among the sorted ones that were answered, or -1."""
-    at = np.searchsorted(known, number)
-    return at if at < len(known) and known[at] == number else -1
+    low, high = 0, len(known)
+    while low < high:
+        middle = (low + high) >> 1
+        if known[middle] < number:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(known) and known[low] == number else -1
 
 
 @step()

@@ -1,5 +1,4 @@
 """The chords of a face's units with interior vertices on them, written down as lines for `lines.propagate`.
-Also a sort of numbers together with what stands beside them.
 
 A chord runs from boundary to boundary of a face. Along it the face's other units flip where they change their sign from
 one end to the other, and its interior vertices are the targets. A vertex of which it cannot be said where on its chord it
@@ -10,25 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from splineviz._kernels.arrangement import grown
+from splineviz._kernels.arrays import grown, sort_by
 from splineviz._kernels.jit import step
 from splineviz._kernels.lines import Lines
-
-
-@step()
-def sort_by(keys, start, stop, ints):
-    """Sort keys[start:stop] ascending, and ints alongside."""
-    if stop - start > 32:
-        old_keys, old_ints = keys[start:stop].copy(), ints[start:stop].copy()
-        for place, i in enumerate(np.argsort(old_keys, kind="mergesort")):
-            keys[start + place], ints[start + place] = old_keys[i], old_ints[i]
-        return
-    for i in range(start + 1, stop):
-        key, value, k = keys[i], ints[i], i
-        while k > start and keys[k - 1] > key:
-            keys[k], ints[k] = keys[k - 1], ints[k - 1]
-            k -= 1
-        keys[k], ints[k] = key, value
 
 
 @step()

@@ -14,15 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from splineviz._kernels.arrangement import (
-    boundary_value,
-    grown,
-    larger,
-    new_arrangement,
-    room,
-    stretched,
-    stretched_rows,
-)
+from splineviz._kernels.arrangement import boundary_value, larger, new_arrangement, room
+from splineviz._kernels.arrays import grown, stretched, stretched_rows
 from splineviz._kernels.bits import ONE, lowest
 from splineviz._kernels.chords import new_lines, trimmed, write_lines, write_lost
 from splineviz._kernels.edges import Parents, Skeleton
@@ -234,8 +227,10 @@ def cut_faces(faces, edges, skeleton, reading, cuts, unit_hash, first_tag, sharp
     """
     plus, minus, z, (row_scale, unit_scale, unit_offset, tolerance) = reading
     cut_offsets, cut_unit, _, _, cut_order, vertex_offsets, _ = cuts
-    old, fresh, edge_count, written = len(z), vertex_offsets[-1], len(edges) + vertex_offsets[-1], 0
-    irregular, asked, made_zero, lines, line_count, lost, lost_count = 0, 0, 0, new_lines(), 0, np.empty(16, np.int32), 0
+    old, fresh, edge_count = len(z), vertex_offsets[-1], len(edges) + vertex_offsets[-1]
+    # Not the literal 0: what is called with one is compiled for that, and again for what becomes of it in the loop.
+    written = line_count = lost_count = irregular = asked = made_zero = int(np.int64(0))
+    lines, lost = new_lines(), np.empty(16, np.int32)
     either, crossing = np.empty(2 * plus.shape[1], np.uint64), np.empty(z.shape[1], np.int32)
     offsets, halves = np.zeros(2 * len(faces.offsets) + 2, np.int32), np.empty(2 * len(faces.halves) + 64, np.int32)
     out = Faces(offsets, halves, np.empty(len(offsets) - 1, np.uint64))

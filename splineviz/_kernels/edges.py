@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from splineviz._kernels.arrays import grown, stable_order, stretched
 from splineviz._kernels.bits import ONE, lowest, popcount, splitmix
 from splineviz._kernels.jit import njit, step
 from splineviz.errors import FloatArray, IntArray
@@ -78,7 +79,7 @@ def share_vertices(start, stop, cut_t, cut_unit, cut_size, cut_order, spread):
     """
     count = stop - start
     owner, made, vertices = np.empty(count, np.int64), np.empty(count, np.int64), 0
-    for k in np.argsort(spread[start:stop], kind="mergesort"):
+    for k in stable_order(spread[start:stop]):
         t, best, near = cut_t[start + k], -1, spread[start + k]
         for v in range(vertices):
             if abs(cut_t[start + made[v]] - t) <= near:
@@ -88,16 +89,18 @@ def share_vertices(start, stop, cut_t, cut_unit, cut_size, cut_order, spread):
             best = vertices
             vertices += 1
         owner[k] = best
-    rank = np.empty(vertices, np.int64)
-    for place, v in enumerate(np.argsort(cut_t[start:stop][made[:vertices]], kind="mergesort")):
+    rank, key = np.empty(vertices, np.int64), np.empty(vertices)
+    for v in range(vertices):
+        key[v] = cut_t[start + made[v]]
+    for place, v in enumerate(stable_order(key)):
         rank[v] = place
     # Entries of one vertex stand together, its own cut first, all at its t.
-    key = np.empty(count, np.int64)
+    key = np.empty(count)
     for k in range(count):
         key[k] = 2 * rank[owner[k]] + (made[owner[k]] != k)
-    order = np.argsort(key, kind="mergesort")
-    old_t, old_unit, old_size = cut_t[start:stop].copy(), cut_unit[start:stop].copy(), cut_size[start:stop].copy()
-    old_spread = spread[start:stop].copy()
+    order = stable_order(key)
+    old_t, old_size = stretched(cut_t[start:stop], count), stretched(cut_size[start:stop], count)
+    old_unit, old_spread = stretched(cut_unit[start:stop], count), stretched(spread[start:stop], count)
     for place, k in enumerate(order):
         i = start + place
         cut_t[i], cut_unit[i], cut_size[i] = old_t[made[owner[k]]], old_unit[k], old_size[k]
@@ -150,8 +153,7 @@ def cut_edges(edges, reading, cut_offsets):
         groups = stop - start
         if together:
             groups = share_vertices(start, stop, cut_t, cut_unit, cut_size, cut_order, spread)
-            if shared_count == len(shared):
-                shared = np.concatenate((shared, np.empty(len(shared), np.int64)))
+            shared = grown(shared, shared_count + 1)
             shared[shared_count] = e
             shared_count += 1
         vertex_offsets[e + 1] += groups

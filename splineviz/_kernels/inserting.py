@@ -279,7 +279,7 @@ def insert_units(
     _, k, m = values.shape
     points, halves, edges, parts, chords, zeros = whole
     known, answers, spare = questions
-    vertices, edge_count, part_count, irregular, made_zero = m, m, 1, 0, 0
+    vertices, edge_count, part_count, irregular, made_zero = m, m, np.int64(1), 0, 0  # 1 would be a type of its own
     for j in range(k):
         u = units[j]
         # A unit cuts each sub-face once, and each edge between two sub-faces once.

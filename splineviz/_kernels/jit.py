@@ -1,5 +1,5 @@
-"""How kernels are compiled, and where they are kept: `njit` as numba's, with a cache that survives damage.
-Also the stamp of a kernel's file, and whether a process is a notebook's.
+"""How kernels are kept: `njit` as numba's, with a cache that survives damage, and `step`, for parts of kernels.
+Also the stamp of a kernel's file. How they are compiled is `compiling`'s.
 
     <kernels>/__pycache__/cutting.cut_faces-105.py311.nbi      numba's index of a kernel's compiled forms, with a stamp
                           cutting.cut_faces-105.py311.0f3a9c2e51b7d846.nbc
@@ -16,19 +16,17 @@ numba believes what it finds in its cache: a file that was cut short (a full dis
 call with a traceback, and a changed byte is run as machine code. Here a file that is not what was written is deleted and
 the kernel compiled again. Where neither the package nor the user's folder of caches can be written, kernels are kept in a
 folder of /tmp that nobody else can write; where not even that, they are compiled anew by every process. Each of these is
-said once; so is that kernels are being compiled, to whoever waits at a terminal or in a notebook. This file knows no kernel.
+said once. This file knows no kernel.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import multiprocessing
 import os
 import pickle
 import re
 import stat
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -37,8 +35,10 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import event, serialize
+from numba.core import serialize
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+from splineviz._kernels.compiling.haste import hasten
 
 SEAL = hashlib.sha256().digest_size
 KERNELS = Path(__file__).parent
@@ -49,11 +49,13 @@ _told: set[str] = set()
 # instead: one that a signal raises there (Ctrl-C in a notebook) ends the process with a segmentation fault. What functools
 # remembers is handed out by C code, in which no signal is heard.
 serialize._numba_unpickle = functools.cache(serialize._numba_unpickle)
+hasten()
 
 
 def njit(**options: Any) -> Callable[[Any], Any]:
     """numba.njit(**options); with cache=True the compiled kernel is kept as this file says."""
     cached = options.pop("cache", False)
+    options.setdefault("no_cfunc_wrapper", True)  # with which C would call it
 
     def decorate(function: Any) -> Any:
         kernel = numba.njit(**options)(function)
@@ -213,43 +215,3 @@ def _tell(text: str) -> None:
     if text not in _told:
         _told.add(text)
         warnings.warn(f"splineviz: {text}.", RuntimeWarning, stacklevel=2)
-
-
-class _Announcer(event.Listener):  # type: ignore[misc]
-    """Says once that kernels are being compiled, to whoever waits for it."""
-
-    def __init__(self) -> None:
-        self.told = False
-
-    def on_start(self, event: Any) -> None:
-        """Numba begins to compile something that no cache holds."""
-        module = getattr(getattr(event.data.get("dispatcher"), "py_func", None), "__module__", "")
-        if self.told or not module.startswith("splineviz._kernels") or not _is_watched():
-            return
-        self.told = True
-        with suppress(OSError, ValueError):  # a full disk, or a pipe whose reader has gone: nobody waits there
-            sys.stderr.write("splineviz: compiling kernels, once, up to a minute ...\n")
-            sys.stderr.flush()
-
-    def on_end(self, event: Any) -> None:
-        """Numba is done with it."""
-
-
-def in_notebook() -> bool:
-    """Whether this process is a notebook's kernel; IPython is not imported for the question.
-
-    It stands here since this is the lowest file that asks; those above that show progress ask here, too.
-    """
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return getattr(shell, "kernel", None) is not None
-
-
-def _is_watched() -> bool:
-    """Whether somebody sees what this process writes: at a terminal, or in a notebook."""
-    if multiprocessing.parent_process() is not None or sys.stderr is None:  # None: closed by whoever began it
-        return False
-    return sys.stderr.isatty() or in_notebook()
-
-
-ANNOUNCER = _Announcer()
-event.register("numba:compile", ANNOUNCER)

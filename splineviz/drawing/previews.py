@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from splineviz._kernels.jit import in_notebook
+from splineviz._kernels.compiling.haste import in_notebook
 from splineviz.drawing import draw
 from splineviz.drawing.canvas import styled
 from splineviz.errors import Progress

@@ -18,6 +18,7 @@ class Report:
     tolerance: relative to a unit's scale; seconds: wall time of the enumeration, 0 in a partition that was read from a file.
     seam_readings: values at seams between blocks that two blocks, rounding differently, would have read with different
     signs; the first block's was taken by both. Not 0 says that the machine's arithmetic depends on the batch.
+    restarts: times that the slice was enumerated again, without exact decisions, as two blocks did not fit at their seam.
     contradicted: of 48 random points, those that the network reads otherwise than the regions they are in: the partition is
     wrong there, as something could not be decided.
     """
@@ -27,6 +28,7 @@ class Report:
     tolerance: float = 0.0
     seconds: float = field(default=0.0, compare=False)
     seam_readings: int = 0
+    restarts: int = 0
     contradicted: int = 0
 
     def lasting(self) -> dict[str, Any]:
@@ -42,5 +44,6 @@ class Report:
             tolerance=float(data["tolerance"]),
             seconds=float(data["seconds"]),
             seam_readings=int(data.get("seam_readings", 0)),
+            restarts=int(data.get("restarts", 0)),
             contradicted=int(data.get("contradicted", 0)),
         )

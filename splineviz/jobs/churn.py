@@ -17,10 +17,13 @@ from pathlib import Path
 
 from splineviz.errors import SplinevizError
 from splineviz.geometry.partition import Partition
-from splineviz.metrics.measures import pattern_churn
+from splineviz.metrics.measures import Patterns, pattern_churn
 from splineviz.storage import files
 
 FOLDER = "churn"
+
+_latest: dict[Path, tuple[Named, Patterns]] = {}
+"""What this process settled last, by its folder, one alone: the next one's neighbour, which need not be read again."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Named:
     key: str
 
 
-def between(out: Path, before: Named, after: Named, load: Callable[[Named], Partition]) -> float:
+def between(out: Path, before: Named, after: Named, load: Callable[[Named], Partition | Patterns]) -> float:
     """The churn between two results: as it is kept, or of the partitions that `load` returns, and then it is kept.
 
     Raises what `load` and `pattern_churn` raise, and OSError when it cannot be written.
@@ -51,14 +54,21 @@ def settle(out: Path, mine: Named, partition: Partition, before: Named | None, a
 
     What goes wrong here is no fault of the result: `between` meets it again when the share is asked for, and says so.
     """
+    named, patterns = _latest.get(out, (None, None))
 
-    def load(one: Named) -> Partition:
+    def load(one: Named) -> Partition | Patterns:
+        if one == named and patterns is not None:
+            return patterns
         return partition if one == mine else Partition.load(out / "partitions" / f"{one.name}.npz")
 
     for one, other in ((before, mine), (mine, after)):
         with suppress(SplinevizError, OSError, ValueError, KeyError):
-            if one is not None and other is not None and _done(out, one if other == mine else other):
-                between(out, one, other, load)
+            if one is not None and other is not None:
+                neighbour = one if other == mine else other
+                if neighbour == named or _done(out, neighbour):
+                    between(out, one, other, load)
+    _latest.clear()
+    _latest[out] = mine, Patterns.of(partition)
 
 
 def _done(out: Path, one: Named) -> bool:

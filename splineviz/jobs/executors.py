@@ -1,6 +1,6 @@
 """Executors: attempts at a list of jobs, in this process, in spawned ones, or on any executor.
 
-                     +-- this process        one after the other
+                     +-- this process        one after the other; while one is measured, the next one is enumerated
     jobs --attempt-->+-- N spawned processes threads shared out; one that dies is replaced and its job tried again
                      +-- an Executor         its workers see the same files: threads, Dask, Slurm through dask-jobqueue
 
@@ -21,7 +21,7 @@ import threading
 import time
 import tokenize
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import resource_tracker
@@ -31,11 +31,11 @@ from typing import Any
 import torch
 
 from splineviz.errors import DataError, JobError
-from splineviz.jobs.job import Busy, Failure, Job, Outcome, Result, attempt, failed
+from splineviz.jobs.job import Busy, Failure, Job, Outcome, Result, attempt, failed, finish, staged
 from splineviz.regions.blocks import MMAP_THRESHOLD
 from splineviz.storage import locks
-from splineviz.system.signals import HeldBack
-from splineviz.threads import available, ended
+from splineviz.system.signals import HeldBack, given_up
+from splineviz.threads import available, ended, one_torch_thread, outcome
 
 IN_FLIGHT = 1024
 """Most jobs that an executor holds at a time: a list of any length costs it no more memory than these."""
@@ -90,10 +90,44 @@ def _once(
     if not isinstance(engine, int):
         yield from _on(engine, [replace(job, threads=threads) for job in jobs])
     elif engine == 1 or len(jobs) == 1:
-        for job in jobs:
-            yield attempt(replace(job, threads=threads))
+        own = [replace(job, threads=threads) for job in jobs]
+        yield from map(attempt, own) if (threads or available()) == 1 or len(own) == 1 else _overlapping(own)
     else:
         yield from _in_processes(jobs, min(engine, len(jobs)), threads)
+
+
+def _overlapping(jobs: Iterable[Job]) -> Generator[Outcome, None, None]:
+    """One after the other, in order; a thread measures and writes one while the next is enumerated.
+
+    Each part has stretches that one processor alone can work at; together they leave none idle. At most two are in memory.
+    """
+    # One thread of torch for all of it: were it set and restored for each, one job would change it for the other.
+    with one_torch_thread():
+        pool = ThreadPoolExecutor(1)
+        behind: Future[Outcome] | None = None
+        following: Future[Outcome] | None
+        try:
+            for job in jobs:
+                stages, ended_early = staged(job), None
+                try:
+                    next(stages)
+                    following = pool.submit(finish, stages)
+                except StopIteration as end:  # done before, or failed: nobody waits for more
+                    following, ended_early = None, end.value
+                if behind is not None:
+                    yield outcome(behind)
+                behind = following
+                if ended_early is not None:
+                    yield ended_early
+            if behind is not None:
+                yield outcome(behind)
+        except BaseException:
+            with HeldBack(), given_up([thread.ident for thread in pool._threads]):
+                pool.shutdown()
+            raise
+        finally:
+            with HeldBack():  # a pool that nobody shuts down keeps Python from ending
+                pool.shutdown()
 
 
 # ---- executors -------------------------------------------------------------------------------------------

@@ -3,8 +3,9 @@ Here too: the key of a job; a row's numbers from the network (accuracy among the
 samples that all jobs of a run read, chosen and known by a digest; and the note of a failure.
 
 A job is plain data that can be sent to another process or machine that sees the same files; `attempt` does
-it there. Its key is a digest of everything the result depends on (weights, network, plane, window, options,
-samples, recorded metrics), so a job whose row carries its key is done and is left alone.
+it there, and `staged` in two parts, between which another job may begin. Its key is a digest of everything the
+result depends on (weights, network, plane, window, options, samples, recorded metrics), so a job whose row carries
+its key is done and is left alone.
 
     out/samples/0123456789abcdef.npz         points of the local complexity, samples for accuracies
     out/partitions/step-0000000100.npz       the partition
@@ -25,7 +26,7 @@ import pickle
 import socket
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -39,13 +40,13 @@ from splineviz.errors import CheckpointError, FloatArray, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.jobs import churn
-from splineviz.metrics import columns, measures, slice_complexity
+from splineviz.metrics import columns, measures, sites, slice_complexity
 from splineviz.metrics.columns import COLUMNS
 from splineviz.metrics.liveness import liveness
 from splineviz.metrics.options import LCOptions, columns_of
 from splineviz.metrics.steepness import steepness
-from splineviz.regions import certificate, estimates
-from splineviz.regions.crossings import crossings, folding
+from splineviz.regions import certificate
+from splineviz.regions.crossings import crossings, folding, seen_along
 from splineviz.regions.enumerate import partition
 from splineviz.storage import archives, files, locks, provenance
 from splineviz.system.signals import raise_if_heard
@@ -226,13 +227,31 @@ def attempt(job: Job) -> Outcome:
 
     Raises KeyboardInterrupt and its like, and OSError when the output directory cannot be written at all.
     """
+    return finish(staged(job))
+
+
+def finish(stages: Generator[None, None, Outcome]) -> Outcome:
+    """Go through what is left of an attempt."""
+    while True:
+        try:
+            next(stages)
+        except StopIteration as end:
+            found: Outcome = end.value
+            return found
+
+
+def staged(job: Job) -> Generator[None, None, Outcome]:
+    """`attempt` in two parts: it yields once, when the partition is there and is still to be measured and written.
+
+    The second part may be gone through in another thread. Closed before, it leaves the job to others.
+    """
     note = json.dumps({"host": socket.gethostname(), "process": os.getpid()})
     with locks.claim(job.claim_path, note) as mine:
         if not mine:
             return Busy(job.name)
         if (found := job.finished()) is None:
             try:
-                found = work(job)
+                found = yield from work(job)
             except Exception as error:  # whatever it is, the other jobs go on
                 raise_if_heard()
                 return failed(job, error)
@@ -256,8 +275,11 @@ def failed(job: Job, error: Exception) -> Failure:
     return Failure(job.name, reason, error)
 
 
-def work(job: Job) -> Result:
-    """Do a job: enumerate, measure, write the partition and then its row. Raises what went wrong, naming the checkpoint."""
+def work(job: Job) -> Generator[None, None, Result]:
+    """Do a job: enumerate, yield, measure, write the partition and then its row.
+
+    Raises what went wrong, naming the checkpoint.
+    """
     began = time.perf_counter()
     row = dict.fromkeys(COLUMNS, float("nan")) | {"step": float(job.step)}
     proof = None
@@ -265,6 +287,10 @@ def work(job: Job) -> Result:
         with one_torch_thread():
             program = job.program()
             result = partition(program, job.plane, window=job.window, threads=job.threads)
+        waits = time.perf_counter()
+        yield
+        began += time.perf_counter() - waits
+        with one_torch_thread():
             row |= _numbers(job, program, result)
         if job.prove:
             proof = asdict(certificate.verify(result, program)) | {"seconds": 0.0}  # the same slice, the same file
@@ -367,8 +393,11 @@ def partition_numbers(result: Partition, radius: float | None, near: float | Non
     near: as of a Job.
     """
     distance = None if near is None else near * measures.side(result)
-    summary = measures.summary(result, near=distance)
-    return {**columns.computed(result), **slice_complexity.exact(result, radius), **summary}
+    try:
+        summary = measures.summary(result, near=distance)
+        return {**columns.computed(result), **slice_complexity.exact(result, radius), **summary}
+    finally:
+        sites.forget(result)
 
 
 def _crossings(program: Program, plane: Plane) -> dict[str, float]:
@@ -377,7 +406,7 @@ def _crossings(program: Program, plane: Plane) -> dict[str, float]:
     """
     corners = plane.embed(plane.anchors_uv)
     units = sum(layer.units for layer in program.layers)
-    if len(corners) < 2 or estimates.seen_along(program, plane, plane.anchors_uv) * units > MOST_CROSSED:
+    if len(corners) < 2 or seen_along(program, plane, plane.anchors_uv) * units > MOST_CROSSED:
         return {}
     found = crossings(program, *corners, corners[0])
     return {"crossings": float(len(found.position)), "folding": float(folding(program, found, *corners, corners[0]))}
@@ -397,4 +426,5 @@ def _samples(path: Path, digest: str) -> dict[str, Array]:
         raise CheckpointError(f"{path}: expected the samples of the jobs, got {type(error).__name__}: {error}.") from error
     if samples_digest(chosen) != digest:
         raise CheckpointError(f"{path}: expected the samples of this run, got others; does another run write here too?")
-    return chosen
+    # As all that samples the local complexity wants them; else every checkpoint casts them again.
+    return {name: x.astype(np.float64) if name.startswith("lc_") else x for name, x in chosen.items()}

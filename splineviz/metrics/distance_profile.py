@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from splineviz.errors import FloatArray, PartitionError
 from splineviz.geometry import boundary
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import polygon_area
-from splineviz.metrics.measures import area_and_growth, area_within, gradient_jumps, lengths_within
+from splineviz.metrics.sites import Knots, Sites, anchors_of, boundary_of
 
 SITES = ("boundary", "anchors")
 BINS = 24
@@ -35,8 +35,6 @@ ROUNDS = 60
 """Most steps of the search for a median."""
 CLOSE = 1e-10
 """How close to half of all a median's share comes: areas between tubes that touch are not known much closer."""
-GRID = 64
-"""Cells a side of a lattice over the window; how far their centres are from the sites bounds it for all that is in them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,14 +89,14 @@ def profile(
     where = bins(partition.window) if distances is None else np.asarray(distances, dtype=np.float64)
     if where.ndim != 1 or not len(where) or not (np.isfinite(where).all() and (np.diff(where, prepend=0.0) > 0).all()):
         raise PartitionError(f"distances: expected positive distances that increase, got {distances}.")
-    places = _sites(partition, sites)
-    window = partition.window - partition.centre
-    knots = _Knots.of(partition, _Lattice.over(window, places)).nearer(places, float(where[0]), float(where[-1]))
-    area = np.array([area_within(window, places, d) for d in where]) if len(places) else np.zeros(len(where))
-    within = [knots.within(places, d) for d in where]
+    places, knots = _seen(partition, sites)
+    knots = knots.nearer(float(where[0]), float(where[-1]))
+    found = len(places.segments) > 0
+    area = np.array([places.area_and_growth(d)[0] for d in where]) if found else np.zeros(len(where))
+    within = [knots.within(d) for d in where]
     length = np.array([float(inside.sum()) for inside in within])
     variation = np.array([float((inside * knots.jumps).sum()) for inside in within])
-    whole = (polygon_area(window), float(knots.lengths.sum()), float((knots.lengths * knots.jumps).sum()))
+    whole = (polygon_area(places.window), float(knots.lengths.sum()), float((knots.lengths * knots.jumps).sum()))
     return Profile(where, area, length, variation, whole)
 
 
@@ -108,21 +106,19 @@ def median_distances(partition: Partition, sites: str = "boundary") -> tuple[flo
     In input-space length; NaN without sites, the first also without knots. Their ratio needs no distance to be chosen.
     Raises PartitionError for unknown sites.
     """
-    places = _sites(partition, sites)
-    if not len(places):
+    places, knots = _seen(partition, sites)
+    if not len(places.segments):
         return math.nan, math.nan
-    window = partition.window - partition.centre
-    lattice = _Lattice.over(window, places)
-    knots, whole = _Knots.of(partition, lattice), polygon_area(window)
-    far = float(np.hypot(*np.ptp(window, axis=0))) + float(boundary.distances(window, places).max())
+    window, lattice, whole = places.window, places.lattice, polygon_area(places.window)
+    far = float(np.hypot(*np.ptp(window, axis=0))) + float(boundary.distances(window, places.segments).max())
     half, of_knots = 0.5 * float(knots.lengths.sum()), math.nan
     if half > 0:
         guess = _guess(0.5 * (knots.least + knots.most), knots.lengths)
-        known = knots.nearer(places, guess[0], guess[0])
-        of_knots = _where(lambda d: (float(known.within(places, d).sum()), math.nan), half, far, guess)
+        known = knots.nearer(guess[0], guess[0])
+        of_knots = _where(lambda d: (float(known.within(d).sum()), math.nan), half, far, guess)
     # Tubes as wide as the window meet each other everywhere, and their area takes long: few distances are tried.
     guess = _guess(lattice.distances, lattice.inside * (whole / lattice.inside.sum()))
-    return of_knots, _where(lambda d: area_and_growth(window, places, d), 0.5 * whole, far, guess)
+    return of_knots, _where(places.area_and_growth, 0.5 * whole, far, guess)
 
 
 def _guess(distances: FloatArray, amounts: FloatArray) -> tuple[float, float]:
@@ -133,87 +129,10 @@ def _guess(distances: FloatArray, amounts: FloatArray) -> tuple[float, float]:
     return float(middle), 0.1 * float(grown[-1]) / float(away - near) if away > near else math.inf
 
 
-@dataclass(frozen=True, eq=False)
-class _Lattice:
-    """Cells over a window (m, 2), from `low` (2,), each of size `step` (2,).
-
-    distances: (GRID * GRID,) of their centres from some segments; inside: as many, 1.0 where the centre is in the window.
-    """
-
-    low: FloatArray
-    step: FloatArray
-    distances: FloatArray
-    inside: FloatArray
-
-    @classmethod
-    def over(cls, window: FloatArray, places: FloatArray) -> _Lattice:
-        low, step = window.min(axis=0), np.ptp(window, axis=0) / GRID
-        steps = np.arange(GRID) + 0.5
-        centres = low + step * np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
-        sides = np.roll(window, -1, axis=0) - window
-        to = centres[:, None] - window
-        inside = (sides[:, 0] * to[:, :, 1] - sides[:, 1] * to[:, :, 0] >= 0.0).all(axis=1)
-        inside = inside if inside.any() else ~inside  # a sliver, between all centres
-        return cls(low, step, boundary.distances(centres, places), inside.astype(np.float64))
-
-    def seen_from(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Of points (n, 2): how far the centre of each one's cell is from the segments, and how far the point from it."""
-        cells = np.clip(((points - self.low) / self.step).astype(np.int64), 0, GRID - 1)
-        gaps = points - (self.low + self.step * (cells + 0.5))
-        return self.distances[cells[:, 1] * GRID + cells[:, 0]], np.hypot(gaps[:, 0], gaps[:, 1])
-
-
-@dataclass(frozen=True, eq=False)
-class _Knots:
-    """The knots of a partition as straight pieces, with bounds on their distance from the sites.
-
-    ends: (E, 2, 2); lengths, jumps: (E,); least, most: (E,) no point of a piece is nearer or farther than these.
-    """
-
-    ends: FloatArray
-    lengths: FloatArray
-    jumps: FloatArray
-    least: FloatArray
-    most: FloatArray
-
-    @classmethod
-    def of(cls, partition: Partition, lattice: _Lattice) -> _Knots:
-        own = partition.edge_tag >= 0
-        ends = partition.local_vertices[partition.edges[own]]
-        sides = ends[:, 1] - ends[:, 0]
-        lengths = np.hypot(sides[:, 0], sides[:, 1])
-        middle, away = lattice.seen_from(0.5 * (ends[:, 0] + ends[:, 1]))
-        # A distance changes by no more than one goes; the margin is for its rounding.
-        reach = (1.0 + 1e-9) * (away + 0.5 * lengths)
-        return cls(ends, lengths, gradient_jumps(partition).norms[own], middle - reach, middle + reach)
-
-    def nearer(self, places: FloatArray, first: float, last: float) -> _Knots:
-        """The same with closer bounds for the pieces that may be between two distances: those of their own middles."""
-        across = np.flatnonzero((self.least < last) & (self.most > first))
-        if not len(across):
-            return self
-        middle = boundary.distances(self.ends[across].mean(axis=1), places)
-        reach = (0.5 + 1e-9) * self.lengths[across]
-        least, most = self.least.copy(), self.most.copy()
-        least[across], most[across] = middle - reach, middle + reach
-        return replace(self, least=least, most=most)
-
-    def within(self, places: FloatArray, near: float) -> FloatArray:
-        """(E,) length of each piece within `near` of the places: only those that may reach across it are cut."""
-        found = np.where(self.most <= near, self.lengths, 0.0)
-        across = np.flatnonzero((self.least < near) & (self.most > near))
-        if len(across):
-            found[across] = lengths_within(self.ends[across], places, near)
-        return found
-
-
-def _sites(partition: Partition, sites: str) -> FloatArray:
-    """(M, 2, 2) segments, or points as segments without length, relative to the partition's centre."""
+def _seen(partition: Partition, sites: str) -> tuple[Sites, Knots]:
     if sites not in SITES:
         raise PartitionError(f"sites: expected one of {', '.join(SITES)}, got {sites!r}.")
-    if sites == "boundary":
-        return np.asarray(partition.decision_boundary() - partition.centre, dtype=np.float64)
-    return (partition.plane.anchors_uv - partition.centre).reshape(-1, 1, 2).repeat(2, axis=1)
+    return boundary_of(partition) if sites == "boundary" else anchors_of(partition)
 
 
 def _where(

@@ -15,7 +15,7 @@ The same with every length weighted by the jump of the slope across it: the sum 
 variation of the gradient on the slice. (Region migration: Humayun, Balestriero, Baraniuk, arXiv 2402.15555, section 4.)
 
 Lengths and areas are exact up to rounding: a knot is clipped against discs and tubes round segments, and the area of
-their union follows from its outline (see `_kernels.measuring.tubes`). Everything is in input-space length, as on the plane.
+their union follows from its outline (see `sites`). Everything is in input-space length, as on the plane.
 
 This file does not know torch and does not draw.
 """
@@ -30,14 +30,16 @@ import numpy as np
 import numpy.typing as npt
 
 from splineviz._kernels.measuring import cells as _cells
-from splineviz._kernels.measuring import segments as _segments
 from splineviz._kernels.measuring import shapes as _shapes
-from splineviz._kernels.measuring import tubes as _tubes
 from splineviz.errors import DataError, FloatArray, PartitionError
 from splineviz.geometry import boundary
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.polygons import polygon_area
+from splineviz.metrics import sites
 from splineviz.metrics.columns import SUMMARY, made_by
+from splineviz.metrics.sites import area_and_growth as area_and_growth
+from splineviz.metrics.sites import area_within as area_within
+from splineviz.metrics.sites import lengths_within as lengths_within
 
 NEAR = 0.025
 """Default of `near`, as a share of the square root of the window's area."""
@@ -98,46 +100,6 @@ def knot_density_grid(partition: Partition, low: FloatArray, high: FloatArray, s
 # ---- places ----------------------------------------------------------------------------------------------------
 
 
-def lengths_within(ends: FloatArray, sites: FloatArray, near: float) -> FloatArray:
-    """(E,) length of each straight piece, ends (E, 2, 2), within `near` of the sites (M, 2, 2).
-
-    A site is a segment, or a point given as a segment without length. Exact up to rounding.
-    Raises PartitionError when shapes do not fit or `near` is not positive.
-    """
-    pieces, lines = _pairs(ends, "ends"), _pairs(sites, "sites")
-    _positive(near)
-    if not len(lines) or not len(pieces):
-        return np.zeros(len(pieces))
-    corners = lines.reshape(-1, 2)
-    low, extent = corners.min(axis=0), np.ptp(corners, axis=0)
-    # Cells about as large as a site or half the distance, whichever is larger, and never more than a million.
-    size = max(math.sqrt(float(extent.prod()) / len(lines)), 0.5 * near, 1e-3 * float(extent.max()))
-    columns, rows = (int(n) + 1 for n in extent / size)
-    cells = _segments.cell_lists(lines, low, size, columns, rows)
-    return _tubes.lengths_within(pieces, lines, float(near), low, size, columns, rows, *cells)
-
-
-def area_within(window: FloatArray, sites: FloatArray, near: float) -> float:
-    """Area of the part of a convex window (m, 2) within `near` of the sites (M, 2, 2), as `lengths_within` takes them.
-
-    Exact up to rounding. Sites may cross and meet but not overlap along a length: a decision boundary never does.
-    """
-    return area_and_growth(window, sites, near)[0]
-
-
-def area_and_growth(window: FloatArray, sites: FloatArray, near: float) -> tuple[float, float]:
-    """As `area_within`, and how fast that area grows with the distance: the length of its outline inside the window."""
-    lines = _pairs(sites, "sites")
-    _positive(near)
-    centre = window.mean(axis=0)
-    local = lines - centre
-    # A tube whose side lies on a side of the window (round distances, upright boundaries) would be counted on both: its
-    # radius is moved by a few roundings, and the area by as little.
-    radius = float(near) * (1.0 + 2.0**-42)
-    area, growth = _tubes.area_within(local, np.unique(local.reshape(-1, 2), axis=0), radius, window - centre)
-    return float(area), float(growth)
-
-
 @dataclass(frozen=True)
 class Place:
     """What lies in one place: its area, the length of knots in it, and that length weighted by the slope's jump."""
@@ -179,24 +141,19 @@ def migration(partition: Partition, *, near: float | None = None) -> Migration:
     near: a distance in input-space length, by default NEAR times the square root of the window's area, so that it is
     the same at all checkpoints. Raises PartitionError when it is not positive.
     """
-    window = partition.window - partition.centre
-    whole = polygon_area(window)
+    whole = polygon_area(partition.window - partition.centre)
     distance = NEAR * math.sqrt(whole) if near is None else near
-    _positive(distance)
-    knots = partition.edge_tag >= 0
-    ends = partition.local_vertices[partition.edges[knots]]
-    jumps = gradient_jumps(partition).norms[knots]
+    sites.positive(distance)
 
     # Sums and no dot products: a BLAS shares those out among threads, whose number must not show in a table.
-    def place(sites: FloatArray) -> Place:
-        inside = lengths_within(ends, sites, distance)
-        return Place(area_within(window, sites, distance), float(inside.sum()), float((inside * jumps).sum()))
+    def place(where: sites.Sites, knots: sites.Knots) -> Place:
+        inside = knots.within(distance)
+        area = where.area_and_growth(distance)[0]
+        return Place(area, float(inside.sum()), float((inside * knots.jumps).sum()))
 
-    lengths = knot_lengths(partition)[knots]
-    anchors = (partition.plane.anchors_uv - partition.centre).reshape(-1, 1, 2).repeat(2, axis=1)
-    line = partition.decision_boundary() - partition.centre
+    _, lengths, jumps = sites.pieces_of(partition)
     every = Place(whole, float(lengths.sum()), float((lengths * jumps).sum()))
-    return Migration(distance, every, place(anchors), place(line))
+    return Migration(distance, every, place(*sites.anchors_of(partition)), place(*sites.boundary_of(partition)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,9 +167,8 @@ class Margins:
 def margins(partition: Partition, points: FloatArray | None = None) -> Margins:
     """How far points uv (k, 2), by default the anchors, are from the decision boundary and from the nearest knot."""
     places = (partition.plane.anchors_uv if points is None else points) - partition.centre
-    knots = partition.local_vertices[partition.edges[partition.edge_tag >= 0]]
-    line = partition.decision_boundary() - partition.centre
-    return Margins(boundary.distances(places, line), boundary.distances(places, knots))
+    line = sites.boundary_of(partition)[0].segments
+    return Margins(boundary.distances(places, line), boundary.distances(places, sites.pieces_of(partition)[0]))
 
 
 # ---- regions ---------------------------------------------------------------------------------------------------
@@ -249,7 +205,22 @@ def class_fragments(partition: Partition, level: float = 0.0) -> npt.NDArray[np.
     return np.asarray(_shapes.fragments(partition.edges, partition.edge_faces, values, parts.label, starts))
 
 
-def pattern_churn(before: Partition, after: Partition) -> float:
+@dataclass(frozen=True, eq=False)
+class Patterns:
+    """What `pattern_churn` asks of a partition, without the rest of it."""
+
+    window: FloatArray
+    centre: FloatArray
+    pattern_hash: npt.NDArray[np.uint64]
+    areas: FloatArray
+
+    @classmethod
+    def of(cls, partition: Partition) -> Patterns:
+        """That of a partition."""
+        return cls(partition.window, partition.centre, partition.pattern_hash, partition.areas)
+
+
+def pattern_churn(before: Partition | Patterns, after: Partition | Patterns) -> float:
     """Share of the window, 0 to 1, that went to other activation patterns between two checkpoints.
 
     Half the sum over patterns of the change of their areas, divided by the window's: 0 if every pattern kept its area,
@@ -303,15 +274,3 @@ def summary(partition: Partition, *, near: float | None = None) -> Mapping[str, 
 
 def _mean(values: FloatArray) -> float:
     return float(values.mean()) if len(values) and np.isfinite(values).all() else math.nan
-
-
-def _pairs(value: FloatArray, name: str) -> FloatArray:
-    array = np.ascontiguousarray(value, dtype=np.float64)
-    if array.ndim != 3 or array.shape[1:] != (2, 2):
-        raise PartitionError(f"{name}: expected end points of shape (n, 2, 2), got {array.shape}.")
-    return array
-
-
-def _positive(near: float) -> None:
-    if not (math.isfinite(near) and near > 0):
-        raise PartitionError(f"near: expected a positive distance, got {near}; the default is a share of the window's side.")

@@ -30,7 +30,7 @@ from splineviz._kernels import edges as edge_kernels
 from splineviz._kernels.arrangement import Questions
 from splineviz._kernels.bits import Reading, Scales, packed, units_of
 from splineviz._kernels.cutting import CutFaces, Faces
-from splineviz._kernels.edges import EdgeCuts, Parents
+from splineviz._kernels.edges import EdgeCuts, Parents, Skeleton
 from splineviz._kernels.lines import Lines
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import Block
@@ -118,6 +118,19 @@ class Cut(NamedTuple):
     near_zero: int
     irregular: int
 
+    def widened(self, tensor: FloatArray) -> FloatArray:
+        """A tensor of the old vertices (old, ...), affine on their faces, at all vertices."""
+        flat = np.empty((len(self.uv), tensor[0].size))
+        flat[: self.old] = tensor.reshape(self.old, -1)
+        lines.interpolate(flat, self.old, self.parents)
+        return flat.reshape(len(flat), *tensor.shape[1:])
+
+    def bent(self, z: FloatArray) -> FloatArray:
+        """The layer's inputs (old, units) at all vertices, 0 where a unit made the vertex."""
+        found = self.widened(z)
+        found[np.arange(self.old, len(found)), self.parents.maker] = 0.0
+        return found
+
     def scales(self, old: FloatArray) -> FloatArray:
         """Row scales of all vertices, from those of the old ones: of each new one the larger of its parents'."""
         found = np.zeros(len(self.uv))
@@ -153,9 +166,17 @@ def norms(rows: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def cut_edges(
-    block: Block, reading: Reading, decisions: Decisions, sharpness: float
+    block: Block, reading: Reading, sharp: Reading, decisions: Decisions, sharpness: float
 ) -> tuple[EdgeCuts, int]:
-    """The cuts of a block's edges, in an order that is decided exactly where it is in doubt; how many cuts are left so."""
+    """The cuts of a block's edges, in an order that is decided exactly where it is in doubt; how many cuts are left so.
+
+    sharp: the reading as if all vertices were where they are computed to be, for what cannot be decided.
+    """
+
+    def undecided(edge: int) -> EdgeCuts:
+        few, *_ = edge_kernels.cut_edges(block.edges[edge : edge + 1], sharp, offsets[edge : edge + 2] - offsets[edge])
+        return few
+
     offsets = edge_kernels.count_cuts(block.edges, reading.plus, reading.minus)
     cuts, shared = edge_kernels.cut_edges(block.edges, reading, offsets)
     spread: FloatArray = cuts.spread
@@ -165,7 +186,7 @@ def cut_edges(
         ends = block.uv[block.edges[edge]]
         length = np.hypot(*(ends[:, 1] - ends[:, 0]).T)
         far = far[spread[far] * length * sharpness > BLURRED]
-    return cuts, decisions.edges(cuts, shared, far, block.edges, block.birth, block.layer)
+    return cuts, decisions.edges(block, cuts, shared, far, undecided)
 
 
 def decided_faces(block: Block, decisions: Decisions, cut_faces: Callable[[Questions], CutFaces]) -> CutFaces:
@@ -190,13 +211,17 @@ def decided_faces(block: Block, decisions: Decisions, cut_faces: Callable[[Quest
 
 
 def place(
-    decisions: Decisions, birth: npt.NDArray[np.int64], blur: FloatArray, uv: FloatArray, old: int
+    decisions: Decisions, birth: npt.NDArray[np.int64], skeleton: Skeleton, old: int
 ) -> tuple[npt.NDArray[np.int64], int]:
     """Move vertices after `old` whose place is too blurred to where they are; which were moved, how many could not be."""
+    uv, blur, edges, key = skeleton.uv, skeleton.blur, skeleton.edges, skeleton.key
     far = old + np.flatnonzero(blur[old:] > BLURRED)
     if not len(far):
         return far, 0
-    told, places = decisions.places(birth[far])
+    # A new vertex on a seam begins one of its edges.
+    begun = np.zeros(len(uv), np.uint64)
+    begun[edges[key != 0, 0]] = key[key != 0]
+    told, places = decisions.places(birth[far], begun[far])
     uv[far[told]], blur[far[told]] = places[told], 0.0
     return far[told], int((~told).sum())
 
@@ -248,12 +273,10 @@ class SeamValues:
         self._used = 0
         self._lock = threading.Lock()
 
-    def agree(
-        self, block: Block, row_scale: FloatArray, unit_scale: FloatArray, unit_offset: FloatArray, tolerance: float
-    ) -> None:
+    def agree(self, block: Block, unit_scale: FloatArray, unit_offset: FloatArray, tolerance: float) -> None:
         """Take over into a block, at its seams, what other blocks have decided of the layer it stands at; decide the rest.
 
-        The scales are those of the block's values (see `stages`); row_scale is the block's own and is agreed on too.
+        The scales are those of the block's values (see `stages`); the row scales are agreed on too.
         """
         seams = np.flatnonzero(block.key)
         if not len(seams):
@@ -262,9 +285,10 @@ class SeamValues:
         words = np.zeros(len(block.uv), np.uint64)
         # + 0.0, for -0.0 and 0.0 are one coordinate.
         words[vertices] = agreeing.vertex_words((block.uv[vertices] + 0.0).view(np.uint64))
-        row_scale[vertices] = self._agreed(
-            block.layer, words, vertices, np.full(len(vertices), agreeing.ROW), row_scale[vertices]
+        block.row_scale[vertices] = self._agreed(
+            block.layer, words, vertices, np.full(len(vertices), agreeing.ROW), block.row_scale[vertices]
         )
+        row_scale = block.row_scale * np.maximum(block.blur, 1.0)
         at, unit = agreeing.decisive(
             seams, block.edges, vertices, block.values, row_scale, unit_scale, unit_offset, max(BAND, 256.0 * tolerance)
         )

@@ -7,26 +7,32 @@ r"""Decisions: what the engine cannot tell in double precision, decided exactly 
 
 Few are asked for in a network in general position; where many are, as in a network whose knots meet by design, the answer is
 that they do. What `Exact` cannot tell (a network too large to be taken apart, too many questions) is left as the tolerance
-has it, and counted. Knows vertices by their birth (see `exact`), not blocks. Safe to use from several threads.
+has it, and counted. What the two blocks at a seam ask is answered once. Knows vertices by their birth (see `exact`). Safe to
+use from several threads.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
+from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from splineviz._kernels.arrangement import question
-from splineviz._kernels.bits import packed, units_of
+from splineviz._kernels.bits import Scales, packed, units_of
 from splineviz._kernels.edges import EdgeCuts, Parents
-from splineviz.errors import FloatArray, IntArray
-from splineviz.regions.exact import Exact, Ids, Point, TooMuch, Undecided, rounded
+from splineviz.errors import FloatArray
+from splineviz.geometry.integers import Point, rounded
+from splineviz.regions.blocks import Block
+from splineviz.regions.exact import Exact, Ids, TooMuch, Undecided
 from splineviz.tracing.program import Program
 
 Words = npt.NDArray[np.uint64]
+Answer = TypeVar("Answer")
 ZEROS = 0.1
 """Share of the cost of all decisions that values may have which are exactly 0 as computed; after that they are believed."""
 QUESTION = 300
@@ -45,6 +51,12 @@ class Decisions:
         self._centre = np.concatenate([centre, np.zeros(2 - len(centre))])
         self.open = self._exact.possible
         self._spent_on_zeros = 0
+        self._at_seams: dict[tuple[object, ...], object] = {}
+
+    @property
+    def silent(self) -> bool:
+        """Whether no answers are to be had, and none was given at a seam."""
+        return not self.open and not self._at_seams
 
     # ---- births ------------------------------------------------------------------------------------
 
@@ -84,52 +96,79 @@ class Decisions:
 
     # ---- answers -----------------------------------------------------------------------------------
 
-    def signs(self, birth: Ids, layer: int, z: FloatArray, limit: FloatArray, plus: Words, minus: Words, mask: Words) -> int:
-        """Decide the values that are neither + nor -, in z, plus and minus; how many that are not 0 are left undecided.
+    def signs(self, block: Block, z: FloatArray, sharp: Scales, plus: Words, minus: Words, mask: Words) -> int:
+        """Decide the values z of a block that are neither + nor -, in z, plus and minus; how many are read as 0 and are not.
 
-        limit: (units,) below which a value decides nothing; where it is 0 nothing was rounded. mask: the units to look at.
+        sharp: scales of values whose vertices are where they are computed to be: what cannot be decided, and is larger than
+        these say, keeps its sign. Where a unit's are 0 nothing was rounded. mask: the units to look at.
         """
-        blank = ~(plus | minus) & (mask & packed(np.flatnonzero(limit > 0.0), plus.shape[1]))
-        if not self.open:
+        row_scale, unit_scale, unit_offset, tolerance = sharp
+        blank = ~(plus | minus) & (mask & packed(np.flatnonzero((unit_scale > 0.0) | (unit_offset > 0.0)), plus.shape[1]))
+        rows = np.flatnonzero(blank.any(axis=1))
+        if self.silent and not (block.blur[rows] > 1.0).any():
             bits = np.unpackbits(blank.view(np.uint8), axis=1, count=z.shape[1], bitorder="little")
             return int(np.count_nonzero(bits.view(bool) & (z != 0.0)))
-        rows = np.flatnonzero(blank.any(axis=1))
-        left = 0
-        for v in rows:
+        seams, left = _seam_words(block) if len(rows) else {}, 0
+        for v in rows.tolist():
             units = units_of(blank[v])
-            near = int((z[v, units] != 0.0).sum())
-            if not self.open or (not near and self._spent_on_zeros > ZEROS * self._exact.limit):  # it may end on the way
-                left += near
-                continue
-            try:
-                with self._lock:
-                    before = self._exact.spent
-                    numerators, denominator = self._exact.values(int(birth[v]), layer)
-                    self._spent_on_zeros += 0 if near else self._exact.spent - before
-            except Undecided as reason:
-                self._note(reason)
-                left += near
-                continue
-            for u in units:
-                z[v, u] = rounded(numerators[u], denominator)
+            birth, near = int(block.birth[v]), bool((z[v, units] != 0.0).any())
+            exact = self._once(
+                seams.get(v), (block.layer, *units.tolist()), partial(self._values, birth, block.layer, units.tolist(), near)
+            )
+            if exact is None:
+                limit = tolerance * (row_scale[v] * unit_scale[units] + unit_offset[units])
+                kept = np.abs(z[v, units]) > limit
+                left += int((~kept & (z[v, units] != 0.0)).sum())
+                exact = np.where(kept, z[v, units], 0.0).tolist()
+            else:
+                z[v, units] = exact
+            for u, value in zip(units.tolist(), exact, strict=True):
                 bit = np.uint64(1) << np.uint64(u & 63)
-                if z[v, u] > 0.0:
+                if value > 0.0:
                     plus[v, u >> 6] |= bit
-                elif z[v, u] < 0.0:
+                elif value < 0.0:
                     minus[v, u >> 6] |= bit
         return left
 
-    def edges(self, cuts: EdgeCuts, shared: Ids, far: Ids, edges: IntArray, birth: Ids, layer: int) -> int:
+    def _values(self, birth: int, layer: int, units: Sequence[int], near: bool) -> list[float] | None:
+        """Values of some units at a vertex, rounded; near: whether any of them is not 0 as computed. None if untold."""
+        if not self.open or (not near and self._spent_on_zeros > ZEROS * self._exact.limit):
+            return None
+        try:
+            with self._lock:
+                before = self._exact.spent
+                numerators, denominator = self._exact.values(birth, layer)
+                self._spent_on_zeros += 0 if near else self._exact.spent - before
+            return [rounded(numerators[u], denominator) for u in units]
+        except Undecided as reason:
+            self._note(reason)
+            return None
+
+    def edges(
+        self, block: Block, cuts: EdgeCuts, shared: Ids, far: Ids, undecided: Callable[[int], EdgeCuts]
+    ) -> int:
         """Put the cuts of the edges `shared` into their order, and the cuts `far` where they are, all in `cuts`.
 
-        How many cuts may be told apart that are not.
+        undecided: the cuts of an edge where they cannot be told. How many cuts may be told apart that are not.
         """
+
+        def told_of(edge: int, units: list[int]) -> dict[int, Fraction] | None:
+            ends = block.birth[block.edges[edge]].tolist()
+            return self._once(
+                block.key[edge], (block.layer, *units), lambda: self._places(ends, block.layer, units)
+            )
+
         left, counts = 0, np.diff(cuts.vertex_offsets)
         for e in shared.tolist():
             there = slice(int(cuts.offsets[e]), int(cuts.offsets[e + 1]))
-            told = self._places(birth[edges[e]].tolist(), layer, cuts.unit[there].tolist()) if self.open else None
+            told = told_of(e, sorted(cuts.unit[there].tolist()))
             if told is None:
                 left += there.stop - there.start - int(counts[e])
+                few = undecided(e)
+                for all_, own in ((cuts.unit, few.unit), (cuts.t, few.t), (cuts.size, few.size), (cuts.order, few.order),
+                                  (cuts.spread, few.spread)):  # fmt: skip
+                    all_[there] = own
+                counts[e] = few.vertex_offsets[-1]
                 continue
             places = sorted((place, unit) for unit, place in told.items())
             size = dict(zip(cuts.unit[there].tolist(), cuts.size[there].tolist(), strict=True))
@@ -141,15 +180,17 @@ class Decisions:
             cuts.spread[there] = 0.0
             counts[e] = sum(first)
         cuts.vertex_offsets[1:] = np.cumsum(counts)
-        for c in far[cuts.spread[far] > 0.0] if self.open else ():
-            e = int(np.searchsorted(cuts.offsets, c, side="right")) - 1
-            told = self._places(birth[edges[e]].tolist(), layer, [int(cuts.unit[c])])
+        far = far[cuts.spread[far] > 0.0]
+        for c, e in zip(far.tolist(), (np.searchsorted(cuts.offsets, far, side="right") - 1).tolist(), strict=True):
+            told = told_of(e, [int(cuts.unit[c])])
             if told is not None:
                 cuts.t[c], cuts.spread[c] = float(told[int(cuts.unit[c])]), 0.0
         return left
 
     def _places(self, ends: Sequence[int], layer: int, units: Sequence[int]) -> dict[int, Fraction] | None:
         """Where some units are 0 between two vertices, as shares of the way; None if it cannot be told."""
+        if not self.open:
+            return None
         try:
             with self._lock:
                 (za, da), (zb, db) = (self._exact.values(end, layer) for end in ends)
@@ -186,19 +227,40 @@ class Decisions:
         found, first = np.unique(found, return_index=True)
         return found, np.array(values, np.float64)[first]
 
-    def places(self, birth: Ids) -> tuple[npt.NDArray[np.bool_], FloatArray]:
-        """Where vertices (n,) are, relative to the centre (n, 2), and for which of them (n,) that can be told."""
+    def places(self, birth: Ids, seams: Words | None = None) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+        """Where vertices (n,) are, relative to the centre (n, 2), and for which of them (n,) that can be told.
+
+        seams: (n,) the key of a seam's edge that begins there, 0 elsewhere.
+        """
         told, uv = np.zeros(len(birth), bool), np.zeros((len(birth), 2))
-        if not self.open:
-            return told, uv
-        for i, at in enumerate(birth.tolist()):
-            try:
-                with self._lock:
-                    uv[i] = self._exact.uv(at, self._centre)
-                told[i] = True
-            except Undecided as reason:
-                self._note(reason)
+        seams = np.zeros(len(birth), np.uint64) if seams is None else seams
+        for i, (at, seam) in enumerate(zip(birth.tolist(), seams, strict=True)):
+            found = self._once(seam, (), partial(self._place, at))
+            if found is not None:
+                told[i], uv[i] = True, found
         return told, uv
+
+    def _place(self, birth: int) -> tuple[float, float] | None:
+        if not self.open:
+            return None
+        try:
+            with self._lock:
+                return self._exact.uv(birth, self._centre)
+        except Undecided as reason:
+            self._note(reason)
+            return None
+
+    def _once(self, seam: object, question: tuple[int, ...], answer: Callable[[], Answer]) -> Answer:
+        """An answer; on a seam the one that the first of its two blocks was given, or was not: so they stay alike, also
+        where no more answers are to be had in between.
+        """
+        if not seam:
+            return answer()
+        at = (seam, *question)
+        with self._lock:
+            if at not in self._at_seams:
+                self._at_seams[at] = answer()
+            return cast(Answer, self._at_seams[at])
 
     def values(self, birth: Ids, layer: int) -> list[tuple[FloatArray, dict[int, FloatArray]] | None]:
         """Inputs of a layer and all registers alive there at each vertex, rounded once; None where it cannot be told."""
@@ -215,6 +277,11 @@ class Decisions:
     def _note(self, reason: Undecided) -> None:
         if isinstance(reason, TooMuch):
             self.open = False
+
+
+def _seam_words(block: Block) -> dict[int, bytes]:
+    """What names the vertices of a block that lie on seams, for the other block too: where they are."""
+    return {v: (block.uv[v] + 0.0).tobytes() for v in np.unique(block.edges[block.key != 0]).tolist()}
 
 
 def _on_border(point: list[Fraction], corners: Sequence[Sequence[float]], uv: FloatArray) -> list[Fraction]:

@@ -174,7 +174,7 @@ class Engine:
             self.irregular += cut.irregular
         last_turn = self._turns.is_last(block.layer, block.turn)
         round_, winners, keep = self.lowered.rounds[block.layer], None, None
-        after, z = cut, self._bent_values(block, cut) if round_ is not None and last_turn else None
+        after, z = cut, cut.bent(block.values) if round_ is not None and last_turn else None
         if round_ is not None:
             face_hash, winners = self._unplayed(block, cut) if z is None else self._played(block, cut, round_, z)
             after = cut._replace(faces=cut.faces._replace(hash=face_hash))
@@ -214,7 +214,8 @@ class Engine:
             winner_kernels.clear_zeros(z, plus, minus)
         turn = self._turns.mask(layer, block.turn, plus.shape[1])
         reading = Reading(plus & turn, minus & turn, z, self.scales_at(block))
-        cuts, undecided = cut_edges(block, reading, self.decisions, self._sharpness)
+        sharp = reading._replace(scales=self.sharp_at(block))
+        cuts, undecided = cut_edges(block, reading, sharp, self.decisions, self._sharpness)
         # With hashes of units that are all 0, a face of a round hands on whose part it is.
         face_hash = np.arange(block.faces, dtype=np.uint64) if is_round else block.face_hash
         spare = len(block.edges) // 2
@@ -224,7 +225,8 @@ class Engine:
 
         def cut_faces(questions: Questions) -> CutFaces:
             found: CutFaces = cutting.cut_faces(
-                Faces(block.face_offsets, block.face_halves, face_hash), block.edges, skeleton, reading, cuts,
+                Faces(block.face_offsets, block.face_halves, face_hash), block.edges, skeleton,
+                reading if self.decisions.open else sharp, cuts,
                 self.unit_hashes[layer], int(self.unit_offsets[layer]), self._sharpness, questions,
             )  # fmt: skip
             return found
@@ -232,7 +234,7 @@ class Engine:
         found = decided_faces(block, self.decisions, cut_faces)
         uv, blur, parents, edges, tag, key = found.skeleton
         birth = self.decisions.born(layer, parents, block.birth)
-        placed, left = place(self.decisions, birth, blur, uv, len(z))
+        placed, left = place(self.decisions, birth, found.skeleton, len(z))
         return Cut(
             old=len(z),
             norm=norm,
@@ -260,6 +262,11 @@ class Engine:
 
     def scales_at(self, block: Block) -> Scales:
         """What is read as 0 in a block: the scales of its rows (V,), of its units (units,), their offsets, the tolerance."""
+        # Larger where a vertex may not be where it is computed to be, so that its values are decided.
+        return Scales(block.row_scale * np.maximum(block.blur, 1.0), *self._scales[block.layer], self.tolerance)
+
+    def sharp_at(self, block: Block) -> Scales:
+        """The same as if all vertices were where they are computed to be: for what is not decided exactly."""
         return Scales(block.row_scale, *self._scales[block.layer], self.tolerance)
 
     def _signs(self, block: Block) -> tuple[Words, Words, FloatArray, int]:
@@ -276,11 +283,10 @@ class Engine:
         near, zeros = bits.sign_bits(z, *self.scales_at(block), inverse_size, low, high, plus, minus, norm)
         if self.near is not None:
             self.near.check(layer, plus, minus)
-        if not zeros or not (near or self.decisions.open):  # a 0 that is one leaves nothing to be told
+        if not zeros or not near and self.decisions.silent:  # a 0 that is one leaves nothing to be told
             return plus, minus, norm, 0
         turn = self._turns.mask(layer, block.turn, words)
-        limit = self.tolerance * (block.row_scale.max() * self._scales[layer][0] + self._scales[layer][1])
-        return plus, minus, norm, self.decisions.signs(block.birth, layer, z, limit, plus, minus, turn)
+        return plus, minus, norm, self.decisions.signs(block, z, self.sharp_at(block), plus, minus, turn)
 
     # ---- rounds of a tournament ----------------------------------------------------------------------
 
@@ -339,40 +345,30 @@ class Engine:
         assert stage.before is not None
         low, high = stage.before.kinks.slopes
         share = (high - low) * stage.shares[stage.source]
-        scale = cut.next_scales(share, self.scales_at(block), others)
+        before = self.scales_at(block) if self.decisions.open else self.sharp_at(block)
+        scale = cut.next_scales(share, before, others)
         if stage.columns is not None:
             stage.run(old, values[: cut.old], self.share)
             for line in (cut.edge_lines, cut.chord_lines):
                 lines.propagate(line, high - low, stage.columns, values)
             if len(cut.lost):
                 values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
-            return values, self._blurred(scale, cut), {}
+            return values, scale, {}
         kink_input = self._kink_input(stage)
-        live = {register: _widened(tensor, cut) for register, tensor in old.items() if register != kink_input}
-        z = self._bent_values(block, cut) if z is None else z
+        live = {register: cut.widened(tensor) for register, tensor in old.items() if register != kink_input}
+        z = cut.bent(block.values) if z is None else z
         live[kink_input] = z.reshape(len(z), *stage.before.shape)
         for register, size in stage.inverse_size.items():
             if register != stage.source:
                 scale += norms(live[register].reshape(len(values), -1), size)
-        scale = self._blurred(scale, cut)
         if keep is not None:
             live, scale, values = {r: tensor[keep] for r, tensor in live.items()}, scale[keep], values[: len(keep)]
         return values, scale, stage.run(live, values, self.share)
 
     def _same_values(self, block: Block, cut: Cut) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""
-        scale = self._blurred(cut.scales(block.row_scale), cut)
-        return _widened(block.values, cut), scale, {r: _widened(tensor, cut) for r, tensor in block.live.items()}
-
-    def _blurred(self, scale: FloatArray, cut: Cut) -> FloatArray:
-        """The scale of rounding at the vertices, larger where their places may be off, so that such values are decided."""
-        return scale * np.maximum(cut.blur, 1.0) if self.decisions.open else scale
-
-    def _bent_values(self, block: Block, cut: Cut) -> FloatArray:
-        """The layer's inputs at all vertices, 0 where a unit made the vertex."""
-        z = _widened(block.values, cut)
-        z[np.arange(cut.old, len(z)), cut.parents.maker] = 0.0
-        return z
+        scale = cut.scales(block.row_scale)
+        return cut.widened(block.values), scale, {r: cut.widened(tensor) for r, tensor in block.live.items()}
 
     def _kink_input(self, stage: Stage) -> int:
         assert stage.before is not None
@@ -386,15 +382,7 @@ class Engine:
     def _interpolated(self, block: Block, cut: Cut, stage: Stage, values: FloatArray, rows: IntArray) -> FloatArray:
         """Next values at vertices that lie on no single chord: z between the parents, then kink and stage in full."""
         assert stage.before is not None
-        z = self._bent_values(block, cut)
+        z = cut.bent(block.values)
         out = np.empty((len(rows), values.shape[1]))
         stage.run({self._kink_input(stage): z[rows].reshape(-1, *stage.before.shape)}, out)
         return out
-
-
-def _widened(tensor: FloatArray, cut: Cut) -> FloatArray:
-    """A tensor of the old vertices (old, ...), affine on their faces, at all vertices."""
-    flat = np.empty((len(cut.uv), tensor[0].size))
-    flat[: cut.old] = tensor.reshape(cut.old, -1)
-    lines.interpolate(flat, cut.old, cut.parents)
-    return flat.reshape(len(flat), *tensor.shape[1:])

@@ -158,7 +158,7 @@ class Slice:
         self.tolerance, self._far = tolerance, FAR
         self._precise = precise(program, plane, corners)
         self._prepare()
-        self._seam_readings = 0
+        self._seam_readings = self._restarts = 0
 
     def _prepare(self) -> None:
         """The engine, and the window as a block. A unit taken to be far that bends at once is taken nearer at once."""
@@ -210,6 +210,7 @@ class Slice:
             if not decisive or self.engine.decisions.open:  # else they ended after one side of a seam, before the other
                 raise
             self.engine.near_zero, self.engine.irregular = counted
+            self._restarts += 1
         return self.enumerate(self.place(first), threads, block_bytes, budget, progress, open_seams=open_seams)
 
     def _enumerated(
@@ -275,12 +276,9 @@ class Slice:
             layer_paths=tuple(layer.path for layer in lowered.layers),
             max_layers=tuple(i for i, layer in enumerate(lowered.layers) if layer.is_max),
             report=Report(
-                near_zero=self.engine.near_zero,
-                irregular_faces=self.engine.irregular,
-                tolerance=self.engine.tolerance,
-                seconds=time.perf_counter() - self._began,
-                seam_readings=self._seam_readings,
-            ),
+                self.engine.near_zero, self.engine.irregular, self.engine.tolerance, time.perf_counter() - self._began,
+                self._seam_readings, self._restarts,
+            ),  # fmt: skip
             centre=self.centre,
             local_vertices=joined.uv,
             swaps=self.program.swaps,
@@ -342,7 +340,7 @@ class _Enumeration:
         if block.layer == self.engine.layers:
             self._finish(block)
             return []
-        self.seams.agree(block, *self.engine.scales_at(block))
+        self.seams.agree(block, *self.engine.sharp_at(block)[1:])
         cut = self.engine.cut(block)
         need = len(cut.uv) * self.engine.row_bytes(block.layer)
         if need > self._most(block.layer) and block.faces > 1:

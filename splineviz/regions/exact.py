@@ -1,5 +1,4 @@
 r"""Exact: what a network says at a vertex, in integers, where double precision cannot tell the sign.
-Also a fraction as a float of its sign.
 
     a ---------x--------- b        A vertex knows how it came to be: the two vertices whose line it lies on, and the unit
       za < 0   0    zb > 0         that is 0 there. Floats are fractions, and so is everything that follows from them:
@@ -9,7 +8,8 @@ Also a fraction as a float of its sign.
 A point is (X, Y, W), three integers without a common divisor, u = X / W and v = Y / W; it is the crossing of two lines
 whose numbers grow with the layer, so its own do not grow with the number of cuts that led to it. A register of the network
 is a row of integers n and an exponent e: values n / (W 2^e). An operation is read as the matrix of its entries as they stand
-in double precision. This is slow (about 0.1 microseconds a weight), and asked for at few vertices: see `LIMIT`.
+in double precision, a large one as the network's own call (`limbs`). This is slow (0.1 microseconds a weight, or 0.01), and
+asked for at few vertices: see `LIMIT`.
 Knows programs, not blocks.
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -27,11 +27,15 @@ import numpy.typing as npt
 import torch
 
 from splineviz.errors import FloatArray, IntArray
+from splineviz.geometry.integers import Point, Register, Row, added, bent, integers, reduced, rounded_row
+from splineviz.geometry.limbs import LimbProduct, limb_product
 from splineviz.regions import entries
 from splineviz.tracing.program import AFFINE, JOINS, KINKS, Program, Step
 
 LIMIT = 50_000_000
 """Products of integers that one slice may cost; what is left undecided then is counted."""
+LIMBS_FROM, LIMBS_PER_PRODUCT = 1 << 12, 1000
+"""Weights from which on an operation is called with limbs; so many products of limbs take as long as one of integers."""
 LARGEST = 1 << 24
 """Entries of the largest matrix of an operation that is taken apart into integers, its zeros included."""
 KEPT, KEPT_BYTES = 4096, 128 << 20
@@ -45,9 +49,6 @@ ENTRYWISE = frozenset(["scale", "divide", "shift", "batch_norm"])
 """Operations that scale and shift every entry by itself (and may repeat them)."""
 
 Ids = npt.NDArray[np.int64]
-Row = npt.NDArray[np.object_]
-Point = tuple[int, int, int]
-Register = tuple[Row, int]
 
 
 class Undecided(Exception):
@@ -77,8 +78,8 @@ class Exact:
 
     def __init__(self, program: Program, origin: FloatArray, directions: FloatArray):
         self.program = program
-        self._origin = _integers(origin.reshape(-1))
-        self._directions = [_integers(direction.reshape(-1)) for direction in directions]
+        self._origin = integers(origin.reshape(-1))
+        self._directions = [integers(direction.reshape(-1)) for direction in directions]
         self._shapes = program.shapes()
         self._serial = itertools.count(1)
         self._births: dict[int, _Births] = {}
@@ -110,7 +111,7 @@ class Exact:
         first = len(self._corners)
         for u, v in points:
             (un, ud), (vn, vd) = u.as_integer_ratio(), v.as_integer_ratio()
-            self._corners.append(_reduced(un * vd, vn * ud, ud * vd))
+            self._corners.append(reduced(un * vd, vn * ud, ud * vd))
         return -1 - np.arange(first, len(self._corners))
 
     def born(self, layer: int, a: IntArray, b: IntArray, maker: IntArray, old: Ids) -> Ids:
@@ -145,7 +146,7 @@ class Exact:
         if na * nb > 0 or (na == 0 and nb == 0):
             raise Undecided("a unit does not change its sign between two vertices")
         before, after = abs(nb) * da * bw, abs(na) * db * aw  # a weighs as much as |zb| says
-        return _reduced(ax * before + bx * after, ay * before + by * after, aw * before + bw * after)
+        return reduced(ax * before + bx * after, ay * before + by * after, aw * before + bw * after)
 
     # ---- values ------------------------------------------------------------------------------------
 
@@ -163,12 +164,12 @@ class Exact:
     def floats(self, birth: int, layer: int) -> FloatArray:
         """`values` rounded once."""
         numerators, denominator = self.values(birth, layer)
-        return _rounded(numerators, denominator)
+        return rounded_row(numerators, denominator)
 
     def live(self, birth: int, layer: int) -> dict[int, FloatArray]:
         """All registers that are alive where a kink layer begins, rounded once; flat."""
         seen = self._pass(birth, layer)
-        return {r: _rounded(n, seen.w << e) for r, (n, e) in seen.alive[layer].items()}
+        return {r: rounded_row(n, seen.w << e) for r, (n, e) in seen.alive[layer].items()}
 
     def uv(self, birth: int, centre: FloatArray) -> tuple[float, float]:
         """A vertex's place relative to a centre (2,), rounded once."""
@@ -194,7 +195,7 @@ class Exact:
         row, exponent = self._origin
         total: Register = (row * w, exponent)
         for at, (direction, shift) in zip((x, y), self._directions, strict=False):
-            total = _added(total, (direction * at, shift), 1)
+            total = added(total, (direction * at, shift), 1)
         return total
 
     def _advance(self, seen: _Pass) -> None:
@@ -233,8 +234,8 @@ class Exact:
             kinks = KINKS[step.op].pieces(step.attrs)
             if kinks.breakpoints != (0.0,):
                 raise TooMuch(f"{step.op} bends elsewhere than at 0")
-            slopes, exponent = _integers(np.array(kinks.slopes))
-            return lambda x, w: _bent(x[0], slopes.tolist(), exponent)
+            slopes, exponent = integers(np.array(kinks.slopes))
+            return lambda x, w: bent(x[0], slopes.tolist(), exponent)
         if step.op == "add":
             alpha = step.attrs["alpha"]
             return self._sum(shapes, alpha)
@@ -250,15 +251,18 @@ class Exact:
             index = call(numbers, params, step.attrs, True).reshape(-1).long().numpy()
             return lambda x, w: (x[0][0][index], x[0][1])
         with torch.no_grad():
-            constant = _integers(entries.constant(step, params, shapes[0]))
+            constant = integers(entries.constant(step, params, shapes[0]))
             if step.op in ENTRYWISE:
                 ones = torch.ones(1, *shapes[0]).double()
-                factor = _integers(call(ones, params, step.attrs, True).reshape(-1).numpy())
+                factor = integers(call(ones, params, step.attrs, True).reshape(-1).numpy())
                 numbers = torch.arange(n).double().reshape(1, *shapes[0])
                 index = (numbers.expand_as(call(ones, params, step.attrs, True))).reshape(-1).long().numpy()
                 return self._entrywise(factor, index, constant)
             if n * len(constant[0]) > LARGEST:
                 raise TooMuch(f"{step.op} has too large a matrix")
+            product = _with_limbs(step, params, shapes[0])
+            if product is not None:
+                return self._with_limbs(product, n * len(constant[0]), constant)
             return self._sparse(*entries.matrix(step, params, shapes[0]), constant)
 
     def _sum(self, shapes: Sequence[tuple[int, ...]], alpha: float) -> Callable[[Sequence[Register], int], Register]:
@@ -266,11 +270,11 @@ class Exact:
             torch.arange(math.prod(shape)).reshape(1, *shape).expand(1, *np.broadcast_shapes(*shapes)).reshape(-1).numpy()
             for shape in shapes
         ]
-        (factor,), exponent = _integers(np.array([float(alpha)]))
+        (factor,), exponent = integers(np.array([float(alpha)]))
 
         def run(x: Sequence[Register], w: int) -> Register:
             (one, e), (other, f) = x
-            return _added((one[index[0]], e), (other[index[1]] * factor, f + exponent), 1)
+            return added((one[index[0]], e), (other[index[1]] * factor, f + exponent), 1)
 
         return run
 
@@ -295,7 +299,18 @@ class Exact:
         def run(x: Sequence[Register], w: int) -> Register:
             row, e = x[0]
             self.spent += len(index)
-            return _added((row[index] * factor[0], e + factor[1]), (constant[0] * w, constant[1]), 1)
+            return added((row[index] * factor[0], e + factor[1]), (constant[0] * w, constant[1]), 1)
+
+        return run
+
+    def _with_limbs(
+        self, product: LimbProduct, entries_: int, constant: Register
+    ) -> Callable[[Sequence[Register], int], Register]:
+        """A product with weights in limbs; entries_: of its matrix."""
+        def run(x: Sequence[Register], w: int) -> Register:
+            row, e = x[0]
+            self.spent += len(row) + product.cost(row) * entries_ // LIMBS_PER_PRODUCT
+            return added((product(row), e + product.exponent), (constant[0] * w, constant[1]), 1)
 
         return run
 
@@ -304,7 +319,7 @@ class Exact:
     ) -> Callable[[Sequence[Register], int], Register]:
         """A matrix by its entries that are not 0, as many rows as the constant has."""
         order = np.lexsort((columns, rows))
-        columns, (factors, exponent) = columns[order], _integers(values[order])
+        columns, (factors, exponent) = columns[order], integers(values[order])
         filled, starts = np.unique(rows[order], return_index=True)
 
         def run(x: Sequence[Register], w: int) -> Register:
@@ -313,7 +328,7 @@ class Exact:
             out = np.zeros(len(constant[0]), object)
             if len(filled):
                 out[filled] = np.add.reduceat(factors * row[columns], starts)
-            return _added((out, e + exponent), (constant[0] * w, constant[1]), 1)
+            return added((out, e + exponent), (constant[0] * w, constant[1]), 1)
 
         return run
 
@@ -327,60 +342,15 @@ class _Pass:
         self.alive: list[dict[int, Register]] = []
 
 
-# ---- integers ------------------------------------------------------------------------------------------------------
+def _with_limbs(step: Step, params: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> LimbProduct | None:
+    """An operation in limbs; None where it has few weights, or more than one."""
+    call, role = AFFINE[step.op], entries.weight_of(step, params)
+    if role is None or params[role].numel() < LIMBS_FROM or "columns" in params:
+        return None
 
+    @torch.no_grad()
+    def called(x: FloatArray, digit: FloatArray) -> FloatArray:
+        found = call(torch.from_numpy(x), {**params, role: torch.from_numpy(digit)}, step.attrs, True)
+        return found.numpy()
 
-def _integers(array: FloatArray) -> Register:
-    """Floats as integers n over one power of two: n * 2^-exponent."""
-    mantissa, power = np.frexp(np.asarray(array, np.float64))
-    whole = np.round(np.ldexp(mantissa, 53)).astype(np.int64)
-    power = power.astype(np.int64) - 53
-    exponent = -int(power[whole != 0].min(initial=0))
-    row = np.empty(len(whole), object)
-    row[:] = [n << (p + exponent) if n else 0 for n, p in zip(whole.tolist(), power.tolist(), strict=True)]
-    union = 0
-    for n in row:
-        union |= n
-    spare = (union & -union).bit_length() - 1 if union else 0
-    shift = min(spare, exponent)  # so that no exponent is negative: large whole numbers are shifted up
-    row[:] = [n >> shift if shift > 0 else n << -shift for n in row]
-    return row, exponent - shift
-
-
-def _added(one: Register, other: Register, sign: int) -> Register:
-    (a, e), (b, f) = one, other
-    if e < f:
-        a = a * (1 << (f - e))
-    elif f < e:
-        b = b * (1 << (e - f))
-    return (a + b if sign > 0 else a - b), max(e, f)
-
-
-def _bent(x: Register, slopes: Sequence[int], exponent: int) -> Register:
-    row, e = x
-    below, above = slopes
-    out = np.empty(len(row), object)
-    out[:] = [n * above if n > 0 else n * below for n in row]
-    return out, e + exponent
-
-
-def _reduced(x: int, y: int, w: int) -> Point:
-    divisor = math.gcd(x, y, w)
-    return (x // divisor, y // divisor, w // divisor) if divisor > 1 else (x, y, w)
-
-
-def rounded(numerator: int, denominator: int) -> float:
-    """A fraction as a float of the same sign: 0 for 0 alone."""
-    if numerator == 0:
-        return 0.0
-    try:
-        value = numerator / denominator
-    except OverflowError:
-        value = math.inf
-    if value == 0.0 or not math.isfinite(value):
-        value = (1e-290 if value == 0.0 else 1e290) * (1 if (numerator > 0) == (denominator > 0) else -1)
-    return value
-
-
-def _rounded(numerators: Row, denominator: int) -> FloatArray:
-    return np.array([rounded(n, denominator) for n in numerators])
+    return limb_product(called, shape, params[role].numpy())

@@ -145,7 +145,7 @@ def _assemble(items: dict[int, Any], settled: Settled) -> Partition:
     edges, edge_faces = np.empty((settled.edges, 2), np.int32), np.empty((settled.edges, 2), np.int32)
     tag, hashes = np.empty(settled.edges, np.int32), np.empty(settled.faces, np.uint64)
     offsets, corners = settled.face_offsets, np.empty(int(settled.face_offsets[-1]), np.int32)
-    sums, scale = np.zeros(4), np.empty(0)
+    sums, scale = np.zeros(5), np.empty(0)
     seed: dict[str, Any] = {}
     for index in range(settled.count):
         one = _opened(items.pop(index))
@@ -170,7 +170,7 @@ def _assemble(items: dict[int, Any], settled: Settled) -> Partition:
         own = np.flatnonzero(settled.keep_face[f0:f1])
         hashes[face[f0 + own]] = found.pattern_hash[own]
         said = found.report
-        sums += said.near_zero, said.irregular_faces, said.seam_readings, said.seconds
+        sums += said.near_zero, said.irregular_faces, said.seam_readings, said.seconds, said.restarts
         scale = np.maximum(scale, found.output_scale) if len(scale) else found.output_scale
         if not seed and found.seed_face >= 0:
             seed = {"seed_face": int(face[f0 + found.seed_face]), "seed_pattern": found.seed_pattern}
@@ -189,7 +189,7 @@ def _assemble(items: dict[int, Any], settled: Settled) -> Partition:
         face_vertices=corners,
         outputs=outputs,
         pattern_hash=hashes,
-        report=Report(int(sums[0]), int(sums[1]), last.report.tolerance, float(sums[3]), int(sums[2])),
+        report=Report(int(sums[0]), int(sums[1]), last.report.tolerance, float(sums[3]), int(sums[2]), int(sums[4])),
         local_vertices=uv,
         output_scale=scale,
         **seed,

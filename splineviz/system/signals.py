@@ -15,7 +15,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
@@ -30,6 +30,8 @@ SOON = 0.02
 TWICE = 1.0
 """Seconds within which a second Ctrl-C is the same one: shells and launchers pass on what the terminal sends as well."""
 
+_given_up: set[int | None] = set()
+"""Numbers of threads that are to end."""
 _heard: list[int] = []
 _last: list[int] = []
 """Signals that came: inside `listening`, and in the block that was left last."""
@@ -38,7 +40,8 @@ _last: list[int] = []
 class HeldBack:
     """`with HeldBack() as signals:` notes signals that have a handler in Python, and hands them on at the end.
 
-    Only the main thread hears signals; in others nothing is done. In long work `deliver` hands on what was noted so far.
+    Only the main thread hears signals; others hear that they are given up. In long work `deliver` hands on what was noted
+    so far.
     """
 
     def __init__(self) -> None:
@@ -65,7 +68,9 @@ class HeldBack:
         self.deliver()
 
     def deliver(self) -> None:
-        """Hand on what was noted; raises what the handlers raise."""
+        """Hand on what was noted; raises what the handlers raise, and KeyboardInterrupt in a thread that is given up."""
+        if threading.get_ident() in _given_up:
+            raise KeyboardInterrupt
         while self._noted:
             number, frame = self._noted.pop(0)
             self._before[number](number, frame)
@@ -87,6 +92,17 @@ class HeldBack:
     def _put_back(self) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
+
+
+@contextmanager
+def given_up(threads: Iterable[int | None]) -> Iterator[None]:
+    """Inside the block threads of these numbers end where they look for signals: nobody wants what they do."""
+    numbers = set(threads)
+    _given_up.update(numbers)
+    try:
+        yield
+    finally:
+        _given_up.difference_update(numbers)  # others will have these numbers
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from splineviz.jobs import executors, plan, sweep
 from splineviz.jobs import job as jobs
 from splineviz.jobs.job import Failure, Result
 from splineviz.storage import locks
+from splineviz.threads import outcome as what_comes_of
 from splineviz.training.runs import open_run
 from splineviz.training.samples import Data
 
@@ -88,6 +89,58 @@ def test_a_full_disk_stops_everything_at_once(run, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         list(executors.run(todo))
     assert tried == [0]
+
+
+def test_one_is_enumerated_while_another_is_measured(run, tmp_path, monkeypatch):
+    """The first is not measured before the second is enumerated: it would wait for ever if one came after the other."""
+    cut, measured, second, cuts = jobs.partition, jobs.network_numbers, threading.Event(), []
+
+    def counted(*words, **options):
+        cuts.append(words)
+        if len(cuts) == 2:
+            second.set()
+        return cut(*words, **options)
+
+    def waiting(job, program):
+        assert second.wait(60), "the next one has not begun"
+        return measured(job, program)
+
+    monkeypatch.setattr(jobs, "partition", counted)
+    monkeypatch.setattr(jobs, "network_numbers", waiting)
+    together = list(executors.run(listed(run, tmp_path / "together")[:2], threads=2))
+    assert [found.step for found in together] == [0, 1]
+    monkeypatch.undo()
+    apart = list(executors.run(listed(run, tmp_path / "apart")[:2], threads=1))
+    for one, other in zip(together, apart, strict=True):
+        assert one.row == pytest.approx(other.row, rel=1e-12, nan_ok=True)
+    assert not list(tmp_path.glob("*/running/*"))
+
+
+def test_whoever_stops_does_not_wait_for_what_is_measured_meanwhile(run, tmp_path, monkeypatch):
+    began, ended, pending = threading.Event(), threading.Event(), Future()
+
+    def long(job, program):
+        began.set()
+        try:
+            return what_comes_of(pending)
+        finally:
+            ended.set()
+
+    def stopped(*words, **options):
+        if began.wait(0.0 if not stopped.calls else 60):
+            raise KeyboardInterrupt
+        stopped.calls += 1
+        return cut(*words, **options)
+
+    cut, stopped.calls = jobs.partition, 0
+    monkeypatch.setattr(jobs, "network_numbers", long)
+    monkeypatch.setattr(jobs, "partition", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        list(executors.run(listed(run, tmp_path), threads=2))
+    assert ended.is_set() and not pending.done()
+    assert not [*tmp_path.glob("running/*"), *tmp_path.glob("rows/*")]
+    monkeypatch.undo()
+    assert [found.step for found in executors.run(listed(run, tmp_path), threads=2)] == [0, 1, 10]
 
 
 def test_whatever_a_job_raises_the_others_go_on(run, tmp_path, monkeypatch):

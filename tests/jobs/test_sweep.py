@@ -113,10 +113,11 @@ def test_only_what_changed_is_computed_again(run, tmp_path, counted):
 
 
 def test_work_that_was_stopped_goes_on(run, tmp_path, monkeypatch, counted):
-    out, original = tmp_path / "out", LCOptions.measured_beside
+    out, original, measured = tmp_path / "out", LCOptions.measured_beside, []
 
     def stops(*args, **options):
-        if len(counted) == 2:
+        measured.append(args)
+        if len(measured) == 2:
             raise KeyboardInterrupt
         return original(*args, **options)
 

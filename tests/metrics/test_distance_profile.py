@@ -11,6 +11,7 @@ from splineviz.errors import PartitionError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.metrics import distance_profile, measures
+from splineviz.metrics.sites import Sites
 from splineviz.regions.enumerate import partition
 
 SQUARE = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
@@ -123,12 +124,14 @@ def test_the_median_of_the_area_takes_few_tubes(random_slice: Partition, monkeyp
     """Tubes as wide as the window take long: the whole window's area is known, and points say about where to look."""
     tried: list[float] = []
 
-    def area(window: np.ndarray, sites: np.ndarray, near: float) -> tuple[float, float]:
-        tried.append(near)
-        return measures.area_and_growth(window, sites, near)
+    grown = Sites.area_and_growth
 
-    monkeypatch.setattr(distance_profile, "area_and_growth", area)
-    for sites in distance_profile.SITES:
+    def area(where: Sites, near: float) -> tuple[float, float]:
+        tried.append(near)
+        return grown(where, near)
+
+    monkeypatch.setattr(Sites, "area_and_growth", area)
+    for named in distance_profile.SITES:
         tried.clear()
-        _, median = distance_profile.median_distances(random_slice, sites)
+        _, median = distance_profile.median_distances(random_slice, named)
         assert 0 < len(tried) <= 6 and max(tried) < 1.5 * median

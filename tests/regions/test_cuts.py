@@ -36,14 +36,14 @@ ONES = np.ones(3)
 def block(values, seams=(0,), layer=0, corners=CORNERS):
     """A square whose edges `seams` lie on seams, with values (4, 3)."""
     made = Block.of_window(corners.copy())
-    made.layer, made.values, made.row_scale = layer, np.array(values, float), np.ones(4)
+    made.layer, made.values, made.row_scale, made.blur = layer, np.array(values, float), np.ones(4), np.zeros(4)
     made.key[list(seams)] = 7
     return made
 
 
 def agree(book, *blocks):
     for one in blocks:
-        book.agree(one, one.row_scale, ONES, 0 * ONES, TOLERANCE)
+        book.agree(one, ONES, 0 * ONES, TOLERANCE)
     return [one.values for one in blocks]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
+import random
 import tracemalloc
 from fractions import Fraction
 
@@ -100,10 +103,27 @@ def test_a_seam_torn_as_exact_decisions_ended_is_cut_again_without_them(
     monkeypatch.setattr(enumerating, "sew", torn)
     if ended:
         found = partition(module(case.layers), case.plane, window=case.window)
-        assert sewn == [True, False] and found.report.near_zero > 0
+        assert sewn == [True, False] and found.report.near_zero > 0 and found.report.restarts == 1
     else:
         with pytest.raises(SeamError, match="edge 7"):
             partition(module(case.layers), case.plane, window=case.window)
+
+
+def test_where_decisions_end_half_way_the_blocks_still_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two blocks at a seam one may have been told what the other one asks too late: it is told the same."""
+    ended = 0
+    for number, limit in itertools.product((0, 17, 42), (1 << k for k in range(8, 18))):
+        case, deciding = parallel_case(number), []
+        with monkeypatch.context() as patch:
+            notes = Decisions._note
+            patch.setattr(Decisions, "_note", lambda self, why, n=notes, d=deciding: (n(self, why), d.append(self.open))[0])
+            patch.setattr(exactly, "LIMIT", limit)
+            found = partition(module(case.layers), case.plane, window=case.window, threads=1, block_bytes=64)
+        ended += not all(deciding)
+        assert found.report.restarts == 0, (case.name, limit)
+        if not found.report.near_zero + found.report.irregular_faces:
+            assert differences(found, case.cells()) == [], (case.name, limit)
+    assert 10 <= ended < 30
 
 
 @pytest.mark.parametrize("number", [116, 416, 521, 839, 1359])
@@ -178,6 +198,39 @@ def test_a_pass_in_integers_is_the_network(network: nn.Module) -> None:
             said = network(x)[0].numpy()
         layers = len(exact.program.layers)
         np.testing.assert_allclose(exact.floats(birth, layers), said, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear(36, 5),
+        nn.Sequential(nn.Unflatten(1, (4, 3, 3)), nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2)),
+        nn.Sequential(nn.Unflatten(1, (1, 6, 6)), nn.Conv2d(1, 3, 3, padding=2, padding_mode="circular")),
+        nn.Sequential(nn.Unflatten(1, (4, 3, 3)), nn.ConvTranspose2d(4, 2, 3, stride=2, output_padding=1)),
+        nn.Sequential(nn.Unflatten(1, (36, 1)), nn.Conv1d(36, 7, 1)),
+    ],
+    ids=["linear", "strides and groups", "circular", "transposed", "points"],
+)  # fmt: skip
+@pytest.mark.parametrize("double", [False, True], ids=["float", "double"])
+def test_products_of_limbs_are_those_one_by_one(monkeypatch: pytest.MonkeyPatch, layer: nn.Module, double: bool) -> None:
+    """In weights whose sizes differ by a million, too, and integers of one bit to a thousand, zeros among them."""
+    torch.manual_seed(0)
+    layer = copy.deepcopy(layer).double() if double else copy.deepcopy(layer)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter *= 10.0 ** torch.randint(-3, 4, parameter.shape)
+    program = trace(layer, (36,))
+    step = next(at for at, step in enumerate(program.steps) if "weight" in step.params)
+    rng = random.Random(0)
+    row = np.array([rng.choice([-1, 0, 1]) * rng.getrandbits(rng.randint(1, 1000)) for _ in range(36)], object)
+    found = []
+    for weights in (1, 1 << 60):
+        monkeypatch.setattr(exactly, "LIMBS_FROM", weights)
+        exact = Exact(program, np.zeros(36), np.eye(2, 36))
+        numerators, exponent = exact._step(step)([(row, 3)], 5)
+        found.append([Fraction(n) / Fraction(2) ** exponent for n in numerators])
+        assert any("_with_limbs" in function.__qualname__ for function in exact._steps.values()) == (weights == 1)
+    assert found[0] == found[1]
 
 
 def test_three_knots_meet_in_one_vertex_only_if_they_do() -> None:

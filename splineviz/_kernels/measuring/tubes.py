@@ -84,6 +84,26 @@ def lengths_within(ends, segments, d, low, size, columns, rows, offsets, members
 
 
 @njit(nogil=True, cache=True)
+def bounds(ends, low, step, distances):
+    """(2, E) how near and how far the points of straight pieces (E, 2, 2) are at least and at most, by a lattice.
+
+    distances (side, side): of the centres of its cells, row by row; low, step: its corner and the size of a cell.
+    """
+    found, side = np.empty((2, len(ends))), len(distances)
+    for e in range(len(ends)):
+        (ax, ay), (bx, by) = ends[e, 0], ends[e, 1]
+        x, y = 0.5 * (ax + bx), 0.5 * (ay + by)
+        c = int(min(max((x - low[0]) / step[0], 0.0), side - 1.0))
+        r = int(min(max((y - low[1]) / step[1], 0.0), side - 1.0))
+        gap_x, gap_y = x - (low[0] + step[0] * (c + 0.5)), y - (low[1] + step[1] * (r + 0.5))
+        # A distance changes by no more than one goes; the margin is for its rounding.
+        away = np.sqrt(gap_x * gap_x + gap_y * gap_y) + 0.5 * np.sqrt((bx - ax) ** 2 + (by - ay) ** 2)
+        reach = (1.0 + 1e-9) * away + 1e-140  # against squares that are lost
+        found[0, e], found[1, e] = distances[r, c] - reach, distances[r, c] + reach
+    return found
+
+
+@njit(nogil=True, cache=True)
 def _clip(px, py, dx, dy, window):
     """The interval of t in [0, 1] where p + t (dx, dy) is in a convex counter-clockwise window."""
     first, last = 0.0, 1.0
