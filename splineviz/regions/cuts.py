@@ -48,6 +48,8 @@ MOST_ROUNDS, MOST_QUESTIONS = 64, 20_000
 Words = npt.NDArray[np.uint64]
 BAND = 2.0**-38
 """Values this small relative to their unit's scale are agreed on: 256 times what is read as 0 by default."""
+FEW = 1 << 16
+"""Entries of rows whose norms are taken at a time."""
 FIRST = 48
 """Units that cut the window before it is shared out, where more than twice as many cross it."""
 
@@ -145,12 +147,22 @@ class Cut(NamedTuple):
         found, rows = np.zeros(len(self.uv)), self.scales(before.rows)
         found[: self.old] = 1.0 + self.norm
         for tensor in others:
-            awake = tensor.reshape(self.old, -1).any(axis=1)
+            flat = tensor.reshape(self.old, -1)
+            awake = (flat.max(axis=1, initial=0.0) != 0.0) | (flat.min(axis=1, initial=0.0) != 0.0)
             found[: self.old][awake] = np.maximum(found[: self.old][awake], 1.0)
         for line in (self.edge_lines, self.chord_lines):
             lines.turned_scale(line, share, rows, before.units, before.offsets, self.old, found[self.old :])
         lines.larger_scale(found, self.old, self.parents)
         return found
+
+
+def norms(rows: FloatArray, weights: FloatArray) -> FloatArray:
+    """The norm of every row (n, k) times the weights (k,), a few rows at a time, which stay in the cache."""
+    found, few = np.empty(len(rows)), max(1, FEW // max(len(weights), 1))
+    for at in range(0, len(rows), few):
+        some = rows[at : at + few] * weights
+        found[at : at + few] = np.sqrt(np.einsum("nk,nk->n", some, some))
+    return found
 
 
 def cut_edges(

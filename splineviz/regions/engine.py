@@ -27,7 +27,7 @@ from splineviz._kernels.compiling import ahead
 from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import LAYERS, MANY, Block, dissolve, release_memory
-from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, lines_of_edges, place, refine
+from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, lines_of_edges, norms, place, refine
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.nearby import Nearby
 from splineviz.regions.stages import Share, Stage, on_slice, one_by_one, stages
@@ -356,7 +356,7 @@ class Engine:
         live[kink_input] = z.reshape(len(z), *stage.before.shape)
         for register, size in stage.inverse_size.items():
             if register != stage.source:
-                scale += np.linalg.norm(live[register].reshape(len(values), -1) * size, axis=1)
+                scale += norms(live[register].reshape(len(values), -1), size)
         scale = self._blurred(scale, cut)
         if keep is not None:
             live, scale, values = {r: tensor[keep] for r, tensor in live.items()}, scale[keep], values[: len(keep)]
