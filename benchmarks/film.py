@@ -37,6 +37,7 @@ from drawing import bare
 import splineviz as sv
 from splineviz.__main__ import main as command
 from splineviz.drawing import draw, figures, fills, film
+from splineviz.drawing.look import Look
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn, job
 from splineviz.metrics import slice_complexity
@@ -73,7 +74,7 @@ def watch() -> None:
     timed(slice_complexity, "sampled", "units on the slice, sampled")
     timed(Partition, "save", "partition to file")
     timed(churn, "between", "churn")
-    timed(fills, "shared_limits", "shared colour scale")
+    timed(Look, "with_limits_of", "shared colour scale")
     timed(figures.FramePainter, "paint", "draw")
     timed(draw, "rasterize", "  of these: raster")
     timed(film, "save_frame", "frame to file")

@@ -29,6 +29,7 @@ from splineviz.drawing.curves import Story, training
 from splineviz.errors import DataError
 from splineviz.geometry.partition import Partition
 from splineviz.storage import files
+from splineviz.threads import available, each
 
 SET_BY_FILMS = ("thumbnails", "radius", "num_vectors", "wide", "classes", "unit")
 """What films find out by themselves."""
@@ -94,9 +95,20 @@ class Look:
 
     def with_limits(self, partitions: Iterable[Partition]) -> Look:
         """The same, with one colour scale for all these partitions where the fill has one and none was asked for."""
-        if self.limits is not None or not isinstance(self.fill, str) or self.fill not in fills.SCALED:
+        if not self._wants_limits:
             return self
         return replace(self, limits=fills.shared_limits(partitions, fill=self.fill))
+
+    def with_limits_of(self, paths: Sequence[Path]) -> Look:
+        """The same of partitions in files, read by two threads: each is in memory while it is looked at."""
+        if not self._wants_limits:
+            return self
+        found = each(lambda path: fills.sampled(Partition.load(path), self.fill), paths, min(available(), 2))
+        return replace(self, limits=fills.limits_of(found))
+
+    @property
+    def _wants_limits(self) -> bool:
+        return self.limits is None and isinstance(self.fill, str) and self.fill in fills.SCALED
 
     @property
     def has_knots(self) -> bool:

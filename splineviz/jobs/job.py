@@ -426,4 +426,5 @@ def _samples(path: Path, digest: str) -> dict[str, Array]:
         raise CheckpointError(f"{path}: expected the samples of the jobs, got {type(error).__name__}: {error}.") from error
     if samples_digest(chosen) != digest:
         raise CheckpointError(f"{path}: expected the samples of this run, got others; does another run write here too?")
-    return chosen
+    # As all that samples the local complexity wants them; else every checkpoint casts them again.
+    return {name: x.astype(np.float64) if name.startswith("lc_") else x for name, x in chosen.items()}

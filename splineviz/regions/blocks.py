@@ -21,8 +21,9 @@ from splineviz._kernels import dissolving, merging, ordering, sewing
 from splineviz.errors import FloatArray, IntArray, PartitionError, SeamError
 
 KeyArray = npt.NDArray[np.uint64]
-MANY, EARLY, MMAP_THRESHOLD = 1 << 15, 2 << 20, -3
-"""Units from which on freed memory is handed back at once; bytes of such arrays; mallopt's name for what has own pages."""
+MANY, LAYERS, EARLY, MMAP_THRESHOLD = 1 << 17, 1 << 20, 8 << 20, -3
+"""Units from which on large arrays are handed back as they are freed, and small ones after every layer (they are got anew at
+the next one, page by page); bytes of a large one; mallopt's name for what has own pages."""
 
 
 @dataclass(eq=False)
@@ -375,14 +376,14 @@ def sew(blocks: Sequence[Block], *, open_seams: bool = False) -> Complex:
     )
 
 
-def release_memory(*, early: bool = False) -> None:
+def release_memory(*, early: bool = False, small: bool = True) -> None:
     """Hand pages that were freed between small arrays back to the system, where the C library can: at 10^7 regions that is
-    as much as the result. early: from now on each array of EARLY bytes as soon as it is freed.
+    as much as the result. early: from now on each array of EARLY bytes as soon as it is freed; small: the others now.
     """
     library: Any = ctypes.CDLL(None) if os.name == "posix" else None
     if early and hasattr(library, "mallopt"):
         library.mallopt(MMAP_THRESHOLD, EARLY)
-    if hasattr(library, "malloc_trim"):
+    if small and hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
 
 

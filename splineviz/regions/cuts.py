@@ -116,6 +116,19 @@ class Cut(NamedTuple):
     near_zero: int
     irregular: int
 
+    def widened(self, tensor: FloatArray) -> FloatArray:
+        """A tensor of the old vertices (old, ...), affine on their faces, at all vertices."""
+        flat = np.empty((len(self.uv), tensor[0].size))
+        flat[: self.old] = tensor.reshape(self.old, -1)
+        lines.interpolate(flat, self.old, self.parents)
+        return flat.reshape(len(flat), *tensor.shape[1:])
+
+    def bent(self, z: FloatArray) -> FloatArray:
+        """The layer's inputs (old, units) at all vertices, 0 where a unit made the vertex."""
+        found = self.widened(z)
+        found[np.arange(self.old, len(found)), self.parents.maker] = 0.0
+        return found
+
     def scales(self, old: FloatArray) -> FloatArray:
         """Row scales of all vertices, from those of the old ones: of each new one the larger of its parents'."""
         found = np.zeros(len(self.uv))

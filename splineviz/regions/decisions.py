@@ -26,9 +26,9 @@ from splineviz._kernels.arrangement import question
 from splineviz._kernels.bits import Scales, packed, units_of
 from splineviz._kernels.edges import EdgeCuts, Parents
 from splineviz.errors import FloatArray
+from splineviz.geometry.integers import Point, rounded
 from splineviz.regions.blocks import Block
 from splineviz.regions.exact import Exact, Ids, TooMuch, Undecided
-from splineviz.regions.integers import Point, rounded
 from splineviz.tracing.program import Program
 
 Words = npt.NDArray[np.uint64]
@@ -52,6 +52,11 @@ class Decisions:
         self.open = self._exact.possible
         self._spent_on_zeros = 0
         self._at_seams: dict[tuple[object, ...], object] = {}
+
+    @property
+    def silent(self) -> bool:
+        """Whether no answers are to be had, and none was given at a seam."""
+        return not self.open and not self._at_seams
 
     # ---- births ------------------------------------------------------------------------------------
 
@@ -100,8 +105,9 @@ class Decisions:
         row_scale, unit_scale, unit_offset, tolerance = sharp
         blank = ~(plus | minus) & (mask & packed(np.flatnonzero((unit_scale > 0.0) | (unit_offset > 0.0)), plus.shape[1]))
         rows = np.flatnonzero(blank.any(axis=1))
-        if not self.open and not self._at_seams and not (block.blur[rows] > 1.0).any():
-            return sum(int(np.count_nonzero(z[v, units_of(blank[v])])) for v in rows)
+        if self.silent and not (block.blur[rows] > 1.0).any():
+            bits = np.unpackbits(blank.view(np.uint8), axis=1, count=z.shape[1], bitorder="little")
+            return int(np.count_nonzero(bits.view(bool) & (z != 0.0)))
         seams, left = _seam_words(block) if len(rows) else {}, 0
         for v in rows.tolist():
             units = units_of(blank[v])

@@ -25,7 +25,7 @@ from splineviz._kernels.arrangement import Questions
 from splineviz._kernels.bits import Reading, Scales
 from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz.errors import FloatArray, IntArray
-from splineviz.regions.blocks import MANY, Block, dissolve, release_memory
+from splineviz.regions.blocks import LAYERS, MANY, Block, dissolve, release_memory
 from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, lines_of_edges, place, refine
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.nearby import Nearby
@@ -33,6 +33,7 @@ from splineviz.regions.stages import Share, Stage, on_slice, one_by_one, stages
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
 
+Played = tuple[npt.NDArray[np.uint64], IntArray | None]
 TOLERANCE = 2.0**-46
 """Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
 ENTRIES = 1 << 21
@@ -167,20 +168,20 @@ class Engine:
         """Cut a block by the kink layer it stands at (or take the cut given), and bring its values to the next."""
         cut = self.cut(block) if cut is None else cut
         if self.unit_offsets[-1] > MANY:
-            release_memory(early=True)
+            release_memory(early=True, small=self.unit_offsets[-1] > LAYERS)
         with self._lock:
             self.near_zero += cut.near_zero
             self.irregular += cut.irregular
         last_turn = self._turns.is_last(block.layer, block.turn)
         round_, winners, keep = self.lowered.rounds[block.layer], None, None
-        after = cut
+        after, z = cut, cut.bent(block.values) if round_ is not None and last_turn else None
         if round_ is not None:
-            face_hash, winners = self._played(block, cut, round_) if last_turn else self._unplayed(block, cut)
+            face_hash, winners = self._unplayed(block, cut) if z is None else self._played(block, cut, round_, z)
             after = cut._replace(faces=cut.faces._replace(hash=face_hash))
             if last_turn and round_.is_last and block.faces:
                 after, keep = self._dissolved(after)
         if last_turn:
-            values, row_scale, live = self._next_values(block, cut, self.stages[block.layer + 1], keep)
+            values, row_scale, live = self._next_values(block, cut, self.stages[block.layer + 1], keep, z)
         else:
             values, row_scale, live = self._same_values(block, cut)
         refine(self.decisions, block.layer + last_turn, cut, keep, values, live)
@@ -279,17 +280,17 @@ class Engine:
         following = self.stages[layer + 1]
         low, high = self.program.layers[layer].kinks.slopes
         inverse_size = following.inverse_size[following.source]
-        _, zeros = bits.sign_bits(z, *self.scales_at(block), inverse_size, low, high, plus, minus, norm)
+        near, zeros = bits.sign_bits(z, *self.scales_at(block), inverse_size, low, high, plus, minus, norm)
         if self.near is not None:
             self.near.check(layer, plus, minus)
-        if not zeros:
+        if not zeros or not near and self.decisions.silent:  # a 0 that is one leaves nothing to be told
             return plus, minus, norm, 0
         turn = self._turns.mask(layer, block.turn, words)
         return plus, minus, norm, self.decisions.signs(block, z, self.sharp_at(block), plus, minus, turn)
 
     # ---- rounds of a tournament ----------------------------------------------------------------------
 
-    def _played(self, block: Block, cut: Cut, round_: Round) -> tuple[npt.NDArray[np.uint64], IntArray | None]:
+    def _played(self, block: Block, cut: Cut, round_: Round, z: FloatArray) -> Played:
         """Hashes of the faces after a round, and who is left in each group on each face (None after the last round)."""
         parents = cut.faces.hash
         layer = self.lowered.layers[round_.layer]
@@ -299,8 +300,6 @@ class Engine:
             places = np.arange(round_.entrants, dtype=np.int32)[None, :, None]
             before = np.broadcast_to(places, (block.faces, round_.entrants, layer.units))
         after = np.empty((len(parents), round_.entrants - round_.pairs, layer.units), np.int32)
-        z = _widened(block.values, cut)
-        z[np.arange(cut.old, len(z)), cut.parents.maker] = 0.0
         winner_kernels.play(cut.faces.offsets, cut.faces.halves, cut.edges, z, parents, before, round_.pairs, after)
         face_hash = block.face_hash[parents]
         if not round_.is_last:
@@ -327,7 +326,7 @@ class Engine:
         )
         return left, one.old_vertex
 
-    def _unplayed(self, block: Block, cut: Cut) -> tuple[npt.NDArray[np.uint64], IntArray | None]:
+    def _unplayed(self, block: Block, cut: Cut) -> Played:
         """The same before a round's last turn: nobody has won yet."""
         parents = cut.faces.hash
         return block.face_hash[parents], None if block.winners is None else block.winners[parents]
@@ -335,11 +334,11 @@ class Engine:
     # ---- values at the next layer ------------------------------------------------------------------
 
     def _next_values(
-        self, block: Block, cut: Cut, stage: Stage, keep: IntArray | None = None
+        self, block: Block, cut: Cut, stage: Stage, keep: IntArray | None = None, z: FloatArray | None = None
     ) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the next kink layer (or the outputs) at all vertices, their row scale, and the other live tensors.
 
-        keep: vertices to evaluate alone, after the last round of a tournament.
+        keep: vertices to evaluate alone, after the last round of a tournament; z: the kink's inputs, where they are at hand.
         """
         values, old = np.empty((len(cut.uv), stage.width)), self._live(block, stage)
         others = [old[register] for register in stage.shapes if register != stage.source]
@@ -355,9 +354,10 @@ class Engine:
             if len(cut.lost):
                 values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
             return values, scale, {}
-        live = {register: _widened(tensor, cut) for register, tensor in old.items()}
         kink_input = self._kink_input(stage)
-        live[kink_input].reshape(len(values), -1)[np.arange(cut.old, len(values)), cut.parents.maker] = 0.0
+        live = {register: cut.widened(tensor) for register, tensor in old.items() if register != kink_input}
+        z = cut.bent(block.values) if z is None else z
+        live[kink_input] = z.reshape(len(z), *stage.before.shape)
         for register, size in stage.inverse_size.items():
             if register != stage.source:
                 scale += np.linalg.norm(live[register].reshape(len(values), -1) * size, axis=1)
@@ -368,7 +368,7 @@ class Engine:
     def _same_values(self, block: Block, cut: Cut) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""
         scale = cut.scales(block.row_scale)
-        return _widened(block.values, cut), scale, {r: _widened(tensor, cut) for r, tensor in block.live.items()}
+        return cut.widened(block.values), scale, {r: cut.widened(tensor) for r, tensor in block.live.items()}
 
     def _kink_input(self, stage: Stage) -> int:
         assert stage.before is not None
@@ -381,19 +381,8 @@ class Engine:
 
     def _interpolated(self, block: Block, cut: Cut, stage: Stage, values: FloatArray, rows: IntArray) -> FloatArray:
         """Next values at vertices that lie on no single chord: z between the parents, then kink and stage in full."""
-        z = np.empty((len(cut.uv), block.values.shape[1]))
-        z[: cut.old] = block.values
-        lines.interpolate(z, cut.old, cut.parents)
-        z[np.arange(cut.old, len(z)), cut.parents.maker] = 0.0
         assert stage.before is not None
+        z = cut.bent(block.values)
         out = np.empty((len(rows), values.shape[1]))
         stage.run({self._kink_input(stage): z[rows].reshape(-1, *stage.before.shape)}, out)
         return out
-
-
-def _widened(tensor: FloatArray, cut: Cut) -> FloatArray:
-    """A tensor of the old vertices (old, ...), affine on their faces, at all vertices."""
-    flat = np.empty((len(cut.uv), tensor[0].size))
-    flat[: cut.old] = tensor.reshape(cut.old, -1)
-    lines.interpolate(flat, cut.old, cut.parents)
-    return flat.reshape(len(flat), *tensor.shape[1:])

@@ -27,9 +27,9 @@ import numpy.typing as npt
 import torch
 
 from splineviz.errors import FloatArray, IntArray
+from splineviz.geometry.integers import Point, Register, Row, added, bent, integers, reduced, rounded_row
+from splineviz.geometry.limbs import LimbProduct, limb_product
 from splineviz.regions import entries
-from splineviz.regions.integers import Point, Register, Row, added, bent, integers, reduced, rounded_row
-from splineviz.regions.limbs import LimbProduct, limb_product
 from splineviz.tracing.program import AFFINE, JOINS, KINKS, Program, Step
 
 LIMIT = 50_000_000
@@ -347,4 +347,10 @@ def _with_limbs(step: Step, params: Mapping[str, torch.Tensor], shape: tuple[int
     call, role = AFFINE[step.op], entries.weight_of(step, params)
     if role is None or params[role].numel() < LIMBS_FROM or "columns" in params:
         return None
-    return limb_product(lambda x, digit: call(x, {**params, role: digit}, step.attrs, True), shape, params[role])
+
+    @torch.no_grad()
+    def called(x: FloatArray, digit: FloatArray) -> FloatArray:
+        found = call(torch.from_numpy(x), {**params, role: torch.from_numpy(digit)}, step.attrs, True)
+        return found.numpy()
+
+    return limb_product(called, shape, params[role].numpy())

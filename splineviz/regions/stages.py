@@ -32,8 +32,7 @@ import torch
 from torch import Tensor
 
 from splineviz.errors import FloatArray
-from splineviz.regions import squares
-from splineviz.regions.entries import at_hand
+from splineviz.regions import entries
 from splineviz.tracing.affine import Weights
 from splineviz.tracing.program import KinkLayer, Program
 
@@ -126,14 +125,13 @@ class Stage:
         """(units before, width): row u is d result / d h_u, if it is to be at hand (see `entries.at_hand`), else None."""
         if self.before is None or not self.has_columns:
             return None
-        units, found = self.before.units, np.empty((self.before.units, self.width))
+        units, found, shape = self.before.units, np.empty((self.before.units, self.width)), self.shapes[self.source]
         with torch.no_grad():
             for at in range(0, units, self._rows):
-                some = min(self._rows, units - at)
-                live = {r: torch.zeros(some, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
-                live[self.source].view(some, -1)[torch.arange(some), at + torch.arange(some)] = 1.0
-                out = self.program.run(self.placed(live), self.start, self.stop, homogeneous=True)[self.result]
-                found[at : at + some] = out.reshape(some, -1).cpu().numpy()
+                some = range(at, min(at + self._rows, units))
+                start, live = entries.basis_at(self.program, self.start, self.stop, self.source, shape, some)
+                out = self.program.run(self.placed(live), start, self.stop, homogeneous=True)[self.result]
+                found[some.start : some.stop] = out.reshape(len(some), -1).cpu().numpy()
         return found
 
     @cached_property
@@ -183,7 +181,7 @@ class Stage:
         if self.columns is not None:
             size = inverse[self.result]
             return {self.source: np.array([np.abs(row * size).max(initial=0.0) for row in self.columns])}
-        if (shares := squares.shares(self.program, self.shapes, inverse, self.start, self.stop)) is not None:
+        if (shares := entries.shares(self.program, self.shapes, inverse, self.start, self.stop)) is not None:
             return shares
         generator = torch.Generator().manual_seed(1)
         zeros = {r: torch.zeros(FEW_PROBES, *shape, dtype=torch.float64) for r, shape in self.shapes.items()}
@@ -204,7 +202,7 @@ class Stage:
         """The norm of the weights of every leaving entry, times the sizes of what enters."""
         if self.columns is not None:
             return {self.result: np.sqrt(np.einsum("uw,uw,u->w", self.columns, self.columns, sizes[self.source] ** 2))}
-        if (norms := squares.norms(self.program, self.shapes, sizes, self.start, self.stop)) is not None:
+        if (norms := entries.norms(self.program, self.shapes, sizes, self.start, self.stop)) is not None:
             return norms
         generator = torch.Generator().manual_seed(0)
         live = {
@@ -289,7 +287,7 @@ def stages(program: Program, samples: FloatArray) -> list[Stage]:
     live = {0: torch.from_numpy(samples).to(program.device)}
     error = waking = {0: np.zeros(live[0][0].numel())}  # the input is what it is
     found: list[Stage] = []
-    at, matrices = 0, at_hand(program)
+    at, matrices = 0, entries.at_hand(program)
     for before, after in zip(ends[:-1], ends[1:], strict=True):
         start = 0 if before is None else before.step + 1
         stop = len(program.steps) if after is None else after.step

@@ -220,7 +220,11 @@ def _getitem(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
 
 def _take(x: Tensor, p: Params, a: Attrs, homogeneous: bool) -> Tensor:
     """Entries of the flattened rows by number, in the shape of attrs["shape"]."""
-    return x.flatten(1).index_select(1, p["index"]).reshape(len(x), *a["shape"])
+    if x.device.type == "cpu" and not x.requires_grad:  # numpy takes a third of the time
+        taken = torch.from_numpy(x.flatten(1).numpy().take(p["index"].numpy(), axis=1))
+    else:
+        taken = x.flatten(1).index_select(1, p["index"])
+    return taken.reshape(len(x), *a["shape"])
 
 
 def _index(entry: Any) -> Any:

@@ -149,11 +149,11 @@ def _with_limits(look: Look, results: Sequence[Result], folder: Path) -> Look:
     found: list[Look] = []
 
     def compute() -> dict[str, float]:
-        found.append(look.with_limits(Partition.load(result.partition_path) for result in results))
+        found.append(look.with_limits_of([result.partition_path for result in results]))
         return {} if found[0].limits is None else dict(zip(("low", "high"), found[0].limits, strict=True))
 
     if look.limits is not None or len(results) < FEW:
-        return look.with_limits(Partition.load(result.partition_path) for result in results)
+        return look.with_limits_of([result.partition_path for result in results])
     kept = Ledger(folder / "rows" / "film.json", most=1).numbers(key, compute)
     return found[0] if found else replace(look, limits=(kept["low"], kept["high"]) if kept else None)
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from splineviz.errors import FloatArray
-from splineviz.regions.integers import Row
+from splineviz.geometry.integers import Row
 
 LIMB = 16
 """Bits of a limb: two bytes."""
@@ -29,24 +27,25 @@ ENTRIES = 1 << 22
 """Entries of a call's result, about; more limbs are handed over in several calls."""
 
 
-Call = Callable[[Tensor, Tensor], Tensor]
+Call = Callable[[FloatArray, FloatArray], FloatArray]
 
 
 class LimbProduct:
     """A linear operation as integers: row (n,) -> row (m,), times 2^-exponent.
 
-    call(x (L, *shape), digit of the weight) -> (L, *to). digits: of the weight, the finest last, `bits` bits each.
+    call(x (L, *shape), digit of the weight) -> (L, *to), linear in both. digits: of the weight, `bits` bits each, the finest
+    last.
     """
 
     def __init__(
-        self, call: Call, shape: tuple[int, ...], digits: list[Tensor], bits: int, exponent: int
+        self, call: Call, shape: tuple[int, ...], digits: list[FloatArray], bits: int, exponent: int
     ):
         self.exponent = exponent
         self._call, self._shape, self._digits, self._bits = call, shape, digits, bits
 
     def __call__(self, row: Row) -> Row:
         """The product of a row of integers."""
-        limbs = torch.from_numpy(_limbs(row))
+        limbs = _limbs(row)
         total: Row | None = None
         for digit in self._digits:
             term = _carried(self._called(limbs, digit))
@@ -58,33 +57,32 @@ class LimbProduct:
         """How many limbs are multiplied with a weight each."""
         return -(-_bits(row) // LIMB) * len(self._digits)
 
-    def _called(self, limbs: Tensor, digit: Tensor) -> FloatArray:
-        with torch.no_grad():
-            first = self._call(limbs[:1].reshape(1, *self._shape), digit).reshape(1, -1)
-            some = max(1, ENTRIES // max(limbs.shape[1], first.shape[1]))
-            parts = [first]
-            parts += [self._call(part.reshape(-1, *self._shape), digit).flatten(1) for part in limbs[1:].split(some)]
-        return torch.cat(parts).numpy()
+    def _called(self, limbs: FloatArray, digit: FloatArray) -> FloatArray:
+        first = self._call(limbs[:1].reshape(1, *self._shape), digit).reshape(1, -1)
+        some = max(1, ENTRIES // max(limbs.shape[1], first.shape[1]))
+        parts = [first]
+        for at in range(1, len(limbs), some):
+            part = limbs[at : at + some]
+            parts.append(self._call(part.reshape(-1, *self._shape), digit).reshape(len(part), -1))
+        return np.concatenate(parts)
 
 
-def limb_product(call: Call, shape: tuple[int, ...], weight: Tensor) -> LimbProduct | None:
+def limb_product(call: Call, shape: tuple[int, ...], weight: FloatArray) -> LimbProduct | None:
     """A bilinear call of rows (1, *shape) and a weight of doubles; None where it is better taken product by product."""
-    with torch.no_grad():
-        summed = call(torch.ones(1, *shape, dtype=torch.float64), torch.ones_like(weight))
-    most = float(summed.abs().max()) if summed.numel() else 0.0
+    most = float(np.abs(call(np.ones((1, *shape)), np.ones_like(weight))).max(initial=0.0))
     # Limbs are below 2^16, digits at most 2^(bits - 1).
     bits = MANTISSA - LIMB - int(np.ceil(np.log2(max(most, 1.0)))) + 1
-    if bits < LEAST_BITS or not bool(torch.isfinite(weight).all()):
+    if bits < LEAST_BITS or not np.isfinite(weight).all():
         return None
-    top = int(np.frexp(float(weight.abs().max()))[1]) + 1 if weight.numel() else 0
-    rest, digits, exponent = np.ldexp(weight.numpy(), -top), list[Tensor](), -top
+    top = int(np.frexp(np.abs(weight).max(initial=0.0))[1]) + 1
+    rest, digits, exponent = np.ldexp(weight, -top), list[FloatArray](), -top
     while not digits or rest.any():
         if len(digits) == MOST_DIGITS:
             return None
         rest = np.ldexp(rest, bits)
         exponent += bits
-        digits.append(torch.from_numpy(np.rint(rest)))
-        rest = rest - digits[-1].numpy()
+        digits.append(np.rint(rest))
+        rest = rest - digits[-1]
     return LimbProduct(call, shape, digits, bits, exponent)
 
 
