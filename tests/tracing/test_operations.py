@@ -24,8 +24,6 @@ from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.tape import Tape
 from splineviz.tracing.trace import trace
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*without that rounding")  # of half, which is named (test_precision)
-
 TABLE = {**PLAIN, **POOLS}
 PAIRS_ALONE: frozenset[str] = frozenset()
 """Maxima that no network of the table takes over more than two entries."""
