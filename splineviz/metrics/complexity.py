@@ -190,7 +190,7 @@ def local_complexity(model: Any, x: Any, *, radius: float = 0.005, **options: An
     runs, and counts by the sign of what enters its activation functions. x may also be flat, (n, dimensions), for a Program.
     radius: r, in input-space length. options: `Sampling`, such as num_vectors (P, 25), seed, include_output, shared_frame.
 
-    Raises DataError when points, radius or options do not fit, TraceError when the network has no pre-activations.
+    An affine network has 0. Raises DataError when points, radius or options do not fit, TraceError where nothing is found.
     """
     return local_complexities(model, {"x": x}, radius=radius, **options)["x"]
 

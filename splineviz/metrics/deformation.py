@@ -60,7 +60,8 @@ def deformation(model: Any, x: Any, *, radii: Sequence[float], **options: Any) -
     """Average eccentricity and diameter of the embedded neighbourhoods of points x (n, *input_shape), per layer and radius.
 
     model, options: as in `local_complexity`; the same seed takes the same directions, at all radii.
-    Raises DataError when points, radii or options do not fit or P is 1, TraceError when there are no pre-activations.
+    A network without knots has no layers of them. Raises DataError when points, radii or options do not fit or P is 1,
+    TraceError when a network can be neither traced nor watched.
     """
     how = Sampling.of(options)
     check_radii(radii)

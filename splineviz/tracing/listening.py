@@ -29,7 +29,7 @@ from splineviz.tracing.functions import CALLS
 from splineviz.tracing.kinks import of_modules
 from splineviz.tracing.masks import Mask
 from splineviz.tracing.modules import emitter
-from splineviz.tracing.precision import double, doubled, is_random
+from splineviz.tracing.precision import double, doubled, is_random, narrowing, tell_narrowing
 from splineviz.tracing.program import operations
 from splineviz.tracing.reshaping import overlaid, written_into
 from splineviz.tracing.smooth import SMOOTH
@@ -67,10 +67,8 @@ class Listener(TorchFunctionMode):
             id(m): "" if f"{name}." == prefix else name.removeprefix(prefix) for name, m in module.named_modules()
         }
         self.module = module
-        self.stack: list[str] = []
-        self.path = ""  # of an exported program's node, which has no modules
-        self.quiet = 0
-        self.random = ""
+        self.stack, self.path = list[str](), ""  # path: of an exported program's node, which has no modules
+        self.quiet, self.random = 0, ""
         self.random_at: str | None = None  # the line of the user's file
         self.wrote = ""  # a weight into which forward writes
         self.tainted: set[int] = set()
@@ -151,6 +149,8 @@ class Listener(TorchFunctionMode):
         kwargs = kwargs or {}
         name, swap = _name(func)
         lives = [] if self.quiet else list(self._lives((args, kwargs)))
+        if (narrow := narrowing(func, args, kwargs)) is not None:
+            tell_narrowing(self._place(name), here(), narrow)
         if self.tainted and not self.quiet:
             self._check_memory(name, (args, kwargs))
         if is_random(name):

@@ -4,7 +4,7 @@ Also whether a difference is no more than rounding; how large weights are traced
     with Double(): module(x)            everything is double, in this thread alone
     with Logged() as log: module(x)     the same, and log.calls says what was called
 
-Rounding to fewer digits is not traced: the network is taken as the function that it rounds.
+Rounding to fewer digits is not traced: the network is taken as the function that it rounds, and a warning says so.
 
 A large weight stays single in a twin, and calls of torch get doubled copies of it: what a forward writes into it, or into a
 view of it, would go into a copy and be lost. Such a call is stopped before it is made, and the whole weight doubled instead.
@@ -18,6 +18,7 @@ import functools
 import math
 import random
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple, TypeVar, cast
@@ -35,6 +36,7 @@ from splineviz.tracing.program import Program
 
 CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double)
 TO = (Tensor.to, Tensor.type)
+NARROW = {Tensor.half: torch.float16, Tensor.bfloat16: torch.bfloat16}
 SEEN = frozenset((bool, int, str, type(None), torch.dtype))
 """Kinds of arguments that are remembered as they are."""
 HANDS_OUT = frozenset(("numpy", "__array__", "__dlpack__", "storage", "untyped_storage", "_typed_storage"))
@@ -154,6 +156,28 @@ def double(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     if isinstance(value, Tensor) and value.dtype is not torch.float64 and value.is_floating_point() and not kind.attribute:
         value = value if any(value is a for a in (*args, *kwargs.values())) else value.double()
     return value
+
+
+def narrowing(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.dtype | None:
+    """The precision to which a call of torch rounds a tensor, if that is less than single."""
+    if args and isinstance(args[0], Tensor) and not args[0].is_floating_point():
+        return None  # a mask is 0 and 1 in all precisions
+    if func in NARROW:
+        return NARROW[func]
+    if torch.is_autocast_enabled("cpu"):
+        return torch.get_autocast_dtype("cpu")
+    told = [*args[1:], *kwargs.values()]
+    if getattr(func, "__name__", "") in ("to", "type_as"):
+        told += [one.dtype for one in told if isinstance(one, Tensor)]
+    return next((one for one in told if isinstance(one, torch.dtype) and one.is_floating_point and one.itemsize < 4), None)
+
+
+def tell_narrowing(path: str, where: str | None, narrow: torch.dtype) -> None:
+    """Warn that a rounding is left out."""
+    warnings.warn(
+        f"{path}: rounds to {narrow}, which makes steps and no linear regions; the slice is of the network without that "
+        f"rounding.{f' ({where})' if where else ''}", stacklevel=2,
+    )  # fmt: skip
 
 
 def _wide(value: Any) -> Any:

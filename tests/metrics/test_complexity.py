@@ -482,3 +482,8 @@ def test_a_branch_that_passes_a_kink_by_is_no_map_from_behind_it():
     values = [wide(vertices), high(low(vertices))]
     expected = [((z.amin(1) < 0) & (z.amax(1) > 0)).sum(1).numpy() for z in values]
     assert sorted(map(tuple, found.counts)) == sorted(map(tuple, expected))
+
+
+def test_an_affine_network_has_no_knots_to_count() -> None:
+    found = local_complexity(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2)), np.random.default_rng(0).random((4, 2)))
+    assert found.layers == () and found.total.tolist() == [0.0] * 4

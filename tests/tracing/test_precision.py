@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import operator
+import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -88,7 +88,7 @@ WRITES: list[Callable[[Tensor], object]] = [
     lambda w: w.clamp_(-0.01, 0.01), lambda w: w.mul_(0.5), lambda w: w.data.copy_(w.sign()), lambda w: nn.init.zeros_(w),
     lambda w: F.relu(w, True), lambda w: F.relu(w, inplace=True), lambda w: torch.abs(w, out=w),
     lambda w: torch._foreach_mul_([w], 0.5), lambda w: w.__imul__(0.5), lambda w: torch.ops.aten.mul_.Tensor(w, w),
-    lambda w: torch.ops.aten.abs.out(w, out=w), lambda w: operator.setitem(w.untyped_storage(), 0, 1),
+    lambda w: torch.ops.aten.abs.out(w, out=w), lambda w: w.untyped_storage().copy_(torch.zeros_like(w).untyped_storage()),
     lambda w: F.embedding(torch.arange(20), w, None, 0.1), lambda w: F.embedding(torch.arange(20), w, max_norm=0.1),
 ]  # fmt: skip
 
@@ -177,3 +177,53 @@ def test_partition_proof_and_estimate_borrow(monkeypatch: pytest.MonkeyPatch) ->
     assert sv.verify(partition, network).ok
     pointers = [kept(program).data_ptr() for program in borrowed]
     assert pointers[:3] == [network.middle.weight.data_ptr()] * 3 == [pointers[-1]] * 3
+
+
+# ---- rounding to fewer digits ----------------------------------------------------------------------------------------
+
+
+def autocast(x: Tensor) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16):
+        return x + 0.0
+
+
+CASTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "half": lambda x: x.half(), "bfloat16": lambda x: x.bfloat16(), "to": lambda x: x.to(torch.float16),
+    "to, by name": lambda x: x.to(dtype=torch.bfloat16), "type": lambda x: x.type(torch.float16),
+    "like another": lambda x: x.to(torch.zeros(1, dtype=torch.float16)),
+    "type_as": lambda x: x.type_as(torch.zeros(1, dtype=torch.bfloat16)),
+    "sum": lambda x: x + x.sum(1, True, dtype=torch.half), "8 bits": lambda x: x.to(torch.float8_e4m3fn),
+    "autocast": autocast,
+}  # fmt: skip
+
+
+class Rounded(Network):
+    def __init__(self, cast: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.cast = cast
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.last(self.middle(self.cast(self.first(x)).to(x.dtype).relu()).relu())
+        return found
+
+
+@pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
+def test_a_rounding_that_is_left_out_is_named(cast: Callable[[Tensor], Tensor]) -> None:
+    with pytest.warns(UserWarning, match=r"rounds to torch\.(half|b?float\d+|float8_e4m3fn), .* without that rounding"):
+        program = trace(Rounded(cast), (2,))
+    if cast is not CASTS["sum"]:
+        x = torch.randn(5, 2, dtype=torch.float64)
+        assert torch.equal(program(x), trace(Network(), (2,))(x))
+
+
+@pytest.mark.parametrize("cast", [lambda x: x.float(), lambda x: x.double().float(), lambda x: x.to(torch.float32)])
+def test_single_precision_is_what_networks_have(cast: Callable[[Tensor], Tensor]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trace(Rounded(cast), (2,))
+
+
+@pytest.mark.parametrize("cast", [lambda x: x.int(), lambda x: x.long(), lambda x: x.to(torch.int64), lambda x: x.bool()])
+def test_whole_numbers_are_refused(cast: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(TraceError, match=r"^(int|long|to|bool): "):
+        trace(Rounded(cast), (2,))
