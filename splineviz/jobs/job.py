@@ -1,6 +1,5 @@
 """Jobs: one checkpoint on one slice -> a partition file and a row of measures.
-Here too: the key of a job; a row's numbers from the network (accuracy among them) and from the partition; the points and
-samples that all jobs of a run read, chosen and known by a digest; and the note of a failure.
+Here too: the key of a job; a row's numbers from the network and from the partition; and the note of a failure.
 
 A job is plain data that can be sent to another process or machine that sees the same files; `attempt` does
 it there, and `staged` in two parts, between which another job may begin. Its key is a digest of everything the
@@ -19,7 +18,6 @@ This file draws nothing and does not know how runs are stored, nor who attempts 
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import pickle
@@ -34,12 +32,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from splineviz.errors import CheckpointError, FloatArray, SplinevizError
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.jobs import churn
+from splineviz.jobs.samples import accuracy, read_samples
 from splineviz.metrics import columns, measures, sites, slice_complexity
 from splineviz.metrics.columns import COLUMNS
 from splineviz.metrics.liveness import liveness
@@ -48,12 +46,12 @@ from splineviz.metrics.steepness import steepness
 from splineviz.regions import certificate
 from splineviz.regions.crossings import crossings, folding, seen_along
 from splineviz.regions.enumerate import partition
-from splineviz.storage import archives, files, locks, provenance
+from splineviz.storage import files, locks, provenance
 from splineviz.system.signals import raise_if_heard
 from splineviz.threads import available, one_torch_thread, outcome
 from splineviz.tracing.program import Program
 from splineviz.training import checkpoints, state_files
-from splineviz.training.samples import Array, Data
+from splineviz.training.samples import Array
 
 FORMAT = 5
 """Part of every key: raised when the same input gives other numbers, so that old rows are not taken for new ones.
@@ -64,8 +62,6 @@ measured again.
 
 STEEP = 200
 """Most points of the gradient complexity: its band is half that of the local complexity at as many."""
-BATCH = 1000
-"""Samples in one forward pass."""
 MOST_CROSSED = 2e7
 """Knots that a few points of the anchors' triangle show, times units of the network, above which its crossings are not
 counted: the triangle of a convolutional network on colour pictures, say, has tens of thousands, each a pass of the network.
@@ -330,7 +326,7 @@ def _numbers(job: Job, program: Program, result: Partition) -> dict[str, float]:
 def network_numbers(job: Job, program: Program) -> dict[str, float]:
     """The columns of a row that follow from the network: accuracies, crossings, local complexity, live units."""
     row = {}
-    samples, trained = _samples(job.samples, job.samples_digest), program.as_trained
+    samples, trained = read_samples(job.samples, job.samples_digest), program.as_trained
     for name in ("train", "test"):
         recorded = job.metrics.get(f"{name}_accuracy", float("nan"))
         row[f"{name}_accuracy"] = accuracy(trained, samples, name) if np.isnan(recorded) else recorded
@@ -344,47 +340,6 @@ def network_numbers(job: Job, program: Program) -> dict[str, float]:
         row |= {"gradient_complexity": steep.mean, "gradient_complexity_band": steep.band}
         row |= slice_complexity.sampled(program, job.plane, job.window, job.lc.radius, job.threads)
     return row
-
-
-def choose_samples(data: Data, lc: LCOptions | None, *, with_labels: bool) -> dict[str, Array]:
-    """What all jobs of a run read: points of the local complexity, and labelled samples where accuracies are not recorded.
-
-    lc_train, lc_test: at most lc.most(place) samples each, drawn without replacement.
-    lc_random: lc.most("random") inputs, uniform in the domain.
-    """
-    chosen: dict[str, Array] = {}
-    if lc is not None:
-        rng = np.random.default_rng(lc.seed)
-        for name, x in (("train", data.train_x), ("test", data.test_x)):
-            if x is not None:
-                rows = np.sort(rng.permutation(len(x))[: lc.most(name)])
-                chosen[f"lc_{name}"] = x[rows]
-        low, high = data.domain
-        chosen["lc_random"] = rng.uniform(low, high, (lc.most("random"), *data.train_x.shape[1:])).astype(data.train_x.dtype)
-    if with_labels:
-        for name, x, y in (("train", data.train_x, data.train_y), ("test", data.test_x, data.test_y)):
-            if x is not None and y is not None and y.ndim == 1:
-                chosen |= {f"{name}_x": x, f"{name}_y": y}
-    return chosen
-
-
-def samples_digest(chosen: Mapping[str, Array]) -> str:
-    """Digest of chosen samples."""
-    return files.digest(*(part for name in sorted(chosen) for part in (name, chosen[name])))
-
-
-@torch.no_grad()
-def accuracy(program: Program, samples: Mapping[str, Array], name: str) -> float:
-    """Share of the samples whose class the network gives (one output: class 1 where it is positive); NaN without labels."""
-    x, y = samples.get(f"{name}_x"), samples.get(f"{name}_y")
-    if x is None or y is None:
-        return float("nan")
-    right = 0
-    for at in range(0, len(x), BATCH):
-        outputs = program(torch.as_tensor(x[at : at + BATCH]).to(program.dtype))
-        classes = outputs.argmax(dim=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).long()
-        right += int((classes == torch.as_tensor(y[at : at + BATCH])).sum())
-    return right / len(x)
 
 
 def partition_numbers(result: Partition, radius: float | None, near: float | None = None) -> dict[str, float]:
@@ -415,16 +370,3 @@ def _crossings(program: Program, plane: Plane) -> dict[str, float]:
 def _liveness(program: Program, samples: Mapping[str, Array]) -> dict[str, float]:
     found = liveness(program, samples["lc_train"])
     return {f"units_{kind}": float(getattr(found, kind).sum()) for kind in ("live", "linear", "dead")}
-
-
-@functools.lru_cache(maxsize=1)
-def _samples(path: Path, digest: str) -> dict[str, Array]:
-    """The samples of a job; read once a process. The digest tells samples apart that were written to one path in turn."""
-    try:
-        chosen = archives.read_npz(path)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: expected the samples of the jobs, got {type(error).__name__}: {error}.") from error
-    if samples_digest(chosen) != digest:
-        raise CheckpointError(f"{path}: expected the samples of this run, got others; does another run write here too?")
-    # As all that samples the local complexity wants them; else every checkpoint casts them again.
-    return {name: x.astype(np.float64) if name.startswith("lc_") else x for name, x in chosen.items()}

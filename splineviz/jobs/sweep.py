@@ -29,8 +29,9 @@ from splineviz.errors import DataError, JobError, PlaneError, Progress, Splinevi
 from splineviz.geometry import doors
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import churn, executors, plan, weights
-from splineviz.jobs.job import Failure, Job, Result, choose_samples, samples_digest
+from splineviz.jobs.job import Failure, Job, Result
 from splineviz.jobs.plan import Entry
+from splineviz.jobs.samples import choose_samples, samples_digest
 from splineviz.metrics import measures
 from splineviz.metrics.columns import table_text
 from splineviz.metrics.options import LCOptions

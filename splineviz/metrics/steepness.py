@@ -28,7 +28,8 @@ import torch
 from torch import Tensor
 
 from splineviz.errors import DataError, FloatArray
-from splineviz.metrics.complexity import BLOCK_FLOATS, CHUNK, Images, OverPoints, Sampling, as_points, network_of
+from splineviz.metrics.complexity import BLOCK_FLOATS, CHUNK, OverPoints, Sampling, as_points, network_of
+from splineviz.metrics.images import Images
 from splineviz.metrics.neighbourhoods import Pairs, Placed, Vertices
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program

@@ -318,12 +318,10 @@ class _Enumeration:
     def __init__(self, engine: Engine, block_bytes: int | None, spent: Spent, progress: Progress | None):
         self.engine = engine
         self._bytes = [block_bytes or block_bytes_of(engine.stages, layer) for layer in range(engine.layers)]
-        self.spent = spent
-        self.progress = progress
+        self.spent, self.progress = spent, progress
         self.finished: list[Block] = []
         self.seams = SeamValues()
-        self._rounds = any(engine.lowered.rounds)
-        self._decisive = engine.decisions.open
+        self._rounds, self._decisive = any(engine.lowered.rounds), engine.decisions.open
         self._splits = 0
         self._lock = threading.Lock()
 
@@ -399,5 +397,4 @@ class _Enumeration:
     def _most(self, layer: int) -> int:
         """Bytes that a block may take at its next layer before it is taken apart at this one."""
         size = self._bytes[layer]
-        most = min(4 * size, max(size, 2 * HEAVY_BYTES))
-        return max(most, min(FEW_VERTICES * self.engine.row_bytes(layer), SMALL_BYTES))
+        return max(min(4 * size, max(size, 2 * HEAVY_BYTES)), min(FEW_VERTICES * self.engine.row_bytes(layer), SMALL_BYTES))

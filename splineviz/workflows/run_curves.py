@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from splineviz.errors import CheckpointError, Progress
-from splineviz.jobs.job import choose_samples
+from splineviz.jobs.samples import choose_samples
 from splineviz.metrics import liveness, norms
 from splineviz.metrics.columns import EPS
 from splineviz.metrics.complexity import checked_device, network_of

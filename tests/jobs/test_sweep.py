@@ -19,6 +19,7 @@ from splineviz.errors import CheckpointError, DataError, PlaneError
 from splineviz.geometry.partition import Partition
 from splineviz.jobs import job as jobs
 from splineviz.jobs.audit import audit
+from splineviz.jobs.samples import choose_samples, samples_digest
 from splineviz.jobs.sweep import measure_run
 from splineviz.metrics import measures, slice_complexity
 from splineviz.metrics.options import LCOptions
@@ -150,17 +151,17 @@ def test_accuracies_are_computed_where_none_were_recorded(tmp_path):
 
 def test_points_of_the_local_complexity():
     data = Data.of((np.random.default_rng(0).uniform(-1, 2, (40, 3)), None), (np.zeros((4, 3)) + 0.5, None), domain=(-1, 2))
-    chosen = jobs.choose_samples(data, LCOptions(points=30), with_labels=True)
+    chosen = choose_samples(data, LCOptions(points=30), with_labels=True)
     assert chosen["lc_train"].shape == (30, 3) and chosen["lc_test"].shape == (4, 3) and chosen["lc_random"].shape == (30, 3)
     assert len({row.tobytes() for row in chosen["lc_train"]} & {row.tobytes() for row in data.train_x}) == 30
     assert chosen["lc_random"].min() < -0.8 and chosen["lc_random"].max() > 1.8
     assert "train_x" not in chosen  # no labels, no accuracy
-    again = jobs.choose_samples(data, LCOptions(points=30), with_labels=True)
-    assert jobs.samples_digest(chosen) == jobs.samples_digest(again)
-    assert jobs.samples_digest(chosen) != jobs.samples_digest(
-        jobs.choose_samples(data, LCOptions(points=30, seed=1), with_labels=True)
+    again = choose_samples(data, LCOptions(points=30), with_labels=True)
+    assert samples_digest(chosen) == samples_digest(again)
+    assert samples_digest(chosen) != samples_digest(
+        choose_samples(data, LCOptions(points=30, seed=1), with_labels=True)
     )
-    three = jobs.choose_samples(data, LCOptions(points=(7, 3, 9)), with_labels=True)
+    three = choose_samples(data, LCOptions(points=(7, 3, 9)), with_labels=True)
     assert [len(three[f"lc_{place}"]) for place in choices.PLACES] == [7, 3, 9]
 
 

@@ -15,7 +15,7 @@ from torch import nn
 import splineviz as sv
 from splineviz.errors import DataError
 from splineviz.jobs import sweep
-from splineviz.jobs.job import choose_samples
+from splineviz.jobs.samples import choose_samples
 from splineviz.metrics.options import LCOptions
 from splineviz.training.recorder import Recorder
 from splineviz.workflows.monitor import Monitor
