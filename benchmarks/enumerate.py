@@ -5,7 +5,7 @@ the same threads, best of several alternating tries; the ratio is what counts. "
 network whose first layer is composed with the plane, so that it takes plane coordinates (2 -> width); "whole" is the pass of
 the network itself, from its inputs. Only networks that begin with a Linear layer have the former. "seams" are values that
 the two blocks at a seam would have read otherwise; nothing is enumerated twice for them. "again" counts slices that were
-enumerated again as two blocks did not fit. Prints the table and writes
+enumerated anew as exact decisions ended on the way. Prints the table and writes
 benchmarks/out/enumerate.json. Other programs are in peers.py, a few ratios with limits in ratios.py.
 
     python benchmarks/enumerate.py                  all cases that take less than a minute
