@@ -18,7 +18,7 @@ class Report:
     tolerance: relative to a unit's scale; seconds: wall time of the enumeration, 0 in a partition that was read from a file.
     seam_readings: values at seams between blocks that two blocks, rounding differently, would have read with different
     signs; the first block's was taken by both. Not 0 says that the machine's arithmetic depends on the batch.
-    restarts: times that the slice was enumerated anew, without exact decisions, as those ended on the way: they cost too much.
+    restarts: times that the slice was enumerated anew, without exact decisions, as those cost too much and ended on the way.
     contradicted: of 48 random points, those that the network reads otherwise than the regions they are in: the partition is
     wrong there, as something could not be decided.
     """

@@ -137,6 +137,7 @@ def cut_lines(engine: Engine, ends: FloatArray, origin: FloatArray, directions: 
     """
     block = Block.of_segments(ends)
     engine.place(block, origin, directions, centre)
+    decisive = engine.decisions.open
     stack = [_Pieces(block, np.repeat(np.arange(len(ends)), 2), np.full(2 * len(ends), -1, np.int64))]
     done: list[_Pieces] = []
     while stack:
@@ -152,6 +153,8 @@ def cut_lines(engine: Engine, ends: FloatArray, origin: FloatArray, directions: 
         line = np.concatenate([some.line, some.line[cut.parents.a]])
         unit = np.concatenate([some.unit, engine.unit_offsets[some.block.layer] + cut.parents.maker])
         stack.append(_Pieces(engine.advance(some.block, cut), line, unit))
+        if decisive and not engine.decisions.open:  # what was cut with them need not fit what is cut without
+            return cut_lines(engine, ends, origin, directions, centre)
     uv, values = (np.concatenate([getattr(one.block, name) for one in done]) for name in ("uv", "values"))
     line, unit = (np.concatenate([getattr(one, name) for one in done]) for name in ("line", "unit"))
     along = ends[:, 1] - ends[:, 0]

@@ -4,18 +4,23 @@ import numpy as np
 import pytest
 import rounding
 import torch
+from cases import module
 from networks import build, relu_network
+from parallel_neurons import parallel_case
 from pools import TABLE as POOLS
 from torch import nn
 
 from splineviz.errors import DataError
 from splineviz.geometry.plane import Plane
 from splineviz.regions import crossings as lines
+from splineviz.regions import exact
 from splineviz.regions.crossings import crossings, folding
+from splineviz.regions.decisions import Decisions
 from splineviz.regions.enumerate import partition
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.trace import trace
 
+NOTE = Decisions._note
 
 def test_one_neuron_breaks_where_its_line_is():
     layer = nn.Linear(1, 1).double()
@@ -162,3 +167,20 @@ def test_folding_counts_pieces_not_signs():
     program, ends = trace(model, (1,)), [np.array([-1.0]), np.array([1.0])]
     found = crossings(program, *ends)
     assert len(found.position) == 2 and folding(program, found, *ends) == 0
+
+
+def test_where_decisions_end_half_way_a_line_is_cut_without_them(monkeypatch):
+    ended = 0
+    for number in range(20):
+        network = module(parallel_case(number, deep=True).layers)
+        found = []
+        for limit in (0, *(1 << k for k in range(6, 14))):
+            monkeypatch.setattr(exact, "LIMIT", limit)
+            closed = []
+            monkeypatch.setattr(Decisions, "_note", lambda self, why, n=NOTE, c=closed: c.append(n(self, why) or self.open))
+            knots = crossings(network, [-1.3, 0.7], [1.1, -0.9])
+            if not all(closed):
+                found.append(np.concatenate([knots.position, *knots.unit.T]))
+        ended += len(found) - 1
+        assert all(np.array_equal(one, found[0]) for one in found), number
+    assert ended > 5
