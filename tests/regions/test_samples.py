@@ -76,7 +76,7 @@ def test_a_unit_that_cancels_does_not_hide_what_comes_after_it() -> None:
 
 
 def test_outputs_that_are_coarse_as_they_came_from_afar_contradict_nothing() -> None:
-    """Seen in rows of 1e-4 to 1e3: where its last units sleep the network is flat, and lines come there from slopes of 1e8."""
+    """Seen in rows of 1e-4 to 1e3: where its last units sleep the network is flat, and lines come from slopes of 1e8."""
     case = random_case(673)
     part = sv.partition(module(case.layers), case.plane, window=case.window)
     assert (part.num_regions, part.report.contradicted) == (157, 0)
