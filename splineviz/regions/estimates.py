@@ -1,16 +1,15 @@
 r"""Estimates: how many regions a window holds and costs, before they are enumerated; windows that hold about so many.
 
-    +-----------------+      The number of regions is 1 + V + B / 2 (Euler): V of the inner vertices, each d / 2 - 1 for
-    |   \   |         |      its degree d, and B crossings on the window's border. Every region has a share of the vertices
-    | s==\==|==> /    |      at its corners (`measuring.surroundings`), spread over the length of its knots; so V is the
-    |     \ |   /     |      length of all knots times the mean of these densities on both sides of points that lie evenly
-    +-----------------+      on them.
+    +-----------------+      Random stretches of random lines are walked from region to region: the network's values and
+    |   \   |         |      slopes at one point of a region tell all of it (`measuring.surroundings`). A stretch of length l
+    | s==\==|==> /    |      meets a convex region of area A and perimeter P with a chance in proportion to
+    |     \ |   /     |      2 pi A + 2 l P (Santalo, Integral Geometry, I.7), so every region met stands for
+    +-----------------+      (2 pi A + 2 l P of the window) / (2 pi A + 2 l P) regions.
 
-Length: the network's values at the points of a lattice, one row a point, say how many knots lie between neighbours, in four
-directions; what lines cross of knots is 2 / pi of their length (Santalo, Integral Geometry, I.3). What bends back between
-two points is not seen. Points: random stretches of random lines are walked from region to region; the network's values and
-slopes at one point of a region, three rows, tell all of it. Nothing is assumed of the knots: parallel bundles, stars and
-knots at any scale are counted right on average; the error is the spread over the stretches, and that of the lattice's count.
+The corners of a region turn once round, and (1/2 pi) sum of the turns at its inner corners, summed over the regions, is what
+the inner vertices add: a vertex of degree d adds d / 2 - 1, a star of many knots as much as it has. With V of these and B
+crossings on the window's border, the number of regions is 1 + V + B / 2 (Euler). Nothing is assumed of the knots: parallel
+bundles, stars and knots at any scale are counted right on average; the error is the spread over the stretches.
 
 A region costs three rows of the network, however many there are, so a window of 10^7 costs no more than one of 10^3.
 """
@@ -26,12 +25,10 @@ import torch
 from torch import Tensor
 
 from splineviz._kernels.measuring import surroundings
-from splineviz.errors import FloatArray, IntArray, PlaneError
+from splineviz.errors import FloatArray, PlaneError
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area
-from splineviz.geometry.scales import scale_for, shrunk
-from splineviz.geometry.stretches import Pieces, Walk, lattice, stretches
-from splineviz.regions.crossings import pieces_of, units_between
+from splineviz.geometry.stretches import points_inside, stretches
 from splineviz.tracing.kinks import Kinks
 from splineviz.tracing.lowering import Layer, lower
 from splineviz.tracing.precision import at_home
@@ -40,22 +37,24 @@ from splineviz.tracing.trace import trace
 
 IN_FLIGHT_BYTES = 3e8
 """Memory of the blocks on their way and of the compiled kernels; the rest is about 250 bytes a region (see benchmarks)."""
+CLOSE = 0.2
+"""Logarithm of the ratio of expected and wanted regions at which a window is good enough."""
 NEARLY = 0.6
-"""Logarithm of the ratio of expected and wanted regions up to which a window will do: the number may jump with the scale."""
+"""The same where no scale is that close: the number may jump where a star of knots comes in."""
 FAR_MORE = 4.0
 """An estimate so many times larger than asked for stops: it is clear enough."""
-STRETCH, LONG_STRETCH = 2, 6
-"""Knots that a stretch should cross; the same where that is cheap."""
-BROKEN_OFF = 4
-"""A stretch that crosses so many times as many, and that many more, is broken off."""
-FIRST, MOST = 6, 64
+STRETCH, LONG_STRETCH = 4, 8
+"""Regions that a stretch should meet; the same where that is cheap."""
+BROKEN_OFF = 3
+"""A stretch that meets so many times as many is broken off."""
+FIRST, MOST = 5, 64
 """Stretches, as many at first and as many at most."""
-LATTICE, FINE_LATTICE = 3, 8
-"""Lengths of a lattice's mesh along the window; the same where that is cheap."""
+POINTS = 4
+"""Regions that are looked at first, to know how long a stretch is that meets so many."""
 ROWS = 3
 """Rows of the network a region: the values and two slopes."""
 SHARE = 0.08
-"""The rows are at most about this share of the enumeration's ..."""
+"""The rows are at most about this share of the regions ..."""
 FREE_WORK = 2e8
 """... or take about this many multiplications in all, which are done in a twentieth of a second."""
 BORDER = 128
@@ -72,8 +71,6 @@ ROW_BYTES = 64 << 20
 """Rows are evaluated so many at a time that the widest tensors take about so many bytes."""
 CORNERS = 64
 """A region may have so many more corners than the window."""
-CLOSE_BY = 64.0
-"""Knots that come so many steps close to a corner pass through it; and sides of that length are a corner."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +91,14 @@ class Estimate:
 def shrink_to_fit(model: Any, plane: Plane, window: Any, max_regions: int) -> float:
     """The factor by which to shrink a window about its centre so that it should hold at most max_regions."""
     cells, corners = _Cells(trace(model, plane.input_shape, borrow=True), plane), plane.window(window)
-    centre = corners.mean(axis=0)
-    first = _counted(cells, corners, most=max_regions)
-    return shrunk(max_regions, first, lambda factor, last: _glanced(cells, centre + factor * (corners - centre), last))
+    centre, factor = corners.mean(axis=0), 1.0
+    for _ in range(6):  # each costs up to a tenth of the enumeration that was broken off
+        expected = _counted(cells, centre + factor * (corners - centre), most=max_regions).regions
+        if expected <= 0.8 * max_regions:
+            break
+        # Regions are not spread evenly, so the area alone does not tell: look again at the smaller window.
+        factor *= float(np.clip(np.sqrt(0.7 * max_regions / expected), 0.02, 0.9))
+    return factor
 
 
 @at_home
@@ -112,26 +114,65 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
     corners = plane.window(window)
     cells, centre = _Cells(trace(model, plane.input_shape, borrow=True), plane), corners.mean(axis=0)
     offsets = corners - centre
-
-    def counted(factor: float) -> _Count:
-        return _counted(cells, centre + factor * offsets, most=regions)
-
-    def glanced(factor: float, last: _Count) -> float:
-        return _glanced(cells, centre + factor * offsets, last)
-
-    dear = cells.cheap < 4 * FINE_LATTICE**2
-    factor, best, last = scale_for(regions, counted, glanced if dear else None, _least_factor(plane, centre, offsets))
-    if best.more or abs(np.log(best.regions / regions)) > NEARLY:
+    low, high, factor = 0.0, np.inf, 1.0
+    best: tuple[float, float, _Count] | None = None
+    for turn in range(24):
+        found = _counted(cells, centre + factor * offsets, most=regions)
+        share = found.regions / regions
+        away = abs(float(np.log(share)))
+        if not found.more and (best is None or away < best[0]):
+            best = away, factor, found
+        if away <= CLOSE and not found.more:
+            break
+        low, high = (factor, high) if share < 1 else (low, factor)
+        if not _least_factor(plane, centre, offsets) < factor < 1e9 or low > 0.97 * high:
+            break
+        # In proportion to the area, as long as that stays between what is known to be too small and too large.
+        guess = factor * float(np.clip(1.0 / np.sqrt(share), 0.001, 50.0))
+        if high == np.inf and turn:  # about a star of knots the number stays what it is, over many scales
+            guess *= 4.0 ** min(turn, 5)
+        factor = guess if low < guess < high else float(np.sqrt(low * high)) if low > 0 else 0.2 * high
+    if best is None or best[0] > NEARLY:
         raise PlaneError(
-            f"regions: expected a window of about {regions:,} regions, found none: about {last.regions:,.0f} in the last "
-            "one that was tried; ask for another number."
+            f"regions: expected a window of about {regions:,} regions, found none: about {found.regions:,.0f} at "
+            f"{factor:.3g} times the window given; ask for another number."
         )
-    return centre + factor * offsets, _estimate(cells, best, None)
+    return centre + best[1] * offsets, _estimate(cells, best[2], None)
 
 
 def _least_factor(plane: Plane, centre: FloatArray, offsets: FloatArray) -> float:
     """Windows that are scaled by less than this are too small beside the inputs for double precision."""
     return 2.0**-36 * max(float(np.abs(plane.embed(centre[None])).max()), 1e-300) / float(np.abs(offsets).max())
+
+
+@at_home
+def seen(model: Any, plane: Plane, window: Any = None) -> float:
+    """A number of regions that a few points of the window show: far fewer than there are, but at the price of 70 vertices.
+
+    window: as for `partition`. Raises TraceError and PlaneError as `partition` does.
+    """
+    corners = plane.window(window)
+    program = lower(trace(model, plane.input_shape, borrow=True)).program
+    lines = stretches(corners - corners.mean(axis=0), np.inf, 4, np.random.default_rng(0)) + corners.mean(axis=0)
+    crossed = sum(_changes_along(program, plane, line, 17) for line in lines) / len(lines)
+    return 1.0 + 0.25 * crossed**2
+
+
+@at_home
+def seen_along(model: Any, plane: Plane, corners: FloatArray) -> float:
+    """How many knots the closed polyline through corners (k, 2) crosses, as far as 32 steps a side show them."""
+    program = lower(trace(model, plane.input_shape, borrow=True)).program
+    sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
+    return sum(_changes_along(program, plane, side, 33) for side in sides)
+
+
+def _changes_along(program: Program, plane: Plane, line: FloatArray, points: int) -> float:
+    """How often a unit changes its sign from one to the next of some points along a line (2, 2)."""
+    x = torch.from_numpy(plane.embed(line[0] + np.linspace(0.0, 1.0, points)[:, None] * (line[1] - line[0])))
+    with torch.no_grad():
+        layers, _ = program.preactivations(x.to(program.device))
+    signs = (np.sign(z.cpu().numpy()) for z in layers)
+    return float(sum((s[1:] * s[:-1] < 0).sum() for s in signs))
 
 
 @at_home
@@ -161,14 +202,10 @@ def estimate(
 
 @dataclass(frozen=True)
 class _Count:
-    """regions and their standard error; walk, and how dense vertices are where knots are one dense; more: whether it was
-    stopped because there are clearly more than asked for.
-    """
+    """regions and their standard error; more: whether it was stopped because there are clearly more than asked for."""
 
     regions: float
     error: float
-    walk: Walk
-    dense: float
     more: bool = False
 
 
@@ -176,48 +213,43 @@ def _counted(
     cells: _Cells, corners: FloatArray, *, chords: int | None = None, seed: int = 0, most: int | None = None
 ) -> _Count:
     """About how many regions a window (m, 2) holds."""
-    rng, window, cheap = np.random.default_rng(seed), _Window(cells, corners), cells.cheap
-    window.look(FINE_LATTICE if cheap > 4 * FINE_LATTICE**2 else LATTICE)
+    rng, window = np.random.default_rng(seed), _Window(cells, corners)
+    cheap = FREE_WORK / max(cells.work, 1)
+    points = points_inside(window.corners, POINTS, rng)
+    area, perimeter, *_ = window.cells_at(points, np.ones_like(points)).T
+    # Of regions that random points lie in, large ones are met more often, so their mean says too few.
+    few = window.area / float(area.mean())
+    if most is not None and few > 2.0 * FAR_MORE * most:
+        return _Count(few, few, True)
     stretch = LONG_STRETCH if cheap > ROWS * MOST * LONG_STRETCH else STRETCH
-    walk, regions = Walk(len(cells.layers)), 1.0
-    while (done := len(walk.density)) < (chords or MOST):
-        count = min(chords or FIRST, FIRST) if not done else (chords or MOST) - done
+    length = float(stretch * np.pi / (perimeter / area).mean())
+    inner = np.zeros(0)
+    crossed = walked = regions = border = 0.0
+    while (done := len(inner)) < (chords or MOST):
+        count = FIRST if not done else (chords or MOST) - done
         if chords is None and done:
-            afford = max(SHARE * cells.rows_for(regions), cheap) - window.rows
-            if window.mesh == LATTICE and afford > 4 * FINE_LATTICE**2:
-                window.look(FINE_LATTICE)
-                afford -= FINE_LATTICE**2
-            count = min(count, int(afford / (ROWS * (1.0 + walk.crossed.mean()))))
+            afford = max(SHARE * regions, cheap) / ROWS - window.asked
+            count = min(count, int(afford / max(crossed / done, 1.0)))
             if count <= 0:
                 break
-        length = stretch / walk.knots_of(window.crossings) if window.crossings.any() else np.inf
-        walk.follow(stretches(window.corners, length, count, rng), window.cells_at, window.step, BROKEN_OFF * (stretch + 1))
-        crossings = walk.knots_of(window.crossings) or float(walk.crossed.sum()) / walk.way
-        (mean, error), border = walk.mean(), walk.knots_of(window.border)
-        knots = 0.5 * np.pi * window.area * crossings
-        regions, dense = 1.0 + knots * mean + 0.5 * border, mean / max(crossings, 1e-300)
+        some = stretches(window.corners, length, count, rng)
+        weight, crossings, distance = _walked(window, some, length, BROKEN_OFF * stretch)
+        crossed, walked, inner = crossed + crossings, walked + distance, np.append(inner, weight)
+        border = window.perimeter * crossed / walked
+        regions = 1.0 + float(inner.mean()) + 0.5 * border
         if most is not None and regions > FAR_MORE * most:
-            return _Count(regions, regions, walk, dense, True)
-    if border <= BORDER and window.rows + 2.0 * ROWS * border <= cheap:
+            return _Count(regions, regions, True)
+    if border <= BORDER and ROWS * (window.asked + 2.0 * border) <= cheap:
         counted = _border(window)
         regions += 0.0 if counted is None else 0.5 * (counted - border)
-    lost = (regions - 1.0) / np.sqrt(window.seen + walk.crossed.sum() + 1.0)
-    return _Count(regions, float(np.hypot(knots * error, lost)), walk, dense)
-
-
-def _glanced(cells: _Cells, corners: FloatArray, last: _Count) -> float:
-    """About how many regions a window holds, if its vertices are to its knots as where they were counted last."""
-    window = _Window(cells, corners)
-    window.look(LATTICE)
-    crossings = last.walk.knots_of(window.crossings)
-    return 1.0 + 0.5 * np.pi * window.area * crossings**2 * last.dense + 0.5 * last.walk.knots_of(window.border)
+    return _Count(regions, float(inner.std() / np.sqrt(len(inner))))
 
 
 def _estimate(cells: _Cells, count: _Count, most: int | None) -> Estimate:
     a_row = cells.seconds / cells.asked
     if TIMED_ROWS * cells.work <= FREE_WORK:  # in large batches such a network is much quicker
         a_row = _seconds_a_row(cells.program, cells.plane)
-    rows = cells.rows_for(count.regions)
+    rows = SETTING_UP + count.regions * (OF_MAXIMA if any(layer.is_max for layer, _ in cells.layers) else OF_UNITS)
     held = IN_FLIGHT_BYTES + count.regions * (250.0 + 16.0 * cells.outputs)
     return Estimate(count.regions, count.error, 0.01 + rows * a_row, held, most if count.more else None)
 
@@ -240,7 +272,6 @@ class _Cells:
         for step in program.steps:
             weights = [w for w in program.params_of(step).values() if w.dim() > 1]
             self.work += shapes.get(step.output, 0) * (1.0 + sum(w.numel() / max(len(w), 1) for w in weights))
-        self.cheap = FREE_WORK / max(self.work, 1.0)
 
     @torch.no_grad()
     def start(self, centre: FloatArray) -> tuple[Tensors, Tensors]:
@@ -250,37 +281,21 @@ class _Cells:
         basis = torch.from_numpy(self.plane.basis.copy()).to(self.program.device)
         return self.program.run({0: x}, 0, stop), self.program.run({0: basis}, 0, stop, homogeneous=True)
 
-    def rows_for(self, regions: float) -> float:
-        """What the enumeration of so many regions costs, in rows of the network."""
-        return SETTING_UP + regions * (OF_MAXIMA if any(layer.is_max for layer, _ in self.layers) else OF_UNITS)
-
-    def between(self, uv: FloatArray, pairs: IntArray) -> FloatArray:
-        """How many units (layers, k) are on other pieces at one than at the other of points uv (n, 2), for pairs (k, 2)."""
-        began = time.perf_counter()
-        found = units_between(self.program, self.layers, torch.from_numpy(self.plane.embed(uv)), pairs)
-        self.seconds, self.asked = self.seconds + time.perf_counter() - began, self.asked + len(uv)
-        return found
-
-    def around(
-        self, start: tuple[Tensors, Tensors], uv: FloatArray, rings: FloatArray, marks: Any, sizes: Any, near: float
-    ) -> Pieces:
+    def around(self, start: tuple[Tensors, Tensors], uv: FloatArray, rings: FloatArray, knots: Any, sizes: Any) -> None:
         """Cut rings (n, C, 2), relative to points uv (n, 2) from the centre, down to the regions that the points lie in.
 
-        start: what `start` says of the centre. near: knots that come so close to a corner pass through it. Returns the
-        pieces that the units are on, by layer.
+        start: what `start` says of the centre.
         """
-        began, pieces = time.perf_counter(), []
+        began = time.perf_counter()
         for first in range(0, len(uv), self.rows):
             some = slice(first, first + self.rows)
-            pieces.append(self._around(*start, uv[some], rings[some], marks[some], sizes[some], near))
-        self.seconds, self.asked = self.seconds + time.perf_counter() - began, self.asked + ROWS * len(uv)
-        return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+            self._around(*start, uv[some], rings[some], knots[some], sizes[some])
+        self.seconds += time.perf_counter() - began
+        self.asked += ROWS * len(uv)
 
     @torch.no_grad()
-    def _around(
-        self, live: Tensors, slopes: Tensors, uv: FloatArray, rings: FloatArray, marks: Any, sizes: Any, near: float
-    ) -> Pieces:
-        program, n, at, pieces = self.program, len(uv), self.layers[0][0].step if self.layers else 0, Pieces()
+    def _around(self, live: Tensors, slopes: Tensors, uv: FloatArray, rings: FloatArray, knots: Any, sizes: Any) -> None:
+        program, n, at = self.program, len(uv), self.layers[0][0].step if self.layers else 0
         offsets = torch.from_numpy(uv).to(program.device)
         live = {r: value + torch.tensordot(offsets, slopes[r], dims=1) for r, value in live.items()}
         slopes = {r: slope.repeat_interleave(n, dim=0) for r, slope in slopes.items()}
@@ -294,27 +309,20 @@ class _Cells:
             if kinks is None:
                 assert layer.groups is not None
                 winners = np.empty((n, layer.units), np.int64)
-                here = np.ascontiguousarray(here)
-                surroundings.cut_by_maxima(rings, marks, sizes, here, there, layer.groups, winners, near)
+                surroundings.cut_by_maxima(rings, knots, sizes, np.ascontiguousarray(here), there, layer.groups, winners)
                 slope = torch.gather(slope, 2, torch.from_numpy(winners).to(z.device).expand(2, n, -1))
-                pieces.append(winners)
             else:
                 for bend in kinks.breakpoints:
-                    surroundings.cut_by_units(rings, marks, sizes, here - bend, there, near)
-                pieces.append(pieces_of(z, kinks))
-                slope = slope * z.new_tensor(kinks.slopes)[torch.from_numpy(pieces[-1]).to(z.device).long()]
+                    surroundings.cut_by_units(rings, knots, sizes, here - bend, there)
+                piece = torch.bucketize(z, z.new_tensor(kinks.breakpoints))
+                slope = slope * z.new_tensor(kinks.slopes)[piece]
             slopes[step.output] = slope.reshape(2 * n, *live[step.output].shape[1:])
             slopes = {register: slopes[register] for register in live}
             at = layer.step + 1
-        return pieces
 
 
 class _Window:
-    """A window's cells, counted as they are asked for; corners (m, 2): relative to the centre.
-
-    By layer, of units: crossings: of lines with knots, in a length of 1; border: of the border. seen: how many in all; mesh:
-    of the lattice that was looked at.
-    """
+    """A window's cells, counted as they are asked for; corners (m, 2): relative to the centre."""
 
     def __init__(self, cells: _Cells, corners: FloatArray):
         self.cells, self.centre = cells, corners.mean(axis=0)
@@ -325,30 +333,41 @@ class _Window:
         largest = float(np.abs(cells.plane.embed(corners)).max())
         self.step = max(STEP * self.diameter, ROUNDING * largest)
         self._start = cells.start(self.centre)
-        self.rows, self.seen, self.mesh = ROWS, 0.0, 0
-        self.crossings = self.border = np.zeros(len(cells.layers))
+        self.asked = 1
 
-    def look(self, mesh: int) -> None:
-        """Count knots between neighbours of a lattice, `mesh` meshes along the longest side: of all directions alike."""
-        points, pairs, shares = lattice(self.corners, mesh)
-        counts = self.cells.between(points + self.centre, pairs)
-        lengths = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
-        self.crossings, self.border = counts @ (shares / lengths), counts[:, shares == 0.0].sum(axis=1)
-        self.seen, self.mesh = float(counts.sum()), mesh
-        self.rows += len(points)
-
-    def cells_at(self, points: FloatArray, directions: FloatArray) -> tuple[FloatArray, Pieces]:
-        """(n, 3) of the regions that points (n, 2) lie in: length of knots, share of the vertices, and the way out; and the
-        pieces that the units are on there.
-        """
+    def cells_at(self, points: FloatArray, directions: FloatArray) -> FloatArray:
+        """(n, 4) of the regions that points (n, 2) lie in: area, perimeter, turn of the inner corners, and the way out."""
         n, m = len(points), len(self.corners)
-        rings, marks = np.empty((n, m + CORNERS, 2)), np.zeros((n, m + CORNERS), np.int8)
+        rings, knots = np.empty((n, m + CORNERS, 2)), np.zeros((n, m + CORNERS), bool)
         rings[:, :m] = self.corners - points[:, None]
-        sizes, found, near = np.full(n, m), np.empty((n, 3)), CLOSE_BY * self.step
-        pieces = self.cells.around(self._start, points, rings, marks, sizes, near)
-        surroundings.measures(rings, marks, sizes, directions, found, near)
-        self.rows += ROWS * n
-        return found, pieces
+        sizes, found = np.full(n, m), np.empty((n, 4))
+        self.cells.around(self._start, points, rings, knots, sizes)
+        surroundings.measures(rings, knots, sizes, directions, found)
+        self.asked += n
+        return found
+
+
+def _walked(window: _Window, some: FloatArray, length: float, most: int) -> tuple[FloatArray, float, float]:
+    """What the vertices inside add to the number of regions, by some stretches (n, 2, 2); knots crossed, and the whole way.
+
+    length: of the stretches before they were clipped; most: regions at which one is broken off.
+    """
+    n, along = len(some), some[:, 1] - some[:, 0]
+    ends = np.linalg.norm(along, axis=1)
+    along /= ends[:, None]
+    inner, way, crossed = np.zeros(n), np.zeros(n), 0
+    walking, whole = np.arange(n), np.pi * window.area + length * window.perimeter
+    for _ in range(most):
+        at = some[walking, 0] + way[walking, None] * along[walking]
+        area, perimeter, turn, reach = window.cells_at(at, along[walking]).T
+        inner[walking] += turn * whole / (np.pi * area + length * perimeter)
+        way[walking] += reach + window.step
+        walking = walking[way[walking] < ends[walking]]
+        crossed += len(walking)
+        if not len(walking):
+            break
+    inner[walking] *= ends[walking] / way[walking]
+    return inner, float(crossed), float(np.minimum(way, ends).sum())
 
 
 def _border(window: _Window) -> float | None:
@@ -360,7 +379,7 @@ def _border(window: _Window) -> float | None:
     inward = 0.5 * window.step * np.stack([-along[:, 1], along[:, 0]], axis=1)
     for _ in range(2 * BORDER):
         at = some[walking, 0] + way[walking, None] * along[walking] + inward[walking]
-        way[walking] += window.cells_at(at, along[walking])[0][:, 2] + window.step
+        way[walking] += window.cells_at(at, along[walking])[:, 3] + window.step
         walking = walking[way[walking] < ends[walking]]
         count += len(walking)
         if not len(walking):

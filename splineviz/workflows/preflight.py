@@ -33,8 +33,7 @@ from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import square
 from splineviz.metrics import robustness
 from splineviz.metrics.options import USUAL, LCOptions
-from splineviz.regions.crossings import seen
-from splineviz.regions.estimates import estimate, window_for
+from splineviz.regions.estimates import estimate, seen, window_for
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
@@ -350,7 +349,8 @@ def _together(
 
 def _grid(low: FloatArray, high: FloatArray, count: int) -> FloatArray:
     """(count, count, 2) points of a grid from one corner of a rectangle to the other."""
-    return np.stack(np.meshgrid(*np.linspace(low, high, count).T, indexing="ij"), axis=-1)
+    axes = np.linspace(low, high, count)
+    return np.stack(np.meshgrid(axes[:, 0], axes[:, 1], indexing="ij"), axis=-1)
 
 
 def _changes(labels: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
