@@ -35,14 +35,14 @@ def integers(array: FloatArray) -> Register:
     return row, exponent - shift
 
 
-def added(one: Register, other: Register, sign: int) -> Register:
-    """The sum, or for sign -1 the difference, over the finer power of two."""
+def added(one: Register, other: Register) -> Register:
+    """The sum, over the finer power of two."""
     (a, e), (b, f) = one, other
     if e < f:
         a = a * (1 << (f - e))
     elif f < e:
         b = b * (1 << (e - f))
-    return (a + b if sign > 0 else a - b), max(e, f)
+    return a + b, max(e, f)
 
 
 def bent(x: Register, slopes: Sequence[int], exponent: int) -> Register:

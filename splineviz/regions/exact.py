@@ -196,7 +196,7 @@ class Exact:
         row, exponent = self._origin
         total: Register = (row * w, exponent)
         for at, (direction, shift) in zip((x, y), self._directions, strict=False):
-            total = added(total, (direction * at, shift), 1)
+            total = added(total, (direction * at, shift))
         return total
 
     def _advance(self, seen: _Pass) -> None:
@@ -275,7 +275,7 @@ class Exact:
 
         def run(x: Sequence[Register], w: int) -> Register:
             (one, e), (other, f) = x
-            return added((one[index[0]], e), (other[index[1]] * factor, f + exponent), 1)
+            return added((one[index[0]], e), (other[index[1]] * factor, f + exponent))
 
         return run
 
@@ -300,7 +300,7 @@ class Exact:
         def run(x: Sequence[Register], w: int) -> Register:
             row, e = x[0]
             self.spent += len(index)
-            return added((row[index] * factor[0], e + factor[1]), (constant[0] * w, constant[1]), 1)
+            return added((row[index] * factor[0], e + factor[1]), (constant[0] * w, constant[1]))
 
         return run
 
@@ -311,7 +311,7 @@ class Exact:
             row, e = x[0]
             limbs, entries_ = product.limbs(row), len(constant[0])
             self.spent += AN_ENTRY * (len(row) + entries_) + int(limbs * product.most * entries_) // LIMBS_PER_PRODUCT
-            return added((product(row), e + product.exponent), (constant[0] * w, constant[1]), 1)
+            return added((product(row), e + product.exponent), (constant[0] * w, constant[1]))
 
         return run
 
@@ -329,7 +329,7 @@ class Exact:
             out = np.zeros(len(constant[0]), object)
             if len(filled):
                 out[filled] = np.add.reduceat(factors * row[columns], starts)
-            return added((out, e + exponent), (constant[0] * w, constant[1]), 1)
+            return added((out, e + exponent), (constant[0] * w, constant[1]))
 
         return run
 
