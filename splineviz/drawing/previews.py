@@ -62,6 +62,7 @@ def partition_html(partition: Partition) -> str:
         ("classes", ", ".join(named) + (f" and {left:,} more" if left > 0 else "")),
         ("median area", f"{np.median(partition.areas):.3g}"),
         ("near zero, irregular, contradicted", f"{report.near_zero:,}, {report.irregular_faces:,}, {report.contradicted:,}"),
+        *([("restarts", f"{report.restarts:,}")] if report.restarts else []),
         ("seconds", f"{report.seconds:.2f}"),
     ]
     table = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)

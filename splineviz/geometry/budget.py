@@ -9,6 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
 
 from splineviz.errors import BudgetError
 
@@ -24,7 +27,8 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("regions", "bytes", "seconds"):
             limit = getattr(self, name)
-            if limit is not None and not limit > 0:
+            number = isinstance(limit, Real) and not isinstance(limit, (bool, np.bool_))
+            if limit is not None and not (number and limit > 0):
                 raise BudgetError(f"max_{name}: expected a number above 0, or None, got {limit!r}.")
 
 

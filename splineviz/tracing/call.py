@@ -35,7 +35,8 @@ SMOOTH = {
 """Further smooth operations, which nothing stands for."""
 JUMPS = {
     "hardshrink", "threshold", "sign", "heaviside", "round", "floor", "ceil", "trunc", "argmax", "argmin", "gt", "lt", "ge",
-    "le", "eq", "ne", "where", "masked_fill", "argsort", "floordiv", "floor_divide", "fmod", "remainder", "mod",
+    "le", "eq", "ne", "where", "masked_fill", "argsort", "floordiv", "floor_divide", "fmod", "remainder", "mod", "long",
+    "int", "short", "char", "byte",
 }  # fmt: skip
 OWN_STATISTICS = {"layernorm", "layer_norm", "groupnorm", "group_norm", "rmsnorm", "rms_norm"}
 RANDOM = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"}

@@ -123,7 +123,7 @@ def identity(call: Call) -> Live:
 def _cast(call: Call) -> Live:
     if call.value.dtype != torch.float64:
         raise call.refused(f"casts to {call.value.dtype}; leave the precision as it is")
-    return call.first if call.name == "type_as" else call.live
+    return call.first if call.name in ("to", "type_as") else call.live  # their second may be live too
 
 
 def _attribute(call: Call) -> Live:

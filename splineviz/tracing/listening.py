@@ -35,7 +35,7 @@ from splineviz.tracing.reshaping import overlaid, written_into
 from splineviz.tracing.smooth import SMOOTH
 from splineviz.tracing.tape import Live, Tape
 
-OTHERS_SHAPE = ("expand_as", "view_as", "reshape_as", "type_as")
+OTHERS_SHAPE = ("expand_as", "view_as", "reshape_as", "to", "type_as")
 """Calls that read nothing but the shape or type of their second argument."""
 SHAPES_ALONE = (
     "zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "new_zeros", "new_ones", "new_full",
@@ -150,7 +150,7 @@ class Listener(TorchFunctionMode):
         name, swap = _name(func)
         lives = [] if self.quiet else list(self._lives((args, kwargs)))
         if (narrow := narrowing(func, args, kwargs)) is not None:
-            tell_narrowing(self._place(name), here(), narrow)
+            tell_narrowing(self._place(name), here(), narrow, () if lives or self.quiet else args[:1])
         if self.tainted and not self.quiet:
             self._check_memory(name, (args, kwargs))
         if is_random(name):

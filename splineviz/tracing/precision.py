@@ -19,7 +19,7 @@ import math
 import random
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -172,12 +172,13 @@ def narrowing(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> to
     return next((one for one in told if isinstance(one, torch.dtype) and one.is_floating_point and one.itemsize < 4), None)
 
 
-def tell_narrowing(path: str, where: str | None, narrow: torch.dtype) -> None:
-    """Warn that a rounding is left out."""
-    warnings.warn(
-        f"{path}: rounds to {narrow}, which makes steps and no linear regions; the slice is of the network without that "
-        f"rounding.{f' ({where})' if where else ''}", stacklevel=2,
-    )  # fmt: skip
+def tell_narrowing(path: str, where: str | None, narrow: torch.dtype, constants: Sequence[Any]) -> None:
+    """Warn that a rounding is left out, perhaps of constants, which do not depend on the input."""
+    constant = any(isinstance(one, Tensor) for one in constants)
+    remedy = "to see it with them rounded, round them in the module, before forward"
+    why = f"a constant to {narrow}" if constant else f"to {narrow}, which makes steps and no linear regions"
+    left = f"the slice is of the network without that rounding{f'; {remedy}' if constant else ''}"
+    warnings.warn(f"{path}: rounds {why}; {left}.{f' ({where})' if where else ''}", stacklevel=2)
 
 
 def _wide(value: Any) -> Any:

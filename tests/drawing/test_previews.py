@@ -1,5 +1,6 @@
 """Previews: a notebook shows pictures of partitions and planes, and importing neither costs matplotlib."""
 
+import dataclasses
 import io
 import re
 import subprocess
@@ -27,7 +28,9 @@ def test_a_partition_is_a_picture() -> None:
     assert shown.shape == (480, 480, 3) and len(np.unique(shown.reshape(-1, 3), axis=0)) > 50
     html = partition._repr_html_()
     assert html.count("<img") == 1 and f"<th>regions</th><td>{partition.num_regions:,}</td>" in html
-    assert "<th>units by layer</th><td>12</td>" in html and "<th>window</th><td>" in html
+    assert "<th>units by layer</th><td>12</td>" in html and "<th>window</th><td>" in html and "restarts" not in html
+    again = dataclasses.replace(partition, report=dataclasses.replace(partition.report, restarts=2))
+    assert "<th>restarts</th><td>2</td>" in again._repr_html_()
     shares = [float(share) for share in re.findall(r"\d: ([\d.]+)%", html)]
     assert sum(shares) == pytest.approx(100, abs=0.2)
 

@@ -90,3 +90,10 @@ def test_ample_budgets_change_nothing():
 def test_a_budget_of_nothing_is_refused(name):
     with pytest.raises(BudgetError, match=f"{name}: expected a number above 0"):
         sv.partition(relu_network(3, 2, 4, 2), PLANE, **{name: 0})
+
+
+@pytest.mark.parametrize("name", ["max_regions", "max_bytes", "max_seconds"])
+@pytest.mark.parametrize("limit", ["7", True, float("nan"), 0, -1, [3]], ids=repr)
+def test_a_limit_is_a_number_above_0(name, limit):
+    with pytest.raises(BudgetError, match=f"{name}: expected a number above 0, or None, got "):
+        sv.partition(relu_network(0, 2, 4, 2), PLANE, **{name: limit})

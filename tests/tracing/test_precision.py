@@ -227,3 +227,43 @@ def test_single_precision_is_what_networks_have(cast: Callable[[Tensor], Tensor]
 def test_whole_numbers_are_refused(cast: Callable[[Tensor], Tensor]) -> None:
     with pytest.raises(TraceError, match=r"^(int|long|to|bool): "):
         trace(Rounded(cast), (2,))
+
+
+@pytest.mark.parametrize("cast", [lambda w: w.half(), lambda w: w.to(torch.bfloat16), lambda w: w.type(torch.float16)])
+def test_a_weight_that_is_rounded_is_named_as_such(cast: Callable[[Tensor], Tensor]) -> None:
+    with pytest.warns(UserWarning, match=r"rounds a constant to torch\..*float16; the slice .* round them in the module"):
+        trace(Network(lambda w: cast(w) * 1), (2,))
+
+
+MADE = [lambda x: torch.ones(1).to(x), lambda x: torch.ones(1).type_as(x), lambda x: x.relu().to(x)]
+
+
+@pytest.mark.parametrize("made", MADE)
+def test_what_takes_another_s_type_takes_nothing_of_its_values(made: Callable[[Tensor], Tensor]) -> None:
+    x = torch.randn(5, 2, dtype=torch.float64)
+    expected = {True: x.relu() + x, False: x + 1}
+    program = trace(Between(lambda x: x + made(x)), (2,))
+    assert torch.equal(program(x), expected[made(x).shape == x.shape])
+
+
+class Between(nn.Module):
+    def __init__(self, change: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.change = change
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.change(x)
+
+
+@pytest.mark.parametrize("name", ["long", "int", "short"])
+def test_whole_numbers_jump(name: str) -> None:
+    with pytest.raises(TraceError, match=f"{name} jumps"):
+        trace(Rounded(lambda x: getattr(x, name)()), (2,))
+
+
+def test_nan_weights_beside_a_dropout_are_named() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Dropout(), nn.Linear(3, 2)).eval()
+    with torch.no_grad():
+        network[0].weight[0, 0] = float("nan")
+    with pytest.raises(TraceError, match=r"NaN or infinite weights in 0\.weight"):
+        trace(network, (2,))
