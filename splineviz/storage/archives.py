@@ -24,6 +24,9 @@ GROWTH = 100
 """An archive may hold so many times its own size, beyond SMALL bytes."""
 SMALL = 256 << 20
 
+TRIES = 50
+"""A header is read so often before what Python says against it is believed."""
+
 Array = npt.NDArray[Any]
 
 
@@ -77,8 +80,7 @@ def _read(stream: IO[bytes], size: int) -> Array:
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"an array file of version {version}")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(stream)
+    shape, fortran, dtype = _header(stream, version)
     if dtype.hasobject:
         raise ValueError("an array of Python objects, which would run code")
     claimed = math.prod(int(n) for n in shape) * dtype.itemsize
@@ -88,3 +90,19 @@ def _read(stream: IO[bytes], size: int) -> Array:
     if len(content) != claimed:
         raise ValueError(f"{len(content)} bytes of {claimed}")
     return np.frombuffer(bytearray(content), dtype=dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _header(stream: IO[bytes], version: tuple[int, int]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type of the array that follows.
+
+    numpy parses headers with `ast`, and Python 3.11 counts the depth of all threads' trees in one number: where two are
+    built at once it may refuse a right one with a SystemError, so that it is read again.
+    """
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    start = stream.tell()
+    for _ in range(TRIES):
+        try:
+            return read(stream)
+        except SystemError:
+            stream.seek(start)
+    return read(stream)
