@@ -42,7 +42,7 @@ from splineviz.metrics.neighbourhoods import Held, Pairs, Parts, Vertices, evalu
 from splineviz.metrics.preactivations import Watched
 from splineviz.metrics.screens import Lines, Screen
 from splineviz.threads import Stack, available
-from splineviz.tracing.precision import at_home
+from splineviz.tracing.precision import at_home, checked_device
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 
@@ -289,21 +289,6 @@ def network_of(
             return Watched(model, shape, dtype, device)
         except Exception as other:  # also what a forward raises on inputs of another shape
             raise TraceError(f"{refusal} Recording its activations while it runs failed too: {other}") from refusal
-
-
-def checked_device(name: str, dtype: torch.dtype) -> torch.device:
-    """A device that torch has and that computes in a precision. Raises DataError."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, dtype=dtype, device=device)
-    except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise DataError(
-            f"device: expected one that torch has here and that knows {dtype}, got {name!r}: {said[0]}."
-        ) from error
-    if device.type == "meta":
-        raise DataError("device: expected one that computes, got 'meta'.")
-    return device
 
 
 def check_radii(radii: Sequence[float]) -> None:

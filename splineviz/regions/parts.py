@@ -34,6 +34,7 @@ from splineviz.regions.enumerate import Progress, Slice
 from splineviz.regions.tiles import MOST, Tile
 from splineviz.storage import archives, files
 from splineviz.tracing.lowering import Layer
+from splineviz.tracing.precision import checked_device
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace
@@ -166,7 +167,7 @@ def part(
         BudgetError: a limit is exceeded.
     """
     grid = tile.grid
-    program = trace(model, grid.plane.input_shape, swap=swap, borrow=True).to(device=device)
+    program = trace(model, grid.plane.input_shape, swap=swap, borrow=True).to(device=checked_device(device))
     job = Slice(program, grid.plane, grid.corners, tolerance)
     # All tiles are placed in every job, so that rows of the first product round alike on both sides of a seam.
     first = grid.blocks(job.place(grid.block()))[tile.index]
