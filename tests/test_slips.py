@@ -58,6 +58,13 @@ SLIPS: dict[str, tuple[Any, str]] = {
     "a device without values": (lambda m, p: sv.partition(m, PLANE, device="meta"), "device: expected .* got 'meta'"),
     "samples without values": (lambda m, p: sv.Plane.through(*torch.ones(3, 2, device="meta")), "anchor 0: expected real"),
     "sparse samples": (lambda m, p: sv.Plane.through(*3 * [torch.ones(2).to_sparse()]), "anchor 0: expected real"),
+    "a plane for a tile": (lambda m, p: sv.part(m, PLANE), "tile: expected one of sv.tiles.*, got Plane"),
+    "a path for parts": (lambda m, p: sv.sew("part-0.npz"), "parts: expected the parts of all tiles in a list, got str"),
+    "nothing for parts": (lambda m, p: sv.sew(None), "parts: expected the parts of all tiles in a list, got NoneType"),
+    "text for a radius": (lambda m, p: sv.local_complexity(m, X, radius="x"), "radius: expected a positive length, got 'x'"),
+    "radii": (lambda m, p: sv.local_complexity(m, X, radius=[0.1, 0.2]), "radius: expected a positive length, got .0.1"),
+    "half a vector": (lambda m, p: sv.local_complexity(m, X, radius=1.0, num_vectors=1.5), "num_vectors, .* got 1.5"),
+    "text for vectors": (lambda m, p: sv.local_complexity(m, X, radius=1.0, num_vectors="2"), "num_vectors, .* got '2'"),
     "a network for a run": (lambda m, p: sv.animate(m), "run: expected the path of a run directory .* got Sequential"),
     "a network for a folder": (lambda m, p: sv.explore(m), "explore: expected a Partition, .* got Sequential"),
 }

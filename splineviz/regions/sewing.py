@@ -44,6 +44,8 @@ def sew(parts: Iterable[Part | str | os.PathLike[str]]) -> Partition:
     and positions are equal up to rounding. Raises SeamError when parts are missing, belong to different slices or
     cannot be sewn without guessing (see `seam_faces`).
     """
+    if isinstance(parts, (str, bytes)) or not isinstance(parts, Iterable):
+        raise SeamError(f"parts: expected the parts of all tiles in a list, got {type(parts).__name__}.")
     return _sew(list(parts))
 
 
