@@ -14,11 +14,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from numbers import Integral
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
+from splineviz.errors import DataError
 from splineviz.system.signals import HeldBack
 
 Item = TypeVar("Item")
@@ -39,6 +41,15 @@ def available() -> int:
     limits = [own, *([int(granted)] if granted.isdecimal() and int(granted) else [])]
     quota = _quota()
     return max(1, min(limits if quota is None else [*limits, math.ceil(quota)]))
+
+
+def wanted(threads: Any) -> int:
+    """The number of threads that a caller asked for; None: of processors that this process may use. Raises DataError."""
+    if threads is None:
+        return available()
+    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
+        raise DataError(f"threads: expected a whole number from 1 up, or None for all processors, got {threads!r}.")
+    return int(threads)
 
 
 def _quota() -> float | None:
