@@ -76,6 +76,15 @@ def step(**options: Any) -> Callable[[Any], Any]:
     return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
 
 
+def lean(**options: Any) -> Callable[[Any], Any]:
+    """A step that makes no array and returns none: it is compiled without counting who holds those that it is given.
+
+    numba counts at every look into a tuple of arrays, by atomic additions that took half the time of some kernels, more where
+    two threads read the same array. Whoever calls it holds them all; a step that makes one is refused when it is compiled.
+    """
+    return step(_nrt=False, **options)
+
+
 def _cache_of(function: Any) -> _Cache | None:
     """The cache of a kernel, in the first place that can be written; None where there is no such place."""
     try:
