@@ -80,7 +80,8 @@ def lean(**options: Any) -> Callable[[Any], Any]:
     """A step that makes no array and returns none: it is compiled without counting who holds those that it is given.
 
     numba counts at every look into a tuple of arrays, by atomic additions that took half the time of some kernels, more
-    where two threads read one array. Whoever calls it holds them all; a step that makes one is refused when it is compiled.
+    where two threads read one array. Whoever calls it holds them all. numba refuses one that makes an array; one that returned
+    an array that it was given would have it freed too early.
     """
     return step(_nrt=False, **options)
 

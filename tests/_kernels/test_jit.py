@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numba
+import numpy as np
 import pytest
 from numba.core import caching
 
@@ -250,3 +251,33 @@ def test_a_full_disk_costs_a_compilation_and_no_traceback(place, monkeypatch):
     _, said = called(place)
     assert len(said) == 1 and "took no kernels" in said[0]
     assert not list((place / "__pycache__").glob("*.nb?"))
+
+
+def test_a_lean_part_does_not_count_who_holds_its_arrays() -> None:
+    @jit.lean()
+    def total(pair, i):  # type: ignore[no-untyped-def]
+        return pair[0][i] + pair[1][i]
+
+    @numba.njit
+    def totals(pair, found):  # type: ignore[no-untyped-def]
+        for i in range(len(found)):
+            found[i] = total(pair, i)
+
+    pair, found = (np.arange(3.0), np.ones(3)), np.empty(3)
+    totals(pair, found)
+    assert found.tolist() == [1.0, 2.0, 3.0]
+    (code,) = total.inspect_llvm().values()
+    assert "@NRT_incref(" not in code
+
+
+def test_a_lean_part_that_makes_an_array_is_refused() -> None:
+    @jit.lean()
+    def made(n):  # type: ignore[no-untyped-def]
+        return np.zeros(n)
+
+    @numba.njit
+    def first(n):  # type: ignore[no-untyped-def]
+        return made(n)[0]
+
+    with pytest.raises(Exception, match="Only accept returning of array passed"):
+        first(3)
