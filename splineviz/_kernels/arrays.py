@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splineviz._kernels.jit import lean, step
+from splineviz._kernels.jit import step
 
 RUN = 16
 """Numbers that are sorted by insertion before runs of them are merged."""
@@ -68,7 +68,7 @@ def stable_order(keys):
     return order
 
 
-@lean()
+@step()
 def sort_by(keys, start, stop, ints):
     """Sort keys[start:stop] ascending, and ints alongside."""
     if stop - start > 32:

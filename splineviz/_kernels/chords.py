@@ -62,7 +62,7 @@ def _sorted_targets(points, m, vertices, base, heads, target_t, target_vertex):
             target_t[i], target_vertex[i] = point.chord_t, point.id
 
 
-@lean()
+@step()
 def _flips(values, p, q, crossing, at, flip_t, flip_unit, flip_size):
     """Write the units that change their sign between boundary vertices p and q, ascending, from `at` on; where they end."""
     i = at

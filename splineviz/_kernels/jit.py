@@ -77,11 +77,11 @@ def step(**options: Any) -> Callable[[Any], Any]:
 
 
 def lean(**options: Any) -> Callable[[Any], Any]:
-    """A step that makes no array and returns none: it is compiled without counting who holds those that it is given.
+    """A step that neither makes nor returns an array, nor calls a step that is not lean: compiled without counting who holds
+    the arrays that it is given.
 
     numba counts at every look into a tuple of arrays, by atomic additions that took half the time of some kernels, more
-    where two threads read one array. Whoever calls it holds them all. numba refuses one that makes an array; one that returned
-    an array that it was given would have it freed too early.
+    where two threads read one array. Whoever calls it holds them all; what is made without being counted is never freed.
     """
     return step(_nrt=False, **options)
 

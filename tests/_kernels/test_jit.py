@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -281,3 +282,18 @@ def test_a_lean_part_that_makes_an_array_is_refused() -> None:
 
     with pytest.raises(Exception, match="Only accept returning of array passed"):
         first(3)
+
+
+def test_lean_parts_call_no_step_that_is_not() -> None:
+    functions = {}
+    for path in sorted(jit.KERNELS.rglob("*.py")):
+        for one in ast.parse(path.read_text()).body:
+            if isinstance(one, ast.FunctionDef) and one.decorator_list:
+                functions[path, one.name] = one, ast.unparse(one.decorator_list[0])
+    steps = {name for (_, name), (_, kept) in functions.items() if kept.startswith("step(") and "inline" not in kept}
+    lean = {place: one for place, (one, kept) in functions.items() if kept.startswith("lean(")}
+    assert len(lean) > 20
+    for (path, name), one in lean.items():
+        own = {other for (file, other) in lean if file == path}
+        called = {ast.unparse(call.func) for call in ast.walk(one) if isinstance(call, ast.Call)}
+        assert not called & steps - own, (path.name, name)
