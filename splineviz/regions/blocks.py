@@ -21,9 +21,9 @@ from splineviz._kernels import dissolving, merging, ordering, sewing
 from splineviz.errors import FloatArray, IntArray, PartitionError, SeamError
 
 KeyArray = npt.NDArray[np.uint64]
-MANY, LAYERS, EARLY, MMAP_THRESHOLD = 1 << 17, 1 << 20, 8 << 20, -3
+MANY, LAYERS, LONG, EARLY, MMAP_THRESHOLD = 1 << 17, 1 << 20, 1 << 19, 8 << 20, -3
 """Units from which on large arrays are handed back as they are freed, and small ones after every layer (they are got anew at
-the next one, page by page); bytes of a large one; mallopt's name for what has own pages."""
+the next one, page by page); vertices from which on they are before sewing; bytes of a large one; mallopt's name for that."""
 
 
 @dataclass(eq=False)
@@ -323,9 +323,9 @@ def sew(blocks: Sequence[Block], *, open_seams: bool = False) -> Complex:
     Raises SeamError if a seam has no twin: the blocks were not cut alike.
     """
     blocks = sorted(blocks, key=lambda block: block.place)
-    if len(blocks) > 1:
-        release_memory()
     vertex_base = np.cumsum([0] + [len(b.uv) for b in blocks])
+    if len(blocks) > 1 and vertex_base[-1] > LONG:
+        release_memory()
     edge_base = np.cumsum([0] + [len(b.edges) for b in blocks])
     half_base = np.cumsum([0] + [len(b.face_halves) for b in blocks])
     if half_base[-1] >= 2**31 - 1:
