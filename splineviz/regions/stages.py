@@ -22,18 +22,24 @@ of the result may need (`inverse_size`). A unit all of whose inputs are off is m
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from splineviz._kernels import winners
+from splineviz._kernels.lines import Rows
 from splineviz.errors import FloatArray
 from splineviz.regions import entries
 from splineviz.tracing.affine import Weights
+from splineviz.tracing.lowering import Meeting
 from splineviz.tracing.program import KinkLayer, Program
 
 PROBES, FEW_PROBES = 32, 8
@@ -76,7 +82,7 @@ class Stage:
     input_scale: size F of each entry of the registers that enter, see the module; waking: what it is if it wakes.
     shapes: without the batch, of the registers alive at the start (after the kink); leaving: those alive at the end.
     width: number of entries of the result. has_columns: whether its matrix is at hand; else new vertices are evaluated
-    in full.
+    in full. goes_on, meets: the rounds of a maximum that the kinks before and after it are.
     """
 
     program: Program
@@ -88,6 +94,8 @@ class Stage:
     leaving: frozenset[int]
     width: int
     has_columns: bool
+    goes_on: Meeting | None = None
+    meets: Meeting | None = None
 
     @property
     def start(self) -> int:
@@ -240,33 +248,74 @@ class Stage:
         chunk = min(max(CACHE_BYTES, 32 * self._matrix), CHUNK_BYTES)
         return max(ROWS, chunk // (8 * widest) // ROWS * ROWS) if self._matrix else max(FEW_ROWS, chunk // (8 * widest))
 
-    def run(self, live: Mapping[int, FloatArray], out: FloatArray, share: Share = one_by_one) -> dict[int, FloatArray]:
-        """Kink and stage on the registers alive at the kink, one row per vertex; the result goes to `out` (n, width).
+    @cached_property
+    def _torch(self) -> tuple[int, int]:
+        """The steps that torch takes, from the kink or what follows a round to a meeting: the others are kernels' (`winners`)."""
+        begin = 0 if self.before is None else self.before.step if self.goes_on is None else self.goes_on.stop
+        return begin, self.stop if self.meets is None else self.meets.start
+
+    @cached_property
+    def _is_direct(self) -> bool:
+        """Whether those who meet are entries of the kink's output, which nobody else reads."""
+        begin, end = self._torch
+        plain = self.meets is not None and self.goes_on is None and end == begin + 1
+        return plain and self.meets.source == self.source and self.source not in self.leaving
+
+    def run(
+        self, live: Mapping[int, Rows], out: FloatArray, share: Share = one_by_one, which: npt.NDArray[np.integer[Any]] | None = None
+    ) -> dict[int, FloatArray]:
+        """Kink and stage on the registers alive at the kink, at the vertices `which` (all); the result goes to `out` (n, width).
 
         Returns the other registers still alive. share: runs the chunks, in whatever order.
         """
+        which = np.arange(len(out)) if which is None else which.astype(np.int64)
         chunks = _chunks(len(out), self._rows, ROWS if self._matrix or self.has_columns else 1)
+        met = () if self.meets is None else [np.empty((len(out), n)) for n in (self.width, self.meets.width)]
         others: list[dict[int, FloatArray]] = [{} for _ in chunks]
-        first = 0 if self.before is None else self.before.step
-        tensors = {r: torch.from_numpy(t) for r, t in live.items()}
 
         def chunk(i: int) -> None:
             start, stop = chunks[i]
-            # Libraries take rows in groups, and a row that is left over in a way of its own, which is slower and
-            # rounds otherwise: so batches are filled up. A convolution takes one row at a time.
-            idle = -(stop - start) % ROWS if self._matrix else 0
+            into = [out[start:stop], *(array[start:stop] for array in met)]
             with torch.no_grad():
-                part = {r: _filled(t[start:stop], idle) for r, t in tensors.items()}
-                left = self.program.run(self.placed(part), first, self.stop)
-                result = left.pop(self.result) if self.after is not None else left[self.result]
-                out[start:stop] = result[: stop - start].reshape(stop - start, -1).cpu().numpy()
-                kept = {r: t[: stop - start].cpu().numpy() for r, t in left.items()}
-            others[i] = kept if self.after is not None else {}
+                left = self._passed(live, which[start:stop], into)
+            others[i] = {r: t for r, t in left.items() if r in self.leaving} if self.after is not None else {}
 
         share([partial(chunk, i) for i in range(len(chunks))])
-        if len(others) == 1:
-            return others[0]
-        return {r: np.concatenate([o[r] for o in others]) for r in (others[0] if others else {})}
+        found = {r: np.concatenate([o[r] for o in others]) if len(others) > 1 else t for r, t in (others or [{}])[0].items()}
+        if self.meets is not None:
+            found |= {r: t for r, t in zip((self.meets.second, self.meets.rest), met, strict=True) if r is not None}
+        return found
+
+    def _passed(self, live: Mapping[int, Rows], vertices: npt.NDArray[np.int64], into: Sequence[FloatArray]) -> dict[int, FloatArray]:
+        """The same at a few vertices: into[0] receives the result, the others who meets it; returns what else is left."""
+        assert self.before is not None
+        kink, rows, own = self.program.steps[self.before.step].inputs[0], len(vertices), self.goes_on
+        if self._is_direct:
+            winners.meet(live[kink], vertices, self.meets.index, *self.before.kinks.slopes, *into)
+            return {r: values.part(vertices) for r, values in live.items() if r in self.leaving}
+        # Libraries take rows in groups, and a row that is left over in a way of its own, which is slower and
+        # rounds otherwise: so batches are filled up. A convolution takes one row at a time.
+        idle = -rows % ROWS if self._matrix else 0
+        used = () if own is None else (kink, own.second, own.rest)
+        part = {r: self._batch(r, values.part(vertices), idle) for r, values in live.items() if r not in used}
+        if own is not None:
+            byes = Rows.of(np.empty((0, 0))) if own.rest is None else live[own.rest]
+            entrants = np.zeros((rows + idle, self.before.units + own.width))
+            winners.go_on(live[kink], live[own.second], byes, vertices, entrants[:rows])
+            part[own.result] = torch.from_numpy(entrants.reshape(rows + idle, -1, *self.shapes[own.second][1:]))
+        left = {r: t[:rows].cpu().numpy() for r, t in self.program.run(self.placed(part), *self._torch).items()}
+        if self.meets is None:
+            into[0][:] = (left[self.result] if self.after is None else left.pop(self.result)).reshape(rows, -1)
+        else:
+            found = Rows.of(left[self.meets.source])
+            winners.meet(found, np.arange(rows), self.meets.index, 1.0, 1.0, *into)
+        return left
+
+    def _batch(self, register: int, rows: FloatArray, idle: int) -> Tensor:
+        """Rows of a register at the kink as torch takes them, filled up with so many of zeros."""
+        is_kink = register == self.program.steps[self.before.step].inputs[0]
+        tensor = torch.from_numpy(rows.reshape(len(rows), *(self.before.shape if is_kink else self.shapes[register])))
+        return tensor if idle == 0 else torch.cat([tensor, tensor.new_zeros(idle, *tensor.shape[1:])])
 
 
 def _chunks(rows: int, most: int, group: int) -> list[tuple[int, int]]:
@@ -277,18 +326,18 @@ def _chunks(rows: int, most: int, group: int) -> list[tuple[int, int]]:
     return list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
 
 
-def _filled(tensor: Tensor, rows: int) -> Tensor:
-    return tensor if rows == 0 else torch.cat([tensor, tensor.new_zeros(rows, *tensor.shape[1:])])
+def stages(program: Program, samples: FloatArray, meetings: Sequence[Meeting | None] = ()) -> list[Stage]:
+    """All stages of a program, from the input to the outputs; samples (n, *input_shape) tell the typical sizes.
 
-
-def stages(program: Program, samples: FloatArray) -> list[Stage]:
-    """All stages of a program, from the input to the outputs; samples (n, *input_shape) tell the typical sizes."""
+    meetings: for each kink layer the round that it is (`Lowered.meetings`), or None.
+    """
     ends: list[KinkLayer | None] = [None, *program.layers, None]
+    rounds = [None, *(meetings or [None] * len(program.layers)), None]
     live = {0: torch.from_numpy(samples).to(program.device)}
     error = waking = {0: np.zeros(live[0][0].numel())}  # the input is what it is
     found: list[Stage] = []
     at, matrices = 0, entries.at_hand(program)
-    for before, after in zip(ends[:-1], ends[1:], strict=True):
+    for i, (before, after) in enumerate(itertools.pairwise(ends)):
         start = 0 if before is None else before.step + 1
         stop = len(program.steps) if after is None else after.step
         if before is not None:
@@ -301,7 +350,9 @@ def stages(program: Program, samples: FloatArray) -> list[Stage]:
         live = _passed(program, live, start, stop)
         result = live[program.output if after is None else program.steps[after.step].inputs[0]]
         has = before is not None and before.step in matrices
-        stage = Stage(program, before, after, sizes, woken, shapes, frozenset(live), result[0].numel(), has)
+        stage = Stage(
+            program, before, after, sizes, woken, shapes, frozenset(live), result[0].numel(), has, *rounds[i : i + 2]
+        )
         found.append(stage)
         made = {r: stage.spread[r] + stage.constants[r] for r in live if r not in kept}
         if before is None and _is_one_linear(stage):
