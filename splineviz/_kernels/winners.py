@@ -1,7 +1,7 @@
 """Winners: the largest entry of each group of a max layer on each face, round by round (see `tracing.lowering`).
 Also what is compared, and who goes on, at the vertices; zeros among it, and the winners' share in the faces' hashes.
 
-winners (F, entrants, groups): number of the entrant of each group at each place of the round. z (V, pairs *
+winners (F, entrants * groups): number of the entrant of each group at each place of the round. z (V, pairs *
 groups): what the first of a pair has over the second, at the vertices; exactly 0 where it was read as 0, so on a face
 where the two tie everywhere no corner has a sign, and the second goes on. Where a face had both signs before it was cut, the
 sums over the corners of its parts tell.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splineviz._kernels.bits import ONE, lowest, splitmix
+from splineviz._kernels.bits import ONE, lowest, popcount, splitmix
 from splineviz._kernels.jit import njit, step
 from splineviz._kernels.lines import row_of
 
@@ -22,15 +22,17 @@ def clear_zeros(z, plus, minus, counted):
     found = 0
     for v in range(len(z)):
         for w in range(plus.shape[1]):
-            blank = ~(plus[v, w] | minus[v, w])
-            if w == plus.shape[1] - 1 and z.shape[1] & 63:
-                blank &= (ONE << np.uint64(z.shape[1] & 63)) - ONE
+            blank, base = ~(plus[v, w] | minus[v, w]), 64 * w
+            if blank == 0:
+                continue
+            something = np.uint64(0)  # most zeros are exact; without branches, for vector instructions
+            for i in range(min(64, z.shape[1] - base)):
+                something |= np.uint64(z[v, base + i] != 0.0) << np.uint64(i)
+            blank &= something
+            found += popcount(blank & counted[w])
             while blank != 0:
-                bit = lowest(blank)
+                z[v, base + lowest(blank)] = 0.0
                 blank &= blank - ONE
-                if z[v, 64 * w + bit] != 0.0:
-                    z[v, 64 * w + bit] = 0.0
-                    found += np.int64((counted[w] >> np.uint64(bit)) & ONE)
     return found
 
 
@@ -97,13 +99,13 @@ def _lead(loop, edges, z, unit):
 
 
 @njit(nogil=True, cache=True)
-def play(before, edges_before, plus, minus, faces, edges, z, winners, pairs, after):
-    """Winners after a round into `after` (F, entrants - pairs, groups).
+def play(before, edges_before, plus, minus, faces, edges, z, winners, after):
+    """Winners after a round into `after` (F, entrants left * groups).
 
     before, edges_before, plus, minus: the faces before they were cut, whose signs tell most winners; faces: after it, their
     hash is the face that each is a part of; z: Rows; winners: of the faces before, or of one for all of them.
     """
-    entrants, groups = winners.shape[1], winners.shape[2]
+    units = z.old.shape[1]
     ups, downs = np.empty(plus.shape[1], np.uint64), np.empty(plus.shape[1], np.uint64)
     leads, known = np.empty(plus.shape[1], np.uint64), -1
     for f in range(len(faces.offsets) - 1):
@@ -122,14 +124,12 @@ def play(before, edges_before, plus, minus, faces, edges, z, winners, pairs, aft
                 if _lead(loop, edges, z, 64 * w + bit) > 0.0:
                     leads[w] |= ONE << np.uint64(bit)
         mine, into = winners[parent if len(winners) > 1 else 0], after[f]
-        for p in range(pairs):
-            for g in range(groups):
-                u = p * groups + g
-                first = (leads[u >> 6] >> np.uint64(u & 63)) & ONE
-                into[p, g] = mine[p, g] if first != 0 else mine[pairs + p, g]
-        for p in range(2 * pairs, entrants):
-            for g in range(groups):
-                into[p - pairs, g] = mine[p, g]
+        for w in range(len(leads)):
+            lead = leads[w]
+            for u in range(64 * w, min(64 * w + 64, units)):
+                into[u] = mine[u] if (lead >> np.uint64(u & 63)) & ONE != 0 else mine[units + u]
+        for u in range(units, len(into)):
+            into[u] = mine[units + u]
 
 
 @njit(nogil=True, cache=True)
@@ -138,5 +138,5 @@ def add_pieces(winners, first, size, hashes):
     for f in range(len(winners)):
         total = np.uint64(0)
         for g in range(winners.shape[1]):
-            total ^= splitmix(np.uint64(first + g * size + winners[f, g] + 1))
+            total ^= splitmix(np.uint64(first + g * size + np.int64(winners[f, g]) + 1))
         hashes[f] ^= total

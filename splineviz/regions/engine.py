@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ from splineviz.threads import available
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
 
-Played = tuple[npt.NDArray[np.uint64], IntArray | None]
+Played = tuple[npt.NDArray[np.uint64], npt.NDArray[np.integer[Any]] | None]
 TOLERANCE = 2.0**-46
 """Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
 ENTRIES = 1 << 21
@@ -297,16 +298,15 @@ class Engine:
         assert layer.groups is not None
         before = block.winners
         if before is None:
-            before = np.repeat(np.arange(round_.entrants, dtype=np.int32), layer.units).reshape(1, round_.entrants, -1)
-        after = np.empty((len(parents), round_.entrants - round_.pairs, layer.units), np.int32)
+            small = np.uint8 if round_.entrants <= 256 else np.int32
+            before = np.repeat(np.arange(round_.entrants, dtype=small), layer.units)[None]
+        after = np.empty((len(parents), (round_.entrants - round_.pairs) * layer.units), before.dtype)
         faces = Faces(block.face_offsets, block.face_halves, block.face_hash)
-        winner_kernels.play(
-            faces, block.edges, cut.plus, cut.minus, cut.faces, cut.edges, z, before, round_.pairs, after
-        )
+        winner_kernels.play(faces, block.edges, cut.plus, cut.minus, cut.faces, cut.edges, z, before, after)
         face_hash = block.face_hash[parents]
         if not round_.is_last:
             return face_hash, after
-        winner_kernels.add_pieces(after[:, 0], layer.first_piece, layer.groups.shape[1], face_hash)
+        winner_kernels.add_pieces(after, layer.first_piece, layer.groups.shape[1], face_hash)
         return face_hash, None
 
     def _dissolved(self, cut: Cut) -> tuple[Cut, IntArray]:
