@@ -17,16 +17,33 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import numpy as np
 import torch
 
 from splineviz.system.signals import HeldBack
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+Share = Callable[[Sequence[Callable[[], None]]], None]
+"""Runs calls that may run at the same time, and returns when all have ended."""
 LOOK = 0.05
 """Seconds between two looks for a signal while others work."""
 SYSTEM = Path("/")
 """Where the system says what a process may use."""
+
+
+def one_by_one(calls: Sequence[Callable[[], None]]) -> None:
+    """Every call, in this thread."""
+    for call in calls:
+        call()
+
+
+def chunks(rows: int, most: int, group: int) -> list[tuple[int, int]]:
+    """Bounds of runs of about equal length, none longer than `most`, whole groups of so many rows but the last."""
+    count = -(-rows // most)
+    bounds = np.linspace(0, -(-rows // group), count + 1).astype(int) * group
+    bounds[-1] = rows
+    return list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
 
 
 def available() -> int:

@@ -118,7 +118,7 @@ def interpolate(rows, parents):
 def add_norms(rows, weights, norms, awake):
     """Add to norms (V,) the norm of every row times the weights (k,); awake (V,) becomes 1 where one is not 0."""
     for v in range(len(norms)):
-        row, total, some = row_of(rows, v), 0.0, 0
+        row, total, some = row_of(rows, v), 0.0, np.int64(0)
         for k in range(len(row)):
             total += (row[k] * weights[k]) ** 2
             some |= np.int64(row[k] != 0.0)

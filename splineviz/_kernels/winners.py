@@ -65,7 +65,7 @@ def meet(x, vertices, index, low, high, ahead, second, rest):
 
 @njit(nogil=True, cache=True)
 def go_on(ahead, second, rest, vertices, entrants):
-    """Who goes on from a round, `entrants` (n, ...): the larger of each pair, and the rest; as Rows, at some vertices (n,)."""
+    """Who goes on from a round, `entrants` (n, ...), at some vertices (n,): the larger of each pair, and the rest (Rows)."""
     k = ahead.old.shape[1]
     for i in range(len(vertices)):
         over, next_, others = row_of(ahead, vertices[i]), row_of(second, vertices[i]), row_of(rest, vertices[i])
@@ -107,7 +107,7 @@ def play(before, edges_before, plus, minus, faces, edges, z, winners, after):
     """
     units = z.old.shape[1]
     ups, downs = np.empty(plus.shape[1], np.uint64), np.empty(plus.shape[1], np.uint64)
-    leads, known = np.empty(plus.shape[1], np.uint64), -1
+    leads, known = np.empty(plus.shape[1], np.uint64), np.int64(-1)
     for f in range(len(faces.offsets) - 1):
         parent = np.int64(faces.hash[f])
         if parent != known:

@@ -32,8 +32,8 @@ from splineviz.regions.blocks import LAYERS, MANY, Block, dissolve, release_memo
 from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, lines_of_edges, place, refine
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.nearby import Nearby
-from splineviz.regions.stages import Share, Stage, on_slice, one_by_one, stages
-from splineviz.threads import available
+from splineviz.regions.stages import Stage, on_slice, stages
+from splineviz.threads import Share, available, one_by_one
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
 
@@ -286,7 +286,8 @@ class Engine:
         turn = self._turns.mask(layer, block.turn, words)
         limit = self.tolerance * (block.row_scale.max() * self._scales[layer][0] + self._scales[layer][1])
         if self.lowered.rounds[layer] is not None:
-            return plus, minus, norm, winner_kernels.clear_zeros(z, plus, minus, turn & bits.packed(np.flatnonzero(limit > 0.0), words))
+            counted = turn & bits.packed(np.flatnonzero(limit > 0.0), words)
+            return plus, minus, norm, winner_kernels.clear_zeros(z, plus, minus, counted)
         return plus, minus, norm, self.decisions.signs(block.birth, layer, z, limit, plus, minus, turn)
 
     # ---- rounds of a tournament ----------------------------------------------------------------------
@@ -299,8 +300,8 @@ class Engine:
         before = block.winners
         if before is None:
             small = np.uint8 if round_.entrants <= 256 else np.int32
-            before = np.repeat(np.arange(round_.entrants, dtype=small), layer.units)[None]
-        after = np.empty((len(parents), (round_.entrants - round_.pairs) * layer.units), before.dtype)
+            before = np.repeat(np.arange(round_.entrants), layer.units)[None].astype(small)
+        after = np.empty_like(before, shape=(len(parents), before.shape[1] - z.old.shape[1]))
         faces = Faces(block.face_offsets, block.face_halves, block.face_hash)
         winner_kernels.play(faces, block.edges, cut.plus, cut.minus, cut.faces, cut.edges, z, before, after)
         face_hash = block.face_hash[parents]
@@ -352,7 +353,7 @@ class Engine:
                 lines.propagate(line, high - low, stage.columns, values)
             if len(cut.lost):  # on no single chord: z between the parents, then kink and stage in full
                 found = np.empty((len(cut.lost), stage.width))
-                stage.run({kink: cut.bent(block.values)}, found, which=cut.lost)
+                stage.run({kink: cut.bent(block.values)}, found, which=cut.lost.astype(np.int64))
                 values[cut.lost] = found
             return values, self._blurred(scale, cut), {}
         live = {register: cut.rows(tensor) for register, tensor in block.live.items()}
@@ -361,7 +362,7 @@ class Engine:
         scale = self._blurred(cut.next_scales(share, self.scales_at(block), others), cut)
         scale = scale if keep is None else scale[keep]
         values = np.empty((len(scale), stage.width))
-        return values, scale, stage.run(live, values, self.share, keep)
+        return values, scale, stage.run(live, values, self.share, None if keep is None else keep.astype(np.int64))
 
     def _same_values(self, block: Block, cut: Cut) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""

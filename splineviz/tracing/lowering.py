@@ -20,6 +20,7 @@ layers; its hash is that of the number (see `bits`).
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -27,7 +28,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from splineviz._kernels import winners
 from splineviz._kernels.bits import unit_hashes
+from splineviz._kernels.lines import Rows
 from splineviz.tracing import maxima
 from splineviz.tracing.kinks import numbered
 from splineviz.tracing.maxima import MAXES
@@ -95,7 +98,7 @@ class Meeting:
     """A round's steps in a program, from the first, `start`, to before `stop`; its kink reads what pairs differ by.
 
     source: the register whose entries meet; index: which of them, entrant by entrant, none where they are the entrants;
-    second, rest: the registers of the second of each pair and of those with a bye (None: none); width: entries of the latter.
+    second, rest: the registers of the second of each pair and of those with a bye (None: none), of `width` entries.
     result: the register of those that go on.
     """
 
@@ -123,6 +126,13 @@ class Meeting:
             index = program.read(taken)["index"].cpu().numpy().astype(np.uint32)
         _, second, rest = (step.output for step in written[:3])
         return cls(start, stop, source, index, second, rest if byes else None, units // round_.pairs * byes, result)
+
+    def entrants(self, live: Mapping[int, Rows], ahead: Rows, vertices: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Those that go on (n, entrants * groups) at some vertices (n,), of what is alive; ahead: what the kink reads."""
+        byes = Rows.of(np.empty((0, 0))) if self.rest is None else live[self.rest]
+        found = np.empty((len(vertices), ahead.old.shape[1] + self.width))
+        winners.go_on(ahead, live[self.second], byes, vertices, found)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
