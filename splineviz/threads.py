@@ -1,6 +1,6 @@
 """Threads that take items from one stack until it is empty.
 Here too: one call for each of several items, futures that have ended, and what one gives, all safe from signals; how many
-processors this process may use, and torch held to one thread for small products.
+processors this process may use, torch held to one thread for small products, and rows in chunks.
 
 Depth-first (the newest item is taken first), so what lies on the stack stays small. An exception in one worker,
 or Ctrl-C in the caller, stops all and reaches the caller. Knows nothing of blocks or networks.
