@@ -185,6 +185,7 @@ class _Pieces:
             live={register: tensor[vertices] for register, tensor in block.live.items()},
             birth=block.birth[vertices],
             blur=block.blur[vertices],
+            off=block.off[edges],
         )
         return _Pieces(part, self.line[vertices], self.unit[vertices])
 
@@ -213,6 +214,7 @@ class _Pieces:
             live={register: middle(tensor) for register, tensor in block.live.items()},
             birth=np.append(block.birth, decisions.middle(int(block.birth[a]), int(block.birth[b]), uv)),
             blur=np.append(block.blur, max(block.blur[a], block.blur[b])),
+            off=np.repeat(block.off, 2),
         )
         return _Pieces(halves, np.append(self.line, self.line[a]), np.append(self.unit, -1))
 

@@ -29,7 +29,19 @@ from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz._kernels.lines import Rows
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import LAYERS, MANY, Block, dissolve, release_memory
-from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, lines_of_edges, place, refine
+from splineviz.regions.cuts import (
+    SAFETY,
+    Cut,
+    Turns,
+    Words,
+    blurred_rows,
+    cut_edges,
+    decided_faces,
+    lines_of_edges,
+    place,
+    refine,
+    settle,
+)
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.nearby import Nearby
 from splineviz.regions.stages import Stage, on_slice, stages
@@ -208,6 +220,7 @@ class Engine:
             winners=winners,
             birth=cut.birth if keep is None else cut.birth[keep],
             blur=cut.blur if keep is None else cut.blur[keep],
+            off=after.off,
         )
 
     def cut(self, block: Block) -> Cut:
@@ -222,7 +235,7 @@ class Engine:
         face_hash = np.arange(block.faces, dtype=np.uint64) if is_round else block.face_hash
         spare = len(block.edges) // 2
         skeleton = edge_kernels.split_edges(
-            block.uv, block.blur, block.edges, block.tag, block.key, layer, cuts, self._sharpness, spare, spare
+            block.uv, block.blur, block.edges, block.off, block.tag, block.key, layer, cuts, self._sharpness, spare, spare
         )
 
         def cut_faces(questions: Questions) -> CutFaces:
@@ -233,7 +246,7 @@ class Engine:
             return found
 
         found = decided_faces(block, self.decisions, cut_faces)
-        uv, blur, parents, edges, tag, key = found.skeleton
+        uv, blur, parents, edges, off, tag, key = found.skeleton
         birth = self.decisions.born(layer, parents, block.birth)
         placed, left = place(self.decisions, birth, blur, uv, len(z))
         return Cut(
@@ -244,6 +257,7 @@ class Engine:
             uv=uv,
             parents=parents,
             edges=edges,
+            off=off,
             tag=tag,
             key=key,
             faces=found.faces,
@@ -271,24 +285,24 @@ class Engine:
         """Packed signs of the block's values, the norm of each row in units of the typical sizes, and the number of values
         of the units that are cut in this turn which were read as 0 and could not be decided.
         """
-        z, layer = block.values, block.layer
-        words = (z.shape[1] + 63) // 64
+        z, layer, words = block.values, block.layer, (block.values.shape[1] + 63) // 64
         plus, minus = np.empty((len(z), words), np.uint64), np.empty((len(z), words), np.uint64)
         norm = np.empty(len(z))
         following = self.stages[layer + 1]
         low, high = self.program.layers[layer].kinks.slopes
         inverse_size = following.inverse_size[following.source]
-        near, zeros = bits.sign_bits(z, *self.scales_at(block), inverse_size, low, high, plus, minus, norm)
+        scales = self.scales_at(block)
+        read = scales._replace(rows=blurred_rows(block, scales))
+        near, zeros = bits.sign_bits(z, *read, inverse_size, low, high, plus, minus, norm)
         if self.near is not None:
             self.near.check(layer, plus, minus)
         if not zeros or not (near or self.decisions.open):  # a 0 that is one leaves nothing to be told
             return plus, minus, norm, 0
         turn = self._turns.mask(layer, block.turn, words)
-        limit = self.tolerance * (block.row_scale.max() * self._scales[layer][0] + self._scales[layer][1])
         if self.lowered.rounds[layer] is not None:
-            counted = turn & bits.packed(np.flatnonzero(limit > 0.0), words)
+            counted = turn & bits.packed(np.flatnonzero(scales.rows.max() * scales.units + scales.offsets > 0.0), words)
             return plus, minus, norm, winner_kernels.clear_zeros(z, plus, minus, counted)
-        return plus, minus, norm, self.decisions.signs(block.birth, layer, z, limit, plus, minus, turn)
+        return plus, minus, norm, settle(block, self.decisions, scales, plus, minus, turn)
 
     # ---- rounds of a tournament ----------------------------------------------------------------------
 
@@ -323,6 +337,7 @@ class Engine:
         left = cut._replace(
             uv=cut.uv[one.old_vertex],
             edges=one.edges,
+            off=cut.off[one.old_edge],
             tag=cut.tag[one.old_edge],
             key=cut.key[one.old_edge],
             faces=Faces(one.face_offsets, one.face_halves, face_hash[one.old_face]),
@@ -355,23 +370,19 @@ class Engine:
                 found = np.empty((len(cut.lost), stage.width))
                 stage.run({kink: cut.bent(block.values)}, found, which=cut.lost.astype(np.int64))
                 values[cut.lost] = found
-            return values, self._blurred(scale, cut), {}
+            return values, scale, {}
         live = {register: cut.rows(tensor) for register, tensor in block.live.items()}
         live[kink] = cut.bent(block.values) if z is None else z
         others = [(live[register], size) for register, size in stage.inverse_size.items() if register != stage.source]
-        scale = self._blurred(cut.next_scales(share, self.scales_at(block), others), cut)
+        scale = cut.next_scales(share, self.scales_at(block), others)
         scale = scale if keep is None else scale[keep]
         values = np.empty((len(scale), stage.width))
         return values, scale, stage.run(live, values, self.share, None if keep is None else keep.astype(np.int64))
 
     def _same_values(self, block: Block, cut: Cut) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""
-        scale = self._blurred(cut.scales(block.row_scale), cut)
-        return cut.widened(block.values), scale, {r: cut.widened(tensor) for r, tensor in block.live.items()}
-
-    def _blurred(self, scale: FloatArray, cut: Cut) -> FloatArray:
-        """The scale of rounding at the vertices, larger where their places may be off, so that such values are decided."""
-        return scale * np.maximum(cut.blur, 1.0) if self.decisions.open else scale
+        live = {register: cut.widened(tensor) for register, tensor in block.live.items()}
+        return cut.widened(block.values), cut.scales(block.row_scale), live
 
     def _kink_input(self, stage: Stage) -> int:
         assert stage.before is not None

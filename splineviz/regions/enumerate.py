@@ -341,7 +341,7 @@ class _Enumeration:
         if block.layer == self.engine.layers:
             self._finish(block)
             return []
-        self.seams.agree(block, *self.engine.scales_at(block))
+        self.seams.agree(block, self.engine.scales_at(block))
         cut = self.engine.cut(block)
         need = len(cut.uv) * self.engine.row_bytes(block.layer)
         if need > self._most(block.layer) and block.faces > 1:
