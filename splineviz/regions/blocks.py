@@ -33,7 +33,7 @@ class Block:
     uv: (V, 2) relative to the window's centre; values: (V, units); live: the other registers needed, each (V, ...).
     place: where the block stands in the order of faces, as the path of its splits; share: of the work, for progress.
     turn: how many of the layer's turns are done (a layer's units may be cut in several, see `Engine.take_turns`).
-    winners: (F, entrants, groups) in the middle of a tournament, see `_kernels.winners`.
+    winners: (F, entrants * groups) in the middle of a tournament, see `_kernels.winners`.
     lower: fewest regions that there are for it, see `whole_faces`; kept where a network has maxima.
     birth, blur: (V,) how a vertex came to be (see `exact`), and how far off its place may be, in units of the tolerance.
     off: (E,) how far beside its line an edge may lie, in the same units, by the knot that made it.
@@ -53,7 +53,7 @@ class Block:
     live: Mapping[int, FloatArray] = field(default_factory=dict)
     share: float = 1.0
     turn: int = 0
-    winners: IntArray | None = None
+    winners: npt.NDArray[np.integer[Any]] | None = None
     lower: int = 1
     birth: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     blur: FloatArray = field(default_factory=lambda: np.zeros(0))

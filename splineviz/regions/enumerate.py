@@ -26,7 +26,7 @@ from splineviz._kernels import faces as _faces
 from splineviz._kernels.bits import unit_hashes
 from splineviz.errors import BudgetError, FloatArray, to_positive
 from splineviz.geometry import doors
-from splineviz.geometry.budget import Budget, Exceeded, Spent
+from splineviz.geometry.budget import HEAVY_BYTES, Budget, Exceeded, Spent
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area, spread
@@ -38,8 +38,8 @@ from splineviz.regions.estimates import shrink_to_fit
 from splineviz.regions.nearby import FAR, Nearby, TooFar
 from splineviz.regions.precise import precise
 from splineviz.regions.samples import checked
-from splineviz.regions.stages import HEAVY_BYTES, block_bytes_of, one_by_one
-from splineviz.threads import Stack, wanted
+from splineviz.regions.stages import block_bytes_of
+from splineviz.threads import Stack, one_by_one, wanted
 from splineviz.tracing.precision import at_home, checked_device
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap
