@@ -38,7 +38,9 @@ initialisation makes its inputs alike, and large pictures differ by little in ea
 BENDS = 4.0
 """A unit may bend in a window if it is no farther from its knot than so many times what it changes to the corners."""
 NEAR = 4.0
-"""A sample is the base of a window that it is so many of the window's radii away from."""
+"""A sample, or a line through two, has the base of a window that it is so many of the window's radii away from."""
+OFF = 2.0**-46
+"""A sum of samples is a point of the plane if its entries are off by no larger share of what is summed."""
 
 
 class Coarse(Exception):
@@ -346,7 +348,9 @@ def _hardly_moves(value: Tensor) -> bool:
 
 
 def base_of(plane: Plane, corners: FloatArray) -> tuple[Digits, FloatArray]:
-    """The base of a window: the sample of an anchor that is near it, else the plane's point in its middle; and its place."""
+    """The base of a window, and its place: the sample of an anchor that is near it, else a point of the line through two
+    samples that is near, else the plane's point in its middle. What is even in samples is so in sums of them (see `_mixed`).
+    """
     centre = corners.mean(axis=0)
     radius = float(np.hypot(*(corners - centre).T).max())
     if len(plane.samples):
@@ -354,7 +358,37 @@ def base_of(plane: Plane, corners: FloatArray) -> tuple[Digits, FloatArray]:
         nearest = int(away.argmin())
         if away[nearest] <= NEAR * radius:
             return split(torch.from_numpy(plane.samples[nearest][None].copy())), plane.anchors_uv[nearest]
+    if len(plane.samples) == 3:
+        mixed = _mixed(plane, centre, NEAR * radius)
+        if mixed is not None:
+            return mixed
     rows = split(torch.from_numpy(plane.basis.reshape(2, -1).copy()))
     offset = product(split(torch.from_numpy(centre[None].copy())), rows, lambda a, b: a @ b, 2.0)
     origin = split(torch.from_numpy(plane.origin[None].copy()))
     return added(offset.on(lambda part: part.reshape(1, *plane.input_shape)), origin), centre
+
+
+def _mixed(plane: Plane, centre: FloatArray, near: float) -> tuple[Digits, FloatArray] | None:
+    """An input near a place (2,) as an exact sum of three samples, of two where their line is near, and its place.
+
+    On the rounded plane entries that are equal in two samples are not quite so on the line through these, where pools over
+    them tie. None where that is not the plane's point: the samples are not on it, or hardly span it.
+    """
+    corners = plane.anchors_uv
+    shares: tuple[int, dict[int, float]] | None = None
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        side = corners[j] - corners[i]
+        along = float((centre - corners[i]) @ side / max(side @ side, float(np.finfo(np.float64).tiny)))
+        if shares is None and np.hypot(*(corners[i] + along * side - centre)) <= near:
+            shares = (i, {j: along})
+    if shares is None:
+        first, second = np.linalg.lstsq((corners[1:] - corners[0]).T, centre - corners[0])[0].tolist()
+        shares = (0, {1: first, 2: second})
+    samples = [split(torch.from_numpy(sample[None].copy())) for sample in plane.samples]
+    base, place = samples[shares[0]], corners[shares[0]].copy()
+    for j, share in shares[1].items():
+        base = added(base, _times(added(samples[j], samples[shares[0]], -1.0), share))
+        place += share * (corners[j] - corners[shares[0]])
+    size = np.abs(plane.samples).max() + np.abs(plane.summed(place[None])).max()
+    off = np.abs(base.rounded.numpy() - plane.embed(place[None])).max()
+    return (base, place) if off <= OFF * size else None

@@ -114,6 +114,29 @@ def test_a_pool_before_its_kink_ties_on_a_black_background_at_every_zoom(half, s
     assert set(found.pattern_hash) == set(expected.pattern_hash) and found.verify(network).ok
 
 
+@pytest.mark.parametrize("grey", [0.0, 0.5])
+@pytest.mark.parametrize("half", [1e-5, 1e-7, 1e-10])
+def test_between_two_samples_what_is_even_in_both_ties_on_their_line(half, grey):
+    # The third sample has its patch where these two are even: all pools over it bend on the line through the two, and the
+    # plane's rounded directions put these knots beside one another.
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.LeakyReLU(0.25), nn.MaxPool2d(2, 3, ceil_mode=True),
+        nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1), nn.Flatten(), nn.Linear(16, 3),
+    )  # fmt: skip
+    with torch.no_grad():
+        network[0].bias.abs_()
+    x = torch.full((3, 1, 12, 12), grey)
+    for i in range(3):
+        x[i, 0, 3 * i : 3 * i + 6, 6 - 3 * i : 12 - 3 * i] = torch.rand(6, 6)
+    plane = sv.Plane.through(*x)
+    middle = plane.anchors_uv[:2].mean(axis=0)
+    found, expected = (sv.partition(network, plane, window=middle + h * SQUARE) for h in (half, 1e-4))
+    assert set(found.pattern_hash) == set(expected.pattern_hash) and found.num_regions == expected.num_regions > 1
+    assert found.verify(network).ok
+    assert sv.partition(network, plane, window=middle + half * SQUARE, tiles=(2, 2)).num_regions == found.num_regions
+
+
 def test_a_unit_that_was_taken_to_be_far_is_taken_nearer(monkeypatch):
     network, plane = pooled(8, 2, bias=True), even(8)
     window = plane.anchors_uv[0] + np.array([9e-6, 0.0]) + 1e-6 * SQUARE
