@@ -30,6 +30,9 @@ LINE_BYTES = 64 << 20
 FEWEST_VERTICES = 16
 """Pieces of lines with no more vertices than this are not taken apart."""
 
+SAME, ROUNDED = 2.0**-40, 2.0**-46
+"""Vertices of a line are at one place up to these shares of its length and of the size of what is on it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Crossings:
@@ -157,7 +160,8 @@ def cut_lines(engine: Engine, ends: FloatArray, origin: FloatArray, directions: 
     along /= np.linalg.norm(along, axis=1)[:, None]
     position = np.einsum("ij,ij->i", uv - ends[line, 0], along[line])
     order = np.lexsort((position, line))
-    own = _own_units(engine, unit[order], _Neighbours(uv[order], line[order], ends))
+    same = SAME * np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1) + ROUNDED * np.linalg.norm(origin)
+    own = _own_units(engine, unit[order], _Neighbours(uv[order], line[order], ends, same))
     kept = own[:, 0] >= 0
     order = order[kept]
     return Knots(line[order].astype(np.int32), position[order], own[kept], values[order], len(uv) + len(ends))
@@ -228,17 +232,28 @@ class _Pieces:
 
 @dataclass(frozen=True, eq=False)
 class _Neighbours:
-    """Vertices (V, 2) of lines in order along each; the last vertex of a line is its end, which is not among them."""
+    """Vertices (V, 2) of lines in order along each; the last vertex of a line is its end, which is not among them.
+
+    same: (n,) up to where vertices of a line are at one place.
+    """
 
     uv: FloatArray
     line: IntArray
     ends: FloatArray
+    same: FloatArray
 
     def beside(self, at: npt.NDArray[np.intp]) -> FloatArray:
-        """(n, 2, 2) points half way to the vertex before and to the one after."""
+        """(n, 2, 2) points half way to the vertex before and to the one after, of those that are elsewhere: where pools tie,
+        several cut the line at one place, apart by rounding.
+        """
         last = np.append(self.line[1:] != self.line[:-1], True)
         after = np.where(last[:, None], self.ends[self.line, 1], np.roll(self.uv, -1, axis=0))
-        return 0.5 * (self.uv[at][:, None] + np.stack([self.uv[at - 1], after[at]], axis=1))
+        opens = np.append(True, (np.hypot(*(after - self.uv)[:-1].T) > self.same[self.line[:-1]]) | last[:-1])
+        first = np.flatnonzero(opens)
+        run = np.cumsum(opens) - 1
+        closes = np.append(first[1:], len(opens)) - 1
+        before, behind = self.uv[np.maximum(first - 1, 0)], after[closes]
+        return 0.5 * (self.uv[at][:, None] + np.stack([before[run[at]], behind[run[at]]], axis=1))
 
 
 def _own_units(engine: Engine, unit: npt.NDArray[np.int64], vertices: _Neighbours) -> IntArray:

@@ -184,3 +184,33 @@ def test_where_decisions_end_half_way_a_line_is_cut_without_them(monkeypatch):
         ended += len(found) - 1
         assert all(np.array_equal(one, found[0]) for one in found), number
     assert ended > 5
+
+
+@pytest.mark.parametrize("half", [1e-2, 1e-4, 1e-6])
+def test_pools_that_tie_on_a_black_background_are_crossed_where_the_slice_has_their_knots(half):
+    # Several pools tie and cut a line at one place, apart by rounding: none changed half way to the next of these.
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)
+    )  # fmt: skip
+    with torch.no_grad():
+        network[0].bias.abs_()
+    x = torch.zeros(3, 1, 8, 8)
+    for i in range(3):
+        x[i, 0, 2 * i : 2 * i + 4, 2 * i : 2 * i + 4] = torch.rand(4, 4)
+    plane = Plane.through(*x)
+    window = plane.anchors_uv[0] + half * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+    found = partition(network, plane, window=window)
+    knots = found.vertices[found.edges[found.edge_tag >= 0]]
+    for start, stop in np.random.default_rng(0).uniform(-1.0, 1.0, size=(12, 2, 2)) * half + plane.anchors_uv[0]:
+        way = stop - start
+        side = (knots - start) @ np.array([-way[1], way[0]])
+        one, other = side[side.prod(axis=1) < 0.0].T
+        ends = knots[side.prod(axis=1) < 0.0]
+        met = ends[:, 0] + (one / (one - other))[:, None] * (ends[:, 1] - ends[:, 0])
+        expected, length = (met - start) @ way / np.hypot(*way), np.hypot(*way)
+        expected = expected[(expected > 0.0) & (expected < length)]
+        position = crossings(network, *plane.embed(np.stack([start, stop]))).position
+        gaps = np.abs(np.subtract.outer(expected, position))
+        assert (gaps.min(axis=1, initial=length) < 1e-6 * length).all()
+        assert (gaps.min(axis=0, initial=length) < 1e-6 * length).all()
