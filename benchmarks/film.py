@@ -79,7 +79,7 @@ def watch() -> None:
     timed(draw, "rasterize", "  of these: raster")
     timed(film, "save_frame", "frame to file")
     timed(film, "save_stream", "encode")
-    timed(film, "save_video", "gif")
+    timed(film, "save_gif", "gif")
 
 
 def bare_seconds(paths: list[Path], count: int, folder: Path) -> tuple[float, float, list[dict[str, float]]]:

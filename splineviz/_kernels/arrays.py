@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splineviz._kernels.jit import step
+from splineviz._kernels.jit import lean, step
 
 RUN = 16
 """Numbers that are sorted by insertion before runs of them are merged."""
@@ -78,6 +78,12 @@ def sort_by(keys, start, stop, ints):
         for place in range(n):
             keys[start + place], ints[start + place] = old_keys[order[place]], old_ints[order[place]]
         return
+    _sort_few(keys, start, stop, ints)
+
+
+@lean()
+def _sort_few(keys, start, stop, ints):
+    """The same for a few, by insertion."""
     for i in range(start + 1, stop):
         key, value, k = keys[i], ints[i], i
         while k > start and keys[k - 1] > key:

@@ -127,19 +127,17 @@ def begin(m, face_hash, uv, blur, off, row_scale, whole):
     return row, dull
 
 
-@step()
-def boundary_values(units, m, edges, plus, minus, z, cut_offsets, cut_unit, cut_order, points):
-    """(2, k, m) values of the units that cross a face at the vertices of its boundary, and by how much they are not those
-    of their places.
+@lean()
+def boundary_values(units, m, edges, plus, minus, z, cut_offsets, cut_unit, cut_order, points, values):
+    """Write the values (2, k, m) of the units that cross a face at the vertices of its boundary, and by how much they are
+    not those of their places.
     """
-    values = np.empty((2, len(units), m))
     for j in range(len(units)):
         for i in range(m):
             point = points[i]
             values[0, j, i], values[1, j, i] = boundary_value(
                 point.id, point.edge, point.order, point.t, units[j], edges, plus, minus, z, cut_offsets, cut_unit, cut_order
             )
-    return values
 
 
 @step()
@@ -237,6 +235,7 @@ def cut_faces(faces, edges, skeleton, reading, cuts, unit_hash, first_tag, sharp
     written = line_count = lost_count = irregular = asked = made_zero = int(np.int64(0))
     lines, lost = new_lines(), np.empty(16, np.int32)
     either, crossing = np.empty(2 * plus.shape[1], np.uint64), np.empty(z.shape[1], np.int32)
+    space = np.empty(1024)
     offsets, halves = np.zeros(2 * len(faces.offsets) + 2, np.int32), np.empty(2 * len(faces.halves) + 64, np.int32)
     out = Faces(offsets, halves, np.empty(len(offsets) - 1, np.uint64))
     whole = new_arrangement(64, z.shape[1])
@@ -254,9 +253,12 @@ def cut_faces(faces, edges, skeleton, reading, cuts, unit_hash, first_tag, sharp
             whole = larger(whole, m)
         lay_out(loop, edges, vertex_offsets, old, skeleton.parents.t, whole.points, whole.edges)
         row, dull = begin(m, faces.hash[f] ^ alone, skeleton.uv, skeleton.blur, skeleton.off, row_scale, whole)
-        values = boundary_values(crossing[:k], m, edges, plus, minus, z, cut_offsets, cut_unit, cut_order, whole.points)
+        if 2 * k * m > len(space):
+            space = np.empty(4 * k * m)
+        values, units = space[: 2 * k * m].reshape((2, k, m)), crossing[:k]
+        boundary_values(units, m, edges, plus, minus, z, cut_offsets, cut_unit, cut_order, whole.points, values)
         whole, n, e, parts, bad, asked, zeroed = insert_units(
-            f, crossing[:k], values, row, dull, tolerance, unit_scale, unit_offset, unit_hash, whole, sharpness,
+            f, units, values, row, dull, tolerance, unit_scale, unit_offset, unit_hash, whole, sharpness,
             questions, asked,
         )  # fmt: skip
         irregular, made_zero = irregular + bad, made_zero + zeroed
@@ -272,7 +274,7 @@ def cut_faces(faces, edges, skeleton, reading, cuts, unit_hash, first_tag, sharp
         fresh, edge_count, written = fresh + n - m, edge_count + e - m, written + parts
         if n > m:
             lost, lost_count = write_lost(whole.points, m, n, lost, lost_count)
-            lines, line_count = write_lines(whole.points, m, n, whole.chords, values[0], crossing[:k], lines, line_count)
+            lines, line_count = write_lines(whole.points, m, n, whole.chords, values[0], units, lines, line_count)
     offsets, halves, hashes = out
     own = Faces(offsets[: written + 1], halves[: offsets[written]], hashes[:written])
     skeleton = cropped(skeleton, old + fresh, fresh, edge_count)

@@ -264,26 +264,20 @@ def insert_unit(
     return vertices, edge_count, part_count, irregular
 
 
-@step()
-def insert_units(
-    face, units, values, row, dull, tolerance, unit_scale, unit_offset, unit_hash, whole, sharpness, questions, asked
+@lean()
+def _insert_some(
+    face, units, values, row, dull, tolerance, unit_scale, unit_offset, unit_hash, whole, sharpness, questions, so_far
 ):
-    """Insert the units that cross a face; values (2, k, m): at its m boundary vertices, and how far off those of the places.
-
-    Returns the arrangement, which may have grown; numbers of vertices, edges and sub-faces; of irregular cuts, of questions
-    asked so far, and of values made 0 that are not.
-    """
+    """Insert units as long as there is room; so_far: as `insert_units` returns it, behind the number of units inserted."""
     _, k, m = values.shape
     points, halves, edges, parts, chords, zeros = whole
     known, answers, spare = questions
-    vertices, edge_count, part_count, irregular, made_zero = m, m, np.int64(1), 0, 0  # 1 would be a type of its own
-    for j in range(k):
-        u = units[j]
+    begin, vertices, edge_count, part_count, irregular, asked, made_zero = so_far
+    for j in range(begin, k):
         # A unit cuts each sub-face once, and each edge between two sub-faces once.
-        need = 2 * edge_count - m + part_count
-        if need > len(points):
-            whole = larger(whole, need)
-            points, halves, edges, parts, chords, zeros = whole
+        if 2 * edge_count - m + part_count > len(points):
+            return j, vertices, edge_count, part_count, irregular, asked, made_zero
+        u = units[j]
         limit = tolerance * (row * unit_scale[u] + unit_offset[u])
         way = _begin_unit(j, m, limit, dull, values[0, j], values[1, j], points, chords)
         asked, zeroed = interior_values(
@@ -294,4 +288,26 @@ def insert_units(
         )
         chords[j].off *= way  # from the largest error of a value that is 0
         irregular, made_zero = irregular + bad, made_zero + zeroed
-    return whole, vertices, edge_count, part_count, irregular, asked, made_zero
+    return k, vertices, edge_count, part_count, irregular, asked, made_zero
+
+
+@step()
+def insert_units(
+    face, units, values, row, dull, tolerance, unit_scale, unit_offset, unit_hash, whole, sharpness, questions, asked
+):
+    """Insert the units that cross a face; values (2, k, m): at its m boundary vertices, and how far off those of the places.
+
+    Returns the arrangement, which may have grown; numbers of vertices, edges and sub-faces; of irregular cuts, of questions
+    asked so far, and of values made 0 that are not.
+    """
+    zero, m = np.int64(0), np.int64(values.shape[2])  # 0 would be a type of its own
+    so_far = (zero, m, m, np.int64(1), zero, np.int64(asked), zero)
+    while True:
+        so_far = _insert_some(
+            face, units, values, row, dull, tolerance, unit_scale, unit_offset, unit_hash, whole, sharpness, questions,
+            so_far,
+        )  # fmt: skip
+        done, vertices, edge_count, part_count, irregular, asked, made_zero = so_far
+        if done == len(units):
+            return whole, vertices, edge_count, part_count, irregular, asked, made_zero
+        whole = larger(whole, 2 * edge_count - m + part_count)

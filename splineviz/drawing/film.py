@@ -7,8 +7,8 @@ Here too: painting and encoding by itself, and progress that is split between me
 
 A frame that is up to date is read back from its file instead of painted. No thread is more than two frames ahead of the
 next, so memory does not grow with the film. Every picture and film carries the digest of all that it shows; a film whose
-digest is right is left alone, one that is stopped half-way leaves no file. A gif needs all its colours before its first
-frame, so it is made at the end, from the files.
+digest is right is left alone, one that is stopped half-way leaves no file. A gif needs its colours before its first frame:
+the few frames that tell them are painted before all others.
 
 `animate`, `compare` and `tour` differ in what they show, not in how. Each turns its keywords into a `Film`, says its shots
 and the film in words; `make` writes
@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Any
@@ -44,10 +45,13 @@ from splineviz.drawing.video import (
     Pixels,
     comment_of,
     encoder,
+    palette_of,
     read_frame,
     save_frame,
+    save_gif,
     save_stream,
-    save_video,
+    small,
+    telling,
 )
 from splineviz.drawing.video import note as picture_note
 from splineviz.errors import DataError, Progress
@@ -247,33 +251,56 @@ def shoot(
         for name in videos
     }
     stale = [name for name in videos if comment_of(videos[name]) != keys[name]]
-    drawn = 0
     with HeldBack() as signals, ExitStack() as stack:  # a thread that has begun must hear of the end
-        streams = [
-            stack.enter_context(_Encoder(videos[name], fps, keys[name], quality, signals))
-            for name in stale if name in CODECS
-        ]  # fmt: skip
-        saver = stack.enter_context(_Saver())
-        for index, shot in enumerate(shots):
-            signals.deliver()
-            pixels = None
-            if picture_note(shot.path) != shot.key:
-                pixels = shot.paint()
-                saver.save(shot, pixels)
-                drawn += 1
+        painter = _Painter(stack.enter_context(_Saver()), signals, progress)
+        palette = None
+        if any(name not in CODECS for name in stale):
+            palette = palette_of([small(painter.pixels(shot)) for shot in telling(shots)])
+            painter.saver.wait()  # these are read back from their files when it is their turn
+        streams = []
+        for name in stale:
+            if name in CODECS:
+                save = partial(save_stream, videos[name], fps=fps, comment=keys[name], quality=quality)
+            else:
+                assert palette is not None  # a gif is stale
+                save = partial(save_gif, videos[name], palette=palette, count=len(shots), fps=fps, comment=keys[name])
+            streams.append(stack.enter_context(_Encoder(save, signals)))
+        for shot in shots:
+            picture = painter.picture(shot)
             for stream in streams:
-                stream.add(shot.path if pixels is None else pixels)
-            if progress:
-                progress(index + 1, shot.text)
-    for name in stale:
-        if name not in CODECS:
-            save_video(videos[name], [shot.path for shot in shots], fps=fps, comment=keys[name])
-    return tuple(videos.values()), drawn
+                stream.add(picture)
+    return tuple(videos.values()), painter.drawn
 
 
 def _way(name: str) -> tuple[Any, ...]:
     """How a format is encoded here."""
     return encoder(name) if name in CODECS else ()
+
+
+class _Painter:
+    """Paints and saves the shots that are not up to date, each once, whatever their order; tells progress of each once."""
+
+    def __init__(self, saver: _Saver, signals: HeldBack, progress: Callable[[int, str], None] | None) -> None:
+        self.saver, self.drawn = saver, 0
+        self._signals, self._progress, self._seen = signals, progress, set[Path]()
+
+    def picture(self, shot: Shot) -> Pixels | Path:
+        """What it shows, or its file where that is up to date."""
+        self._signals.deliver()
+        found: Pixels | Path = shot.path
+        if picture_note(shot.path) != shot.key:
+            found = shot.paint()
+            self.saver.save(shot, found)
+            self.drawn += 1
+        if self._progress and shot.path not in self._seen:
+            self._seen.add(shot.path)
+            self._progress(len(self._seen), shot.text)
+        return found
+
+    def pixels(self, shot: Shot) -> Pixels:
+        """What it shows."""
+        found = self.picture(shot)
+        return read_frame(found) if isinstance(found, Path) else found
 
 
 class _Saver:
@@ -284,9 +311,13 @@ class _Saver:
         self._last: Future[None] | None = None
 
     def save(self, shot: Shot, pixels: Pixels) -> None:
-        if self._last is not None:
-            self._last.result()  # one at a time, so memory does not grow
+        self.wait()  # one at a time, so memory does not grow
         self._last = self._pool.submit(save_frame, shot.path, pixels, shot.key)
+
+    def wait(self) -> None:
+        """Until the last picture is in its file."""
+        if self._last is not None:
+            self._last.result()
 
     def __enter__(self) -> _Saver:
         return self
@@ -302,16 +333,14 @@ class _Stopped(Exception):
 
 
 class _Encoder:
-    """One film being encoded in a thread, from pictures or from the names of their files."""
+    """One film being encoded in a thread by `save`, from pictures or from the names of their files."""
 
-    def __init__(self, path: Path, fps: float, comment: str, quality: str, signals: HeldBack) -> None:
+    def __init__(self, save: Callable[[Iterator[Pixels]], None], signals: HeldBack) -> None:
         self._signals = signals
         self._waiting: Queue[Pixels | Path | None] = Queue(AHEAD)
         self._stopped = False
         self._pool = ThreadPoolExecutor(1)
-        self._done = self._pool.submit(
-            save_stream, path, self._pictures(), fps=fps, comment=comment, quality=quality
-        )
+        self._done = self._pool.submit(save, self._pictures())
 
     def add(self, picture: Pixels | Path | None) -> None:
         """Hand over the next picture, None at the end; raises what the encoder raised."""

@@ -18,9 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import imageio.v3 as iio
@@ -37,6 +36,7 @@ from splineviz.storage import files
 from splineviz.threads import outcome
 
 Pixels = npt.NDArray[np.uint8]
+Frame = TypeVar("Frame")
 
 Way = tuple[str, str, dict[str, dict[str, str]], dict[str, str]]
 """How to encode: encoder, pixels, its options by quality, options of the file."""
@@ -95,6 +95,8 @@ GIF_WIDTH = 960
 """Most pixels across a gif: it has no compression worth the name for such pictures."""
 EXACT = ("white", "black", curves.TRAIN, curves.TEST, curves.RANDOM, curves.EXACT, draw.BOUNDARY_COLOR)
 """Colours that cover few pixels and mean much: a gif shows them as they are."""
+TELLING = 6
+"""Most frames whose colours a gif's palette is made of."""
 HOLD = 2.0
 """How long the last frame stands, in seconds."""
 BT709 = 1  # the number of this standard for primaries, transfer and matrix in a video stream's tags
@@ -144,11 +146,6 @@ def read_frame(path: Path) -> Pixels:
     return np.asarray(iio.imread(path, plugin="pillow", mode="RGB"))
 
 
-def _read(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
-
-
 # ---- videos ------------------------------------------------------------------------------------------
 
 
@@ -179,12 +176,13 @@ def way(kind: str) -> Way | None:
 def save_video(path: Path, frames: Sequence[Path], *, fps: float, comment: str = "", quality: str = USUAL) -> None:
     """Encode PNG frames of one size, in order, as the format of the path's ending, one of FORMATS.
 
-    The last frame stands for HOLD seconds. Only one frame is in memory at a time. Raises DataError without frames.
+    The last frame stands for HOLD seconds. Only a few frames are in memory at a time. Raises DataError without frames.
     """
     if not frames:
         raise DataError(f"{path}: expected at least one frame to make a video of, got none.")
     if path.suffix == ".gif":
-        _save_gif(path, frames, fps, comment)
+        palette = palette_of(map(small, map(read_frame, telling(frames))))
+        save_gif(path, map(read_frame, frames), palette, len(frames), fps=fps, comment=comment)
     else:
         save_stream(path, map(read_frame, frames), fps=fps, comment=comment, quality=quality)
 
@@ -252,44 +250,54 @@ def _even(pixels: Pixels) -> Pixels:
     return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
-def _save_gif(path: Path, frames: Sequence[Path], fps: float, comment: str) -> None:
-    """A gif of at most GIF_WIDTH pixels across; all frames share one palette, so that no colour flickers."""
-    palette = _palette(frames)
+def save_gif(
+    path: Path, frames: Iterable[Pixels], palette: Image.Image, count: int, *, fps: float, comment: str = ""
+) -> None:
+    """A gif of so many frames (H, W, 3) as they come, at most GIF_WIDTH pixels across.
 
-    def picture(name: Path) -> Image.Image:
-        return _small(_read(name)).quantize(palette=palette, dither=Image.Dither.NONE)
+    All share one palette (see `palette_of`), so that no colour flickers.
+    """
+
+    def picture(pixels: Pixels) -> Image.Image:
+        return small(pixels).quantize(palette=palette, dither=Image.Dither.NONE)
 
     stream = _ahead(picture, frames)
-    durations = [round(1000 / fps)] * (len(frames) - 1) + [round(1000 * HOLD)]
+    durations = [round(1000 / fps)] * (count - 1) + [round(1000 * HOLD)]
     with files.whole(path, kind=path.suffix) as temporary:
         next(stream).save(
-            temporary, save_all=True, append_images=stream, duration=durations if len(frames) > 1 else durations[0],
+            temporary, save_all=True, append_images=stream, duration=durations if count > 1 else durations[0],
             loop=0, optimize=False, comment=comment.encode(),
         )  # fmt: skip
 
 
-def _ahead(make: Callable[[Path], Image.Image], names: Sequence[Path]) -> Iterator[Image.Image]:
-    """What `make` returns for every name, in order, made by two threads while the one before is used."""
+def _ahead(make: Callable[[Pixels], Image.Image], frames: Iterable[Pixels]) -> Iterator[Image.Image]:
+    """What `make` returns for every frame, in order, made by two threads while the one before is used."""
     waiting: deque[Future[Image.Image]] = deque()
     with ThreadPoolExecutor(2) as pool:
-        for name in names:
-            waiting.append(pool.submit(make, name))
+        for pixels in frames:
+            waiting.append(pool.submit(make, pixels))
             if len(waiting) > 2:
                 yield outcome(waiting.popleft())
         while waiting:
             yield outcome(waiting.popleft())
 
 
-def _small(image: Image.Image) -> Image.Image:
+def small(pixels: Pixels) -> Image.Image:
+    """A frame (H, W, 3) as a picture of at most GIF_WIDTH pixels across."""
+    image = Image.fromarray(pixels)
     if image.width <= GIF_WIDTH:
         return image
     return image.resize((GIF_WIDTH, round(image.height * GIF_WIDTH / image.width)), Image.Resampling.BOX)
 
 
-def _palette(frames: Sequence[Path]) -> Image.Image:
-    """A picture whose palette fits all frames: the colours of a few of them, from the first to the last."""
-    stride = -(-len(frames) // 6)
-    samples = [_small(_read(name)) for name in islice(frames, 0, None, stride)]
+def telling(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """The few frames of a film, from the first to the last, whose colours a gif's palette is made of."""
+    return frames[:: -(-len(frames) // TELLING)]
+
+
+def palette_of(pictures: Iterable[Image.Image]) -> Image.Image:
+    """A picture whose palette fits all frames of a film: the colours of the `telling` ones, made `small`."""
+    samples = list(pictures)
     sheet = Image.new("RGB", (samples[0].width, sum(s.height for s in samples)))
     top = 0
     for sample in samples:

@@ -47,6 +47,25 @@ def test_pictures_and_films_come_out_in_order(tmp_path):
         np.testing.assert_array_equal(video.read_frame(tmp_path / f"{k}.png"), picture(k))
 
 
+def test_a_gif_is_made_beside_the_painting_as_it_is_from_files(tmp_path):
+    painted, said = list[int](), list[int]()
+
+    def shot(k: int) -> film.Shot:
+        def paint() -> np.ndarray:
+            painted.append(k)
+            return picture(k % 5)
+
+        return film.Shot(tmp_path / f"{k:02d}.png", f"a{k}", paint)
+
+    some = [shot(k) for k in range(15)]
+    videos, drawn = film.shoot(some, tmp_path, formats=["gif", "mp4"], fps=2, progress=lambda done, _: said.append(done))
+    assert drawn == 15 and said == list(range(1, 16))
+    assert sorted(painted) == list(range(15)) and painted[:5] == [0, 3, 6, 9, 12]  # those that tell the colours
+    again = tmp_path / "again.gif"
+    video.save_video(again, [one.path for one in some], fps=2, comment=str(video.comment_of(videos[0])))
+    assert again.read_bytes() == videos[0].read_bytes()
+
+
 def test_a_film_of_old_and_new_pictures(tmp_path):
     film.shoot(shots(tmp_path), tmp_path, formats=["mp4"], fps=2)
     (tmp_path / "2.png").unlink()
