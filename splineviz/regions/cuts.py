@@ -58,31 +58,31 @@ class Turns:
     """The units of the first layer in groups that cut the window one after the other.
 
     The first few cut it into pieces that blocks can share out, before the many make a single face too large for one
-    block. Decided once, at the window, so that all blocks take the same turns.
+    block. Decided once, at the window, so that all blocks take the same turns. An estimate takes turns at any `layer`.
     masks: (words,) packed units of each turn, [] where all units of a layer cut at once.
     """
 
-    def __init__(self, masks: list[Words] | None = None):
-        self.masks = masks or []
+    def __init__(self, masks: list[Words] | None = None, layer: int = 0):
+        self.masks, self.layer = masks or [], layer
 
     @classmethod
-    def among(cls, crossing: Words) -> Turns:
+    def among(cls, crossing: Words, layer: int = 0, first: int = FIRST, growth: float = 4.0) -> Turns:
         """Turns for the packed units (words,) that cross the window; units that do not are in the last."""
-        rest, count, masks = units_of(crossing), FIRST, []
+        rest, count, masks = units_of(crossing), float(first), []
         while len(rest) > 2 * count:
-            chosen = rest[:: -(-len(rest) // count)]
+            chosen = rest[:: -(-len(rest) // int(count))]
             masks.append(packed(chosen, len(crossing)))
             rest = np.setdiff1d(rest, chosen)
-            count *= 4
-        return cls([*masks, ~np.bitwise_or.reduce(masks, axis=0)] if masks else [])
+            count *= growth
+        return cls([*masks, ~np.bitwise_or.reduce(masks, axis=0)] if masks else [], layer)
 
     def mask(self, layer: int, turn: int, words: int) -> Words:
         """(words,) the units that are cut in a turn of a layer, packed."""
-        return self.masks[turn] if layer == 0 and self.masks else np.full(words, ~np.uint64(0))
+        return self.masks[turn] if layer == self.layer and self.masks else np.full(words, ~np.uint64(0))
 
     def is_last(self, layer: int, turn: int) -> bool:
         """Whether all units of a layer are cut after a turn."""
-        return layer > 0 or turn + 1 >= len(self.masks)
+        return layer != self.layer or turn + 1 >= len(self.masks)
 
     def rank(self, first: int, units: int) -> npt.NDArray[np.int64]:
         """(units,) the order in which units cut: by layer, in the first, of so many units, by turn, then by number."""

@@ -27,7 +27,7 @@ from splineviz._kernels.compiling import ahead
 from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import LAYERS, MANY, Block, dissolve, release_memory
-from splineviz.regions.cuts import SAFETY, Cut, Turns, Words, cut_edges, decided_faces, lines_of_edges, norms, place, refine
+from splineviz.regions.cuts import FIRST, SAFETY, Cut, Turns, Words, cut_edges, decided_faces, lines_of_edges, norms, place, refine
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.nearby import Nearby
 from splineviz.regions.stages import Share, Stage, on_slice, one_by_one, stages
@@ -38,6 +38,8 @@ from splineviz.tracing.program import Program
 Played = tuple[npt.NDArray[np.uint64], IntArray | None]
 TOLERANCE = 2.0**-46
 """Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
+ONES = np.array([bin(byte).count("1") for byte in range(256)])
+"""Bits that are set in a byte."""
 ENTRIES = 1 << 21
 """About how many values are looked at at a time where a knot's unit is asked for."""
 
@@ -63,6 +65,7 @@ class Engine:
             for n, round_, own in zip(sizes, self.lowered.rounds, self.lowered.kink_layers, strict=True)
         ]
         self.share: Share = one_by_one
+        self.marks = np.uint64(0)
         self.near_zero = 0
         self.irregular = 0
         self._turns = Turns()
@@ -140,8 +143,8 @@ class Engine:
                 open_[some[changed]] = False
         return found
 
-    def take_turns(self, block: Block) -> None:
-        """Let the first layer be cut in several turns if many of its units cross the window, a single face.
+    def take_turns(self, block: Block, first: int = FIRST, growth: float = 4.0) -> None:
+        """Let the layer a block stands at, the first, be cut in several turns if many of its units cross the window, its face.
 
         A first few cut it into pieces that blocks can share out, before the many make it too large for one block.
         Decided once, at the window, so that all blocks take the same turns.
@@ -149,7 +152,21 @@ class Engine:
         if not self.layers:
             return
         plus, minus, *_ = self._signs(block)
-        self._turns = Turns.among(np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0))
+        crossing = np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0)
+        self._turns = Turns.among(crossing, block.layer, first, growth)
+
+    def crossing(self, block: Block) -> tuple[npt.NDArray[np.int64], int]:
+        """(F,) how many units that are next to cut a block cross each of its faces, and how many any of them."""
+        plus, minus, *_ = self._signs(block)
+        corner, first = block.edges[block.face_halves >> 1, block.face_halves & 1], block.face_offsets[:-1]
+        both = np.bitwise_or.reduceat(plus[corner], first, axis=0) & np.bitwise_or.reduceat(minus[corner], first, axis=0)
+        both &= self._turns.mask(block.layer, block.turn, both.shape[1])
+        return ONES[both.view(np.uint8)].sum(axis=1, dtype=np.int64), len(bits.units_of(np.bitwise_or.reduce(both, axis=0)))
+
+    def keep_marks(self, marks: int) -> None:
+        """From now on leave these bits of a face's hash as they are, by which a caller follows whose part a face is."""
+        self.marks = np.uint64(marks)
+        self.unit_hashes = [hashes & ~self.marks for hashes in self.unit_hashes]
 
     @property
     def output_scale(self) -> FloatArray:
@@ -302,7 +319,7 @@ class Engine:
         if not round_.is_last:
             return face_hash, after
         winner_kernels.add_pieces(after[:, 0], layer.first_piece, layer.groups.shape[1], face_hash)
-        return face_hash, None
+        return (face_hash & ~self.marks) | (block.face_hash[parents] & self.marks), None
 
     def _dissolved(self, cut: Cut) -> tuple[Cut, IntArray]:
         """The cut complex without edges that no knot is on, and the vertices that are left; what lies on seams is left."""

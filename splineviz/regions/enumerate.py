@@ -165,9 +165,10 @@ class Slice:
         try:
             self._built()
         except TooFar:
-            self._nearer()
+            self.nearer()
 
-    def _nearer(self) -> None:
+    def nearer(self) -> None:
+        """Take more units for such that may bend."""
         self._far *= 64.0
         self._prepare()
 
@@ -205,7 +206,7 @@ class Slice:
         try:
             return self._enumerated(first, threads, block_bytes, budget, progress, open_seams)
         except TooFar:
-            self._nearer()
+            self.nearer()
         except Ended:
             self.engine.near_zero, self.engine.irregular = counted
             self._restarts += 1
@@ -229,6 +230,8 @@ class Slice:
         if excess.what != "regions" or budget.regions is None:
             return f"choose a larger max_{excess.what}, or a smaller window."
         factor = shrink_to_fit(self.program, self.plane, self.corners, budget.regions)
+        if factor is None:
+            return "choose a larger max_regions, or a smaller window: none was found that is sure to fit."
         half = 0.5 * factor * np.sqrt(polygon_area(self.corners - self.centre))
         return (
             "choose a larger max_regions, or shrink the window about its "
