@@ -43,8 +43,8 @@ MARKS = (1 << 24) - 1
 """Bits of a face's hash by which its parts are known."""
 MOST_BYTES = 64 << 20
 """Faces whose values take more at a layer are taken through it in parts."""
-FREE_WORK = 2e8
-"""So many multiplications are done in a twentieth of a second: a network is timed by rows that take about as many."""
+FREE_WORK, SOON = 5e7, 0.005
+"""A network is timed by rows that take about so many multiplications; where that takes fewer seconds, by the best of three."""
 TIMED_ROWS = 256
 """Most rows that a network is timed by."""
 SETTING_UP, OF_UNITS, OF_MAXIMA = 132, 1.2, 5.0
@@ -197,6 +197,7 @@ class _Thinned:
     def __init__(self, job: Slice, faces: int, seed: int):
         self.engine, self.faces, self.rng = job.engine, faces, np.random.default_rng(seed)
         self.engine.keep_marks(MARKS)
+        self.engine.decisions.open = False  # exact ones are dear, and are about faces too few or too thin to matter
         self.block, self.weight = job.whole, np.ones(1)
         self.stages: list[Stage] = []
         self.owners: list[Ids] = []
@@ -343,8 +344,10 @@ def _seconds_a_row(program: Program, plane: Plane) -> float:
     x = torch.from_numpy(np.broadcast_to(plane.origin, (rows, *plane.input_shape)).copy()).to(program.device)
     best = np.inf
     with torch.no_grad():
-        for _ in range(3 if rows == TIMED_ROWS else 1):
+        for _ in range(3):
             began = time.perf_counter()
             program(x)
             best = min(best, time.perf_counter() - began)
+            if best > SOON:
+                break
     return max(best / rows, 3e-6)
