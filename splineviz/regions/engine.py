@@ -27,7 +27,19 @@ from splineviz._kernels.compiling import ahead
 from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import LAYERS, MANY, Block, dissolve, release_memory
-from splineviz.regions.cuts import FIRST, SAFETY, Cut, Turns, Words, cut_edges, decided_faces, lines_of_edges, norms, place, refine
+from splineviz.regions.cuts import (
+    FIRST,
+    SAFETY,
+    Cut,
+    Turns,
+    Words,
+    cut_edges,
+    decided_faces,
+    lines_of_edges,
+    norms,
+    place,
+    refine,
+)
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.nearby import Nearby
 from splineviz.regions.stages import Share, Stage, on_slice, one_by_one, stages
@@ -144,7 +156,7 @@ class Engine:
         return found
 
     def take_turns(self, block: Block, first: int = FIRST, growth: float = 4.0) -> None:
-        """Let the layer a block stands at, the first, be cut in several turns if many of its units cross the window, its face.
+        """Let the layer a block stands at, the first, be cut in several turns if many of its units cross the window.
 
         A first few cut it into pieces that blocks can share out, before the many make it too large for one block.
         Decided once, at the window, so that all blocks take the same turns.
@@ -160,7 +172,7 @@ class Engine:
         plus, minus, *_ = self._signs(block)
         corner, first = block.edges[block.face_halves >> 1, block.face_halves & 1], block.face_offsets[:-1]
         both = np.bitwise_or.reduceat(plus[corner], first, axis=0) & np.bitwise_or.reduceat(minus[corner], first, axis=0)
-        both &= self._turns.mask(block.layer, block.turn, both.shape[1])
+        both = both & self._turns.mask(block.layer, block.turn, both.shape[1])
         return ONES[both.view(np.uint8)].sum(axis=1, dtype=np.int64), len(bits.units_of(np.bitwise_or.reduce(both, axis=0)))
 
     def keep_marks(self, marks: int) -> None:

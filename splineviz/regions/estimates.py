@@ -3,7 +3,7 @@ r"""Estimates"""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,10 @@ from splineviz.errors import FloatArray, PlaneError
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.stretches import stretches
 from splineviz.geometry.thinning import Ids, Stage, chances, kept, order, variance
+from splineviz.geometry.tilings import Tile, halved, whole
 from splineviz.regions.blocks import Block
 from splineviz.regions.nearby import TooFar
+from splineviz.regions.stages import one_by_one
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
@@ -43,10 +45,10 @@ MARKS = (1 << 24) - 1
 """Bits of a face's hash by which its parts are known."""
 MOST_BYTES = 64 << 20
 """Faces whose values take more at a layer are taken through it in parts."""
-FREE_WORK, SOON = 5e7, 0.005
-"""A network is timed by rows that take about so many multiplications; where that takes fewer seconds, by the best of three."""
-TIMED_ROWS = 256
-"""Most rows that a network is timed by."""
+LEAST = 3e-6
+"""Seconds that a vertex takes at the least."""
+MOST_HALVINGS = 48
+"""How often the window is halved where a tournament comes first: at a star of knots they do not become fewer."""
 SETTING_UP, OF_UNITS, OF_MAXIMA = 132, 1.2, 5.0
 """An enumeration costs about so many rows before it begins, and a region; with maxima many knots come and go again."""
 
@@ -116,7 +118,7 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
             f"regions: expected a window of about {regions:,} regions, found none: about {found.regions:,.0f} at "
             f"{factor:.3g} times the window given; ask for another number."
         )
-    return centre + best[1] * offsets, _estimate(program, plane, best[2], None)
+    return centre + best[1] * offsets, _estimate(program, best[2], None)
 
 
 def _least_factor(plane: Plane, centre: FloatArray, offsets: FloatArray) -> float:
@@ -176,15 +178,19 @@ def estimate(
     """
     plane = Plane.of(plane)
     program = trace(model, plane.input_shape, borrow=True)
-    return _estimate(program, plane, _counted(program, plane, plane.window(window), faces=faces, seed=seed, most=most), most)
+    return _estimate(program, _counted(program, plane, plane.window(window), faces=faces, seed=seed, most=most), most)
 
 
 @dataclass(frozen=True)
 class _Count:
-    """regions and their standard error; more: whether it was stopped because there are clearly more than asked for."""
+    """regions and their standard error; more: whether it was stopped because there are clearly more than asked for.
+
+    a_row: seconds of the network for one vertex, as far as it came.
+    """
 
     regions: float
     error: float
+    a_row: float
     more: bool = False
 
 
@@ -198,10 +204,46 @@ class _Thinned:
         self.engine, self.faces, self.rng = job.engine, faces, np.random.default_rng(seed)
         self.engine.keep_marks(MARKS)
         self.engine.decisions.open = False  # exact ones are dear, and are about faces too few or too thin to matter
-        self.block, self.weight = job.whole, np.ones(1)
+        self.engine.share = self._timed
+        self.block, self.weight, self.beside = job.whole, np.ones(1), 0.0
         self.stages: list[Stage] = []
         self.owners: list[Ids] = []
-        self.rows = 0
+        self.layer, self.spent, self.asked = 0, np.zeros(self.engine.layers), np.zeros(self.engine.layers)
+        if self.engine.layers and self.engine.lowered.rounds[0] is not None:
+            self._tile(job)
+
+    def _timed(self, calls: Sequence[Callable[[], None]]) -> None:
+        began = time.thread_time()
+        one_by_one(calls)
+        self.spent[self.layer] += time.thread_time() - began
+
+    def _tile(self, job: Slice) -> None:
+        """Halve the window until few units cross each tile: a tournament is thinned after its last round alone."""
+        tiles = [whole(job.corners - job.centre)]
+        for _ in range(MOST_HALVINGS):
+            many = self._crossing(job, tiles) > AT_ONCE
+            if not many.any():
+                break
+            shares = self.rng.uniform(0.4, 0.6, len(tiles))
+            parts = [halved(*one) if cut else one[:1] for *one, cut in zip(tiles, shares, many, strict=True)]
+            of = np.repeat(np.arange(len(tiles)), [len(some) for some in parts])
+            tiles = [one for some in parts for one in some]
+            self._note(of, np.ones(len(of)), self.weight[of])
+            if len(tiles) > self.faces:
+                self._crossing(job, tiles)
+                _, of, chance, weight = self._thinned(self.block, np.arange(len(tiles)), self.faces)
+                tiles = [tiles[i] for i in of]
+                self._note(of, chance, weight)
+        self._crossing(job, tiles)
+        inner = np.array([tile.inner for tile in tiles])
+        self.beside = 1.0 + float((self.weight * (0.5 * inner - 1.0)).sum())
+
+    def _crossing(self, job: Slice, tiles: Sequence[Tile]) -> Ids:
+        """How many units cross each tile, which from now on are the block."""
+        block = _joined([Block.of_window(tile.corners) for tile in tiles])
+        block.tag = np.concatenate([tile.sides for tile in tiles])
+        self.block = job.place(block)
+        return self.engine.crossing(self.block)[0]
 
     def count(self, most: int | None) -> _Count:
         """To the last layer, or to where there are clearly more regions."""
@@ -217,7 +259,11 @@ class _Thinned:
         return self._found()
 
     def _found(self) -> _Count:
-        return _Count(float(self.weight.sum()), float(np.sqrt(variance(self.stages, self.owners, self.weight))))
+        totals = self.weight
+        if self.beside:
+            totals = totals * (1.0 - 0.5 * _sides_within(self.block))
+        error = float(np.sqrt(variance(self.stages, self.owners, totals)))
+        return _Count(self.beside + float(totals.sum()), error, float((self.spent / np.maximum(self.asked, 1.0)).sum()))
 
     def _take_turns(self) -> None:
         """Let a layer that cuts a face into many be cut by a few units at a time."""
@@ -237,17 +283,19 @@ class _Thinned:
             of = (after.face_hash & np.uint64(MARKS)).astype(np.int64)
             made.append(self._thinned(after, of, -(-self.faces * parents // block.faces)))
         blocks, owner, chance, weight = zip(*made, strict=True)
-        of = np.concatenate(owner)
         self.block = _joined(blocks)
-        stage = Stage(np.concatenate(chance), np.concatenate(weight))
+        self._note(np.concatenate(owner), np.concatenate(chance), np.concatenate(weight))
+
+    def _note(self, of: Ids, chance: FloatArray, weight: FloatArray) -> None:
+        """Take over the weights of faces that are parts of those numbered `of`, kept with a chance."""
         self.owners = [one[of] for one in self.owners]
-        self.weight = stage.weight / stage.chance
-        if (stage.chance < 1.0).any():
-            self.stages.append(stage)
+        self.weight = weight / chance
+        if (chance < 1.0).any():
+            self.stages.append(Stage(chance, weight))
             self.owners.append(np.arange(len(of)))
 
     def _thinned(self, after: Block, of: Ids, count: int) -> tuple[Block, Ids, FloatArray, FloatArray]:
-        """What is kept of a block, whose faces are parts of those numbered `of`, and that number, chance and weight of each."""
+        """What is kept of a block, whose faces are parts of those numbered `of`: that, chance and weight of each."""
         weight = self.weight[of]
         if after.layer == self.engine.layers or after.faces <= count:
             return after, of, np.ones(after.faces), weight
@@ -271,24 +319,33 @@ class _Thinned:
                 yield after, part.faces
 
     def _after(self, part: Block) -> Block | None:
-        """A block after its layer and, where that is the first of a tournament, those that follow; None if it is too large."""
+        """A block after its layer, with the others of a tournament; None if it is too large."""
         faces = part.faces
         while True:
             cut = self.engine.cut(part)
             if len(cut.uv) * self.engine.row_bytes(part.layer) > MOST_BYTES and faces > 1:
                 return None
-            self.rows += len(cut.uv)
+            self.layer = part.layer
+            self.asked[self.layer] += cut.old if self.engine.stages[part.layer + 1].has_columns else len(cut.uv)
             part = self.engine.advance(part, cut)
             if part.winners is None:
                 return part
+
+
+def _sides_within(block: Block) -> Ids:
+    """(F,) how many sides of its tile, but for the window's, each face lies at."""
+    tag, first, last = block.tag[block.face_halves >> 1], block.face_offsets[:-1], block.face_offsets[1:] - 1
+    before = np.concatenate([tag[-1:], tag[:-1]])
+    before[first] = tag[last]
+    return np.add.reduceat((tag < -1) & (tag != before), first, dtype=np.int64)
 
 
 def _only(block: Block, faces: Ids) -> Block:
     """Some faces of a block, in the order given; where others were nothing is sewn to."""
     sizes = np.diff(block.face_offsets)[faces]
     offsets = np.concatenate([[0], np.cumsum(sizes)])
-    part = copy(block)
-    part.face_halves = block.face_halves[np.arange(offsets[-1]) + np.repeat(block.face_offsets[:-1][faces] - offsets[:-1], sizes)]
+    part, taken = copy(block), np.arange(offsets[-1]) + np.repeat(block.face_offsets[:-1][faces] - offsets[:-1], sizes)
+    part.face_halves = block.face_halves[taken]
     part.face_offsets, part.face_hash = offsets.astype(np.int32), block.face_hash[faces]
     return part.split_at(np.array([0, len(faces)]), 0)[0]
 
@@ -300,15 +357,16 @@ def _joined(blocks: Sequence[Block]) -> Block:
     vertices = np.cumsum([0, *(len(one.uv) for one in blocks)])
     edges = np.cumsum([0, *(len(one.edges) for one in blocks)])
     corners = np.cumsum([0, *(len(one.face_halves) for one in blocks)])
-    whole = copy(blocks[0])
+    joined = copy(blocks[0])
     for name in ("uv", "tag", "key", "face_hash", "values", "row_scale", "birth", "blur"):
-        setattr(whole, name, np.concatenate([getattr(one, name) for one in blocks]))
-    whole.live = {r: np.concatenate([one.live[r] for one in blocks]) for r in whole.live}
+        setattr(joined, name, np.concatenate([getattr(one, name) for one in blocks]))
+    joined.live = {r: np.concatenate([one.live[r] for one in blocks]) for r in joined.live}
     each = list(zip(blocks, vertices, edges, corners, strict=False))
-    whole.edges = np.concatenate([one.edges + np.int32(v) for one, v, _, _ in each])
-    whole.face_halves = np.concatenate([one.face_halves + np.int32(2 * e) for one, _, e, _ in each])
-    whole.face_offsets = np.concatenate([np.zeros(1, np.int32), *(one.face_offsets[1:] + np.int32(c) for one, _, _, c in each)])
-    return whole
+    joined.edges = np.concatenate([one.edges + np.int32(v) for one, v, _, _ in each])
+    joined.face_halves = np.concatenate([one.face_halves + np.int32(2 * e) for one, _, e, _ in each])
+    ends = [one.face_offsets[1:] + np.int32(c) for one, _, _, c in each]
+    joined.face_offsets = np.concatenate([np.zeros(1, np.int32), *ends])
+    return joined
 
 
 def _counted(
@@ -325,29 +383,10 @@ def _counted(
             job.nearer()
 
 
-def _estimate(program: Program, plane: Plane, count: _Count, most: int | None) -> Estimate:
+def _estimate(program: Program, count: _Count, most: int | None) -> Estimate:
     lowered = lower(program)
     rows = SETTING_UP + count.regions * (OF_MAXIMA if any(lowered.rounds) else OF_UNITS)
     outputs = int(np.prod(program.shapes()[program.output]))
     held = IN_FLIGHT_BYTES + count.regions * (250.0 + 16.0 * outputs)
-    seconds = 0.01 + rows * _seconds_a_row(program, plane)
+    seconds = 0.01 + rows * max(count.a_row, LEAST)
     return Estimate(count.regions, count.error, seconds, held, most if count.more else None)
-
-
-def _seconds_a_row(program: Program, plane: Plane) -> float:
-    """Seconds of the network's own pass over one vertex."""
-    work, shapes = 1.0, program.shapes()
-    for step in program.steps:
-        weights = [w for w in program.params_of(step).values() if w.dim() > 1]
-        work += float(np.prod(shapes.get(step.output, (0,)))) * (1.0 + sum(w.numel() / max(len(w), 1) for w in weights))
-    rows = int(np.clip(FREE_WORK / work, 4, TIMED_ROWS))
-    x = torch.from_numpy(np.broadcast_to(plane.origin, (rows, *plane.input_shape)).copy()).to(program.device)
-    best = np.inf
-    with torch.no_grad():
-        for _ in range(3):
-            began = time.perf_counter()
-            program(x)
-            best = min(best, time.perf_counter() - began)
-            if best > SOON:
-                break
-    return max(best / rows, 3e-6)
