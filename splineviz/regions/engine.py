@@ -171,8 +171,8 @@ class Engine:
         """(F,) how many units that are next to cut a block cross each of its faces, and how many any of them."""
         plus, minus, *_ = self._signs(block)
         corner, first = block.edges[block.face_halves >> 1, block.face_halves & 1], block.face_offsets[:-1]
-        both = np.bitwise_or.reduceat(plus[corner], first, axis=0) & np.bitwise_or.reduceat(minus[corner], first, axis=0)
-        both = both & self._turns.mask(block.layer, block.turn, both.shape[1])
+        either = [np.bitwise_or.reduceat(side[corner], first, axis=0) for side in (plus, minus)]
+        both: Words = either[0] & either[1] & self._turns.mask(block.layer, block.turn, plus.shape[1])
         return ONES[both.view(np.uint8)].sum(axis=1, dtype=np.int64), len(bits.units_of(np.bitwise_or.reduce(both, axis=0)))
 
     def keep_marks(self, marks: int) -> None:

@@ -47,8 +47,9 @@ MOST_BYTES = 64 << 20
 """Faces whose values take more at a layer are taken through it in parts."""
 LEAST = 3e-6
 """Seconds that a vertex takes at the least."""
-MOST_HALVINGS = 48
-"""How often the window is halved where a tournament comes first: at a star of knots they do not become fewer."""
+MOST_UNITS, MOST_HALVINGS, FEWER, IN_VAIN = 300, 64, 0.75, 4
+"""Units that may cross the window where a tournament comes first; beyond, it is halved until few cross a tile, or so often,
+or until so many halvings in turn have not left this share of them: at a star of knots they do not become fewer."""
 SETTING_UP, OF_UNITS, OF_MAXIMA = 132, 1.2, 5.0
 """An enumeration costs about so many rows before it begins, and a region; with maxima many knots come and go again."""
 
@@ -220,19 +221,25 @@ class _Thinned:
     def _tile(self, job: Slice) -> None:
         """Halve the window until few units cross each tile: a tournament is thinned after its last round alone."""
         tiles = [whole(job.corners - job.centre)]
+        least = self._crossing(job, tiles)
+        vain = np.full(1, 0 if least[0] > MOST_UNITS else IN_VAIN)
         for _ in range(MOST_HALVINGS):
-            many = self._crossing(job, tiles) > AT_ONCE
+            crossing = self._crossing(job, tiles)
+            fewer = crossing < FEWER * least
+            least, vain = np.where(fewer, crossing, least), np.where(fewer & (vain < IN_VAIN), 0, vain)
+            many = (crossing > 2 * AT_ONCE) & (vain < IN_VAIN)
             if not many.any():
                 break
             shares = self.rng.uniform(0.4, 0.6, len(tiles))
             parts = [halved(*one) if cut else one[:1] for *one, cut in zip(tiles, shares, many, strict=True)]
             of = np.repeat(np.arange(len(tiles)), [len(some) for some in parts])
             tiles = [one for some in parts for one in some]
+            least, vain = least[of], vain[of] + many[of]
             self._note(of, np.ones(len(of)), self.weight[of])
             if len(tiles) > self.faces:
                 self._crossing(job, tiles)
                 _, of, chance, weight = self._thinned(self.block, np.arange(len(tiles)), self.faces)
-                tiles = [tiles[i] for i in of]
+                tiles, least, vain = [tiles[i] for i in of], least[of], vain[of]
                 self._note(of, chance, weight)
         self._crossing(job, tiles)
         inner = np.array([tile.inner for tile in tiles])
