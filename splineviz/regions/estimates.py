@@ -39,8 +39,8 @@ FACES = 64
 """Faces that are kept after a layer."""
 BESIDE = 1.0
 """A face is kept with a chance in proportion to the units that cross it next, and so many more."""
-AT_ONCE, GROWTH = 16, 1.5
-"""Units that cut a face at first where more than twice as many cross it; how many times more the next turn."""
+AT_ONCE, GROWTH, ALL = 16, 1.5, 1 << 62
+"""Units that cut a face at first where more than twice as many cross it; how many times more the next turn; all."""
 MARKS = (1 << 24) - 1
 """Bits of a face's hash by which its parts are known."""
 MOST_BYTES = 64 << 20
@@ -220,6 +220,7 @@ class _Thinned:
 
     def _tile(self, job: Slice) -> None:
         """Halve the window until few units cross each tile: a tournament is thinned after its last round alone."""
+        self.engine.take_turns(job.whole, ALL)
         tiles = [whole(job.corners - job.centre)]
         least = self._crossing(job, tiles)
         vain = np.full(1, 0 if least[0] > MOST_UNITS else IN_VAIN)
@@ -274,13 +275,11 @@ class _Thinned:
 
     def _take_turns(self) -> None:
         """Let a layer that cuts a face into many be cut by a few units at a time."""
-        first = 1 << 62
-        self.engine.take_turns(self.block, first)
+        self.engine.take_turns(self.block, ALL)
         if self.engine.lowered.rounds[self.block.layer] is None:
             crossing, units = self.engine.crossing(self.block)
             if crossing.max() > 2 * AT_ONCE:
-                first = AT_ONCE * units // int(crossing.max())
-                self.engine.take_turns(self.block, first, GROWTH)
+                self.engine.take_turns(self.block, AT_ONCE * units // int(crossing.max()), GROWTH)
 
     def _step(self) -> None:
         """Through one layer, or one turn of it."""
