@@ -10,7 +10,8 @@ from splineviz.errors import BudgetError, PlaneError
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import square
 from splineviz.regions import estimates
-from splineviz.regions.enumerate import partition
+from splineviz.regions.engine import Engine
+from splineviz.regions.enumerate import Slice, partition
 from splineviz.regions.estimates import estimate, window_for
 from splineviz.tracing.trace import trace
 
@@ -111,20 +112,74 @@ def test_an_estimate_stops_when_there_are_clearly_more_and_costs_the_same_for_an
     model = relu_network(0, 2, 128, 128, 128, 1)
     stopped = estimate(model, PLANE, 5.0, most=50)
     assert stopped.more_than == 50
-    asked = []
-    for half in (0.2, 5.0):
-        cells = estimates._Cells(trace(model, (2,)), PLANE)
-        estimates._counted(cells, PLANE.window(half))
-        asked.append(cells.asked)
-    assert max(asked) < 2.0 * min(asked)
+    assert asked_rows(model, 5.0) < 2.0 * asked_rows(model, 0.5)
+
+
+def asked_rows(model, half):
+    thinned = estimates._Thinned(Slice(trace(model, (2,)), PLANE, PLANE.window(half)), 64, 0)
+    thinned.count(None)
+    return thinned.asked.sum()
 
 
 def test_memory_of_an_estimate_is_bounded(monkeypatch):
     model = relu_network(0, 2, 64, 64, 1)
     expected = estimate(model, PLANE, 1.0)
     seen = []
-    around = estimates._Cells._around
-    monkeypatch.setattr(estimates, "ROW_BYTES", 8 * (1 + estimates.ROWS) * 64 * 5)
-    monkeypatch.setattr(estimates._Cells, "_around", lambda self, *a: (seen.append(len(a[2])), around(self, *a))[1])
-    assert estimate(model, PLANE, 1.0).regions == pytest.approx(expected.regions)
-    assert max(seen) == 5
+    advance = Engine.advance
+    monkeypatch.setattr(estimates, "MOST_BYTES", 64 * 8 * 2 * 100)
+    monkeypatch.setattr(Engine, "advance", lambda self, block, cut: (seen.append(len(cut.uv)), advance(self, block, cut))[1])
+    parts = estimate(model, PLANE, 1.0)
+    assert abs(parts.regions - expected.regions) < 4.0 * np.hypot(parts.error, expected.error)
+    assert len(seen) > 10 and max(seen[2:]) < 250
+
+
+def test_a_window_far_larger_than_where_the_knots_are_and_one_that_is_thin():
+    model = relu_network(0, 2, 40, 40, 1)
+    with torch.no_grad():
+        model[0].bias /= 50.0
+    thin = np.array([[-100, -1e-3], [100, -1e-3], [100, 1e-3], [-100, 1e-3]])
+    for window in (1e3, thin):
+        truth = partition(model, PLANE, window=window).num_regions
+        for seed in range(5):
+            found = estimate(model, PLANE, window, seed=seed)
+            assert 0.8 * truth < found.regions < 1.25 * truth
+            assert abs(found.regions - truth) <= 3.0 * found.error + 0.5
+
+
+@pytest.mark.parametrize("pool_first", [False, True])
+@pytest.mark.parametrize("half", [1e-6, 0.3, 10.0])
+def test_black_backgrounds_before_a_pool(pool_first, half):
+    """Hundreds of knots through the sample, in windows about it."""
+    torch.manual_seed(1)
+    bend, pool = nn.ReLU(), nn.MaxPool2d(2)
+    middle = (pool, bend) if pool_first else (bend, pool)
+    model = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), *middle, nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(), nn.Flatten(),
+                          nn.Linear(108, 3)).eval()  # fmt: skip
+    x = torch.zeros(3, 1, 12, 12)
+    for i in range(3):
+        x[i, 0, 2 + 2 * i : 5 + 2 * i, 2:9] = torch.rand(3, 7)
+    plane = Plane.through(*x)
+    window = square(plane.anchors_uv[0], half)
+    truth = partition(model, plane, window=window).num_regions
+    for seed in range(4):
+        found = estimate(model, plane, window, seed=seed)
+        assert 0.5 * truth < found.regions < 2.0 * truth
+        assert abs(found.regions - truth) <= 4.0 * found.error + 0.5
+
+
+def test_a_tournament_in_tiles_of_which_none_is_left_out_is_counted_exactly(monkeypatch):
+    monkeypatch.setattr(estimates, "MOST_UNITS", 10)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(36, 2)).eval()
+    plane = Plane.through(*torch.rand(3, 1, 8, 8))
+    truth = partition(model, plane, window=2.0).num_regions
+    assert truth > 100
+    assert estimate(model, plane, 2.0, faces=10**6).regions == pytest.approx(truth, abs=0.01)
+
+
+def test_a_budget_for_which_no_window_fits_says_so():
+    star = nn.Linear(2, 60).double()
+    angle = torch.linspace(0.0, np.pi, 61)[:60].double()
+    star.weight.data, star.bias.data[:] = torch.stack([angle.cos(), angle.sin()], dim=1), 0.0
+    with pytest.raises(BudgetError, match="none was found that is sure to fit"):
+        partition(nn.Sequential(star, nn.ReLU()), PLANE, window=1.0, max_regions=20)
