@@ -65,3 +65,12 @@ def _side(tile: Tile, height: FloatArray) -> Tile:
             corners.append((1.0 - t) * tile.corners[i] + t * tile.corners[j])
             sides.append(fresh if height[i] > 0.0 else int(tile.sides[i]))
     return Tile(np.array(corners), np.array(sides, np.int32))
+
+
+def sides_within(sides: IntArray, offsets: IntArray) -> IntArray:
+    """(F,) at how many sides of its tile, but for the window's, each face lies; sides (n,): the line that each side of a face
+    lies on, as in `Tile`, in runs offsets (F + 1,); no less than -1 where it is a knot.
+    """
+    before = np.concatenate([sides[-1:], sides[:-1]])
+    before[offsets[:-1]] = sides[offsets[1:] - 1]
+    return np.add.reduceat((sides < -1) & (sides != before), offsets[:-1], dtype=np.int32)

@@ -50,6 +50,8 @@ BAND = 2.0**-38
 """Values this small relative to their unit's scale are agreed on: 256 times what is read as 0 by default."""
 FEW = 1 << 16
 """Entries of rows whose norms are taken at a time."""
+ONES = np.array([bin(byte).count("1") for byte in range(256)])
+"""Bits that are set in a byte."""
 FIRST = 48
 """Units that cut the window before it is shared out, where more than twice as many cross it."""
 
@@ -154,6 +156,16 @@ class Cut(NamedTuple):
             lines.turned_scale(line, share, rows, before.units, before.offsets, self.old, found[self.old :])
         lines.larger_scale(found, self.old, self.parents)
         return found
+
+
+def crossed(block: Block, plus: Words, minus: Words, mask: Words) -> tuple[npt.NDArray[np.int64], int]:
+    """(F,) how many units cross each face of a block, and how many any of them; plus, minus: (V, words) packed signs at the
+    vertices; mask: (words,) the units that count.
+    """
+    corner, first = block.edges[block.face_halves >> 1, block.face_halves & 1], block.face_offsets[:-1]
+    either = [np.bitwise_or.reduceat(side[corner], first, axis=0) for side in (plus, minus)]
+    both: Words = either[0] & either[1] & mask
+    return ONES[both.view(np.uint8)].sum(axis=1, dtype=np.int64), len(units_of(np.bitwise_or.reduce(both, axis=0)))
 
 
 def norms(rows: FloatArray, weights: FloatArray) -> FloatArray:

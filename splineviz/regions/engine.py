@@ -33,6 +33,7 @@ from splineviz.regions.cuts import (
     Cut,
     Turns,
     Words,
+    crossed,
     cut_edges,
     decided_faces,
     lines_of_edges,
@@ -50,8 +51,6 @@ from splineviz.tracing.program import Program
 Played = tuple[npt.NDArray[np.uint64], IntArray | None]
 TOLERANCE = 2.0**-46
 """Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
-ONES = np.array([bin(byte).count("1") for byte in range(256)])
-"""Bits that are set in a byte."""
 ENTRIES = 1 << 21
 """About how many values are looked at at a time where a knot's unit is asked for."""
 
@@ -157,9 +156,7 @@ class Engine:
 
     def take_turns(self, block: Block, first: int = FIRST, growth: float = 4.0) -> None:
         """Let the layer a block stands at, the first, be cut in several turns if many of its units cross the window.
-
-        A first few cut it into pieces that blocks can share out, before the many make it too large for one block.
-        Decided once, at the window, so that all blocks take the same turns.
+        Decided once, at the window, so that all blocks take the same turns (see `Turns`).
         """
         if not self.layers:
             return
@@ -170,10 +167,7 @@ class Engine:
     def crossing(self, block: Block) -> tuple[npt.NDArray[np.int64], int]:
         """(F,) how many units that are next to cut a block cross each of its faces, and how many any of them."""
         plus, minus, *_ = self._signs(block)
-        corner, first = block.edges[block.face_halves >> 1, block.face_halves & 1], block.face_offsets[:-1]
-        either = [np.bitwise_or.reduceat(side[corner], first, axis=0) for side in (plus, minus)]
-        both: Words = either[0] & either[1] & self._turns.mask(block.layer, block.turn, plus.shape[1])
-        return ONES[both.view(np.uint8)].sum(axis=1, dtype=np.int64), len(bits.units_of(np.bitwise_or.reduce(both, axis=0)))
+        return crossed(block, plus, minus, self._turns.mask(block.layer, block.turn, plus.shape[1]))
 
     def keep_marks(self, marks: int) -> None:
         """From now on leave these bits of a face's hash as they are, by which a caller follows whose part a face is."""

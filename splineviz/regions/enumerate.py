@@ -233,10 +233,8 @@ class Slice:
         if factor is None:
             return "choose a larger max_regions, or a smaller window: none was found that is sure to fit."
         half = 0.5 * factor * np.sqrt(polygon_area(self.corners - self.centre))
-        return (
-            "choose a larger max_regions, or shrink the window about its "
-            f"centre to {factor:.3g} of its size (a square of the half-width {half:.4g})."
-        )
+        size = f"{factor:.3g} of its size (a square of the half-width {half:.4g})"
+        return f"choose a larger max_regions, or shrink the window about its centre to {size}."
 
     def _with_own_units(self, joined: Complex) -> Complex:
         """The complex in terms of the network's own units: without knots of comparisons that no maximum has."""

@@ -28,7 +28,7 @@ from splineviz.errors import FloatArray, PlaneError
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.stretches import stretches
 from splineviz.geometry.thinning import Ids, Stage, chances, kept, order, variance
-from splineviz.geometry.tilings import Tile, halved, whole
+from splineviz.geometry.tilings import Tile, halved, sides_within, whole
 from splineviz.regions.blocks import Block
 from splineviz.regions.nearby import TooFar
 from splineviz.regions.stages import one_by_one
@@ -282,7 +282,8 @@ class _Thinned:
     def _found(self) -> _Count:
         totals = self.weight
         if self.beside:
-            totals = totals * (1.0 - 0.5 * _sides_within(self.block))
+            sides = self.block.tag[self.block.face_halves >> 1]
+            totals = totals * (1.0 - 0.5 * sides_within(sides, self.block.face_offsets))
         error = float(np.sqrt(variance(self.stages, self.owners, totals)))
         return _Count(self.beside + float(totals.sum()), error, float((self.spent / np.maximum(self.asked, 1.0)).sum()))
 
@@ -349,14 +350,6 @@ class _Thinned:
             part = self.engine.advance(part, cut)
             if part.winners is None:
                 return part
-
-
-def _sides_within(block: Block) -> Ids:
-    """(F,) how many sides of its tile, but for the window's, each face lies at."""
-    tag, first, last = block.tag[block.face_halves >> 1], block.face_offsets[:-1], block.face_offsets[1:] - 1
-    before = np.concatenate([tag[-1:], tag[:-1]])
-    before[first] = tag[last]
-    return np.add.reduceat((tag < -1) & (tag != before), first, dtype=np.int64)
 
 
 def _only(block: Block, faces: Ids) -> Block:
