@@ -28,18 +28,23 @@ from splineviz._kernels.jit import njit, step
 from splineviz.errors import FloatArray, IntArray
 
 TINY, HUGE = 1e-300, 1e200
+MISPLACED = 2.0**17
+"""Blur of a vertex that does not stand where the values round it say, as signs were decided otherwise: so large that it is
+placed exactly.
+"""
 
 POINT = np.dtype(
     [
-        ("x", np.float64), ("y", np.float64), ("blur", np.float64), ("value", np.float64), ("error", np.float64),
-        ("moved", np.float64), ("t", np.float64), ("spread", np.float64), ("chord_t", np.float64),
+        ("x", np.float64), ("y", np.float64), ("blur", np.float64), ("out", np.float64), ("value", np.float64),
+        ("error", np.float64), ("moved", np.float64), ("t", np.float64), ("spread", np.float64), ("chord_t", np.float64),
         ("id", np.int32), ("p", np.int32), ("q", np.int32), ("chord", np.int32), ("maker", np.int32), ("edge", np.int32),
         ("order", np.int32),
     ],
     align=True,
 )  # fmt: skip
-"""A vertex. id: in the block; x, y, blur: place, and how far off that may be; value, error: of the unit inserted next, and
-how far that may be from the unit's value at the very place x, y; moved: how far it is, as its sign was decided otherwise.
+"""A vertex. id: in the block; x, y, blur: place, and how far off that may be; out: how far a corner may stand out of the
+face; value, error: of the unit inserted next, and how far that may be from the unit's value at the very place x, y; moved:
+how far it is, as its sign was decided otherwise.
 
 A boundary vertex lies at t on an `edge` of the block, of which `order` there; -1: a corner. An interior one lies at t, give
 or take spread, between vertices p and q; on the chord of unit `chord` (an index into the units that cross the face), where
@@ -191,6 +196,8 @@ def interior_values(points, m, vertices, slope, chords, face, unit, crossing, kn
                     at = answered(question(face, unit, crossing[new.chord], crossing[new.maker]), known)
                 if at >= 0:
                     x = answers[at]
+                    if abs(x - place) > new.error:
+                        new.blur = max(new.blur, MISPLACED)
                 else:
                     if new.chord >= 0 and asked < len(room):
                         room[asked, 0], room[asked, 1] = face, unit

@@ -105,22 +105,24 @@ def lay_out(loop, edges, vertex_offsets, old_vertices, parent_t, points, sides):
 
 
 @step()
-def begin(m, face_hash, uv, blur, row_scale, whole):
+def begin(m, face_hash, uv, blur, off, row_scale, whole):
     """The arrangement of a face before any unit: its boundary as one sub-face. Returns the scale of rounding at its corners,
-    and the largest blur of a corner, by which a sign that was decided there may be another than that of its place.
+    and how far out of the face a corner may stand, at most: as far as beside the lines of its two edges.
     """
     points, halves, sides, parts, _, _ = whole
     row, dull = 0.0, 1.0
     for i in range(m):
         point, half = points[i], halves[2 * i]
         v = point.id
-        point.x, point.y, point.blur = uv[v, 0], uv[v, 1], max(blur[v], 1.0)
+        point.x, point.y, point.blur, point.out = uv[v, 0], uv[v, 1], max(blur[v], 1.0), 1.0
         half.origin, half.following, half.preceding = i, 2 * ((i + 1) % m), 2 * ((i + m - 1) % m)
         halves[2 * i + 1].origin = (i + 1) % m
         sides[i].unit = -1
         if point.edge < 0:
-            row = max(row, row_scale[v] / point.blur)  # blur is in its row's scale
-            dull = max(dull, point.blur)
+            row = max(row, row_scale[v])
+            before, after = off[sides[(i + m - 1) % m].code >> 1], off[sides[i].code >> 1]
+            point.out = min(point.blur, max(before, after, 1.0))
+            dull = max(dull, point.out)
     parts[0].first, parts[0].hash = 0, face_hash
     return row, dull
 
@@ -143,23 +145,24 @@ def boundary_values(units, m, edges, plus, minus, z, cut_offsets, cut_unit, cut_
 @step()
 def more_vertices(skeleton, old_vertices, fresh):
     """A skeleton with room for twice so many new vertices behind the old ones."""
-    uv, blur, (a, b, t, maker), edges, tag, key = skeleton
+    uv, blur, (a, b, t, maker), edges, off, tag, key = skeleton
     n = 2 * fresh
     parents = Parents(stretched(a, n), stretched(b, n), stretched(t, n), stretched(maker, n))
-    return Skeleton(stretched_rows(uv, old_vertices + n), stretched(blur, old_vertices + n), parents, edges, tag, key)
+    return Skeleton(stretched_rows(uv, old_vertices + n), stretched(blur, old_vertices + n), parents, edges, off, tag, key)
 
 
 @step()
 def more_edges(skeleton, need):
     """A skeleton with room for twice so many edges."""
-    uv, blur, parents, edges, tag, key = skeleton
-    return Skeleton(uv, blur, parents, stretched_rows(edges, 2 * need), stretched(tag, 2 * need), stretched(key, 2 * need))
+    uv, blur, parents, edges, off, tag, key = skeleton
+    n = 2 * need
+    return Skeleton(uv, blur, parents, stretched_rows(edges, n), stretched(off, n), stretched(tag, n), stretched(key, n))
 
 
 @step()
 def write_vertices(points, m, vertices, crossing, skeleton, old, before):
     """Write the interior vertices behind the block's own and the new ones that were written before."""
-    uv, blur, (a, b, t, maker), _, _, _ = skeleton
+    uv, blur, (a, b, t, maker), _, _, _, _ = skeleton
     for v in range(m, vertices):
         point, i = points[v], before + v - m
         g = old + i
@@ -169,14 +172,16 @@ def write_vertices(points, m, vertices, crossing, skeleton, old, before):
 
 
 @step()
-def write_edges(whole, m, count, crossing, first_tag, edges, tag, key, before):
+def write_edges(whole, m, count, crossing, first_tag, skeleton, sharpness, before):
     """Write the edges that cut a face behind those that the block has before; none of them is on a seam."""
     points, halves, sides = whole.points, whole.halves, whole.edges
+    _, _, _, edges, off, tag, key = skeleton
     for i in range(m, count):
         g = before + i - m
         sides[i].code = 2 * g
         edges[g, 0], edges[g, 1] = points[halves[2 * i].origin].id, points[halves[2 * i + 1].origin].id
         tag[g], key[g] = first_tag + crossing[sides[i].unit], np.uint64(0)
+        off[g] = whole.chords[sides[i].unit].off * sharpness
 
 
 @step()
@@ -214,9 +219,9 @@ def write_whole(loop, face_hash, offsets, loops, hashes, written):
 @step()
 def cropped(skeleton, vertices, parents, edge_count):
     """A skeleton without the room that was left."""
-    uv, blur, (a, b, t, maker), edges, tag, key = skeleton
-    own = Parents(a[:parents], b[:parents], t[:parents], maker[:parents])
-    return Skeleton(uv[:vertices], blur[:vertices], own, edges[:edge_count], tag[:edge_count], key[:edge_count])
+    uv, blur, (a, b, t, maker), edges, off, tag, key = skeleton
+    own, n = Parents(a[:parents], b[:parents], t[:parents], maker[:parents]), edge_count
+    return Skeleton(uv[:vertices], blur[:vertices], own, edges[:n], off[:n], tag[:n], key[:n])
 
 
 @njit(nogil=True, cache=True)
@@ -248,7 +253,7 @@ def cut_faces(faces, edges, skeleton, reading, cuts, unit_hash, first_tag, sharp
         if m > room(whole):
             whole = larger(whole, m)
         lay_out(loop, edges, vertex_offsets, old, skeleton.parents.t, whole.points, whole.edges)
-        row, dull = begin(m, faces.hash[f] ^ alone, skeleton.uv, skeleton.blur, row_scale, whole)
+        row, dull = begin(m, faces.hash[f] ^ alone, skeleton.uv, skeleton.blur, skeleton.off, row_scale, whole)
         values = boundary_values(crossing[:k], m, edges, plus, minus, z, cut_offsets, cut_unit, cut_order, whole.points)
         whole, n, e, parts, bad, asked, zeroed = insert_units(
             f, crossing[:k], values, row, dull, tolerance, unit_scale, unit_offset, unit_hash, whole, sharpness,
@@ -262,7 +267,7 @@ def cut_faces(faces, edges, skeleton, reading, cuts, unit_hash, first_tag, sharp
         if written + parts > len(out.hash) or out.offsets[written] + 2 * e - m > len(out.halves):
             out = more_faces(out, written + parts, out.offsets[written] + 2 * e - m)
         write_vertices(whole.points, m, n, crossing, skeleton, old, fresh)
-        write_edges(whole, m, e, crossing, first_tag, skeleton.edges, skeleton.tag, skeleton.key, edge_count)
+        write_edges(whole, m, e, crossing, first_tag, skeleton, sharpness, edge_count)
         write_parts(whole, parts, out.offsets, out.halves, out.hash, written)
         fresh, edge_count, written = fresh + n - m, edge_count + e - m, written + parts
         if n > m:

@@ -47,12 +47,15 @@ class Parents(NamedTuple):
 
 
 class Skeleton(NamedTuple):
-    """Vertices and edges of a block, old ones first. blur: how far off a vertex may be, times sharpness; see `Block`."""
+    """Vertices and edges of a block, old ones first. blur, off: how far off a vertex may be, and how far beside its line an
+    edge, times sharpness; see `Block`.
+    """
 
     uv: FloatArray
     blur: FloatArray
     parents: Parents
     edges: IntArray
+    off: FloatArray
     tag: IntArray
     key: npt.NDArray[np.uint64]
 
@@ -118,9 +121,18 @@ def _insert(c, start, t, unit, size, limit, cut_t, cut_unit, cut_size, spread):
     cut_t[k], cut_unit[k], cut_size[k], spread[k] = t, unit, size, limit
 
 
+@step(inline="always")
+def beside(off, blur_a, blur_b):
+    """How far an edge may lie beside its line: no farther than the knot that made it, and no farther than its ends."""
+    return min(off, max(blur_a, blur_b))
+
+
 @njit(nogil=True, cache=True)
-def cut_edges(edges, reading, cut_offsets):
-    """The cuts of every edge; and the edges of which some cuts cannot be told apart, so that they share vertices."""
+def cut_edges(edges, off, blur, reading, cut_offsets):
+    """The cuts of every edge; and the edges of which some cuts cannot be told apart, so that they share vertices.
+
+    Where the ends are along the edge plays no part: their values are those of the places where they stand.
+    """
     plus, minus, z = reading.plus, reading.minus, reading.z
     row_scale, unit_scale, unit_offset, tolerance = reading.scales
     total = cut_offsets[-1]
@@ -134,7 +146,7 @@ def cut_edges(edges, reading, cut_offsets):
         if start == stop:
             continue
         a, b = edges[e, 0], edges[e, 1]
-        row = max(row_scale[a], row_scale[b])
+        row = max(row_scale[a], row_scale[b]) * max(1.0, beside(off[e], blur[a], blur[b]))
         c = start
         for w in range(plus.shape[1]):
             x = (plus[a, w] & minus[b, w]) | (minus[a, w] & plus[b, w])
@@ -161,18 +173,19 @@ def cut_edges(edges, reading, cut_offsets):
 
 
 @step()
-def _with_room(uv, blur, edges, tag, key, vertices, edge_count):
+def _with_room(uv, blur, edges, off, tag, key, vertices, edge_count):
     """A block's vertices and edges at the front of arrays that hold so many more."""
     all_uv, all_blur = np.empty((len(uv) + vertices, 2)), np.empty(len(uv) + vertices)
     for v in range(len(uv)):
         all_uv[v, 0], all_uv[v, 1], all_blur[v] = uv[v, 0], uv[v, 1], blur[v]
     all_edges, all_tag = np.empty((len(edges) + edge_count, 2), np.int32), np.empty(len(edges) + edge_count, np.int32)
-    all_key = np.zeros(len(all_edges), np.uint64)
+    all_key, all_off = np.zeros(len(all_edges), np.uint64), np.empty(len(all_edges))
     for e in range(len(edges)):
         all_edges[e, 0], all_edges[e, 1], all_tag[e], all_key[e] = edges[e, 0], edges[e, 1], tag[e], key[e]
+        all_off[e] = off[e]
     a, b = np.empty(vertices, np.int32), np.empty(vertices, np.int32)
     parents = Parents(a, b, np.empty(vertices), np.empty(vertices, np.int32))
-    return Skeleton(all_uv, all_blur, parents, all_edges, all_tag, all_key)
+    return Skeleton(all_uv, all_blur, parents, all_edges, all_off, all_tag, all_key)
 
 
 @step(inline="always")
@@ -187,7 +200,7 @@ def _chained(chain, c, stop, cut_order, cut_unit):
 
 
 @njit(nogil=True, cache=True)
-def split_edges(uv, blur, edges, tag, key, layer, cuts, sharpness, spare_vertices, spare_edges):
+def split_edges(uv, blur, edges, off, tag, key, layer, cuts, sharpness, spare_vertices, spare_edges):
     """New vertices and sub-edges of all cut edges, as a Skeleton with room for more (the faces' own).
 
     A seam edge (key != 0) hands each sub-edge a key that depends on its own key, the layer, its place and the units that
@@ -196,8 +209,8 @@ def split_edges(uv, blur, edges, tag, key, layer, cuts, sharpness, spare_vertice
     cut_offsets, cut_unit, cut_t, _, cut_order, vertex_offsets, spread = cuts
     old_vertices, old_edges = len(uv), len(edges)
     fresh = vertex_offsets[-1]
-    whole = _with_room(uv, blur, edges, tag, key, fresh + spare_vertices, fresh + spare_edges)
-    all_uv, all_blur, (parent_a, parent_b, parent_t, maker), all_edges, all_tag, all_key = whole
+    whole = _with_room(uv, blur, edges, off, tag, key, fresh + spare_vertices, fresh + spare_edges)
+    all_uv, all_blur, (parent_a, parent_b, parent_t, maker), all_edges, all_off, all_tag, all_key = whole
     for e in range(old_edges):
         first = vertex_offsets[e]
         count = vertex_offsets[e + 1] - first
@@ -205,7 +218,7 @@ def split_edges(uv, blur, edges, tag, key, layer, cuts, sharpness, spare_vertice
             continue
         a, b = edges[e, 0], edges[e, 1]
         length = np.hypot(uv[b, 0] - uv[a, 0], uv[b, 1] - uv[a, 1])
-        previous, chain = -1, key[e]
+        previous, chain, across = -1, key[e], beside(off[e], blur[a], blur[b])
         for c in range(cut_offsets[e], cut_offsets[e + 1]):
             if cut_order[c] == previous:
                 continue
@@ -217,10 +230,10 @@ def split_edges(uv, blur, edges, tag, key, layer, cuts, sharpness, spare_vertice
             v = old_vertices + n
             for k in range(2):
                 all_uv[v, k] = uv[a, k] + t * (uv[b, k] - uv[a, k])
-            all_blur[v] = max(blur[a], blur[b], spread[c] * length * sharpness)
+            all_blur[v] = max(across, spread[c] * length * sharpness)
             all_edges[old_edges + n, 0] = v
             all_edges[old_edges + n, 1] = v + 1 if previous + 1 < count else b
-            all_tag[old_edges + n] = tag[e]
+            all_tag[old_edges + n], all_off[old_edges + n] = tag[e], off[e]
         all_edges[e, 1] = old_vertices + first
         if key[e] != 0:
             for o in range(count + 1):

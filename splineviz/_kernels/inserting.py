@@ -15,16 +15,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from splineviz._kernels.arrangement import HUGE, TINY, interior_values, larger
+from splineviz._kernels.arrangement import HUGE, MISPLACED, TINY, interior_values, larger
 from splineviz._kernels.jit import step
 
 UNKNOWN = 0.25
 """Spread above which it is not known where between its ends a vertex lies, as it is unknown how steep the unit is there."""
-
-MISPLACED = 2.0**17
-"""Blur of a vertex that does not stand where the values round it say, as signs were decided otherwise: so large that it is
-placed exactly.
-"""
 
 
 @step()
@@ -173,8 +168,8 @@ def _begin_unit(j, m, limit, dull, values, moved, points, chords):
     """The values of unit j at the boundary and their errors; how steep it is in the plane, and the way over which it changes
     by 1, both at most.
 
-    The values of a blurred corner, and what was computed from them, may be another face's: as far off as the unit changes on
-    the way to the very corner. dull: the largest blur of a corner.
+    The values of a corner that stands out of the face, and what was computed from them, are another face's: as far off as
+    the unit changes on the way back. dull: how far out a corner may stand, at most.
     """
     chord, w, p, q, error = chords[j], 0, -1, -1, limit
     chord.p, chord.q = -1, -1
@@ -206,12 +201,14 @@ def _begin_unit(j, m, limit, dull, values, moved, points, chords):
 
 @step()
 def _dulled(m, limit, moved, points):
-    """Larger errors at blurred corners, and at the vertices on their two edges; the largest of a value that is 0."""
+    """Larger errors at corners that may stand out of the face, and at the vertices on their two edges; the largest of those
+    of values that are 0.
+    """
     largest = 0.0
     for i in range(m):
-        if points[i].edge >= 0 or points[i].blur <= 1.0:
+        if points[i].edge >= 0 or points[i].out <= 1.0:
             continue
-        error = limit * points[i].blur
+        error = limit * points[i].out
         for way in (1, m - 1):
             k = i
             while k == i or points[k].edge >= 0:

@@ -68,7 +68,7 @@ def _side(tile: Tile, height: FloatArray) -> Tile:
 
 
 def sides_within(sides: IntArray, offsets: IntArray) -> IntArray:
-    """(F,) at how many sides of its tile, but for the window's, each face lies; sides (n,): the line that each side of a face
+    """(F,) at how many sides of its tile, but for the window's, each face lies; sides (n,): the line that each of its own
     lies on, as in `Tile`, in runs offsets (F + 1,); no less than -1 where it is a knot.
     """
     before = np.concatenate([sides[-1:], sides[:-1]])

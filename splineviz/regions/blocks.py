@@ -36,6 +36,7 @@ class Block:
     winners: (F, entrants, groups) in the middle of a tournament, see `_kernels.winners`.
     lower: fewest regions that there are for it, see `whole_faces`; kept where a network has maxima.
     birth, blur: (V,) how a vertex came to be (see `exact`), and how far off its place may be, in units of the tolerance.
+    off: (E,) how far beside its line an edge may lie, in the same units, by the knot that made it.
     """
 
     place: tuple[int, ...]
@@ -56,6 +57,7 @@ class Block:
     lower: int = 1
     birth: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     blur: FloatArray = field(default_factory=lambda: np.zeros(0))
+    off: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def of_window(cls, corners: FloatArray) -> Block:
@@ -72,8 +74,7 @@ class Block:
             face_offsets=np.array([0, m], np.int32),
             face_halves=2 * start,
             face_hash=np.zeros(1, np.uint64),
-            values=np.empty((m, 0)),
-            row_scale=np.zeros(m),
+            values=np.empty((m, 0)), row_scale=np.zeros(m), blur=np.zeros(m), off=np.zeros(m),
         )
 
     @classmethod
@@ -82,7 +83,7 @@ class Block:
         n = len(ends)
         block = cls.of_window(np.ascontiguousarray(ends.reshape(2 * n, 2)))
         block.edges = np.arange(2 * n, dtype=np.int32).reshape(n, 2)
-        block.tag, block.key = block.tag[:n], block.key[:n]
+        block.tag, block.key, block.off = block.tag[:n], block.key[:n], block.off[:n]
         block.face_offsets, block.face_halves = np.zeros(1, np.int32), np.zeros(0, np.int32)
         block.face_hash = np.zeros(0, np.uint64)
         return block
@@ -118,8 +119,8 @@ class Block:
         """Let go of what a finished block no longer needs, and of the slack of its arrays."""
         for name in ("uv", "edges", "tag", "key", "face_offsets", "face_halves", "face_hash"):
             setattr(self, name, getattr(self, name).copy())
-        self.row_scale, self.live = np.zeros(0), {}
-        self.birth, self.blur = np.zeros(0, np.int64), np.zeros(0)
+        self.live, self.birth = {}, np.zeros(0, np.int64)
+        self.row_scale = self.blur = self.off = np.zeros(0)
 
     def split(self, parts: int, serial: int, *, compact: bool = False) -> list[Block]:
         """Take apart into contiguous runs of faces of about equal size; `serial` must differ at each call of a run.
@@ -175,8 +176,7 @@ class Block:
                     share=self.share * (stop - start) / self.faces,
                     turn=self.turn,
                     winners=None if self.winners is None else self.winners[start:stop],
-                    birth=self.birth[old_vertex],
-                    blur=self.blur[old_vertex],
+                    birth=self.birth[old_vertex], blur=self.blur[old_vertex], off=self.off[old_edge],
                 )
             )
         return blocks

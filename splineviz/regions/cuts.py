@@ -34,7 +34,7 @@ from splineviz._kernels.edges import EdgeCuts, Parents
 from splineviz._kernels.lines import Lines
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import Block
-from splineviz.regions.decisions import Decisions
+from splineviz.regions.decisions import Decisions, Ends
 
 SAFETY = 64.0
 """How many times the tolerance is larger than the error that it stands for."""
@@ -68,9 +68,11 @@ class Turns:
         self.masks, self.layer = masks or [], layer
 
     @classmethod
-    def among(cls, crossing: Words, layer: int = 0, first: int = FIRST, growth: float = 4.0) -> Turns:
-        """Turns for the packed units (words,) that cross the window; units that do not are in the last."""
-        rest, count, masks = units_of(crossing), float(first), []
+    def among(cls, crossing: Words, layer: int = 0, first: float = FIRST, growth: float = 4.0) -> Turns:
+        """Turns for the packed units (words,) that cross the window, of so many at first and so many times more each time;
+        units that do not are in the last.
+        """
+        rest, count, masks = units_of(crossing), first, []
         while len(rest) > 2 * count:
             chosen = rest[:: -(-len(rest) // int(count))]
             masks.append(packed(chosen, len(crossing)))
@@ -108,6 +110,7 @@ class Cut(NamedTuple):
     uv: FloatArray
     parents: Parents
     edges: IntArray
+    off: FloatArray
     tag: IntArray
     key: npt.NDArray[np.uint64]
     faces: Faces
@@ -177,12 +180,39 @@ def norms(rows: FloatArray, weights: FloatArray) -> FloatArray:
     return found
 
 
+def blurred_rows(block: Block, scales: Scales) -> FloatArray:
+    """Scales of a block's rows, larger where a vertex may be off its place, by which values there tell no sign."""
+    return scales.rows * np.maximum(block.blur, 1.0)
+
+
+def settle(block: Block, decisions: Decisions, scales: Scales, plus: Words, minus: Words, turn: Words) -> int:
+    """Decide the signs of values at a block's vertices that tell none; how many that are not 0 are left as they are.
+
+    A vertex that may be off its place is put there, with all its values, for a sign decided there need not be that of where
+    it stands. Both sides of a seam do so, as they ask by values that they agree on.
+    """
+    rows = blurred_rows(block, scales)
+    limit = scales.tolerance * (rows.max() * scales.units + scales.offsets)
+    left, asked = decisions.signs(block.birth, block.layer, block.values, limit, plus, minus, turn)
+    far = asked[block.blur[asked] > 1.0]
+    if not len(far):
+        return left
+    told, places = decisions.places(block.birth[far])
+    for v, place, exact in zip(far[told], places[told], decisions.values(block.birth[far[told]], block.layer), strict=True):
+        if exact is not None:
+            block.uv[v], block.blur[v], block.values[v] = place, 0.0, exact[0]
+            plus[v], minus[v] = (packed(np.flatnonzero(signs), plus.shape[1]) for signs in (exact[0] > 0.0, exact[0] < 0.0))
+            for register, tensor in block.live.items():
+                tensor[v] = exact[1][register].reshape(tensor.shape[1:])
+    return left
+
+
 def cut_edges(
     block: Block, reading: Reading, decisions: Decisions, sharpness: float
 ) -> tuple[EdgeCuts, int]:
     """The cuts of a block's edges, in an order that is decided exactly where it is in doubt; how many cuts are left so."""
     offsets = edge_kernels.count_cuts(block.edges, reading.plus, reading.minus)
-    cuts, shared = edge_kernels.cut_edges(block.edges, reading, offsets)
+    cuts, shared = edge_kernels.cut_edges(block.edges, block.off, block.blur, reading, offsets)
     spread: FloatArray = cuts.spread
     far = np.flatnonzero(spread > BLURRED * SAFETY * reading.scales.tolerance / 2)
     if len(far):
@@ -190,7 +220,7 @@ def cut_edges(
         ends = block.uv[block.edges[edge]]
         length = np.hypot(*(ends[:, 1] - ends[:, 0]).T)
         far = far[spread[far] * length * sharpness > BLURRED]
-    return cuts, decisions.edges(cuts, shared, far, block.edges, block.birth, block.layer)
+    return cuts, decisions.edges(cuts, shared, far, Ends(block.edges, block.birth, block.uv, block.blur), block.layer)
 
 
 def decided_faces(block: Block, decisions: Decisions, cut_faces: Callable[[Questions], CutFaces]) -> CutFaces:
@@ -273,13 +303,12 @@ class SeamValues:
         self._used = 0
         self._lock = threading.Lock()
 
-    def agree(
-        self, block: Block, row_scale: FloatArray, unit_scale: FloatArray, unit_offset: FloatArray, tolerance: float
-    ) -> None:
+    def agree(self, block: Block, scales: Scales) -> None:
         """Take over into a block, at its seams, what other blocks have decided of the layer it stands at; decide the rest.
 
-        The scales are those of the block's values (see `stages`); row_scale is the block's own and is agreed on too.
+        scales: those of the block's values (see `stages`); its rows are the block's own and are agreed on too.
         """
+        row_scale, unit_scale, unit_offset, tolerance = scales
         seams = np.flatnonzero(block.key)
         if not len(seams):
             return
@@ -290,6 +319,7 @@ class SeamValues:
         row_scale[vertices] = self._agreed(
             block.layer, words, vertices, np.full(len(vertices), agreeing.ROW), row_scale[vertices]
         )
+        row_scale = blurred_rows(block, scales)
         at, unit = agreeing.decisive(
             seams, block.edges, vertices, block.values, row_scale, unit_scale, unit_offset, max(BAND, 256.0 * tolerance)
         )

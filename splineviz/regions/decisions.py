@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,20 @@ QUESTION = 300
 
 BORDER = 2.0**-48
 """How far off a side of the window, relative to its size, a point on it may have been computed."""
+
+
+class Ends(NamedTuple):
+    """Edges (E, 2), and of their vertices births, where they stand, and how far off that may be; see `blocks.Block`."""
+
+    edges: IntArray
+    birth: Ids
+    uv: FloatArray
+    blur: FloatArray
+
+    def births(self, edge: int) -> list[int]:
+        """Births of an edge's two ends."""
+        found: list[int] = self.birth[self.edges[edge]].tolist()
+        return found
 
 
 class Decisions:
@@ -85,17 +100,20 @@ class Decisions:
 
     # ---- answers -----------------------------------------------------------------------------------
 
-    def signs(self, birth: Ids, layer: int, z: FloatArray, limit: FloatArray, plus: Words, minus: Words, mask: Words) -> int:
-        """Decide the values that are neither + nor -, in z, plus and minus; how many that are not 0 are left undecided.
+    def signs(
+        self, birth: Ids, layer: int, z: FloatArray, limit: FloatArray, plus: Words, minus: Words, mask: Words
+    ) -> tuple[int, Ids]:
+        """Decide the values that are neither + nor -, in z, plus and minus; how many that are not 0 are left undecided, and
+        the vertices where one that is not 0 was decided.
 
         limit: (units,) below which a value decides nothing; where it is 0 nothing was rounded. mask: the units to look at.
         """
         blank = ~(plus | minus) & (mask & packed(np.flatnonzero(limit > 0.0), plus.shape[1]))
         if not self.open:
             bits = np.unpackbits(blank.view(np.uint8), axis=1, count=z.shape[1], bitorder="little")
-            return int(np.count_nonzero(bits.view(bool) & (z != 0.0)))
+            return int(np.count_nonzero(bits.view(bool) & (z != 0.0))), np.zeros(0, np.int64)
         rows = np.flatnonzero(blank.any(axis=1))
-        left = 0
+        left, asked = 0, []
         for v in rows:
             units = units_of(blank[v])
             near = int((z[v, units] != 0.0).sum())
@@ -111,6 +129,7 @@ class Decisions:
                 self._note(reason)
                 left += near
                 continue
+            asked += [v] if near else []
             for u in units:
                 z[v, u] = rounded(numerators[u], denominator)
                 bit = np.uint64(1) << np.uint64(u & 63)
@@ -118,9 +137,9 @@ class Decisions:
                     plus[v, u >> 6] |= bit
                 elif z[v, u] < 0.0:
                     minus[v, u >> 6] |= bit
-        return left
+        return left, np.array(asked, np.int64)
 
-    def edges(self, cuts: EdgeCuts, shared: Ids, far: Ids, edges: IntArray, birth: Ids, layer: int) -> int:
+    def edges(self, cuts: EdgeCuts, shared: Ids, far: Ids, ends: Ends, layer: int) -> int:
         """Put the cuts of the edges `shared` into their order, and the cuts `far` where they are, all in `cuts`.
 
         How many cuts may be told apart that are not.
@@ -128,7 +147,7 @@ class Decisions:
         left, counts = 0, np.diff(cuts.vertex_offsets)
         for e in shared.tolist():
             there = slice(int(cuts.offsets[e]), int(cuts.offsets[e + 1]))
-            told = self._places(birth[edges[e]].tolist(), layer, cuts.unit[there].tolist()) if self.open else None
+            told = self._places(ends.births(e), layer, cuts.unit[there].tolist()) if self.open else None
             if told is None:
                 left += there.stop - there.start - int(counts[e])
                 continue
@@ -136,7 +155,7 @@ class Decisions:
             size = dict(zip(cuts.unit[there].tolist(), cuts.size[there].tolist(), strict=True))
             first = [k == 0 or places[k][0] != places[k - 1][0] for k in range(len(places))]
             cuts.unit[there] = [unit for _, unit in places]
-            cuts.t[there] = [float(place) for place, _ in places]
+            cuts.t[there] = self._drawn([place for place, _ in places], e, ends)
             cuts.size[there] = [size[unit] for _, unit in places]
             cuts.order[there] = np.cumsum(first) - 1
             cuts.spread[there] = 0.0
@@ -144,10 +163,27 @@ class Decisions:
         cuts.vertex_offsets[1:] = np.cumsum(counts)
         for c in far[cuts.spread[far] > 0.0] if self.open else ():
             e = int(np.searchsorted(cuts.offsets, c, side="right")) - 1
-            told = self._places(birth[edges[e]].tolist(), layer, [int(cuts.unit[c])])
-            if told is not None:
-                cuts.t[c], cuts.spread[c] = float(told[int(cuts.unit[c])]), 0.0
+            found = self._places(ends.births(e), layer, [int(cuts.unit[c])])
+            if found is not None:
+                cuts.t[c], cuts.spread[c] = self._drawn(list(found.values()), e, ends)[0], 0.0
         return left
+
+    def _drawn(self, places: Sequence[Fraction], edge: int, ends: Ends) -> list[float]:
+        """Where on an edge as it is drawn places lie that are shares of the way between where its ends truly are."""
+        pair, centre = ends.edges[edge], [Fraction(c) for c in self._centre.tolist()]
+        drawn = [[Fraction(x) for x in point] for point in ends.uv[pair].tolist()]
+        way = [q - p for p, q in zip(*drawn, strict=True)]
+        length2 = way[0] * way[0] + way[1] * way[1]
+        if ends.blur[pair].max() <= 1.0 or length2 == 0:
+            return [float(place) for place in places]
+        along = []
+        for birth in ends.births(edge):
+            with self._lock:
+                x, y, w = self._exact.point(birth)
+            off = Fraction(x, w) - centre[0] - drawn[0][0], Fraction(y, w) - centre[1] - drawn[0][1]
+            along.append((way[0] * off[0] + way[1] * off[1]) / length2)
+        first, last = along
+        return [float(min(max(first + place * (last - first), Fraction(0)), Fraction(1))) for place in places]
 
     def _places(self, ends: Sequence[int], layer: int, units: Sequence[int]) -> dict[int, Fraction] | None:
         """Where some units are 0 between two vertices, as shares of the way; None if it cannot be told."""

@@ -28,18 +28,18 @@ from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import LAYERS, MANY, Block, dissolve, release_memory
 from splineviz.regions.cuts import (
-    FIRST,
     SAFETY,
     Cut,
     Turns,
     Words,
-    crossed,
+    blurred_rows,
     cut_edges,
     decided_faces,
     lines_of_edges,
     norms,
     place,
     refine,
+    settle,
 )
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.nearby import Nearby
@@ -79,7 +79,7 @@ class Engine:
         self.marks = np.uint64(0)
         self.near_zero = 0
         self.irregular = 0
-        self._turns = Turns()
+        self.turns = Turns()
         self._scales: list[tuple[FloatArray, FloatArray]] = [(s.unit_scale, s.unit_offset) for s in self.stages]
         self._lock = threading.Lock()
         self._decisions: Decisions | None = None
@@ -154,25 +154,14 @@ class Engine:
                 open_[some[changed]] = False
         return found
 
-    def take_turns(self, block: Block, first: int = FIRST, growth: float = 4.0) -> None:
+    def take_turns(self, block: Block, *pace: float) -> None:
         """Let the layer a block stands at, the first, be cut in several turns if many of its units cross the window.
-        Decided once, at the window, so that all blocks take the same turns (see `Turns`).
+        Decided once, at the window, so that all blocks take the same turns; pace: see `Turns.among`.
         """
-        if not self.layers:
-            return
-        plus, minus, *_ = self._signs(block)
-        crossing = np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0)
-        self._turns = Turns.among(crossing, block.layer, first, growth)
-
-    def crossing(self, block: Block) -> tuple[npt.NDArray[np.int64], int]:
-        """(F,) how many units that are next to cut a block cross each of its faces, and how many any of them."""
-        plus, minus, *_ = self._signs(block)
-        return crossed(block, plus, minus, self._turns.mask(block.layer, block.turn, plus.shape[1]))
-
-    def keep_marks(self, marks: int) -> None:
-        """From now on leave these bits of a face's hash as they are, by which a caller follows whose part a face is."""
-        self.marks = np.uint64(marks)
-        self.unit_hashes = [hashes & ~self.marks for hashes in self.unit_hashes]
+        if self.layers:
+            plus, minus, *_ = self.signs(block)
+            crossing = np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0)
+            self.turns = Turns.among(crossing, block.layer, *pace)
 
     @property
     def output_scale(self) -> FloatArray:
@@ -183,7 +172,7 @@ class Engine:
     @property
     def rank(self) -> npt.NDArray[np.int64]:
         """(units,) the order in which the units of `lowered.layers` cut: by layer, in the first by turn, then by number."""
-        rank = self._turns.rank(int(self.unit_offsets[:2][-1]), int(self.unit_offsets[-1]))
+        rank = self.turns.rank(int(self.unit_offsets[:2][-1]), int(self.unit_offsets[-1]))
         own = np.full(self.lowered.unit_offsets[-1], np.iinfo(np.int64).max)
         np.minimum.at(own, self.lowered.own_units, rank)
         return own
@@ -198,7 +187,7 @@ class Engine:
         with self._lock:
             self.near_zero += cut.near_zero
             self.irregular += cut.irregular
-        last_turn = self._turns.is_last(block.layer, block.turn)
+        last_turn = self.turns.is_last(block.layer, block.turn)
         round_, winners, keep = self.lowered.rounds[block.layer], None, None
         after, z = cut, cut.bent(block.values) if round_ is not None and last_turn else None
         if round_ is not None:
@@ -229,23 +218,24 @@ class Engine:
             winners=winners,
             birth=cut.birth if keep is None else cut.birth[keep],
             blur=cut.blur if keep is None else cut.blur[keep],
+            off=after.off,
         )
 
     def cut(self, block: Block) -> Cut:
         """The block's complex after the cuts of its kink layer."""
         z, layer = block.values, block.layer
-        plus, minus, norm, near_zero = self._signs(block)
+        plus, minus, norm, near_zero = self.signs(block)
         is_round = self.lowered.rounds[layer] is not None
         if is_round:
             winner_kernels.clear_zeros(z, plus, minus)
-        turn = self._turns.mask(layer, block.turn, plus.shape[1])
+        turn = self.turns.mask(layer, block.turn, plus.shape[1])
         reading = Reading(plus & turn, minus & turn, z, self.scales_at(block))
         cuts, undecided = cut_edges(block, reading, self.decisions, self._sharpness)
         # With hashes of units that are all 0, a face of a round hands on whose part it is.
         face_hash = np.arange(block.faces, dtype=np.uint64) if is_round else block.face_hash
         spare = len(block.edges) // 2
         skeleton = edge_kernels.split_edges(
-            block.uv, block.blur, block.edges, block.tag, block.key, layer, cuts, self._sharpness, spare, spare
+            block.uv, block.blur, block.edges, block.off, block.tag, block.key, layer, cuts, self._sharpness, spare, spare
         )
 
         def cut_faces(questions: Questions) -> CutFaces:
@@ -256,7 +246,7 @@ class Engine:
             return found
 
         found = decided_faces(block, self.decisions, cut_faces)
-        uv, blur, parents, edges, tag, key = found.skeleton
+        uv, blur, parents, edges, off, tag, key = found.skeleton
         birth = self.decisions.born(layer, parents, block.birth)
         placed, left = place(self.decisions, birth, blur, uv, len(z))
         return Cut(
@@ -265,6 +255,7 @@ class Engine:
             uv=uv,
             parents=parents,
             edges=edges,
+            off=off,
             tag=tag,
             key=key,
             faces=found.faces,
@@ -288,25 +279,25 @@ class Engine:
         """What is read as 0 in a block: the scales of its rows (V,), of its units (units,), their offsets, the tolerance."""
         return Scales(block.row_scale, *self._scales[block.layer], self.tolerance)
 
-    def _signs(self, block: Block) -> tuple[Words, Words, FloatArray, int]:
+    def signs(self, block: Block) -> tuple[Words, Words, FloatArray, int]:
         """Packed signs of the block's values, the norm of each row in units of the typical sizes, and the number of values
         of the units that are cut in this turn which were read as 0 and could not be decided.
         """
-        z, layer = block.values, block.layer
-        words = (z.shape[1] + 63) // 64
+        z, layer, words = block.values, block.layer, (block.values.shape[1] + 63) // 64
         plus, minus = np.empty((len(z), words), np.uint64), np.empty((len(z), words), np.uint64)
         norm = np.empty(len(z))
         following = self.stages[layer + 1]
         low, high = self.program.layers[layer].kinks.slopes
         inverse_size = following.inverse_size[following.source]
-        near, zeros = bits.sign_bits(z, *self.scales_at(block), inverse_size, low, high, plus, minus, norm)
+        scales = self.scales_at(block)
+        read = scales._replace(rows=blurred_rows(block, scales))
+        near, zeros = bits.sign_bits(z, *read, inverse_size, low, high, plus, minus, norm)
         if self.near is not None:
             self.near.check(layer, plus, minus)
         if not zeros or not (near or self.decisions.open):  # a 0 that is one leaves nothing to be told
             return plus, minus, norm, 0
-        turn = self._turns.mask(layer, block.turn, words)
-        limit = self.tolerance * (block.row_scale.max() * self._scales[layer][0] + self._scales[layer][1])
-        return plus, minus, norm, self.decisions.signs(block.birth, layer, z, limit, plus, minus, turn)
+        turn = self.turns.mask(layer, block.turn, words)
+        return plus, minus, norm, settle(block, self.decisions, scales, plus, minus, turn)
 
     # ---- rounds of a tournament ----------------------------------------------------------------------
 
@@ -340,6 +331,7 @@ class Engine:
         left = cut._replace(
             uv=cut.uv[one.old_vertex],
             edges=one.edges,
+            off=cut.off[one.old_edge],
             tag=cut.tag[one.old_edge],
             key=cut.key[one.old_edge],
             faces=Faces(one.face_offsets, one.face_halves, face_hash[one.old_face]),
@@ -372,7 +364,7 @@ class Engine:
                 lines.propagate(line, high - low, stage.columns, values)
             if len(cut.lost):
                 values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
-            return values, self._blurred(scale, cut), {}
+            return values, scale, {}
         kink_input = self._kink_input(stage)
         live = {register: cut.widened(tensor) for register, tensor in old.items() if register != kink_input}
         z = cut.bent(block.values) if z is None else z
@@ -380,19 +372,14 @@ class Engine:
         for register, size in stage.inverse_size.items():
             if register != stage.source:
                 scale += norms(live[register].reshape(len(values), -1), size)
-        scale = self._blurred(scale, cut)
         if keep is not None:
             live, scale, values = {r: tensor[keep] for r, tensor in live.items()}, scale[keep], values[: len(keep)]
         return values, scale, stage.run(live, values, self.share)
 
     def _same_values(self, block: Block, cut: Cut) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""
-        scale = self._blurred(cut.scales(block.row_scale), cut)
-        return cut.widened(block.values), scale, {r: cut.widened(tensor) for r, tensor in block.live.items()}
-
-    def _blurred(self, scale: FloatArray, cut: Cut) -> FloatArray:
-        """The scale of rounding at the vertices, larger where their places may be off, so that such values are decided."""
-        return scale * np.maximum(cut.blur, 1.0) if self.decisions.open else scale
+        live = {register: cut.widened(tensor) for register, tensor in block.live.items()}
+        return cut.widened(block.values), cut.scales(block.row_scale), live
 
     def _kink_input(self, stage: Stage) -> int:
         assert stage.before is not None

@@ -167,8 +167,7 @@ class Slice:
         except TooFar:
             self.nearer()
 
-    def nearer(self) -> None:
-        """Take more units for such that may bend."""
+    def nearer(self) -> None:  # fewer units are taken to be far
         self._far *= 64.0
         self._prepare()
 
@@ -342,7 +341,7 @@ class _Enumeration:
         if block.layer == self.engine.layers:
             self._finish(block)
             return []
-        self.seams.agree(block, *self.engine.scales_at(block))
+        self.seams.agree(block, self.engine.scales_at(block))
         cut = self.engine.cut(block)
         need = len(cut.uv) * self.engine.row_bytes(block.layer)
         if need > self._most(block.layer) and block.faces > 1:

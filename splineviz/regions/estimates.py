@@ -22,14 +22,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from splineviz.errors import FloatArray, PlaneError
 from splineviz.geometry.plane import Plane
-from splineviz.geometry.stretches import stretches
 from splineviz.geometry.thinning import Ids, Stage, chances, kept, order, variance
 from splineviz.geometry.tilings import Tile, halved, sides_within, whole
 from splineviz.regions.blocks import Block
+from splineviz.regions.cuts import crossed
 from splineviz.regions.nearby import TooFar
 from splineviz.regions.stages import one_by_one
 from splineviz.tracing.lowering import lower
@@ -54,7 +53,7 @@ BESIDE = 1.0
 """A face is kept with a chance in proportion to the units that cross it next, and so many more."""
 AT_ONCE, GROWTH, ALL = 16, 1.5, 1 << 62
 """Units that cut a face at first where more than twice as many cross it; how many times more the next turn; all."""
-MARKS = (1 << 24) - 1
+MARKS = np.uint64((1 << 24) - 1)
 """Bits of a face's hash by which its parts are known."""
 MOST_BYTES = 64 << 20
 """Faces whose values take more at a layer are taken through it in parts."""
@@ -141,36 +140,6 @@ def _least_factor(plane: Plane, centre: FloatArray, offsets: FloatArray) -> floa
 
 
 @at_home
-def seen(model: Any, plane: Plane, window: Any = None) -> float:
-    """A number of regions that a few points of the window show: far fewer than there are, but at the price of 70 vertices.
-
-    window: as for `partition`. Raises TraceError and PlaneError as `partition` does.
-    """
-    corners = plane.window(window)
-    program = lower(trace(model, plane.input_shape, borrow=True)).program
-    lines = stretches(corners - corners.mean(axis=0), np.inf, 4, np.random.default_rng(0)) + corners.mean(axis=0)
-    crossed = sum(_changes_along(program, plane, line, 17) for line in lines) / len(lines)
-    return 1.0 + 0.25 * crossed**2
-
-
-@at_home
-def seen_along(model: Any, plane: Plane, corners: FloatArray) -> float:
-    """How many knots the closed polyline through corners (k, 2) crosses, as far as 32 steps a side show them."""
-    program = lower(trace(model, plane.input_shape, borrow=True)).program
-    sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
-    return sum(_changes_along(program, plane, side, 33) for side in sides)
-
-
-def _changes_along(program: Program, plane: Plane, line: FloatArray, points: int) -> float:
-    """How often a unit changes its sign from one to the next of some points along a line (2, 2)."""
-    x = torch.from_numpy(plane.embed(line[0] + np.linspace(0.0, 1.0, points)[:, None] * (line[1] - line[0])))
-    with torch.no_grad():
-        layers, _ = program.preactivations(x.to(program.device))
-    signs = (np.sign(z.cpu().numpy()) for z in layers)
-    return float(sum((s[1:] * s[:-1] < 0).sum() for s in signs))
-
-
-@at_home
 def estimate(
     model: Any, plane: Plane, window: Any = None, *, faces: int | None = None, seed: int = 0, most: int | None = None
 ) -> Estimate:
@@ -216,7 +185,8 @@ class _Thinned:
 
     def __init__(self, job: Slice, faces: int, seed: int):
         self.engine, self.faces, self.rng = job.engine, faces, np.random.default_rng(seed)
-        self.engine.keep_marks(MARKS)
+        self.engine.marks = MARKS
+        self.engine.unit_hashes = [hashes & ~MARKS for hashes in self.engine.unit_hashes]
         self.engine.decisions.open = False  # exact ones are dear, and are about faces too few or too thin to matter
         self.engine.share = self._timed
         self.block, self.weight, self.beside = job.whole, np.ones(1), 0.0
@@ -259,12 +229,17 @@ class _Thinned:
         inner = np.array([tile.inner for tile in tiles])
         self.beside = 1.0 + float((self.weight * (0.5 * inner - 1.0)).sum())
 
+    def _crossed(self, block: Block) -> tuple[Ids, int]:
+        """(F,) how many units that are next to cut a block cross each of its faces, and how many any of them."""
+        plus, minus, *_ = self.engine.signs(block)
+        return crossed(block, plus, minus, self.engine.turns.mask(block.layer, block.turn, plus.shape[1]))
+
     def _crossing(self, job: Slice, tiles: Sequence[Tile]) -> Ids:
         """How many units cross each tile, which from now on are the block."""
         block = _joined([Block.of_window(tile.corners) for tile in tiles])
         block.tag = np.concatenate([tile.sides for tile in tiles])
         self.block = job.place(block)
-        return self.engine.crossing(self.block)[0]
+        return self._crossed(self.block)[0]
 
     def count(self, most: int | None) -> _Count:
         """To the last layer, or to where there are clearly more regions."""
@@ -291,16 +266,16 @@ class _Thinned:
         """Let a layer that cuts a face into many be cut by a few units at a time."""
         self.engine.take_turns(self.block, ALL)
         if self.engine.lowered.rounds[self.block.layer] is None:
-            crossing, units = self.engine.crossing(self.block)
+            crossing, units = self._crossed(self.block)
             if crossing.max() > 2 * AT_ONCE:
                 self.engine.take_turns(self.block, AT_ONCE * units // int(crossing.max()), GROWTH)
 
     def _step(self) -> None:
         """Through one layer, or one turn of it."""
         block, made = self.block, []
-        block.face_hash = (block.face_hash & ~np.uint64(MARKS)) | np.arange(block.faces, dtype=np.uint64)
+        block.face_hash = (block.face_hash & ~MARKS) | np.arange(block.faces, dtype=np.uint64)
         for after, parents in self._parts(block):
-            of = (after.face_hash & np.uint64(MARKS)).astype(np.int64)
+            of = (after.face_hash & MARKS).astype(np.int64)
             made.append(self._thinned(after, of, -(-self.faces * parents // block.faces)))
         blocks, owner, chance, weight = zip(*made, strict=True)
         self.block = _joined(blocks)
@@ -319,7 +294,7 @@ class _Thinned:
         weight = self.weight[of]
         if after.layer == self.engine.layers or after.faces <= count:
             return after, of, np.ones(after.faces), weight
-        size = weight * (BESIDE + self.engine.crossing(after)[0])
+        size = weight * (BESIDE + self._crossed(after)[0])
         some = order(after._middles())
         chance = chances(size[some], count)
         which = kept(chance, self.rng)

@@ -61,6 +61,7 @@ class Grid:
             edges=self.edges.copy(),
             tag=np.full(count, -1, np.int32),
             key=np.zeros(count, np.uint64),
+            off=np.zeros(count),
             face_offsets=self.face_offsets.copy(),
             face_halves=self.face_halves.copy(),
             face_hash=np.zeros(faces, np.uint64),

@@ -49,7 +49,7 @@ def test_keys_of_sub_edges_do_not_meet():
             number, ends = np.arange(cuts, dtype=np.int32), np.array([0, cuts])
             found = edges.EdgeCuts(ends, number, t, np.ones(cuts), number, ends, np.zeros(cuts))
             split = edges.split_edges(
-                np.array([[0.0, 0.0], [1.0, 0.0]]), np.zeros(2), edge, tag, key, layer, found, 0.0, 0, 0
+                np.array([[0.0, 0.0], [1.0, 0.0]]), np.zeros(2), edge, np.zeros(1), tag, key, layer, found, 0.0, 0, 0
             )
             keys.append(split.key)
     keys = np.concatenate(keys)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from splineviz._kernels.bits import packed, units_of
+from splineviz._kernels.bits import Scales, packed, units_of
 from splineviz.regions import cuts
 from splineviz.regions.blocks import Block
 from splineviz.regions.cuts import FIRST, SeamValues, Turns
@@ -43,7 +43,7 @@ def block(values, seams=(0,), layer=0, corners=CORNERS):
 
 def agree(book, *blocks):
     for one in blocks:
-        book.agree(one, one.row_scale, ONES, 0 * ONES, TOLERANCE)
+        book.agree(one, Scales(one.row_scale, ONES, 0 * ONES, TOLERANCE))
     return [one.values for one in blocks]
 
 

@@ -134,6 +134,54 @@ def test_no_vertex_is_farther_off_than_its_blur_says(monkeypatch: pytest.MonkeyP
     assert sum(seen) > 0
 
 
+@pytest.mark.parametrize("first", [0, 20, 40])
+def test_no_edge_is_farther_beside_its_line_than_it_says(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    seen: list[int] = []
+    cut = Engine.cut
+
+    def looked_at(self: Engine, block: Block) -> Cut:
+        after = cut(self, block)
+        told, places = self.decisions.places(after.birth)
+        for (a, b), off in zip(after.edges, after.off, strict=True):
+            way = places[b] - places[a]
+            length = np.hypot(*way)
+            if not told[[a, b]].all() or length * self._sharpness < 2.0**20:  # of a short edge floats do not tell the line
+                continue
+            ends = after.uv[[a, b]] - places[a]
+            beside = np.abs(way[0] * ends[:, 1] - way[1] * ends[:, 0]) / length * self._sharpness
+            assert (beside <= 1.0 + min(off, after.blur[[a, b]].max())).all(), (block.layer, beside, off)
+            seen.append(1)
+        return after
+
+    monkeypatch.setattr(Engine, "cut", looked_at)
+    for number in range(first, first + 20, 4):
+        case = parallel_case(number, deep=True)
+        partition(module(case.layers), case.plane, window=case.window, threads=1)
+    assert len(seen) > 100
+
+
+def test_errors_do_not_grow_from_layer_to_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of places were once handed on as errors of values: by the ninth layer 10^20 times too large, so that exact
+    decisions were asked for until they ended.
+    """
+    largest: list[float] = []
+    spent = []
+    check, cut = Exact._check_budget, Engine.cut
+    monkeypatch.setattr(Exact, "_check_budget", lambda self: (spent.append(self), check(self))[1])
+    monkeypatch.setattr(Engine, "cut", lambda self, block: (largest.append(block.row_scale.max()), cut(self, block))[1])
+    torch.manual_seed(0)
+    network = module(dense(0, 2, *[256] * 9, 1))
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.uniform_(layer.bias, -layer.in_features**-0.5, layer.in_features**-0.5)
+    found = partition(network, PLANE, window=0.02, threads=1)
+    assert found.num_regions > 1000
+    assert (found.report.restarts, found.report.near_zero, found.report.irregular_faces) == (0, 0, 0)
+    assert max((self.spent for self in spent), default=0) < exactly.LIMIT / 2
+    assert max(largest) < 1e3
+
+
 def test_a_small_window_of_a_convolution_asks_for_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors of interior vertices once grew from one to the next, by 10^5, and with them what was asked."""
     torch.manual_seed(0)

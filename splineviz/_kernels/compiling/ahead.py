@@ -54,7 +54,7 @@ def forms() -> dict[str, tuple[Any, ...]]:
     ff, ii, nn, uu = (np.zeros((0, 2), array.dtype) for array in (f, i, n, u))
     parents, lines = Parents(i, i, f, i), Lines(i, i, n, f, i, f, n, f, i)
     reading, cuts = Reading(uu, uu, ff, Scales(f, f, f, 1.0)), EdgeCuts(n, i, f, f, i, n, f)
-    skeleton = Skeleton(ff, f, parents, ii, i, u)
+    skeleton = Skeleton(ff, f, parents, ii, f, i, u)
     return {
         CUT_FACES: (Faces(i, i, u), ii, skeleton, reading, cuts, u, 0, 1.0, Questions(u, f, nn)),
         "lines.propagate": (lines, 1.0, ff, ff),
