@@ -167,7 +167,8 @@ class Slice:
         except TooFar:
             self.nearer()
 
-    def nearer(self) -> None:  # fewer units are taken to be far
+    def nearer(self) -> None:
+        """Take fewer units to be far."""
         self._far *= 64.0
         self._prepare()
 
@@ -228,12 +229,11 @@ class Slice:
     def _remedy(self, excess: Exceeded, budget: Budget) -> str:
         if excess.what != "regions" or budget.regions is None:
             return f"choose a larger max_{excess.what}, or a smaller window."
-        factor = shrink_to_fit(self.program, self.plane, self.corners, budget.regions)
-        if factor is None:
+        if (factor := shrink_to_fit(self.program, self.plane, self.corners, budget.regions)) is None:
             return "choose a larger max_regions, or a smaller window: none was found that is sure to fit."
         half = 0.5 * factor * np.sqrt(polygon_area(self.corners - self.centre))
-        size = f"{factor:.3g} of its size (a square of the half-width {half:.4g})"
-        return f"choose a larger max_regions, or shrink the window about its centre to {size}."
+        size = f"{factor:.3g} of its size (a square of the half-width {half:.4g})."
+        return "choose a larger max_regions, or shrink the window about its centre to " + size
 
     def _with_own_units(self, joined: Complex) -> Complex:
         """The complex in terms of the network's own units: without knots of comparisons that no maximum has."""

@@ -345,7 +345,7 @@ def _joined(blocks: Sequence[Block]) -> Block:
     edges = np.cumsum([0, *(len(one.edges) for one in blocks)])
     corners = np.cumsum([0, *(len(one.face_halves) for one in blocks)])
     joined = copy(blocks[0])
-    for name in ("uv", "tag", "key", "face_hash", "values", "row_scale", "birth", "blur"):
+    for name in ("uv", "tag", "key", "face_hash", "values", "row_scale", "birth", "blur", "off"):
         setattr(joined, name, np.concatenate([getattr(one, name) for one in blocks]))
     joined.live = {r: np.concatenate([one.live[r] for one in blocks]) for r in joined.live}
     each = list(zip(blocks, vertices, edges, corners, strict=False))
