@@ -8,7 +8,7 @@ r"""Estimates: how many regions a window holds and costs, before they are enumer
 Faces that more units cross at the next layer are kept rather, so stars of knots, and knots in a corner of a window that is
 far larger, are not missed. What a layer makes of one face is bounded: few units cut at a time. In a tournament that does
 not go, as its pieces are one region only after the last round: where one comes first, `geometry.tilings` takes the
-window apart. Nothing is decided exactly on the way: what the tolerance cannot tell is too thin to matter here.
+window apart.
 
 As many faces are kept however many there are, so a window of 10^7 regions costs no more than one of 10^3.
 """
@@ -28,6 +28,7 @@ from splineviz.geometry.plane import Plane
 from splineviz.geometry.thinning import Ids, Stage, chances, kept, order, variance
 from splineviz.geometry.tilings import Tile, halved, sides_within, whole
 from splineviz.regions.blocks import Block
+from splineviz.regions.crossings import seen as seen
 from splineviz.regions.cuts import crossed
 from splineviz.regions.nearby import TooFar
 from splineviz.regions.stages import one_by_one
@@ -187,7 +188,6 @@ class _Thinned:
         self.engine, self.faces, self.rng = job.engine, faces, np.random.default_rng(seed)
         self.engine.marks = MARKS
         self.engine.unit_hashes = [hashes & ~MARKS for hashes in self.engine.unit_hashes]
-        self.engine.decisions.open = False  # exact ones are dear, and are about faces too few or too thin to matter
         self.engine.share = self._timed
         self.block, self.weight, self.beside = job.whole, np.ones(1), 0.0
         self.stages: list[Stage] = []

@@ -33,8 +33,7 @@ from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import square
 from splineviz.metrics import robustness
 from splineviz.metrics.options import USUAL, LCOptions
-from splineviz.regions.crossings import seen
-from splineviz.regions.estimates import estimate, window_for
+from splineviz.regions.estimates import estimate, seen, window_for
 from splineviz.tracing.maxima import MAXES
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
