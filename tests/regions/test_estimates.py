@@ -86,8 +86,8 @@ def test_pairs_of_the_same_unit_are_one_knot():
     twice = relu_network(1, 2, 40, 40, 1)
     once = estimate(model, PLANE, 1.0).regions
     twice[0] = nn.Linear(2, 80).double()
-    twice[0].weight.data = torch.cat([model[0].weight, model[0].weight / 3]).detach()
-    twice[0].bias.data = torch.cat([model[0].bias, model[0].bias / 3]).detach()
+    twice[0].weight.data = torch.cat([model[0].weight, model[0].weight / 4]).detach()
+    twice[0].bias.data = torch.cat([model[0].bias, model[0].bias / 4]).detach()
     twice[2] = nn.Linear(80, 40).double()
     twice[2].weight.data = torch.cat([model[2].weight, torch.zeros(40, 40)], dim=1).detach()
     twice[2].bias.data = model[2].bias.detach()
