@@ -8,6 +8,7 @@ builtin a caller would catch. This file knows nothing of the others.
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -77,15 +78,15 @@ def to_float_array(value: Any, name: str) -> FloatArray:
 
     Raises DataError if these are no real numbers, or one is not finite.
     """
-    if hasattr(value, "detach"):  # a torch tensor, without importing torch
-        value = value.detach().cpu()
-        value = (value.double() if value.is_floating_point() else value).numpy()  # numpy does not know bfloat16
+    kind = type(value).__name__
     try:
+        if hasattr(value, "detach"):  # a torch tensor, without importing torch
+            value = value.detach().cpu()
+            value = (value.double() if value.is_floating_point() else value).numpy()  # numpy does not know bfloat16
         if np.iscomplexobj(value):
             raise TypeError("these are complex")
         array = np.ascontiguousarray(value, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError) as error:
-        kind = type(value).__name__
         raise DataError(f"{name}: expected real numbers in an array, list or tensor, got {kind}: {error}.") from error
     if not np.isfinite(array).all():
         bad = int(np.size(array) - np.isfinite(array).sum())
@@ -104,3 +105,23 @@ def to_points(value: Any, name: str) -> FloatArray:
             f"{name}: expected plane coordinates of shape (n, 2), got shape {array.shape}; pass one (u, v) pair per row."
         )
     return array
+
+
+def to_indices(value: Any, name: str) -> list[int]:
+    """Cast a list, a range, an array or a tensor to whole numbers; raises DataError for a mask, text or parts of numbers."""
+    try:
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{name}: expected a list of indices, got {type(value).__name__}: {error}.") from error
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        came = array.dtype if array.ndim == 1 else type(value).__name__
+        raise DataError(f"{name}: expected a list of indices, got {came}; such as [0, 2] for the first and the third.")
+    return [int(i) for i in array]
+
+
+def to_positive(value: Any, name: str) -> Any:
+    """A finite number above 0 as it is; raises DataError for anything else."""
+    number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    if not (number and 0 < value < np.inf):
+        raise DataError(f"{name}: expected a number above 0, got {value!r}.")
+    return value

@@ -1,6 +1,6 @@
 """Threads that take items from one stack until it is empty.
 Here too: one call for each of several items, futures that have ended, and what one gives, all safe from signals; how many
-processors this process may use, and torch held to one thread for small products.
+processors this process may use, torch held to one thread for small products, and rows in chunks.
 
 Depth-first (the newest item is taken first), so what lies on the stack stays small. An exception in one worker,
 or Ctrl-C in the caller, stops all and reaches the caller. Knows nothing of blocks or networks.
@@ -14,19 +14,38 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from numbers import Integral
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 
+from splineviz.errors import DataError
 from splineviz.system.signals import HeldBack
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+Share = Callable[[Sequence[Callable[[], None]]], None]
+"""Runs calls that may run at the same time, and returns when all have ended."""
 LOOK = 0.05
 """Seconds between two looks for a signal while others work."""
 SYSTEM = Path("/")
 """Where the system says what a process may use."""
+
+
+def one_by_one(calls: Sequence[Callable[[], None]]) -> None:
+    """Every call, in this thread."""
+    for call in calls:
+        call()
+
+
+def chunks(rows: int, most: int, group: int) -> list[tuple[int, int]]:
+    """Bounds of runs of about equal length, none longer than `most`, whole groups of so many rows but the last."""
+    count = -(-rows // most)
+    bounds = np.linspace(0, -(-rows // group), count + 1).astype(int) * group
+    bounds[-1] = rows
+    return list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
 
 
 def available() -> int:
@@ -39,6 +58,15 @@ def available() -> int:
     limits = [own, *([int(granted)] if granted.isdecimal() and int(granted) else [])]
     quota = _quota()
     return max(1, min(limits if quota is None else [*limits, math.ceil(quota)]))
+
+
+def wanted(threads: Any) -> int:
+    """The number of threads that a caller asked for; None: of processors that this process may use. Raises DataError."""
+    if threads is None:
+        return available()
+    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
+        raise DataError(f"threads: expected a whole number from 1 up, or None for all processors, got {threads!r}.")
+    return int(threads)
 
 
 def _quota() -> float | None:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from splineviz._kernels.arrays import stretched
 from splineviz._kernels.bits import ONE, splitmix
-from splineviz._kernels.jit import njit, step
+from splineviz._kernels.jit import lean, njit, step
 from splineviz.errors import FloatArray, IntArray
 
 TINY, HUGE = 1e-300, 1e200
@@ -91,7 +91,7 @@ def new_arrangement(size, units):
     )  # fmt: skip
 
 
-@step()
+@lean()
 def room(whole):
     """How many vertices, edges and sub-faces there is room for."""
     return len(whole.points)
@@ -125,7 +125,7 @@ def _between(va, vb, t):
     return 0.0
 
 
-@step()
+@lean()
 def boundary_value(v, e, o, t, u, edges, plus, minus, z, cut_offsets, cut_unit, cut_order):
     """Value of unit u at a boundary vertex: a corner v (e < 0), or the vertex of order o at t on edge e.
 
@@ -157,7 +157,7 @@ def question(face, unit, one, other):
     return splitmix(splitmix(word + np.uint64(low)) ^ np.uint64(high))
 
 
-@step()
+@lean()
 def answered(number, known):
     """The place of a question among the sorted ones that were answered, or -1."""
     low, high = 0, len(known)
@@ -170,7 +170,7 @@ def answered(number, known):
     return low if low < len(known) and known[low] == number else -1
 
 
-@step()
+@lean()
 def interior_values(points, m, vertices, slope, chords, face, unit, crossing, known, answers, room, asked):
     """Values of one unit at interior vertices m..vertices-1, each between its two parents, and their errors.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from splineviz._kernels.arrays import grown, sort_by
-from splineviz._kernels.jit import step
+from splineviz._kernels.jit import lean, step
 from splineviz._kernels.lines import Lines
 
 
@@ -46,7 +46,7 @@ def write_lost(points, m, vertices, lost, size):
     return lost, size
 
 
-@step()
+@lean()
 def _sorted_targets(points, m, vertices, base, heads, target_t, target_vertex):
     """Write the interior vertices on chords from `base` on, chord by chord; heads (k + 1,): zeros, then where each ends."""
     for v in range(m, vertices):

@@ -20,7 +20,7 @@ from splineviz._kernels.bits import ONE, lowest
 from splineviz._kernels.chords import new_lines, trimmed, write_lines, write_lost
 from splineviz._kernels.edges import Parents, Skeleton
 from splineviz._kernels.inserting import insert_units
-from splineviz._kernels.jit import njit, step
+from splineviz._kernels.jit import lean, njit, step
 from splineviz._kernels.lines import Lines
 from splineviz.errors import IntArray
 
@@ -49,7 +49,7 @@ class CutFaces(NamedTuple):
     made_zero: int
 
 
-@step()
+@lean()
 def crossing_units(loop, edges, plus, minus, either, units, unit_hash):
     """Units with a + and a - corner on the face, into `units`; their number, and the hash of the units that are + alone."""
     words = plus.shape[1]
@@ -74,7 +74,7 @@ def crossing_units(loop, edges, plus, minus, either, units, unit_hash):
     return count, total
 
 
-@step()
+@lean()
 def boundary_length(loop, vertex_offsets):
     """Number of vertices round the face after its edges were cut."""
     m = len(loop)
@@ -83,7 +83,7 @@ def boundary_length(loop, vertex_offsets):
     return m
 
 
-@step()
+@lean()
 def lay_out(loop, edges, vertex_offsets, old_vertices, parent_t, points, sides):
     """The boundary of a face after its edges were cut: where each vertex lies, and the half-edge that leaves it."""
     m, old_edges = 0, len(edges)
@@ -104,7 +104,7 @@ def lay_out(loop, edges, vertex_offsets, old_vertices, parent_t, points, sides):
     return m
 
 
-@step()
+@lean()
 def begin(m, face_hash, uv, blur, off, row_scale, whole):
     """The arrangement of a face before any unit: its boundary as one sub-face. Returns the scale of rounding at its corners,
     and how far out of the face a corner may stand, at most: as far as beside the lines of its two edges.
@@ -159,7 +159,7 @@ def more_edges(skeleton, need):
     return Skeleton(uv, blur, parents, stretched_rows(edges, n), stretched(off, n), stretched(tag, n), stretched(key, n))
 
 
-@step()
+@lean()
 def write_vertices(points, m, vertices, crossing, skeleton, old, before):
     """Write the interior vertices behind the block's own and the new ones that were written before."""
     uv, blur, (a, b, t, maker), _, _, _, _ = skeleton
@@ -171,7 +171,7 @@ def write_vertices(points, m, vertices, crossing, skeleton, old, before):
         a[i], b[i], t[i], maker[i] = points[point.p].id, points[point.q].id, point.t, crossing[point.maker]
 
 
-@step()
+@lean()
 def write_edges(whole, m, count, crossing, first_tag, skeleton, sharpness, before):
     """Write the edges that cut a face behind those that the block has before; none of them is on a seam."""
     points, halves, sides = whole.points, whole.halves, whole.edges
@@ -191,7 +191,7 @@ def more_faces(faces, need, corners):
     return Faces(grown(faces.offsets, len(pattern_hash) + 1), grown(faces.halves, corners), pattern_hash)
 
 
-@step()
+@lean()
 def write_parts(whole, count, offsets, loops, hashes, written):
     """Write the sub-faces behind the faces that were written before."""
     halves, sides, parts, at = whole.halves, whole.edges, whole.parts, offsets[written]
@@ -207,7 +207,7 @@ def write_parts(whole, count, offsets, loops, hashes, written):
         offsets[written + f + 1] = at
 
 
-@step()
+@lean()
 def write_whole(loop, face_hash, offsets, loops, hashes, written):
     """Write a face that no unit crosses: none of its edges was cut, as a cut edge shows + and - at its ends."""
     at = offsets[written]

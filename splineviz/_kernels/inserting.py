@@ -16,13 +16,13 @@ from __future__ import annotations
 import numpy as np
 
 from splineviz._kernels.arrangement import HUGE, MISPLACED, TINY, interior_values, larger
-from splineviz._kernels.jit import step
+from splineviz._kernels.jit import lean, step
 
 UNKNOWN = 0.25
 """Spread above which it is not known where between its ends a vertex lies, as it is unknown how steep the unit is there."""
 
 
-@step()
+@lean()
 def choose_cut(first, halves, points, zeros, count):
     """The two of the zero half-edges whose chord contradicts the values least: (i, j, contradiction)."""
     positive, negative = 0.0, 0.0
@@ -54,7 +54,7 @@ def choose_cut(first, halves, points, zeros, count):
     return best_i, best_j, best
 
 
-@step()
+@lean()
 def _signs_round(first, halves, points):
     """Whether a sub-face has corners where the unit is positive, and where it is negative."""
     positive = negative = False
@@ -69,7 +69,7 @@ def _signs_round(first, halves, points):
     return positive, negative
 
 
-@step()
+@lean()
 def _sum_round(first, halves, points):
     """Sum of the unit's values at the corners of a sub-face."""
     total, h = 0.0, first
@@ -81,7 +81,7 @@ def _sum_round(first, halves, points):
     return total
 
 
-@step()
+@lean()
 def _place_vertex(v, p, q, chord, maker, points, chords, sharpness):
     """Vertex v, where unit `maker` is 0 between vertices p and q, on an edge on the chord of another unit."""
     a, b, new = points[p], points[q], points[v]
@@ -110,7 +110,7 @@ def _place_vertex(v, p, q, chord, maker, points, chords, sharpness):
             new.chord_t = min(max((dx * (new.x - start.x) + dy * (new.y - start.y)) / length2, 0.0), 1.0)
 
 
-@step()
+@lean()
 def _split_side(h, k, v, halves):
     """Half-edge h from a to b becomes a -h-> v -k-> b, and on the other side b -(k^1)-> v -(h^1)-> a."""
     after = halves[h].following
@@ -123,7 +123,7 @@ def _split_side(h, k, v, halves):
     halves[twin].following, halves[outer].preceding = outer, twin
 
 
-@step()
+@lean()
 def _join(h1, h2, c, halves):
     """The edge c from the origin of half-edge h1 to that of h2, both of one sub-face, which becomes two."""
     p1, p2 = halves[h1].preceding, halves[h2].preceding
@@ -132,7 +132,7 @@ def _join(h1, h2, c, halves):
     halves[c + 1].following, halves[h1].preceding, halves[p2].following, halves[c + 1].preceding = h1, c + 1, c + 1, p2
 
 
-@step()
+@lean()
 def _cut_sides(j, first, vertices, edge_count, points, halves, edges, chords, zeros, sharpness):
     """A vertex on every side of a sub-face where unit j changes its sign; the half-edges that start at a zero, in `zeros`.
 
@@ -163,7 +163,7 @@ def _cut_sides(j, first, vertices, edge_count, points, halves, edges, chords, ze
     return vertices, edge_count, count
 
 
-@step()
+@lean()
 def _begin_unit(j, m, limit, dull, values, moved, points, chords):
     """The values of unit j at the boundary and their errors; how steep it is in the plane, and the way over which it changes
     by 1, both at most.
@@ -199,7 +199,7 @@ def _begin_unit(j, m, limit, dull, values, moved, points, chords):
     return length / abs(far.value)
 
 
-@step()
+@lean()
 def _dulled(m, limit, moved, points):
     """Larger errors at corners that may stand out of the face, and at the vertices on their two edges; the largest of those
     of values that are 0.
@@ -219,7 +219,7 @@ def _dulled(m, limit, moved, points):
     return largest
 
 
-@step()
+@lean()
 def insert_unit(
     j, hash_j, m, vertices, edge_count, part_count, points, halves, edges, parts, chords, zeros, sharpness
 ):

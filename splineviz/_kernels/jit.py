@@ -76,6 +76,16 @@ def step(**options: Any) -> Callable[[Any], Any]:
     return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
 
 
+def lean(**options: Any) -> Callable[[Any], Any]:
+    """A step that neither makes nor returns an array, nor calls a step that is not lean: compiled without counting who holds
+    the arrays that it is given.
+
+    numba counts at every look into a tuple of arrays, by atomic additions that took half the time of some kernels, more
+    where two threads read one array. Whoever calls it holds them all; what is made without being counted is never freed.
+    """
+    return step(_nrt=False, **options)
+
+
 def _cache_of(function: Any) -> _Cache | None:
     """The cache of a kernel, in the first place that can be written; None where there is no such place."""
     try:

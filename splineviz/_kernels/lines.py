@@ -13,12 +13,13 @@ and z'(1) = z'_Q gives the first slope s. Each flip costs O(width) twice, each t
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from splineviz._kernels.jit import njit
+from splineviz._kernels.jit import njit, step
 from splineviz.errors import FloatArray, IntArray
 
 
@@ -37,6 +38,28 @@ class Lines(NamedTuple):
     target_offsets: npt.NDArray[np.int64]
     target_t: FloatArray
     target_vertex: IntArray
+
+
+class Rows(NamedTuple):
+    """Values at vertices: of a block's own (old, k), and of those behind them that a cut made (fresh, k)."""
+
+    old: FloatArray
+    fresh: FloatArray
+
+    @classmethod
+    def of(cls, values: FloatArray) -> Rows:
+        """Values (V, ...) at vertices of which none is new."""
+        flat = np.ascontiguousarray(values).reshape(len(values), math.prod(values.shape[1:]))
+        return cls(flat, flat[:0])
+
+    def part(self, vertices: npt.NDArray[np.int64]) -> FloatArray:
+        """The values at some vertices: a view where they are the block's own, one after the other."""
+        n, own = len(self.old), vertices < len(self.old)
+        if len(vertices) and own.all() and (np.diff(vertices) == 1).all():
+            return self.old[vertices[0] : vertices[-1] + 1]
+        found = np.empty((len(vertices), self.old.shape[1]))
+        found[own], found[~own] = self.old[vertices[own]], self.fresh[vertices[~own] - n]
+        return found
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
@@ -75,14 +98,32 @@ def propagate(lines, jump, columns, values):
                 values[v, k] = here[k] + step * slope[k]
 
 
+@step()
+def row_of(rows, v):
+    """The values of one vertex."""
+    return rows.old[v] if v < len(rows.old) else rows.fresh[v - len(rows.old)]
+
+
 @njit(nogil=True, cache=True)
-def interpolate(values, first, parents):
-    """Write values[first + i] between its parents' values, in order: a parent may be a row written before."""
+def interpolate(rows, parents):
+    """Write the fresh rows between their parents' values, in order: a parent may be a row written before."""
     ends_a, ends_b, places = parents.a, parents.b, parents.t
     for i in range(len(ends_a)):
-        a, b, t = ends_a[i], ends_b[i], places[i]
-        for k in range(values.shape[1]):
-            values[first + i, k] = values[a, k] + t * (values[b, k] - values[a, k])
+        a, b, t, between = row_of(rows, ends_a[i]), row_of(rows, ends_b[i]), places[i], rows.fresh[i]
+        for k in range(len(between)):
+            between[k] = a[k] + t * (b[k] - a[k])
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def add_norms(rows, weights, norms, awake):
+    """Add to norms (V,) the norm of every row times the weights (k,); awake (V,) becomes 1 where one is not 0."""
+    for v in range(len(norms)):
+        row, total, some = row_of(rows, v), 0.0, np.int64(0)
+        for k in range(len(row)):
+            total += (row[k] * weights[k]) ** 2
+            some |= np.int64(row[k] != 0.0)
+        norms[v] += np.sqrt(total)
+        awake[v] |= np.uint8(some)
 
 
 @njit(nogil=True, cache=True)

@@ -35,15 +35,21 @@ def _base(vertices, ring):
 
 @njit(nogil=True, cache=True)
 def _weights(vertices, base, x, y):
-    """Weights of a point over three vertices; those of the first two's middle where they span nothing."""
+    """Weights of a point of a face over three vertices: how far it is along a -> b, and off that line, of what c is off it.
+
+    In a thin face the second is a quotient of differences that cancel. It is one number, which c's part and the way along
+    that it stands for share, so its error moves a value by no more than across the face; and no point is farther off than c.
+    """
     a, b, c, det = base
-    if det == 0.0:
-        return 1.0, 0.0, 0.0
     bx, by = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1]
-    cx, cy = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1]
+    size = bx * bx + by * by
+    if size == 0.0:
+        return 1.0, 0.0, 0.0
     px, py = x - vertices[a, 0], y - vertices[a, 1]
-    wb, wc = (px * cy - py * cx) / det, (bx * py - by * px) / det
-    return 1.0 - wb - wc, wb, wc
+    cx, cy = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1]
+    off = 0.0 if det == 0.0 else min(max((bx * py - by * px) / det, -1.0), 1.0)
+    along = (px * bx + py * by) / size - off * ((cx * bx + cy * by) / size)
+    return 1.0 - along - off, along, off
 
 
 @njit(nogil=True, cache=True)

@@ -27,14 +27,15 @@ def _apex(uv, loop, a, b):
     """The vertex of a face farthest from its edge a-b: (vertex, distance, place of its foot along a-b)."""
     ex, ey = uv[b, 0] - uv[a, 0], uv[b, 1] - uv[a, 1]
     length = np.hypot(ex, ey)
+    square = length * length
     best, far, foot = a, 0.0, 0.0
-    if length == 0.0:
+    if square == 0.0:  # also where the length is not: no place along such an edge can be told
         return best, far, foot
     for w in loop:
         dx, dy = uv[w, 0] - uv[a, 0], uv[w, 1] - uv[a, 1]
         d = abs(ex * dy - ey * dx) / length
         if d > far:
-            best, far, foot = w, d, (ex * dx + ey * dy) / length**2
+            best, far, foot = w, d, (ex * dx + ey * dy) / square
     return best, far, foot
 
 
@@ -71,7 +72,7 @@ def slope_jumps(uv, edges, edge_faces, face_offsets, face_vertices, outputs, rou
             continue
         a, b = edges[e, 0], edges[e, 1]
         left, right = _apexes(uv, edges, edge_faces, face_offsets, face_vertices, e)
-        if left[1] == 0.0 or right[1] == 0.0:
+        if left[1] == 0.0 or right[1] == 0.0 or not np.isfinite(left[2] + right[2]):
             errors[e], verdict[e] = np.inf, 2
             continue
         changes, thin = False, False

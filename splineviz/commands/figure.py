@@ -56,7 +56,7 @@ examples:
     flag = one.add_argument_group("print").add_argument
     flag("--width", type=flags.width, default="double", metavar="W", help="column, double, or inches (default: double)")
     flag("--style", choices=choices.STYLES, default="sans", metavar="S", help="sans, serif, slides (default: sans)")
-    flag("--dpi", type=flags.positive, default=300.0, metavar="N", help="resolution of images in the file (default: 300)")
+    flag("--dpi", type=flags.resolution, default=300.0, metavar="N", help="resolution of images in the file (default: 300)")
 
 
 def run(options: Namespace) -> None:

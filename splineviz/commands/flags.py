@@ -233,6 +233,14 @@ def positive(text: str) -> float:
     return value
 
 
+def resolution(text: str) -> float:
+    """Pixels an inch: a column is a picture of 8,000 pixels at the most of them."""
+    value = positive(text)
+    if not 10 <= value <= 2400:
+        raise argparse.ArgumentTypeError(f"expected 10 to 2400 pixels an inch, got {text!r}")
+    return value
+
+
 def share(text: str) -> float:
     """A number above 0 and at most 1."""
     value = positive(text)

@@ -1,4 +1,4 @@
-"""Budget: how many regions, bytes and seconds an enumeration may take, kept before memory is taken.
+"""Budget: how many regions, bytes and seconds an enumeration may take, kept before memory is taken; sizes of blocks.
 
 `Spent` is what one enumeration has used so far; it is asked before a block's values are made, and raises `Exceeded`, which
 the caller turns into a BudgetError in words. Knows no networks.
@@ -14,6 +14,27 @@ from numbers import Real
 import numpy as np
 
 from splineviz.errors import BudgetError
+
+BLOCK_BYTES, MOST_BLOCK_BYTES = 16 << 20, 64 << 20
+"""Smallest and largest default size of a block's values. The first is about what a cache holds for a thread; in blocks of
+half that size 80,000 regions take a fifth longer, for vertices on seams are worked on by both sides."""
+WIDE_ROWS = 128
+"""Where a network is so wide that fewer vertices fill a block, blocks are larger, up to the largest."""
+EVALUATED_BYTES, HEAVY_BYTES, HEAVY = 32 << 20, 64 << 20, 32.0
+"""Default sizes where all vertices are evaluated in full; the second from how many products the network has for a byte
+of its widest tensor: there a row costs so much more than to fetch it that what counts is that few vertices lie on seams,
+where each is evaluated for both sides; not beside weights that fill the memory. Larger arrays than the first are got from
+the system anew each time."""
+
+
+def block_bytes(widest: int, products: int | None) -> int:
+    """Bytes of a block's values: small enough for the cache, but enough rows for a product to be worth while.
+
+    widest: entries of the widest tensor; products: of numbers for a row, None where few vertices are evaluated in full.
+    """
+    if products is not None:
+        return HEAVY_BYTES if products > HEAVY * 8 * widest else EVALUATED_BYTES
+    return int(np.clip(8 * widest * WIDE_ROWS, BLOCK_BYTES, MOST_BLOCK_BYTES))
 
 
 @dataclass(frozen=True)

@@ -166,10 +166,12 @@ class Plane:
                 low, high = self.anchors_uv.min(axis=0), self.anchors_uv.max(axis=0)
                 centre, half = (low + high) / 2, float((high - low).max()) * (0.5 + MARGIN)
             if window is not None:
-                half = float(window)
-                if not (np.isfinite(half) and half > 0):
-                    raise PlaneError(f"window: expected a positive half-width, got {window}.")
-            return square(centre, half)
+                half = _half_width(window)
+            corners = square(centre, half)
+            area = _area(corners)
+            if not 0 < area < np.inf:
+                raise PlaneError(_NO_AREA.format(area, f"in a square of half-width {half:g} round {centre}"))
+            return corners
         return convex_polygon(window)
 
     def _repr_html_(self) -> str:
@@ -177,6 +179,26 @@ class Plane:
 
     def _repr_png_(self) -> bytes:
         return doors.plane_png(self)
+
+
+_NO_AREA = "window: expected an area that a double can hold, got {:g} {}; choose a window of another size."
+
+
+def _half_width(window: Any) -> float:
+    """A half-width as a number. Raises PlaneError."""
+    try:
+        half = float("nan") if isinstance(window, (bool, np.bool_)) else float(window)
+    except (TypeError, ValueError, OverflowError):
+        half = float("nan")
+    if not (np.isfinite(half) and half > 0):
+        raise PlaneError(f"window: expected a positive half-width, or the corners (m, 2) of a polygon, got {window}.")
+    return half
+
+
+def _area(polygon: FloatArray) -> float:
+    """The area as a double: 0, infinity or NaN where that holds none."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return polygon_area(polygon)
 
 
 def convex_polygon(window: Any) -> FloatArray:
@@ -190,13 +212,16 @@ def convex_polygon(window: Any) -> FloatArray:
     sides = np.roll(polygon, -1, axis=0) - polygon
     if (np.abs(sides).max(axis=1) == 0).any():
         raise PlaneError("window: expected distinct neighbouring corners, got a corner twice; remove the repetition.")
+    area = _area(polygon)
+    extent = sides.max(axis=0)
+    if not np.isfinite(area) or (area == 0 and extent.min() > 0 and extent[0] * extent[1] == 0):
+        raise PlaneError(_NO_AREA.format(area, f"in sides of up to {np.abs(sides).max():g}"))
     # Turns are read from differences, so that a tiny window far from the origin is judged by its own size.
     following = np.roll(sides, -1, axis=0)
     cross = sides[:, 0] * following[:, 1] - sides[:, 1] * following[:, 0]
     lengths = np.linalg.norm(sides, axis=1)
     sine = cross / (lengths * np.roll(lengths, -1))
     rounding = 64 * np.finfo(float).eps * (1.0 + np.abs(polygon).max() / lengths.min())
-    area = polygon_area(polygon)
     if area < 0:
         raise PlaneError(
             "window: expected counter-clockwise corners, got clockwise ones; reverse their order (window[::-1])."

@@ -28,6 +28,7 @@ import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ from splineviz.metrics.neighbourhoods import Held, Pairs, Parts, Vertices, evalu
 from splineviz.metrics.preactivations import Watched
 from splineviz.metrics.screens import Lines, Screen
 from splineviz.threads import Stack, available
-from splineviz.tracing.precision import at_home
+from splineviz.tracing.precision import at_home, checked_device
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 
@@ -154,11 +155,11 @@ class Sampling:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        counts = (self.num_vectors, 1 if self.batch_size is None else self.batch_size, self.threads or 1)
-        if min(counts) < 1 or self.threads == 0:
+        counts: tuple[Any, ...] = (self.num_vectors, 1 if self.batch_size is None else self.batch_size, self.threads or 1)
+        if not all(isinstance(n, Integral) and int(n) >= 1 for n in counts) or self.threads == 0:
             raise DataError(
                 "num_vectors, batch_size, threads: expected 1 or more each, got "
-                f"{self.num_vectors}, {self.batch_size} and {self.threads}."
+                f"{self.num_vectors!r}, {self.batch_size!r} and {self.threads!r}."
             )
         if self.dtype not in (torch.float64, torch.float32):
             raise DataError(f"dtype: expected torch.float64 or torch.float32, got {self.dtype}.")
@@ -291,27 +292,16 @@ def network_of(
             raise TraceError(f"{refusal} Recording its activations while it runs failed too: {other}") from refusal
 
 
-def checked_device(name: str, dtype: torch.dtype) -> torch.device:
-    """A device that torch has and that computes in a precision. Raises DataError."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, dtype=dtype, device=device)
-    except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise DataError(
-            f"device: expected one that torch has here and that knows {dtype}, got {name!r}: {said[0]}."
-        ) from error
-    if device.type == "meta":
-        raise DataError("device: expected one that computes, got 'meta'.")
-    return device
-
-
 def check_radii(radii: Sequence[float]) -> None:
     """Raises DataError unless all radii are positive lengths."""
     for radius in radii:
-        if not (math.isfinite(radius) and radius > 0):
+        try:
+            fits = math.isfinite(radius) and radius > 0
+        except TypeError:
+            fits = False
+        if not fits:
             raise DataError(
-                f"radius: expected a positive length, got {radius}; the paper uses 0.005 for networks on pictures."
+                f"radius: expected a positive length, got {radius!r}; the paper uses 0.005 for networks on pictures."
             )
 
 

@@ -122,6 +122,6 @@ def _growth(weight: FloatArray) -> tuple[float, float]:
     whole = float(np.sqrt((weight * weight).sum()))
     if min(weight.shape) > SMALL_MAP or not 1e-30 < whole < 1e30:
         return whole * 1.000001, whole * 1.000001
-    scaled = weight / whole
-    gram = scaled @ scaled.T if len(weight) < weight.shape[1] else scaled.T @ scaled
-    return float(np.sqrt((np.square(gram @ gram)).sum()) ** 0.25) * whole * 1.000001, whole * 1.000001
+    scaled = torch.from_numpy(weight / whole)  # by torch: who measures many networks has held it to one thread
+    gram = scaled @ scaled.mT if len(weight) < weight.shape[1] else scaled.mT @ scaled
+    return float((gram @ gram).square().sum().sqrt()) ** 0.25 * whole * 1.000001, whole * 1.000001

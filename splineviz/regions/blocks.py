@@ -21,9 +21,9 @@ from splineviz._kernels import dissolving, merging, ordering, sewing
 from splineviz.errors import FloatArray, IntArray, PartitionError, SeamError
 
 KeyArray = npt.NDArray[np.uint64]
-MANY, LAYERS, EARLY, MMAP_THRESHOLD = 1 << 17, 1 << 20, 8 << 20, -3
+MANY, LAYERS, LONG, EARLY, MMAP_THRESHOLD = 1 << 17, 1 << 20, 1 << 19, 8 << 20, -3
 """Units from which on large arrays are handed back as they are freed, and small ones after every layer (they are got anew at
-the next one, page by page); bytes of a large one; mallopt's name for what has own pages."""
+the next one, page by page); vertices from which on they are before sewing; bytes of a large one; mallopt's name for that."""
 
 
 @dataclass(eq=False)
@@ -33,7 +33,7 @@ class Block:
     uv: (V, 2) relative to the window's centre; values: (V, units); live: the other registers needed, each (V, ...).
     place: where the block stands in the order of faces, as the path of its splits; share: of the work, for progress.
     turn: how many of the layer's turns are done (a layer's units may be cut in several, see `Engine.take_turns`).
-    winners: (F, entrants, groups) in the middle of a tournament, see `_kernels.winners`.
+    winners: (F, entrants * groups) in the middle of a tournament, see `_kernels.winners`.
     lower: fewest regions that there are for it, see `whole_faces`; kept where a network has maxima.
     birth, blur: (V,) how a vertex came to be (see `exact`), and how far off its place may be, in units of the tolerance.
     off: (E,) how far beside its line an edge may lie, in the same units, by the knot that made it.
@@ -53,7 +53,7 @@ class Block:
     live: Mapping[int, FloatArray] = field(default_factory=dict)
     share: float = 1.0
     turn: int = 0
-    winners: IntArray | None = None
+    winners: npt.NDArray[np.integer[Any]] | None = None
     lower: int = 1
     birth: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     blur: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -323,9 +323,9 @@ def sew(blocks: Sequence[Block], *, open_seams: bool = False) -> Complex:
     Raises SeamError if a seam has no twin: the blocks were not cut alike.
     """
     blocks = sorted(blocks, key=lambda block: block.place)
-    if len(blocks) > 1:
-        release_memory()
     vertex_base = np.cumsum([0] + [len(b.uv) for b in blocks])
+    if len(blocks) > 1 and vertex_base[-1] > LONG:
+        release_memory()
     edge_base = np.cumsum([0] + [len(b.edges) for b in blocks])
     half_base = np.cumsum([0] + [len(b.face_halves) for b in blocks])
     if half_base[-1] >= 2**31 - 1:

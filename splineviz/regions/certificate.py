@@ -15,8 +15,9 @@ boundary (`divides.py`).
 
 What the model says, and when rounding leaves it undecided, is read by `witness.py`. Degenerate cases: a unit within its
 tolerance all over a face that is not thin counts as 0, so not positive. Where a unit at the point inside is within its
-tolerance and may be of either sign (a face too thin for double precision), the face is counted as `undecided`, and any
-reading of those units is accepted.
+tolerance and may be of either sign, or corners stand in no order (a face too thin for double precision), the face is
+judged in whole numbers (`coincidences.judge`). What cannot be is counted as `undecided` and named; there any reading of
+those units is accepted.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from typing import Any
 
 import numpy as np
 
-from splineviz.errors import CertificateError, FloatArray
+from splineviz.errors import CertificateError
+from splineviz.geometry import shapes
 from splineviz.geometry.partition import Partition
-from splineviz.geometry.polygons import polygon_area
 from splineviz.regions import divides, statements
 from splineviz.regions.blocks import MANY, release_memory
-from splineviz.regions.coincidences import apart
+from splineviz.regions.coincidences import Judged, apart, judge
 from splineviz.regions.witness import Corners, Testimony, Witness
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
@@ -52,13 +53,15 @@ LISTED = 20
 class CertificateReport:
     """What was proved, with the worst errors as numbers.
 
-    undecided: faces too thin to decide in double precision. euler: V - E + F. area_error: relative to the window's
+    undecided: faces too thin to decide in double precision, that were not judged exactly either (`unjudged` says where).
+    exactly: thin faces that were proved in whole numbers. euler: V - E + F. area_error: relative to the window's
     area. convexity_error, border_error: relative to the window's diameter. knot_error, sign_error: the value of an
     edge's unit at the edge's ends, and the smaller of two contradicting values at a face's corners, in tolerances of
     the unit (1 is the last that rounding explains at once; failed above SLACK). output_error, interior_error: of the
     stored outputs at vertices and of the face's affine map at its inside point, relative to the largest output.
     failures: one line each, naming face and check; empty when the partition is proved. seconds: wall time.
     linear_regions, boundary_segments: how many of them were held against the model, 0 where the complex failed before.
+    hidden_outputs: outputs of the network that the partition does not hold (`outputs=`), so that nothing is said of them.
     unjudged: what nothing was at hand to judge by, with the remedy.
     """
 
@@ -80,6 +83,8 @@ class CertificateReport:
     linear_regions: int = 0
     boundary_segments: int = 0
     unjudged: tuple[str, ...] = ()
+    exactly: int = 0
+    hidden_outputs: int = 0
 
     @property
     def ok(self) -> bool:
@@ -90,7 +95,8 @@ class CertificateReport:
         verdict = "proved" if self.ok else f"FAILED ({len(self.failures)} findings)"
         lines = [
             f"partition {verdict}: {self.regions} regions, {self.vertices} vertices, {self.edges} edges, {self.units} units",
-            f"  V - E + F = {self.euler}; undecided in double precision: {self.undecided} regions; {self.seconds:.2f} s",
+            f"  V - E + F = {self.euler}; too thin for double precision: {self.exactly} regions decided exactly,"
+            f" {self.undecided} undecided; {self.seconds:.2f} s",
             f"  worst errors: areas {self.area_error:.2g} of the window, convexity {self.convexity_error:.2g} and border"
             f" {self.border_error:.2g} of its diameter,",
             f"    knots {self.knot_error:.2g} and signs {self.sign_error:.2g} tolerances, outputs {self.output_error:.2g}"
@@ -99,6 +105,8 @@ class CertificateReport:
         if self.ok:
             counts = f"{self.linear_regions} linear regions and {self.boundary_segments} segments of the decision boundary"
             lines.append(f"  {counts} are the model's")
+        if self.hidden_outputs:
+            lines.append(f"  not in the partition, so not judged: {self.hidden_outputs} more outputs of the network")
         lines += [f"  not judged: {line}" for line in self.unjudged]
         return "\n".join([*lines, *(f"  {failure}" for failure in self.failures)])
 
@@ -124,22 +132,26 @@ def verify(
         TraceError: the network cannot be traced.
     """
     began, findings = time.perf_counter(), Findings()
-    program = _program(partition, model)
-    witness = Witness(partition, program, model)
+    program, columns, hidden = statements.held(partition, _program(partition, model))
+    witness = Witness(partition, program, model, columns)
     corners = _topology(partition, findings)
-    area = convexity = border = float("nan")
-    said, linear, segments, unjudged = None, 0, 0, _unjudged(partition, anchors)
+    said, shape, judged, linear, segments, unjudged = None, None, None, 0, 0, _unjudged(partition, anchors)
     for check, line in statements.fields(partition, witness, GEOMETRY, anchors):
         findings.add(check, line)
     if corners is not None:
-        area, convexity, border, width = _geometry(partition, corners, findings)
-        said = witness.testify(corners, width, chunk, SLACK)
+        sound = not findings.by_check
+        shape = shapes.shapes(partition, corners.face, corners.here, corners.there, corners.before)
+        said = witness.testify(corners, shape.width, chunk, SLACK)
+        judged = _judged(partition, program, corners, said, shape, unjudged) if sound else None
+        _conclude_shapes(partition, shape, findings)
         _conclude(partition, said, findings)
+        for face, line in judged.faults if judged else ():
+            findings.add("thin", f"face {face}: {line}")
         # What coincides is asked of a partition that holds otherwise.
-        for face, line in () if findings.by_check else apart(partition, program, unjudged):
+        for face, line in () if findings.by_check or not judged else apart(partition, program, judged, unjudged):
             findings.add("coincidences", f"face {face}: {line}")
-        if not findings.by_check:  # what follows is read from arrays that hold otherwise
-            linear, segments = _beside(partition, witness, corners, said, findings)
+        if judged and not findings.by_check:  # what follows is read from arrays that hold otherwise
+            linear, segments = _beside(partition, witness, corners, said, judged, findings, unjudged)
     report = CertificateReport(
         regions=partition.num_regions,
         vertices=len(partition.vertices),
@@ -147,22 +159,29 @@ def verify(
         units=int(partition.unit_offsets[-1]),
         undecided=0 if said is None else int(said.undecided.sum()),
         euler=len(partition.vertices) - len(partition.edges) + partition.num_regions,
-        area_error=area,
-        convexity_error=convexity,
-        border_error=border,
-        knot_error=float("nan") if said is None else float(said.knot.max(initial=0.0)),
-        sign_error=float("nan") if said is None else float(said.sign.max(initial=0.0)),
-        output_error=float("nan") if said is None else float(said.relative[:, 0].max()),
-        interior_error=float("nan") if said is None else float(said.relative[:, 1].max()),
+        **_errors(said, shape),
         failures=findings.lines(),
         seconds=time.perf_counter() - began,
         linear_regions=linear,
         boundary_segments=segments,
         unjudged=tuple(unjudged),
+        hidden_outputs=hidden,
+        exactly=0 if judged is None else int(judged.exactly.sum()),
     )
     if report.failures and raise_on_failure:
         raise CertificateError(f"certificate: expected a partition that the model proves, got\n{report}")
     return report
+
+
+def _errors(said: Testimony | None, shape: shapes.Shapes | None) -> dict[str, float]:
+    """The worst errors by their names in a report; NaN where nothing could be read."""
+    names = ("area", "convexity", "border", "knot", "sign", "output", "interior")
+    worst = [float("nan")] * len(names)
+    if said is not None and shape is not None:
+        worst[:3] = [shape.gap, float(max(shape.depth.max(), 0.0)), float(shape.off.max(initial=0.0))]
+        worst[3:5] = [float(errors.max(initial=0.0)) for errors in (said.knot, said.sign)]
+        worst[5:] = said.relative.max(axis=0).tolist()
+    return {f"{name}_error": error for name, error in zip(names, worst, strict=True)}
 
 
 def _program(partition: Partition, model: Any) -> Program:
@@ -178,11 +197,38 @@ def _unjudged(partition: Partition, anchors: Any) -> list[str]:
     return ["anchors_uv: pass the samples, anchors=(x0, x1, x2)"] if missing else []
 
 
+def _judged(
+    partition: Partition, program: Program, corners: Corners, said: Testimony, shape: shapes.Shapes, unjudged: list[str]
+) -> Judged:
+    """Judge exactly what double precision could not tell or refused for its shape or signs, and write it into both."""
+    asked = said.undecided | said.wrong_pattern(partition.pattern_hash) | ~(said.sign <= SLACK) | shape.odd(GEOMETRY)
+    asked[partition.edge_faces[said.same_side(partition.edge_faces)].reshape(-1)] = True
+    sure = (said.pattern == partition.pattern_hash) & ~asked
+    judged = judge(partition, program, np.flatnonzero(asked), sure, corners.edge)
+    said.undecided &= ~judged.exactly
+    said.explained |= judged.exactly
+    said.sign[judged.exactly] = shape.depth[judged.exactly] = 0.0
+    shape.turned[judged.exactly] = 0.0
+    for face, packed in judged.on.items():
+        on = np.unpackbits(packed)
+        here = slice(int(partition.face_offsets[face]), int(partition.face_offsets[face + 1]))
+        edge, side = corners.edge[here], corners.side[here]
+        tag = partition.edge_tag[edge]
+        said.edge_sign[edge[tag >= 0], side[tag >= 0]] = np.where(on[tag[tag >= 0]] > 0, 1, -1)
+    for reason, faces in judged.left.items():
+        left = np.array([face for face in faces if said.undecided[face]], np.int64)
+        if len(left):
+            where = statements.named(partition, left)
+            unjudged.append(f"too thin for double precision, and not judged exactly, {reason}: {where}")
+    return judged
+
+
 def _beside(
-    partition: Partition, witness: Witness, corners: Corners, said: Testimony, findings: Findings
+    partition: Partition, witness: Witness, corners: Corners, said: Testimony, judged: Judged,
+    findings: Findings, unjudged: list[str],
 ) -> tuple[int, int]:
     """Hold linear regions and decision boundary against the model; how many of each."""
-    asked = statements.Asked(SLACK, GEOMETRY, said.undecided)
+    asked = statements.Asked(SLACK, GEOMETRY, said.undecided, judged.exactly, judged.slopes, unjudged)
     linear, boundary = partition.linear_regions, partition.boundary_at()
     for check, line in statements.linear(partition, linear, witness, asked):
         findings.add(check, line)
@@ -218,7 +264,7 @@ class Findings:
         return tuple(out)
 
 
-# ---- topology and geometry -------------------------------------------------------------------------------------
+# ---- topology -------------------------------------------------------------------------------------
 
 
 def _in_range(partition: Partition, findings: Findings) -> bool:
@@ -295,44 +341,17 @@ def _topology(partition: Partition, findings: Findings) -> Corners | None:
     return Corners(face, here, there, here[previous], np.where(known, edge, -1), side)
 
 
-def _geometry(partition: Partition, corners: Corners, findings: Findings) -> tuple[float, float, float, FloatArray]:
-    """Worst errors of areas, convexity and border, and each face's width (area over diameter, of the window's diameter)."""
-    points, window = partition.local_vertices, partition.window - partition.centre
-    diameter = float(np.linalg.norm(window.max(axis=0) - window.min(axis=0)))
-    starts = partition.face_offsets[:-1].astype(np.int64)
-    origin = points[corners.here[starts]][corners.face]
-    p, q = points[corners.here] - origin, points[corners.there] - origin
-    areas = 0.5 * np.add.reduceat(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0], starts)
-    span = 2.0 * np.sqrt(np.maximum.reduceat((p**2).sum(axis=1), starts))
-    whole = polygon_area(window)
-    gap = abs(float(areas.sum()) - whole) / whole
-    if not gap <= GEOMETRY:
-        findings.add("areas", f"expected areas that sum to the window's {whole:.17g}, got {areas.sum():.17g}")
-    findings.each(
-        "orientation",
-        np.flatnonzero(areas < -GEOMETRY * span * diameter),
-        "expected counter-clockwise corners, got clockwise",
-    )
-
-    # The depth of a corner behind the chord of its neighbours: rounding moves a vertex, however short the sides are.
-    ahead, behind = points[corners.there] - points[corners.here], points[corners.before] - points[corners.here]
-    chord = np.hypot(*(ahead - behind).T)
-    turn = ahead[:, 0] * behind[:, 1] - ahead[:, 1] * behind[:, 0]
-    depth = -turn / np.where(chord > 0, chord, 1.0) / diameter
-    findings.each(
-        "convexity", np.unique(corners.face[depth > GEOMETRY]), "expected a convex face, got a corner that turns right"
-    )
-
-    rim = np.flatnonzero(partition.edge_tag < 0)
-    sides = np.roll(window, -1, axis=0) - window
-    normals = np.stack([sides[:, 1], -sides[:, 0]], axis=1) / np.linalg.norm(sides, axis=1)[:, None]
-    ends = points[partition.edges[rim]]
-    distance = np.abs(np.einsum("sk,erk->ers", normals, ends) - np.einsum("sk,sk->s", normals, window)).max(axis=1)
-    off = distance.min(axis=1) / diameter
-    findings.each(
-        "border", partition.edge_faces[rim[off > GEOMETRY]].max(axis=1), "its border edge lies off the window's border"
-    )
-    return gap, float(max(depth.max(), 0.0)), float(off.max(initial=0.0)), areas / np.maximum(span, 1e-300) / diameter
+def _conclude_shapes(partition: Partition, shape: shapes.Shapes, findings: Findings) -> None:
+    """Turn shapes into findings."""
+    if not shape.gap <= GEOMETRY:
+        whole = shape.whole
+        findings.add("areas", f"expected areas that sum to the window's {whole:.17g}, got {shape.areas.sum():.17g}")
+    clockwise = np.flatnonzero(shape.turned > GEOMETRY)
+    findings.each("orientation", clockwise, "expected counter-clockwise corners, got clockwise")
+    bent = np.flatnonzero(shape.depth > GEOMETRY)
+    findings.each("convexity", bent, "expected a convex face, got a corner that turns right")
+    aside = partition.edge_faces[shape.rim[shape.off > GEOMETRY]].max(axis=1)
+    findings.each("border", aside, "its border edge lies off the window's border")
 
 
 def _conclude(partition: Partition, said: Testimony, findings: Findings) -> None:

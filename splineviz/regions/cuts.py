@@ -31,7 +31,7 @@ from splineviz._kernels.arrangement import Questions
 from splineviz._kernels.bits import Reading, Scales, packed, units_of
 from splineviz._kernels.cutting import CutFaces, Faces
 from splineviz._kernels.edges import EdgeCuts, Parents
-from splineviz._kernels.lines import Lines
+from splineviz._kernels.lines import Lines, Rows
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import Block
 from splineviz.regions.decisions import Decisions, Ends
@@ -48,8 +48,6 @@ MOST_ROUNDS, MOST_QUESTIONS = 64, 20_000
 Words = npt.NDArray[np.uint64]
 BAND = 2.0**-38
 """Values this small relative to their unit's scale are agreed on: 256 times what is read as 0 by default."""
-FEW = 1 << 16
-"""Entries of rows whose norms are taken at a time."""
 ONES = np.array([bin(byte).count("1") for byte in range(256)])
 """Bits that are set in a byte."""
 FIRST = 48
@@ -98,7 +96,7 @@ class Turns:
 
 
 class Cut(NamedTuple):
-    """A block's complex after one layer's cuts; the first `old` vertices are the block's own, `norm` (old,) is theirs.
+    """A block's complex after one layer's cuts; the first `old` vertices are the block's own, with their signs and `norm`.
 
     faces: in a round of a tournament their `hash` is the number of the block's face that each is a part of.
     edge_lines, chord_lines: on which the new vertices lie, but for those `lost`. placed: new vertices whose place was
@@ -106,6 +104,8 @@ class Cut(NamedTuple):
     """
 
     old: int
+    plus: Words
+    minus: Words
     norm: FloatArray
     uv: FloatArray
     parents: Parents
@@ -123,18 +123,25 @@ class Cut(NamedTuple):
     near_zero: int
     irregular: int
 
-    def widened(self, tensor: FloatArray) -> FloatArray:
+    def rows(self, tensor: FloatArray) -> Rows:
         """A tensor of the old vertices (old, ...), affine on their faces, at all vertices."""
+        flat = tensor.reshape(self.old, -1)
+        found = Rows(flat, np.empty((len(self.uv) - self.old, flat.shape[1])))
+        lines.interpolate(found, self.parents)
+        return found
+
+    def bent(self, z: FloatArray) -> Rows:
+        """The layer's inputs (old, units) at all vertices, 0 where a unit made the vertex."""
+        found = self.rows(z)
+        found.fresh[np.arange(len(found.fresh)), self.parents.maker] = 0.0
+        return found
+
+    def widened(self, tensor: FloatArray) -> FloatArray:
+        """A tensor of the old vertices (old, ...), affine on their faces, at all vertices, in one array."""
         flat = np.empty((len(self.uv), tensor[0].size))
         flat[: self.old] = tensor.reshape(self.old, -1)
-        lines.interpolate(flat, self.old, self.parents)
+        lines.interpolate(Rows(flat[: self.old], flat[self.old :]), self.parents)
         return flat.reshape(len(flat), *tensor.shape[1:])
-
-    def bent(self, z: FloatArray) -> FloatArray:
-        """The layer's inputs (old, units) at all vertices, 0 where a unit made the vertex."""
-        found = self.widened(z)
-        found[np.arange(self.old, len(found)), self.parents.maker] = 0.0
-        return found
 
     def scales(self, old: FloatArray) -> FloatArray:
         """Row scales of all vertices, from those of the old ones: of each new one the larger of its parents'."""
@@ -143,21 +150,23 @@ class Cut(NamedTuple):
         lines.larger_scale(found, self.old, self.parents)
         return found
 
-    def next_scales(self, share: FloatArray, before: Scales, others: Sequence[FloatArray]) -> FloatArray:
+    def next_scales(self, share: FloatArray, before: Scales, others: Sequence[tuple[Rows, FloatArray]]) -> FloatArray:
         """The same at the next layer: as large, too, as what units that cross a vertex's line leave there of their errors.
 
-        share: (units,) of the size of what is next, for 1; before: the scales that the layer was cut with; others: tensors
-        (old, ...) beside it, which are not exact where all units are asleep and they are not 0.
+        share: (units,) of the size of what is next, for 1; before: the scales that the layer was cut with; others: what is
+        beside it with 1 / the size of its entries (k,); it is not exact where all units are asleep and it is not 0.
         """
         found, rows = np.zeros(len(self.uv)), self.scales(before.rows)
         found[: self.old] = 1.0 + self.norm
-        for tensor in others:
-            flat = tensor.reshape(self.old, -1)
-            awake = (flat.max(axis=1, initial=0.0) != 0.0) | (flat.min(axis=1, initial=0.0) != 0.0)
-            found[: self.old][awake] = np.maximum(found[: self.old][awake], 1.0)
+        beside, awake = np.zeros(len(self.uv)), np.zeros(len(self.uv), np.uint8)
+        for tensor, inverse_size in others:
+            lines.add_norms(tensor, inverse_size, beside, awake)
+        own = awake[: self.old] != 0
+        found[: self.old][own] = np.maximum(found[: self.old][own], 1.0)
         for line in (self.edge_lines, self.chord_lines):
             lines.turned_scale(line, share, rows, before.units, before.offsets, self.old, found[self.old :])
         lines.larger_scale(found, self.old, self.parents)
+        found += beside
         return found
 
 
@@ -169,15 +178,6 @@ def crossed(block: Block, plus: Words, minus: Words, mask: Words) -> tuple[npt.N
     either = [np.bitwise_or.reduceat(side[corner], first, axis=0) for side in (plus, minus)]
     both: Words = either[0] & either[1] & mask
     return ONES[both.view(np.uint8)].sum(axis=1, dtype=np.int64), len(units_of(np.bitwise_or.reduce(both, axis=0)))
-
-
-def norms(rows: FloatArray, weights: FloatArray) -> FloatArray:
-    """The norm of every row (n, k) times the weights (k,), a few rows at a time, which stay in the cache."""
-    found, few = np.empty(len(rows)), max(1, FEW // max(len(weights), 1))
-    for at in range(0, len(rows), few):
-        some = rows[at : at + few] * weights
-        found[at : at + few] = np.sqrt(np.einsum("nk,nk->n", some, some))
-    return found
 
 
 def blurred_rows(block: Block, scales: Scales) -> FloatArray:

@@ -109,10 +109,10 @@ class Decisions:
         limit: (units,) below which a value decides nothing; where it is 0 nothing was rounded. mask: the units to look at.
         """
         blank = ~(plus | minus) & (mask & packed(np.flatnonzero(limit > 0.0), plus.shape[1]))
-        if not self.open:
-            bits = np.unpackbits(blank.view(np.uint8), axis=1, count=z.shape[1], bitorder="little")
-            return int(np.count_nonzero(bits.view(bool) & (z != 0.0))), np.zeros(0, np.int64)
         rows = np.flatnonzero(blank.any(axis=1))
+        if not self.open:
+            bits = np.unpackbits(blank[rows].view(np.uint8), axis=1, count=z.shape[1], bitorder="little")
+            return int(np.count_nonzero(bits.view(bool) & (z[rows] != 0.0))), np.zeros(0, np.int64)
         left, asked = 0, []
         for v in rows:
             units = units_of(blank[v])

@@ -23,7 +23,7 @@ from splineviz.errors import FloatArray
 from splineviz.geometry.boundary import Boundary
 from splineviz.geometry.faces import Classes
 from splineviz.geometry.partition import Partition
-from splineviz.regions.statements import CHUNK, Asked, Lines
+from splineviz.regions.statements import CHUNK, EPS, Asked, Lines
 from splineviz.regions.witness import Corners, Witness
 
 Ids = npt.NDArray[np.int64]
@@ -64,7 +64,7 @@ def _tolerance(witness: Witness, single: bool) -> FloatArray:
 def _outputs(witness: Witness, local: FloatArray) -> FloatArray:
     """The model's own outputs (n, C >= 2) at points (n, 2)."""
     y = np.concatenate([witness.outputs(witness.inputs(local[at : at + CHUNK])) for at in range(0, len(local), CHUNK)])
-    return np.concatenate([np.zeros((len(y), 1)), y], axis=1) if y.shape[1] == 1 else y
+    return _two(y)
 
 
 def _dividing(
@@ -88,7 +88,11 @@ def _dividing(
     depth, _, edge = _reach(part, corners, face, middle, normal)
     near = asked.near(part)
     for s in np.flatnonzero(depth < -near):
-        yield "boundary", f"segment {s} in face {face[s]}: it lies outside of its face"
+        if not _gap(part, int(face[s]), middle[s]) <= near:
+            yield "boundary", f"segment {s} in face {face[s]}: it lies outside of its face"
+    short = length <= near
+    short[short] = asked.thin[face[short]] | (part.areas[face[short]] <= near * _spans(part, face[short]))
+    yield from _across_slivers(part, ends, face, classes, np.flatnonzero(short), asked, slack)
     own[:] = True
     for side, sign in ((0, 1.0), (1, -1.0)):
         _, far, _ = _reach(part, corners, face, middle, sign * normal)
@@ -102,7 +106,7 @@ def _dividing(
             far[known] = _reach(part, corners, other, middle[known], sign * normal[known])[1]
         y = _outputs(witness, middle + sign * 0.5 * np.maximum(far, 0.0)[:, None] * normal)
         lead = y[rows, classes[:, side]] - y[rows, classes[:, 1 - side]]
-        for s in np.flatnonzero(~(lead >= -slack)):
+        for s in np.flatnonzero(~(lead >= -slack) & ~short):
             one, another = classes[s, side], classes[s, 1 - side]
             where = "left" if side == 0 else "right"
             yield "boundary", f"segment {s} in face {face[s]}: on its {where} the model has {another} above {one}"
@@ -133,12 +137,54 @@ def _reach(
     return least, np.where(np.isfinite(reach), reach, 0.0), corners.edge[flat[nearest]]
 
 
+def _across_slivers(
+    part: Partition, ends: FloatArray, face: Ids, classes: Ids, short: Ids, asked: Asked, slack: FloatArray
+) -> Lines:
+    """Short segments across slivers, beside which there is no room for a point: by the face's corners on either side."""
+    y, blurred = _two(part.outputs), []
+    for s in short.tolist():
+        ids = part.face(int(face[s]))
+        away, along = part.local_vertices[ids] - ends[s].mean(axis=0), ends[s, 1] - ends[s, 0]
+        length, size = max(float(np.hypot(*along)), 1e-300), float(np.abs(ends[s]).max())
+        beside = (along[0] * away[:, 1] - along[1] * away[:, 0]) / length
+        lead = y[ids, classes[s, 0]] - y[ids, classes[s, 1]]
+        reach = np.hypot(*away.T)
+        off = 64.0 * EPS * size + slack[s] * float(reach.max() / max(np.ptp(lead), 1e-300))  # of an end of the segment
+        blur = reach * min(1.0, off / length)
+        if not (np.abs(beside) > blur).any():
+            blurred.append(int(face[s]))
+        if (((beside > blur) & ~(lead >= -slack[s])) | ((beside < -blur) & ~(lead <= slack[s]))).any():
+            yield "boundary", f"segment {s} in face {face[s]}: its classes {classes[s].tolist()} are on the wrong sides"
+    what = "on which sides of segments without length the classes are"
+    asked.pass_over(part, "boundary", np.array(blurred, np.int64), what)
+
+
+def _spans(part: Partition, face: Ids) -> FloatArray:
+    """(n,) diameters of faces, to a factor of two."""
+    faces, row = np.unique(face, return_inverse=True)
+    corners = [part.local_vertices[part.face(int(f))] for f in faces]
+    return np.array([float(np.hypot(*np.ptp(points, axis=0))) for points in corners])[row]
+
+
+def _two(outputs: FloatArray) -> FloatArray:
+    """Outputs (n, C >= 2): a single one beside 0."""
+    return np.concatenate([np.zeros((len(outputs), 1)), outputs], axis=1) if outputs.shape[1] == 1 else outputs
+
+
+def _gap(part: Partition, face: int, point: FloatArray) -> float:
+    """How far a point (2,) is from the nearest side of a face: also of one without width, whose sides have no inside."""
+    a = part.local_vertices[part.face(face)]
+    e = np.roll(a, -1, axis=0) - a
+    size = (e**2).sum(axis=1)
+    t = np.clip(((point - a) * e).sum(axis=1) / np.where(size > 0, size, 1.0), 0.0, 1.0)
+    return float(np.hypot(*(point - a - t[:, None] * e).T).min())
+
+
 # ---- none missing ------------------------------------------------------------------------------------------------
 
 
 def _missing(part: Partition, said: Boundary, own: npt.NDArray[np.bool_], asked: Asked, limit: FloatArray) -> Lines:
-    y = part.outputs
-    y = np.concatenate([np.zeros((len(y), 1)), y], axis=1) if y.shape[1] == 1 else y
+    y = _two(part.outputs)
     slack = asked.slack * 2.0 * float(limit.max())
     lengths = np.bincount(said.faces, weights=said.lengths, minlength=part.num_regions)
     inside = np.bincount(said.faces[own], weights=said.lengths[own], minlength=part.num_regions)
@@ -250,24 +296,31 @@ def classes(part: Partition, said: Classes, witness: Witness, corners: Corners, 
         return
     limit = _tolerance(witness, part.outputs.shape[1] == 1)
     slack = asked.slack * 2.0 * float(limit.max())
-    own = np.concatenate([np.zeros((len(part.outputs), 2 - min(part.outputs.shape[1], 2))), part.outputs], axis=1)
+    own = _two(part.outputs)
     new = said.vertices[len(own) :]
     y = np.concatenate([own, _outputs(witness, new)]) if len(new) else own
     starts, ring = said.offsets[:-1].astype(np.int64), said.corners.astype(np.int64)
     sizes, owner = np.diff(said.offsets), np.repeat(np.arange(len(said.label)), np.diff(said.offsets))
-    near, face = asked.near(part), said.face.astype(np.int64)
-    yield from _parts_lie(part, said, corners, face, near)
-    lead = np.minimum.reduceat(y[ring, said.label[owner]] - y[ring].max(axis=1), starts)
+    face = said.face.astype(np.int64)
+    yield from _parts_lie(part, said, corners, face, asked)
+    leads = y[ring, said.label[owner]] - y[ring].max(axis=1)
+    lead = np.minimum.reduceat(leads, starts)
     wrong = np.flatnonzero(~(lead >= -slack) & ~asked.undecided[face])
-    whole = np.bincount(face, minlength=part.num_regions)[face[wrong]] == 1
-    excused = int(whole.sum()) <= said.undecided
-    for p in wrong[~whole] if excused else wrong:
-        yield "classes", f"face {face[p]}: the model has another class than {said.label[p]} in its part {p}"
     mean = np.add.reduceat(y[ring], starts) / sizes[:, None]
     rows = np.arange(len(mean))
     best = mean[rows, said.label]
     mean[rows, said.label] = -np.inf
-    gap = np.abs(best - mean.max(axis=1) - said.margins)
+    margin = best - mean.max(axis=1)
+    whole = np.bincount(face, minlength=part.num_regions)[face[wrong]] == 1
+    # Too thin to be cut: its class is the largest output somewhere in it.
+    uncut = whole & asked.thin[face[wrong]] & (np.maximum.reduceat(leads, starts)[wrong] >= -slack)
+    asked.pass_over(part, "classes", face[wrong[uncut]], "one class of several stands for all")
+    margin[wrong[uncut]] = np.maximum(margin[wrong[uncut]], 0.0)
+    wrong, whole = wrong[~uncut], whole[~uncut]
+    excused = int(whole.sum()) <= said.undecided
+    for p in wrong[~whole] if excused else wrong:
+        yield "classes", f"face {face[p]}: the model has another class than {said.label[p]} in its part {p}"
+    gap = np.abs(margin - said.margins)
     for p in np.flatnonzero(~(gap <= slack) & ~asked.undecided[face] & ~np.isin(rows, wrong)):
         yield "classes", f"face {face[p]}: the margin {said.margins[p]:.6g} of its part {p} is {gap[p]:.3g} off the model's"
 
@@ -289,9 +342,9 @@ def _misfit(part: Partition, said: Classes, most: int) -> str | None:
     return "expected one part of a class in a face, got two" if twice else None
 
 
-def _parts_lie(part: Partition, said: Classes, corners: Corners, face: Ids, near: float) -> Lines:
+def _parts_lie(part: Partition, said: Classes, corners: Corners, face: Ids, asked: Asked) -> Lines:
     """Parts that are not convex, not as large as they say, not in their faces; faces that their parts do not fill."""
-    starts, ring = said.offsets[:-1].astype(np.int64), said.corners.astype(np.int64)
+    starts, ring, near = said.offsets[:-1].astype(np.int64), said.corners.astype(np.int64), asked.near(part)
     following, previous = np.arange(1, len(ring) + 1), np.arange(-1, len(ring) - 1)
     following[said.offsets[1:] - 1], previous[starts] = starts, said.offsets[1:] - 1
     here, there, before = (said.vertices[ring[at]] for at in (slice(None), following, previous))
@@ -303,12 +356,16 @@ def _parts_lie(part: Partition, said: Classes, corners: Corners, face: Ids, near
     owner = np.repeat(np.arange(len(starts)), np.diff(said.offsets))
     chord = np.hypot(*(there - before).T)
     depth = _cross(there - here, before - here) / np.where(chord > 0, chord, 1.0)
-    for p in np.unique(owner[depth < -near]):
+    bent = np.unique(owner[depth < -near])
+    asked.pass_over(part, "classes", face[bent[asked.thin[face[bent]]]], "whether parts without width are convex")
+    for p in bent[~asked.thin[face[bent]]]:
         yield "classes", f"face {face[p]}: its part {p} is not convex"
     added = np.flatnonzero(ring >= len(part.vertices))
     if len(added):
         inside, _, _ = _reach(part, corners, face[owner[added]], said.vertices[ring[added]], np.ones((len(added), 2)))
-        for p in np.unique(owner[added][inside < -near]):
+        far = np.flatnonzero(inside < -near)
+        gaps = [_gap(part, int(face[owner[at]]), said.vertices[ring[at]]) for at in added[far]]
+        for p in np.unique(owner[added[far[~(np.array(gaps) <= near)]]]):
             yield "classes", f"face {face[p]}: its part {p} reaches out of it"
     total = np.bincount(face, weights=areas, minlength=part.num_regions)
     for f in np.flatnonzero(~(np.abs(total - part.areas) <= 1e-9 * size)):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from splineviz._kernels.arrangement import Questions
 from splineviz._kernels.bits import Reading, Scales
 from splineviz._kernels.compiling import ahead
 from splineviz._kernels.cutting import CutFaces, Faces
+from splineviz._kernels.lines import Rows
 from splineviz.errors import FloatArray, IntArray
 from splineviz.regions.blocks import LAYERS, MANY, Block, dissolve, release_memory
 from splineviz.regions.cuts import (
@@ -36,19 +38,18 @@ from splineviz.regions.cuts import (
     cut_edges,
     decided_faces,
     lines_of_edges,
-    norms,
     place,
     refine,
     settle,
 )
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.nearby import Nearby
-from splineviz.regions.stages import Share, Stage, on_slice, one_by_one, stages
-from splineviz.threads import available
+from splineviz.regions.stages import Stage, on_slice, stages
+from splineviz.threads import Share, available, one_by_one
 from splineviz.tracing.lowering import Round, lower
 from splineviz.tracing.program import Program
 
-Played = tuple[npt.NDArray[np.uint64], IntArray | None]
+Played = tuple[npt.NDArray[np.uint64], npt.NDArray[np.integer[Any]] | None]
 TOLERANCE = 2.0**-46
 """Default tolerance: values this small relative to their unit's scale (64 units of rounding) are read as 0."""
 ENTRIES = 1 << 21
@@ -67,7 +68,7 @@ class Engine:
         self.lowered = lower(program) if near is None else near.lowered
         self.program = self.lowered.program
         self.tolerance = tolerance
-        self.stages = stages(self.program, samples)
+        self.stages = stages(self.program, samples, self.lowered.meetings)
         sizes = [layer.units for layer in self.program.layers]
         self.unit_offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         # A comparison takes no part in a pattern; who wins in the end does.
@@ -226,8 +227,6 @@ class Engine:
         z, layer = block.values, block.layer
         plus, minus, norm, near_zero = self.signs(block)
         is_round = self.lowered.rounds[layer] is not None
-        if is_round:
-            winner_kernels.clear_zeros(z, plus, minus)
         turn = self.turns.mask(layer, block.turn, plus.shape[1])
         reading = Reading(plus & turn, minus & turn, z, self.scales_at(block))
         cuts, undecided = cut_edges(block, reading, self.decisions, self._sharpness)
@@ -251,6 +250,8 @@ class Engine:
         placed, left = place(self.decisions, birth, blur, uv, len(z))
         return Cut(
             old=len(z),
+            plus=plus,
+            minus=minus,
             norm=norm,
             uv=uv,
             parents=parents,
@@ -297,25 +298,29 @@ class Engine:
         if not zeros or not (near or self.decisions.open):  # a 0 that is one leaves nothing to be told
             return plus, minus, norm, 0
         turn = self.turns.mask(layer, block.turn, words)
+        if self.lowered.rounds[layer] is not None:
+            counted = turn & bits.packed(np.flatnonzero(scales.rows.max() * scales.units + scales.offsets > 0.0), words)
+            return plus, minus, norm, winner_kernels.clear_zeros(z, plus, minus, counted)
         return plus, minus, norm, settle(block, self.decisions, scales, plus, minus, turn)
 
     # ---- rounds of a tournament ----------------------------------------------------------------------
 
-    def _played(self, block: Block, cut: Cut, round_: Round, z: FloatArray) -> Played:
+    def _played(self, block: Block, cut: Cut, round_: Round, z: Rows) -> Played:
         """Hashes of the faces after a round, and who is left in each group on each face (None after the last round)."""
         parents = cut.faces.hash
         layer = self.lowered.layers[round_.layer]
         assert layer.groups is not None
         before = block.winners
         if before is None:
-            places = np.arange(round_.entrants, dtype=np.int32)[None, :, None]
-            before = np.broadcast_to(places, (block.faces, round_.entrants, layer.units))
-        after = np.empty((len(parents), round_.entrants - round_.pairs, layer.units), np.int32)
-        winner_kernels.play(cut.faces.offsets, cut.faces.halves, cut.edges, z, parents, before, round_.pairs, after)
+            small = np.uint8 if round_.entrants <= 256 else np.int32
+            before = np.repeat(np.arange(round_.entrants), layer.units)[None].astype(small)
+        after = np.empty_like(before, shape=(len(parents), before.shape[1] - z.old.shape[1]))
+        faces = Faces(block.face_offsets, block.face_halves, block.face_hash)
+        winner_kernels.play(faces, block.edges, cut.plus, cut.minus, cut.faces, cut.edges, z, before, after)
         face_hash = block.face_hash[parents]
         if not round_.is_last:
             return face_hash, after
-        winner_kernels.add_pieces(after[:, 0], layer.first_piece, layer.groups.shape[1], face_hash)
+        winner_kernels.add_pieces(after, layer.first_piece, layer.groups.shape[1], face_hash)
         return (face_hash & ~self.marks) | (block.face_hash[parents] & self.marks), None
 
     def _dissolved(self, cut: Cut) -> tuple[Cut, IntArray]:
@@ -346,35 +351,32 @@ class Engine:
     # ---- values at the next layer ------------------------------------------------------------------
 
     def _next_values(
-        self, block: Block, cut: Cut, stage: Stage, keep: IntArray | None = None, z: FloatArray | None = None
+        self, block: Block, cut: Cut, stage: Stage, keep: IntArray | None = None, z: Rows | None = None
     ) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the next kink layer (or the outputs) at all vertices, their row scale, and the other live tensors.
 
         keep: vertices to evaluate alone, after the last round of a tournament; z: the kink's inputs, where they are at hand.
         """
-        values, old = np.empty((len(cut.uv), stage.width)), self._live(block, stage)
-        others = [old[register] for register in stage.shapes if register != stage.source]
         assert stage.before is not None
         low, high = stage.before.kinks.slopes
-        share = (high - low) * stage.shares[stage.source]
-        scale = cut.next_scales(share, self.scales_at(block), others)
+        share, kink = (high - low) * stage.shares[stage.source], self._kink_input(stage)
         if stage.columns is not None:
-            stage.run(old, values[: cut.old], self.share)
+            values, scale = np.empty((len(cut.uv), stage.width)), cut.next_scales(share, self.scales_at(block), [])
+            stage.run({kink: Rows.of(block.values)}, values[: cut.old], self.share)
             for line in (cut.edge_lines, cut.chord_lines):
                 lines.propagate(line, high - low, stage.columns, values)
-            if len(cut.lost):
-                values[cut.lost] = self._interpolated(block, cut, stage, values, cut.lost)
+            if len(cut.lost):  # on no single chord: z between the parents, then kink and stage in full
+                found = np.empty((len(cut.lost), stage.width))
+                stage.run({kink: cut.bent(block.values)}, found, which=cut.lost.astype(np.int64))
+                values[cut.lost] = found
             return values, scale, {}
-        kink_input = self._kink_input(stage)
-        live = {register: cut.widened(tensor) for register, tensor in old.items() if register != kink_input}
-        z = cut.bent(block.values) if z is None else z
-        live[kink_input] = z.reshape(len(z), *stage.before.shape)
-        for register, size in stage.inverse_size.items():
-            if register != stage.source:
-                scale += norms(live[register].reshape(len(values), -1), size)
-        if keep is not None:
-            live, scale, values = {r: tensor[keep] for r, tensor in live.items()}, scale[keep], values[: len(keep)]
-        return values, scale, stage.run(live, values, self.share)
+        live = {register: cut.rows(tensor) for register, tensor in block.live.items()}
+        live[kink] = cut.bent(block.values) if z is None else z
+        others = [(live[register], size) for register, size in stage.inverse_size.items() if register != stage.source]
+        scale = cut.next_scales(share, self.scales_at(block), others)
+        scale = scale if keep is None else scale[keep]
+        values = np.empty((len(scale), stage.width))
+        return values, scale, stage.run(live, values, self.share, None if keep is None else keep.astype(np.int64))
 
     def _same_values(self, block: Block, cut: Cut) -> tuple[FloatArray, FloatArray, Mapping[int, FloatArray]]:
         """Inputs of the same kink layer at all vertices, between two turns: affine on every face, so interpolated."""
@@ -384,16 +386,3 @@ class Engine:
     def _kink_input(self, stage: Stage) -> int:
         assert stage.before is not None
         return self.program.steps[stage.before.step].inputs[0]
-
-    def _live(self, block: Block, stage: Stage) -> dict[int, FloatArray]:
-        """The registers alive at the kink before a stage, in their own shapes."""
-        assert stage.before is not None
-        return {**block.live, self._kink_input(stage): block.values.reshape(-1, *stage.before.shape)}
-
-    def _interpolated(self, block: Block, cut: Cut, stage: Stage, values: FloatArray, rows: IntArray) -> FloatArray:
-        """Next values at vertices that lie on no single chord: z between the parents, then kink and stage in full."""
-        assert stage.before is not None
-        z = cut.bent(block.values)
-        out = np.empty((len(rows), values.shape[1]))
-        stage.run({self._kink_input(stage): z[rows].reshape(-1, *stage.before.shape)}, out)
-        return out

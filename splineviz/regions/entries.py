@@ -7,13 +7,13 @@ A product that is summed elsewhere in another way differs in its last bits, and 
 Numbers are whole, so no rounding moves them. Operations without weights of their own are read as they compute.
 
 Also which stretches of a program between two kinks have their matrix at hand (`at_hand`), within a limit of memory, and the
-norms of a stretch's weights by one row through their squares, where that tells them.
+norms of a stretch's weights by one row through their squares, where that tells them; batches passed through one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ from splineviz.tracing.program import Program, Step
 
 MATRIX_LIMIT, OTHERS = 1 << 25, 1 << 24
 """Largest number of entries of one stretch's matrix (256 MB), and of all those together that are no linear layer."""
+BATCH = 16
+"""Rows that are passed at a time where there are convolutions."""
 CHUNK = 1 << 22
 """Entries of a matrix that are looked at at a time."""
 ONE = 1 << 40
@@ -326,3 +328,27 @@ def _squared_step(step: Step, params: Mapping[str, Tensor], x: list[Tensor]) -> 
     if step.op in MIXING:
         params = {**params, "weight": params["weight"].square()}
     return step.applied(x, params, homogeneous=True)
+
+
+def passed(
+    program: Program, live: Mapping[int, Tensor], start: int, stop: int, *, homogeneous: bool = False
+) -> dict[int, Tensor]:
+    """What steps make of a batch, a few rows at a time where there are convolutions; see `stages.CACHE_BYTES`."""
+    some = BATCH if any(step.op.startswith("conv") for step in program.steps[start:stop]) else len(next(iter(live.values())))
+    parts: list[dict[int, Tensor]] = []
+    with torch.no_grad():
+        for at in range(0, len(next(iter(live.values()))), some):
+            part = {r: t[at : at + some] for r, t in live.items()}
+            parts.append(program.run(part, start, stop, homogeneous=homogeneous))
+    return parts[0] if len(parts) == 1 else {r: torch.cat([part[r] for part in parts]) for r in parts[0]}
+
+
+def rms(tensor: Tensor) -> FloatArray:
+    """(k,) root mean square of each entry over the rows."""
+    found: FloatArray = tensor.reshape(len(tensor), -1).square().mean(dim=0).sqrt().cpu().numpy()
+    return found
+
+
+def signs(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Random numbers +1 and -1."""
+    return 2.0 * torch.randint(0, 2, tuple(shape), generator=generator).double() - 1.0

@@ -24,9 +24,9 @@ import torch
 
 from splineviz._kernels import faces as _faces
 from splineviz._kernels.bits import unit_hashes
-from splineviz.errors import BudgetError, FloatArray
+from splineviz.errors import BudgetError, FloatArray, to_positive
 from splineviz.geometry import doors
-from splineviz.geometry.budget import Budget, Exceeded, Spent
+from splineviz.geometry.budget import HEAVY_BYTES, Budget, Exceeded, Spent
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.polygons import polygon_area, spread
@@ -38,9 +38,9 @@ from splineviz.regions.estimates import shrink_to_fit
 from splineviz.regions.nearby import FAR, Nearby, TooFar
 from splineviz.regions.precise import precise
 from splineviz.regions.samples import checked
-from splineviz.regions.stages import HEAVY_BYTES, block_bytes_of, one_by_one
-from splineviz.threads import Stack, available
-from splineviz.tracing.precision import at_home
+from splineviz.regions.stages import block_bytes_of
+from splineviz.threads import Stack, one_by_one, wanted
+from splineviz.tracing.precision import at_home, checked_device
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace
@@ -114,7 +114,7 @@ def partition(
             max_regions=max_regions, max_bytes=max_bytes, max_seconds=max_seconds, progress=progress, device=device,
             swap=swap, executor=executor,
         )  # fmt: skip
-    program = trace(model, plane.input_shape, swap=swap, borrow=True).to(device=device)
+    program = trace(model, plane.input_shape, swap=swap, borrow=True).to(device=checked_device(device))
     budget = Budget(max_regions, max_bytes, max_seconds)
     found = _whole(Slice(program, plane, plane.window(window), tolerance), threads, block_bytes, budget, progress)
     return checked(found, program)
@@ -155,7 +155,7 @@ class Slice:
         self._began = time.perf_counter()
         self.program, self.plane, self.corners = program, plane, corners
         self.centre = corners.mean(axis=0)
-        self.tolerance, self._far = tolerance, FAR
+        self.tolerance, self._far = to_positive(tolerance, "tolerance"), FAR
         self._precise = precise(program, plane, corners)
         self._prepare()
         self._seam_readings = self._restarts = 0
@@ -218,7 +218,7 @@ class Slice:
     ) -> Complex:  # fmt: skip
         try:
             run = _Enumeration(self.engine, block_bytes, Spent(budget, self._began), progress)
-            joined = self._with_own_units(sew(run.run(first, threads or available()), open_seams=open_seams))
+            joined = self._with_own_units(sew(run.run(first, wanted(threads)), open_seams=open_seams))
             if budget.regions is not None and len(joined.face_hash) > budget.regions:
                 raise Exceeded("regions", len(joined.face_hash), 1.0)
         except Exceeded as excess:
@@ -317,10 +317,10 @@ class _Enumeration:
 
     def __init__(self, engine: Engine, block_bytes: int | None, spent: Spent, progress: Progress | None):
         self.engine = engine
-        self._bytes = [block_bytes or block_bytes_of(engine.stages, layer) for layer in range(engine.layers)]
+        sizes = [block_bytes or block_bytes_of(engine.stages, layer) for layer in range(engine.layers)]
         self.spent, self.progress = spent, progress
-        self.finished: list[Block] = []
-        self.seams = SeamValues()
+        self._bytes = [to_positive(size, "block_bytes") for size in sizes]
+        self.finished, self.seams = list[Block](), SeamValues()
         self._rounds, self._decisive = any(engine.lowered.rounds), engine.decisions.open
         self._splits = 0
         self._lock = threading.Lock()

@@ -31,7 +31,7 @@ from splineviz.regions.blocks import Block
 from splineviz.regions.crossings import seen as seen
 from splineviz.regions.cuts import crossed
 from splineviz.regions.nearby import TooFar
-from splineviz.regions.stages import one_by_one
+from splineviz.threads import one_by_one
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program

@@ -50,6 +50,7 @@ ENTRYWISE = frozenset(["scale", "divide", "shift", "batch_norm"])
 """Operations that scale and shift every entry by itself (and may repeat them)."""
 
 Ids = npt.NDArray[np.int64]
+Forms = npt.NDArray[np.object_]
 
 
 class Undecided(Exception):
@@ -221,6 +222,33 @@ class Exact:
         if self.spent > self.limit:
             raise TooMuch("exact decisions cost too much")
 
+    # ---- forms -------------------------------------------------------------------------------------
+
+    def forms(self, on: npt.NDArray[np.bool_]) -> list[tuple[Forms, int]]:
+        """What the units of each kink layer, and the outputs, are where the units `on` (all layers in order) are on.
+
+        Each as (3, n) whole numbers (a, b, c) over a power of two: (a u + b v + c) / 2^exponent. Raises TooMuch.
+        """
+        whole = [*self._directions, self._origin]
+        live, found, first = {0: whole}, list[tuple[Forms, int]](), 0
+        for at, step in enumerate(self.program.steps):
+            self._check_budget()
+            given = [live[register] for register in step.inputs]
+            if step.is_kink:
+                slopes, exponent = integers(np.array(KINKS[step.op].pieces(step.attrs).slopes))
+                found.append(_alike(given[0]))
+                here = on[first : first + len(given[0][0][0])]
+                first += len(here)
+                factor = np.where(here, slopes[1], slopes[0])
+                live[step.output] = [(row * factor, e + exponent) for row, e in given[0]]
+            else:  # constants belong to the last of the three
+                run = self._step(at)
+                live[step.output] = [run([register[k] for register in given], int(k == 2)) for k in range(3)]
+            for register in step.inputs:
+                if self.program.last_use(register) <= at:
+                    live.pop(register, None)
+        return [*found, _alike(live[self.program.output])]
+
     # ---- operations --------------------------------------------------------------------------------
 
     def _step(self, at: int) -> Callable[[Sequence[Register], int], Register]:
@@ -341,6 +369,12 @@ class _Pass:
         self.w, self.registers, self.step = w, registers, 0
         self.inputs: list[Register] = []
         self.alive: list[dict[int, Register]] = []
+
+
+def _alike(columns: Sequence[Register]) -> tuple[Forms, int]:
+    """Three rows over one power of two."""
+    finest = max(e for _, e in columns)
+    return np.stack([row * (1 << (finest - e)) for row, e in columns]), finest
 
 
 def _with_limbs(step: Step, params: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> LimbProduct | None:

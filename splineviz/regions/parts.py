@@ -24,16 +24,17 @@ import torch
 from torch import Tensor
 
 from splineviz._kernels.bits import unit_hashes
-from splineviz.errors import FloatArray, IntArray, PartitionError
+from splineviz.errors import FloatArray, IntArray, PartitionError, PlaneError
 from splineviz.geometry.budget import Budget
 from splineviz.geometry.invariants import within
 from splineviz.geometry.partition import Partition
 from splineviz.regions.blocks import KeyArray
 from splineviz.regions.engine import TOLERANCE
 from splineviz.regions.enumerate import Progress, Slice
-from splineviz.regions.tiles import MOST, Tile
+from splineviz.regions.tiles import MOST, Grid, Tile
 from splineviz.storage import archives, files
 from splineviz.tracing.lowering import Layer
+from splineviz.tracing.precision import checked_device
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import Swap
 from splineviz.tracing.trace import trace
@@ -165,8 +166,8 @@ def part(
         TraceError: the network is not piecewise affine.
         BudgetError: a limit is exceeded.
     """
-    grid = tile.grid
-    program = trace(model, grid.plane.input_shape, swap=swap, borrow=True).to(device=device)
+    grid = _grid_of(tile)
+    program = trace(model, grid.plane.input_shape, swap=swap, borrow=True).to(device=checked_device(device))
     job = Slice(program, grid.plane, grid.corners, tolerance)
     # All tiles are placed in every job, so that rows of the first product round alike on both sides of a seam.
     first = grid.blocks(job.place(grid.block()))[tile.index]
@@ -188,6 +189,12 @@ def part(
         piece_unit=units.astype(np.int32),
         piece_rank=job.engine.rank[units],
     )
+
+
+def _grid_of(tile: Any) -> Grid:
+    if not isinstance(tile, Tile):
+        raise PlaneError(f"tile: expected one of sv.tiles(plane, window, rows, columns), got {type(tile).__name__}.")
+    return tile.grid
 
 
 def _digest(program: Program, tile: Tile, tolerance: float) -> str:

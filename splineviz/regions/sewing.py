@@ -13,14 +13,17 @@ files, or are used up, are never in memory together with it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from splineviz.errors import BudgetError, SeamError
+from splineviz.geometry.budget import Budget
 from splineviz.geometry.partition import Partition
 from splineviz.geometry.plane import Plane
 from splineviz.geometry.report import Report
@@ -41,6 +44,8 @@ def sew(parts: Iterable[Part | str | os.PathLike[str]]) -> Partition:
     and positions are equal up to rounding. Raises SeamError when parts are missing, belong to different slices or
     cannot be sewn without guessing (see `seam_faces`).
     """
+    if isinstance(parts, (str, bytes)) or not isinstance(parts, Iterable):
+        raise SeamError(f"parts: expected the parts of all tiles in a list, got {type(parts).__name__}.")
     return _sew(list(parts))
 
 
@@ -51,6 +56,8 @@ def tiled(
     *,
     window: Any,
     max_regions: int | None,
+    max_bytes: int | None,
+    max_seconds: float | None,
     progress: Progress | None,
     executor: Executor | None,
     swap: Swap | None,
@@ -62,11 +69,15 @@ def tiled(
     rows, columns = shape
     todo = tiles(plane, window, rows, columns)
     program = trace(model, plane.input_shape, swap=swap, borrow=True)
-    options["max_regions"] = max_regions
-    if executor is None:
-        found = [part(program, tile, progress=_share(progress, i, len(todo)), **options) for i, tile in enumerate(todo)]
-    else:
-        found = _on(executor, program, todo, progress, options)
+    clock = _Clock(Budget(max_regions, max_bytes, max_seconds).seconds, len(todo))
+    options |= {"max_regions": max_regions, "max_bytes": max_bytes}
+    found = []
+    if executor is not None:
+        found = _on(executor, program, todo, progress, clock, options)
+    for i, tile in enumerate(todo if executor is None else ()):
+        with clock.said(i):
+            shown = _share(progress, i, len(todo))
+            found.append(part(program, tile, progress=shown, max_seconds=clock.left(i), **options))
     result = _sew(found)
     if max_regions is not None and result.num_regions > max_regions:
         raise BudgetError(
@@ -76,6 +87,34 @@ def tiled(
     return checked(result, program)
 
 
+class _Clock:
+    """The time that all tiles may take together; limit: None for any."""
+
+    def __init__(self, limit: float | None, count: int):
+        self.limit, self.count, self._began = limit, count, time.perf_counter()
+
+    def left(self, done: int) -> float | None:
+        """What is left of it. Raises BudgetError once that is nothing, or less."""
+        if self.limit is None:
+            return None
+        left = self.limit - (time.perf_counter() - self._began)
+        if left <= 0:
+            raise BudgetError(
+                f"window: expected at most {self.limit:g} s (max_seconds), used up when {done} of {self.count} tiles were "
+                "done; choose a larger max_seconds, or a smaller window."
+            )
+        return left
+
+    @contextmanager
+    def said(self, done: int) -> Iterator[None]:
+        """Where a tile uses up what is left, the error names all of it."""
+        try:
+            yield
+        except BudgetError:
+            self.left(done)
+            raise
+
+
 def _share(progress: Progress | None, index: int, count: int) -> Progress | None:
     if progress is None:
         return None
@@ -83,16 +122,18 @@ def _share(progress: Progress | None, index: int, count: int) -> Progress | None
 
 
 def _on(
-    executor: Executor, program: Any, todo: list[Tile], progress: Progress | None, options: dict[str, Any]
+    executor: Executor, program: Any, todo: list[Tile], progress: Progress | None, clock: _Clock, options: dict[str, Any]
 ) -> list[Part]:
     """All parts, from the workers of an executor; the first failure stops those that have not begun."""
-    futures = [executor.submit(part, program, tile, **options) for tile in todo]
+    futures = [executor.submit(part, program, tile, max_seconds=clock.left(0), **options) for tile in todo]
     left, regions = set(futures), 0
     try:
         while left:
             for future in ended(left):
+                with clock.said(len(futures) - len(left)):
+                    clock.left(len(futures) - len(left))
+                    regions += future.result().partition.num_regions
                 left.discard(future)
-                regions += future.result().partition.num_regions
                 if progress is not None:
                     progress((len(futures) - len(left)) / len(futures), regions)
         found = [future.result() for future in futures]

@@ -22,18 +22,26 @@ of the result may need (`inverse_size`). A unit all of whose inputs are off is m
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from splineviz._kernels import winners
+from splineviz._kernels.lines import Rows
 from splineviz.errors import FloatArray
+from splineviz.geometry.budget import block_bytes
 from splineviz.regions import entries
+from splineviz.regions.entries import passed, rms, signs
+from splineviz.threads import Share, chunks, one_by_one
 from splineviz.tracing.affine import Weights
+from splineviz.tracing.lowering import Meeting
 from splineviz.tracing.program import KinkLayer, Program
 
 PROBES, FEW_PROBES = 32, 8
@@ -47,26 +55,9 @@ CACHE_BYTES = 2 << 20
 once, and where they do not stay in the cache that takes twice as long."""
 PRODUCTS = {"linear", "matmul", "einsum"}
 """Operations whose matrix a batch shares."""
-BLOCK_BYTES, MOST_BLOCK_BYTES = 16 << 20, 64 << 20
-"""Smallest and largest default size of a block's values. The first is about what a cache holds for a thread; in blocks of
-half that size 80,000 regions take a fifth longer, for vertices on seams are worked on by both sides."""
-WIDE_ROWS = 128
-"""Where a network is so wide that fewer vertices fill a block, blocks are larger, up to the largest."""
-EVALUATED_BYTES, HEAVY_BYTES, HEAVY = 32 << 20, 64 << 20, 32.0
-"""Default sizes where all vertices are evaluated in full; the second from how many products the network has for a byte
-of its widest tensor: there a row costs so much more than to fetch it that what counts is that few vertices lie on seams,
-where each is evaluated for both sides; not beside weights that fill the memory. Larger arrays than the first are got from
-the system anew each time."""
 EXTENDED = float(np.finfo(np.longdouble).eps / np.finfo(np.float64).eps)
 """A rounding of the longer floats that this machine has, in roundings of a double."""
-Share = Callable[[Sequence[Callable[[], None]]], None]
-"""Runs calls that may run at the same time, and returns when all have ended."""
-
-
-def one_by_one(calls: Sequence[Callable[[], None]]) -> None:
-    """Every call, in this thread."""
-    for call in calls:
-        call()
+Ids = npt.NDArray[np.int64]
 
 
 @dataclass(eq=False)
@@ -76,7 +67,7 @@ class Stage:
     input_scale: size F of each entry of the registers that enter, see the module; waking: what it is if it wakes.
     shapes: without the batch, of the registers alive at the start (after the kink); leaving: those alive at the end.
     width: number of entries of the result. has_columns: whether its matrix is at hand; else new vertices are evaluated
-    in full.
+    in full. goes_on, meets: the rounds of a maximum that the kinks before and after it are.
     """
 
     program: Program
@@ -88,6 +79,8 @@ class Stage:
     leaving: frozenset[int]
     width: int
     has_columns: bool
+    goes_on: Meeting | None = None
+    meets: Meeting | None = None
 
     @property
     def start(self) -> int:
@@ -113,6 +106,15 @@ class Stage:
     def is_chain(self) -> bool:
         """Whether one tensor alone enters and one alone leaves."""
         return len(self.shapes) == 1 and len(self.leaving) == 1
+
+    @property
+    def is_one_linear(self) -> bool:
+        """Whether a first stage is one Linear layer of all inputs, summed in extended precision, and nothing else."""
+        affine = [step for step in self.program.steps[: self.stop] if step.op != "reshape"]
+        if len(affine) != 1 or affine[0].op != "linear" or not self.is_chain:
+            return False
+        # A weight may be applied along the last of several dimensions.
+        return self.program.read(affine[0])["weight"].shape[1] == math.prod(self.program.input_shape)
 
     def placed(self, live: Mapping[int, Tensor]) -> dict[int, Tensor]:
         """The same registers on the program's device."""
@@ -190,12 +192,12 @@ class Stage:
             left = self.program.run(entering, self.start, self.stop, homogeneous=True)
             total = torch.zeros((), dtype=torch.float64, device=self.program.device)
             for register, tensor in left.items():
-                weights = torch.from_numpy(inverse[register].reshape(1, *tensor.shape[1:])) * _signs(tensor.shape, generator)
+                weights = torch.from_numpy(inverse[register].reshape(1, *tensor.shape[1:])) * signs(tensor.shape, generator)
                 total = total + (tensor * weights.to(tensor.device)).sum()
             wanted = list(entering.values())
             slopes = torch.autograd.grad(total, wanted, allow_unused=True) if total.requires_grad else [None] * len(wanted)
         return {
-            r: np.zeros(t[0].numel()) if g is None else _rms(g) for (r, t), g in zip(entering.items(), slopes, strict=True)
+            r: np.zeros(t[0].numel()) if g is None else rms(g) for (r, t), g in zip(entering.items(), slopes, strict=True)
         }
 
     def _norms(self, sizes: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
@@ -206,11 +208,11 @@ class Stage:
             return norms
         generator = torch.Generator().manual_seed(0)
         live = {
-            r: _signs((PROBES, *shape), generator) * torch.from_numpy(sizes[r].reshape(shape))
+            r: signs((PROBES, *shape), generator) * torch.from_numpy(sizes[r].reshape(shape))
             for r, shape in self.shapes.items()
         }
-        found = _passed(self.program, self.placed(live), self.start, self.stop, homogeneous=True)
-        return {r: _rms(t) for r, t in found.items()}
+        found = passed(self.program, self.placed(live), self.start, self.stop, homogeneous=True)
+        return {r: rms(t) for r, t in found.items()}
 
     # ---- running -----------------------------------------------------------------------------------
 
@@ -240,90 +242,112 @@ class Stage:
         chunk = min(max(CACHE_BYTES, 32 * self._matrix), CHUNK_BYTES)
         return max(ROWS, chunk // (8 * widest) // ROWS * ROWS) if self._matrix else max(FEW_ROWS, chunk // (8 * widest))
 
-    def run(self, live: Mapping[int, FloatArray], out: FloatArray, share: Share = one_by_one) -> dict[int, FloatArray]:
-        """Kink and stage on the registers alive at the kink, one row per vertex; the result goes to `out` (n, width).
+    @cached_property
+    def _torch(self) -> tuple[int, int]:
+        """The steps that torch takes, between a round and a meeting, which are kernels' (`_kernels.winners`)."""
+        begin = 0 if self.before is None else self.before.step if self.goes_on is None else self.goes_on.stop
+        return begin, self.stop if self.meets is None else self.meets.start
+
+    @cached_property
+    def _is_direct(self) -> bool:
+        """Whether those who meet are entries of the kink's output, which nobody else reads."""
+        begin, end = self._torch
+        if self.meets is None or self.goes_on is not None or end != begin + 1:
+            return False
+        return self.meets.source == self.source and self.source not in self.leaving
+
+    def run(
+        self, live: Mapping[int, Rows], out: FloatArray, share: Share = one_by_one, which: Ids | None = None
+    ) -> dict[int, FloatArray]:
+        """Kink and stage on the registers alive at the kink, at vertices `which` (n,) or all; the result: `out` (n, width).
 
         Returns the other registers still alive. share: runs the chunks, in whatever order.
         """
-        chunks = _chunks(len(out), self._rows, ROWS if self._matrix or self.has_columns else 1)
-        others: list[dict[int, FloatArray]] = [{} for _ in chunks]
-        first = 0 if self.before is None else self.before.step
-        tensors = {r: torch.from_numpy(t) for r, t in live.items()}
+        which = np.arange(len(out)) if which is None else which
+        parts = chunks(len(out), self._rows, ROWS if self._matrix or self.has_columns else 1)
+        met = [np.empty((len(out), n)) for n in ((self.width, self.meets.width) if self.meets is not None else ())]
+        others: list[dict[int, FloatArray]] = [{} for _ in parts]
 
-        def chunk(i: int) -> None:
-            start, stop = chunks[i]
-            # Libraries take rows in groups, and a row that is left over in a way of its own, which is slower and
-            # rounds otherwise: so batches are filled up. A convolution takes one row at a time.
-            idle = -(stop - start) % ROWS if self._matrix else 0
+        def part(i: int) -> None:
+            start, stop = parts[i]
+            into = [array[start:stop] for array in (out, *met)]
             with torch.no_grad():
-                part = {r: _filled(t[start:stop], idle) for r, t in tensors.items()}
-                left = self.program.run(self.placed(part), first, self.stop)
-                result = left.pop(self.result) if self.after is not None else left[self.result]
-                out[start:stop] = result[: stop - start].reshape(stop - start, -1).cpu().numpy()
-                kept = {r: t[: stop - start].cpu().numpy() for r, t in left.items()}
-            others[i] = kept if self.after is not None else {}
+                left = self._taken(live, which[start:stop], into)
+            others[i] = {r: t for r, t in left.items() if r in self.leaving} if self.after is not None else {}
 
-        share([partial(chunk, i) for i in range(len(chunks))])
-        if len(others) == 1:
-            return others[0]
-        return {r: np.concatenate([o[r] for o in others]) for r in (others[0] if others else {})}
+        share([partial(part, i) for i in range(len(parts))])
+        found = others[0] if others else {}
+        if len(others) > 1:
+            found = {r: np.concatenate([o[r] for o in others]) for r in found}
+        beside = () if self.meets is None else zip((self.meets.second, self.meets.rest), met, strict=True)
+        return found | {r: t for r, t in beside if r is not None}
+
+    def _taken(self, live: Mapping[int, Rows], vertices: Ids, into: Sequence[FloatArray]) -> dict[int, FloatArray]:
+        """The same at a few vertices: into[0] receives the result, the others who meets it; returns what else is left."""
+        assert self.before is not None
+        kink, rows, own = self.program.steps[self.before.step].inputs[0], len(vertices), self.goes_on
+        if self.meets is not None and self._is_direct:
+            winners.meet(live[kink], vertices, self.meets.index, *self.before.kinks.slopes, *into)
+            return {r: values.part(vertices) for r, values in live.items() if r in self.leaving}
+        # Libraries take rows in groups, and a row that is left over in a way of its own, which is slower and
+        # rounds otherwise: so batches are filled up. A convolution takes one row at a time.
+        idle = -rows % ROWS if self._matrix else 0
+        used = () if own is None else (kink, own.second, own.rest)
+        shapes = {**self.shapes, kink: self.before.shape}
+        batch = {r: _filled(t.part(vertices), shapes[r], idle) for r, t in live.items() if r not in used}
+        if own is not None:
+            entrants = own.entrants(live, live[kink], vertices)
+            batch[own.result] = _filled(entrants, (-1, *shapes[own.second][1:]), idle)
+        left = {r: t[:rows].cpu().numpy() for r, t in self.program.run(self.placed(batch), *self._torch).items()}
+        if self.meets is not None:
+            winners.meet(Rows.of(left[self.meets.source]), np.arange(rows), self.meets.index, 1.0, 1.0, *into)
+        else:
+            into[0][:] = (left[self.result] if self.after is None else left.pop(self.result)).reshape(rows, -1)
+        return left
 
 
-def _chunks(rows: int, most: int, group: int) -> list[tuple[int, int]]:
-    """Bounds of runs of about equal length, none longer than `most`, whole groups of so many rows but the last."""
-    count = -(-rows // most)
-    bounds = np.linspace(0, -(-rows // group), count + 1).astype(int) * group
-    bounds[-1] = rows
-    return list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+def _filled(rows: FloatArray, shape: tuple[int, ...], idle: int) -> Tensor:
+    """Rows as torch takes them, filled up with so many of zeros."""
+    tensor = torch.from_numpy(rows.reshape(len(rows), *shape))
+    return tensor if idle == 0 else torch.cat([tensor, tensor.new_zeros(idle, *tensor.shape[1:])])
 
 
-def _filled(tensor: Tensor, rows: int) -> Tensor:
-    return tensor if rows == 0 else torch.cat([tensor, tensor.new_zeros(rows, *tensor.shape[1:])])
+def stages(program: Program, samples: FloatArray, meetings: Sequence[Meeting | None] = ()) -> list[Stage]:
+    """All stages of a program, from the input to the outputs; samples (n, *input_shape) tell the typical sizes.
 
-
-def stages(program: Program, samples: FloatArray) -> list[Stage]:
-    """All stages of a program, from the input to the outputs; samples (n, *input_shape) tell the typical sizes."""
+    meetings: for each kink layer the round that it is (`Lowered.meetings`), or None.
+    """
     ends: list[KinkLayer | None] = [None, *program.layers, None]
+    rounds = [None, *(meetings or [None] * len(program.layers)), None]
     live = {0: torch.from_numpy(samples).to(program.device)}
     error = waking = {0: np.zeros(live[0][0].numel())}  # the input is what it is
     found: list[Stage] = []
     at, matrices = 0, entries.at_hand(program)
-    for before, after in zip(ends[:-1], ends[1:], strict=True):
+    for i, (before, after) in enumerate(itertools.pairwise(ends)):
         start = 0 if before is None else before.step + 1
         stop = len(program.steps) if after is None else after.step
         if before is not None:
             error, waking = _bent(program, before, live, error, waking)
-        live = _passed(program, live, at, start)
-        sizes = {r: np.hypot(_rms(t), error[r]) for r, t in live.items()}
+        live = passed(program, live, at, start)
+        sizes = {r: np.hypot(rms(t), error[r]) for r, t in live.items()}
         woken = {r: np.maximum(waking[r], sizes[r]) for r in live}
         shapes = {r: tuple(t.shape[1:]) for r, t in live.items()}
         kept = {r: (error[r], waking[r]) for r in live}
-        live = _passed(program, live, start, stop)
+        live = passed(program, live, start, stop)
         result = live[program.output if after is None else program.steps[after.step].inputs[0]]
         has = before is not None and before.step in matrices
-        stage = Stage(program, before, after, sizes, woken, shapes, frozenset(live), result[0].numel(), has)
+        stage = Stage(
+            program, before, after, sizes, woken, shapes, frozenset(live), result[0].numel(), has, *rounds[i : i + 2]
+        )
         found.append(stage)
         made = {r: stage.spread[r] + stage.constants[r] for r in live if r not in kept}
-        if before is None and _is_one_linear(stage):
+        if before is None and stage.is_one_linear:
             summed = {r: stage.spread[r] * math.sqrt(math.prod(program.input_shape)) + stage.constants[r] for r in made}
-            made = {r: _rms(live[r]) + EXTENDED * summed[r] for r in made}  # see `on_slice`
+            made = {r: rms(live[r]) + EXTENDED * summed[r] for r in made}  # see `on_slice`
         error = {r: made[r] if r in made else kept[r][0] for r in live}
         waking = {r: made[r] if r in made else kept[r][1] for r in live}
         at = stop
     return found
-
-
-def _passed(
-    program: Program, live: Mapping[int, Tensor], start: int, stop: int, *, homogeneous: bool = False
-) -> dict[int, Tensor]:
-    """What steps make of a batch, a few rows at a time where there are convolutions; see CACHE_BYTES."""
-    some = ROWS if any(step.op.startswith("conv") for step in program.steps[start:stop]) else len(next(iter(live.values())))
-    parts: list[dict[int, Tensor]] = []
-    with torch.no_grad():
-        for at in range(0, len(next(iter(live.values()))), some):
-            part = {r: t[at : at + some] for r, t in live.items()}
-            parts.append(program.run(part, start, stop, homogeneous=homogeneous))
-    return parts[0] if len(parts) == 1 else {r: torch.cat([part[r] for part in parts]) for r in parts[0]}
 
 
 Sizes = dict[int, FloatArray]
@@ -335,26 +359,6 @@ def _bent(program: Program, kink: KinkLayer, live: Mapping[int, Tensor], error: 
     source, z = step.inputs[0], live[step.inputs[0]].reshape(len(live[step.inputs[0]]), -1).cpu().numpy()
     passed = np.sqrt(np.where(z > 0.0, high**2, low**2).mean(axis=0))
     return {**error, step.output: passed * error[source]}, {**waking, step.output: max(abs(low), abs(high)) * error[source]}
-
-
-def _rms(tensor: Tensor) -> FloatArray:
-    """(k,) root mean square of each entry over the rows."""
-    rms: FloatArray = tensor.reshape(len(tensor), -1).square().mean(dim=0).sqrt().cpu().numpy()
-    return rms
-
-
-def _signs(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Random numbers +1 and -1."""
-    return 2.0 * torch.randint(0, 2, tuple(shape), generator=generator).double() - 1.0
-
-
-def _is_one_linear(stage: Stage) -> bool:
-    """Whether a first stage is one Linear layer of all inputs, summed in extended precision, and nothing else."""
-    affine = [step for step in stage.program.steps[: stage.stop] if step.op != "reshape"]
-    if len(affine) != 1 or affine[0].op != "linear" or not stage.is_chain:
-        return False
-    # A weight may be applied along the last of several dimensions.
-    return stage.program.read(affine[0])["weight"].shape[1] == math.prod(stage.program.input_shape)
 
 
 def on_slice(
@@ -375,7 +379,7 @@ def on_slice(
         slope = program.run(stage.placed({0: torch.from_numpy(directions.copy())}), 0, stage.stop, homogeneous=True)
     maps = {r: (value[r].reshape(-1).cpu().numpy(), slope[r].reshape(d, -1).cpu().numpy()) for r in value}
     error = stage.unit_scale * np.sqrt(point.size) + stage.unit_offset
-    if not _is_one_linear(stage):
+    if not stage.is_one_linear:
         return maps, error
     # As the step reads them, constants and views alike: a weight may be stored transposed.
     affine = next(step for step in program.steps[: stage.stop] if step.op != "reshape")
@@ -387,10 +391,9 @@ def on_slice(
 
 
 def block_bytes_of(found: Sequence[Stage], layer: int) -> int:
-    """Bytes of a block's values at a layer: small enough for the cache, but enough rows for a product to be worth while."""
+    """Bytes of a block's values at a layer (see `block_bytes`)."""
     widest = max((stage.width for stage in found), default=1)
-    if not found[layer + 1].has_columns:
-        products = sum(stage.products for stage in found[1:])
-        heavy = products > HEAVY * 8 * widest and not isinstance(found[0].program.weights, Weights)
-        return HEAVY_BYTES if heavy else EVALUATED_BYTES
-    return int(np.clip(8 * widest * WIDE_ROWS, BLOCK_BYTES, MOST_BLOCK_BYTES))
+    if found[layer + 1].has_columns:
+        return block_bytes(widest, None)
+    lent = isinstance(found[0].program.weights, Weights)
+    return block_bytes(widest, 0 if lent else sum(stage.products for stage in found[1:]))

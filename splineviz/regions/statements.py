@@ -1,5 +1,5 @@
 r"""Statements of a partition beside its complex, checked by the model: fields, boundary, derivatives, linear regions.
-Also the model's derivatives along the slice.
+Also the model's derivatives along the slice, and which of its outputs a partition holds.
 
     fields      vertices = centre + local_vertices, inside the window, whose corners are among them; names of the layers,
                 which of them take maxima; the seed's pattern has its face's hash; anchors, where samples are given
@@ -14,7 +14,8 @@ function yields (check, line) for what fails. A face too thin to decide is passe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from splineviz._kernels import merging
 from splineviz._kernels.bits import unit_hashes
-from splineviz.errors import FloatArray, PlaneError
+from splineviz.errors import CertificateError, FloatArray, PlaneError
 from splineviz.geometry import slopes
 from splineviz.geometry.partition import LinearRegions, Partition
 from splineviz.geometry.plane import convex_polygon
@@ -34,6 +35,7 @@ from splineviz.regions.witness import SAFETY, Witness
 from splineviz.tracing.affine import moved, nudged
 from splineviz.tracing.lowering import lower
 from splineviz.tracing.program import KINKS, Program
+from splineviz.tracing.trace import kept
 
 Lines = Iterator[tuple[str, str]]
 EPS = float(np.finfo(np.float64).eps)
@@ -46,6 +48,10 @@ FEW = 20_000
 """Regions up to which the model is asked for its derivative in all of them."""
 COARSEST = 2.0**20
 """How many times the measured rounding of an output may be claimed: every unit's largest scale is taken at once."""
+COMPARED = 16
+"""Vertices by which it is told which of the network's outputs a partition holds."""
+NAMED = 5
+"""Faces that a line about what was not judged names; the rest is counted."""
 CHUNK = 1024
 """Points of one call."""
 STEP = 2.0**-45
@@ -54,15 +60,59 @@ STEP = 2.0**-45
 
 @dataclass(frozen=True)
 class Asked:
-    """What the complex was proved with: the slack of signs, the tolerance of geometry, undecided faces (F,)."""
+    """What the complex was proved with: the slack of signs, the tolerance of geometry, undecided faces (F,).
+
+    thin: (F,) faces that were proved exactly, as double precision could not tell; slopes: (C, 2) of the outputs there.
+    unjudged: told what is too small to be judged.
+    """
 
     slack: float
     geometry: float
     undecided: npt.NDArray[np.bool_]
+    thin: npt.NDArray[np.bool_]
+    slopes: Mapping[int, FloatArray]
+    unjudged: list[str]
 
     def near(self, part: Partition) -> float:
         """A length of the window that is nothing."""
         return self.geometry * float(np.linalg.norm(np.ptp(part.window, axis=0)))
+
+    def pass_over(self, part: Partition, check: str, faces: npt.NDArray[np.int64], what: str) -> None:
+        """Tell what is not judged in some faces."""
+        if len(faces):
+            self.unjudged.append(f"{check}: {what}, in {named(part, np.unique(faces))}")
+
+
+def named(part: Partition, faces: npt.NDArray[np.int64]) -> str:
+    """Faces in words: numbers and centroids of the first ones, and how many more."""
+    shown = zip(faces[:NAMED].tolist(), part.centroids[faces[:NAMED]].tolist(), strict=True)
+    places = ", ".join(f"{face} at ({u:.9g}, {v:.9g})" for face, (u, v) in shown)
+    more = f" and {len(faces) - NAMED} more" if len(faces) > NAMED else ""
+    return f"{'face' if len(faces) == 1 else 'faces'} {places}{more}"
+
+
+@torch.no_grad()
+def held(part: Partition, program: Program) -> tuple[Program, list[int] | None, int]:
+    """A network's Program with the outputs that a partition holds: those nearest at some vertices. Their numbers, None for
+    all, and how many are left out. Raises CertificateError where it has fewer.
+    """
+    some = np.linspace(0, min(len(part.vertices), len(part.outputs)) - 1, COMPARED).astype(np.int64)
+    y = program(torch.from_numpy(part.plane.embed(part.vertices[some]))).reshape(len(some), -1).numpy()
+    if y.shape[1] < part.outputs.shape[1]:
+        raise CertificateError(
+            f"certificate: expected a partition of a network with {y.shape[1]} outputs, got one with "
+            f"{part.outputs.shape[1]}; verify it with the model that it was made of."
+        )
+    if y.shape[1] == part.outputs.shape[1]:  # all, or a Program that was picked before
+        picked = [step for step in program.steps[-1:] if step.op == "getitem" and step.path == "outputs"]
+        shapes = program.shapes() if picked else {}
+        return program, None, sum(math.prod(shapes[step.inputs[0]]) - y.shape[1] for step in picked)
+    columns = list[int]()
+    for wanted in part.outputs[some].T:
+        gap = np.abs(y - wanted[:, None]).max(axis=0)
+        gap[columns] = np.inf
+        columns.append(int(gap.argmin()))
+    return kept(program, columns), columns, y.shape[1] - len(columns)
 
 
 # ---- fields ------------------------------------------------------------------------------------------------------
@@ -162,7 +212,9 @@ def linear(part: Partition, said: LinearRegions, witness: Witness, asked: Asked)
     faces, rows = np.unique(part.edge_faces[vague], return_inverse=True)
     program, x = witness.affine(witness.means[faces])
     model = derivatives(witness, program, x)
-    tolerance = _rounding_of_slopes(part, witness)
+    for row in np.flatnonzero(np.isin(faces, list(asked.slopes))):
+        model[row] = asked.slopes[int(faces[row])]
+    tolerance = _rounding_of_slopes(part, witness, asked)
     rows = rows.reshape(-1, 2)
     jump = np.linalg.norm((model[rows[:, 0]] - model[rows[:, 1]]).reshape(len(vague), -1), axis=1)
     least = asked.slack * tolerance + 2.0 * np.where(np.isfinite(errors[vague]), errors[vague], np.inf)
@@ -216,9 +268,10 @@ def _along(program: Program, x: Tensor, tangents: Tensor) -> Tensor:
     return slopes[program.output]
 
 
-def _rounding_of_slopes(part: Partition, witness: Witness) -> float:
-    """The tolerance of a difference of slopes: how far they move with the weights, in the largest faces."""
-    largest = np.argsort(part.areas)[::-1][:64]
+def _rounding_of_slopes(part: Partition, witness: Witness, asked: Asked) -> float:
+    """The tolerance of a difference of slopes: how far they move with the weights, in large faces that are not thin."""
+    thin = asked.thin | asked.undecided  # there the moved weights have other units on
+    largest = np.lexsort((-part.areas, thin))[: max(min(64, int((~thin).sum())), 1)]
     program, points = witness.affine(witness.means[largest])
     base = derivatives(witness, program, points)
     move = partial(nudged, share=STEP, generator=torch.Generator().manual_seed(0))

@@ -109,10 +109,11 @@ class Testimony:
 class Witness:
     """The model, asked on the slice of one partition. Raises CertificateError when they do not belong together."""
 
-    def __init__(self, partition: Partition, program: Program, model: Any):
+    def __init__(self, partition: Partition, program: Program, model: Any, columns: list[int] | None = None):
         self.partition, self.program = partition, program
         own = isinstance(model, nn.Module) and not program.swaps  # else nothing but the Program computes what was drawn
         self.module = in_evaluation(model, large=isinstance(program.weights, Weights)) if own else program
+        self.columns = columns if own and columns is not None else slice(None)  # of the module's outputs
         self.breakpoints = {}
         for kink in program.layers:
             if len(kink.kinks.breakpoints) != 1:
@@ -170,8 +171,7 @@ class Witness:
                 else:
                     members = np.where(layer.groups < 0, layer.groups[:, :1], layer.groups)
                     values[:, layer.first_piece : layer.first_piece + members.size] = z[:, members.reshape(-1)]
-            found: FloatArray = program.run(live, at, len(program.steps))[program.output].reshape(len(x), -1).numpy()
-        return found
+            return np.asarray(program.run(live, at, len(program.steps))[program.output].reshape(len(x), -1).numpy())
 
     def read(self, local: FloatArray) -> tuple[FloatArray, FloatArray]:
         """`values` at points (n, 2) relative to the partition's centre; in digits where the window is small beside them."""
@@ -185,7 +185,8 @@ class Witness:
     def outputs(self, x: Tensor) -> FloatArray:
         """The outputs (n, C) of the user's own module."""
         with torch.no_grad(), Double():
-            return np.concatenate([self.module(some).reshape(len(some), -1).numpy() for some in x.split(self.rows)])
+            parts = [self.module(some).reshape(len(some), -1)[:, self.columns] for some in x.split(self.rows)]
+        return torch.cat(parts).numpy()
 
     def affine(self, local: FloatArray) -> tuple[Program, Tensor]:
         """A program that has the network's slopes, and inputs at points (n, 2) at which it has its pieces."""
@@ -205,8 +206,8 @@ class Witness:
         near, d = self.near, x[:0] if self.near is None else self.near.inputs(local, self.partition.centre)
         if near is not None:
             z = near.values(d)
-        unit, output = _largest(z) * STEP, _largest(y) * STEP
-        self.largest = np.maximum(self.largest, _largest(y)) if self.largest.size else _largest(y)
+        unit, output, largest = _largest(z) * STEP, _largest(y) * STEP, _largest(y)
+        self.largest = np.maximum(self.largest, largest) if self.largest.size else largest
         for seed, way in itertools.product(range(PAIRS), (STEP, -STEP)):
             generator = torch.Generator().manual_seed(seed)
             move = partial(nudged, share=way, generator=generator)
@@ -241,8 +242,7 @@ class Witness:
         self.means = first + sums / np.diff(part.face_offsets)[:, None]
         sample = np.unique(np.linspace(0, faces - 1, min(self.most, faces)).astype(np.int64))
         self.measure(np.concatenate([self.means[sample], part.window - part.centre]))
-        if chunk is None:
-            chunk = max(FEWEST, VALUES // (16 * (len(self.tolerance) + self.basis.shape[1] + 1)))
+        chunk = chunk or max(FEWEST, VALUES // (16 * (len(self.tolerance) + self.basis.shape[1] + 1)))
         said = Testimony(faces, len(part.edges), self.unit_hash, self.unit)
         order = _strips(self.means, chunk)
         for start in range(0, faces, chunk):

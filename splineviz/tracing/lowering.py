@@ -1,5 +1,5 @@
 r"""Lowering: every max operation of a Program written as rounds of ReLUs, max(a, b) = b + relu(a - b).
-Also layers as users count them, and whether some hashes together make another one.
+Also where a round's steps stand in a program, layers as users count them, and whether some hashes together make another one.
 
     x0  x1  x2  x3  x4     entrants of one group: the entries that one output is the largest of
      \   \  /   /   |      round 1 compares 0 with 2 and 1 with 3; 4 has a bye
@@ -20,6 +20,7 @@ layers; its hash is that of the number (see `bits`).
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -27,7 +28,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from splineviz._kernels import winners
 from splineviz._kernels.bits import unit_hashes
+from splineviz._kernels.lines import Rows
 from splineviz.tracing import maxima
 from splineviz.tracing.kinks import numbered
 from splineviz.tracing.maxima import MAXES
@@ -91,6 +94,48 @@ class Round:
 
 
 @dataclass(frozen=True, eq=False)
+class Meeting:
+    """A round's steps in a program, from the first, `start`, to before `stop`; its kink reads what pairs differ by.
+
+    source: the register whose entries meet; index: which of them, entrant by entrant, none where they are the entrants;
+    second, rest: the registers of the second of each pair and of those with a bye (None: none), of `width` entries.
+    result: the register of those that go on.
+    """
+
+    start: int
+    stop: int
+    source: int
+    index: npt.NDArray[np.uint32]
+    second: int
+    rest: int | None
+    width: int
+    result: int
+
+    @classmethod
+    def at(cls, program: Program, kink: int, round_: Round, units: int) -> Meeting | None:
+        """The one of a kink's step with so many units; None where its steps are not as `lower` writes them."""
+        byes, steps = round_.entrants - 2 * round_.pairs, program.steps
+        start = kink - (4 if byes else 3)
+        source, index = steps[start].inputs[0] if start >= 0 else -1, np.zeros(0, np.uint32)
+        result, written = _round(source, round_.entrants, round_.pairs, steps[kink].path)
+        stop = start + len(written)
+        if start < 0 or list(steps[start:stop]) != written:
+            return None
+        if start and (taken := steps[start - 1]).op == "take" and taken.output == source:
+            start, source = start - 1, taken.inputs[0]
+            index = program.read(taken)["index"].cpu().numpy().astype(np.uint32)
+        _, second, rest = (step.output for step in written[:3])
+        return cls(start, stop, source, index, second, rest if byes else None, units // round_.pairs * byes, result)
+
+    def entrants(self, live: Mapping[int, Rows], ahead: Rows, vertices: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Those that go on (n, entrants * groups) at some vertices (n,), of what is alive; ahead: what the kink reads."""
+        byes = Rows.of(np.empty((0, 0))) if self.rest is None else live[self.rest]
+        found = np.empty((len(vertices), ahead.old.shape[1] + self.width))
+        winners.go_on(ahead, live[self.second], byes, vertices, found)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
 class Lowered:
     """program: kinks alone; rounds: for each of its kink layers the round it is, or None; layers: as users count them."""
 
@@ -128,6 +173,14 @@ class Lowered:
             units = np.arange(layer.units)
             found.append(first + (units if round_ is None else units % (layer.units // round_.pairs)))
         return np.concatenate(found).astype(np.int32)
+
+    @cached_property
+    def meetings(self) -> tuple[Meeting | None, ...]:
+        """For each kink layer of the program its steps if it is a round as they were written, None if not."""
+        return tuple(
+            None if round_ is None else Meeting.at(self.program, layer.step, round_, layer.units)
+            for layer, round_ in zip(self.program.layers, self.rounds, strict=True)
+        )
 
     @cached_property
     def kink_layers(self) -> tuple[int, ...]:

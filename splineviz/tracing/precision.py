@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from splineviz.errors import TraceError
+from splineviz.errors import DataError, TraceError
 from splineviz.tracing import doors
 from splineviz.tracing.affine import is_large, is_lent, linear, moved
 from splineviz.tracing.program import Program
@@ -65,6 +65,23 @@ def at_home(function: Function) -> Function:
             return function(*args, **kwargs)
 
     return cast(Function, called)
+
+
+def checked_device(name: torch.device | str | None, dtype: torch.dtype = torch.float64) -> torch.device | None:
+    """A device that torch has and that computes in a precision; None: none was asked for. Raises DataError."""
+    if name is None:
+        return None
+    try:
+        device = torch.device(name)
+        torch.zeros(1, dtype=dtype, device=device)
+    except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(
+            f"device: expected one that torch has here and that knows {dtype}, got {name!r}: {said[0]}."
+        ) from error
+    if device.type == "meta":
+        raise DataError("device: expected one that computes, got 'meta'.")
+    return device
 
 
 class Double(TorchFunctionMode):

@@ -27,7 +27,7 @@ import torch
 import torch.fx
 from torch import Tensor, nn
 
-from splineviz.errors import TraceError
+from splineviz.errors import TraceError, to_indices
 from splineviz.tracing import doors, twins
 from splineviz.tracing.call import begun, raised
 from splineviz.tracing.listening import Listener
@@ -299,7 +299,7 @@ def kept(program: Program, outputs: Sequence[int] | None) -> Program:
     """The Program with some of its outputs alone; None: with all. Raises TraceError for one that it does not have."""
     if outputs is None:
         return program
-    wanted = [int(i) for i in outputs]
+    wanted = to_indices(outputs, "outputs")
     with torch.no_grad():
         count = program(torch.zeros(1, *program.input_shape, dtype=torch.float64)).shape[1]
     if not wanted or len(set(wanted)) != len(wanted) or any(not 0 <= i < count for i in wanted):

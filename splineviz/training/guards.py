@@ -387,6 +387,8 @@ def traced(
     """
     path, trust, key = first
     shape = train_x.shape[1:]
+    if made is None and chosen.output is not None:
+        raise CheckpointError(f"output: expected none for an MLP told from its weights, got {chosen.output!r}; it has one.")
     if made is None:
         state = state_files.load_state(path, trust=trust, key=key)
         return trace.trace(checkpoints.mlp(state, shape, path, key=key), shape, outputs=chosen.outputs), None

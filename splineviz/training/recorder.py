@@ -27,7 +27,8 @@ from torch import Tensor, nn
 
 from splineviz.errors import CheckpointError, DataError, ScaleWarning, TraceError
 from splineviz.storage import files
-from splineviz.tracing.precision import at_home
+from splineviz.tracing import trace
+from splineviz.tracing.precision import at_home, is_rounding, undisturbed
 from splineviz.tracing.program import Program
 from splineviz.tracing.swaps import piecewise
 from splineviz.training import guards, run_json, state_files
@@ -108,6 +109,7 @@ class Recorder:
         if data.remark:
             warnings.warn(data.remark, ScaleWarning, stacklevel=3)
         self._guard = guards.Live(model, data.train_x, output=output, outputs=outputs)
+        _refuse_other_numbers(self._guard, data)
         _say_if_smooth(self._guard.program)
         self._manifest = Manifest(self._guard.program.to_data(), data.domain, data.classes, loss, self.steps, held=True)
         self._present: tuple[Program, str | None] = (self._guard.program, None)
@@ -246,6 +248,28 @@ def _state(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _refuse_other_numbers(guard: guards.Live, data: Data) -> None:
+    """Raises DataError for bytes of which the network makes something else than of floats, which is what would be drawn."""
+    if not data.came:
+        return
+    few, which = data.train_x[: guards.SAMPLES], guard.chosen
+    try:
+        with undisturbed():
+            given = torch.from_numpy(few.astype(data.came))
+            y = trace.outputs_of(trace.twin(guard.model)[0], given, output=which.output)
+    except Exception:  # of the user's own code: it takes no whole numbers, so that the loop makes floats of them
+        return
+    x = torch.from_numpy(few.astype(np.float64))
+    y = y if which.outputs is None else y[:, list(which.outputs)]
+    with torch.no_grad():
+        off = float((guard.program(x) - y).abs().max() / y.abs().max().clamp_min(torch.finfo(torch.float64).tiny))
+    if not is_rounding(off, guard.program, x):
+        raise DataError(
+            f"train: expected samples as floats, got {data.came}, from which the network computes others than from the same "
+            "numbers as floats, which are drawn; pass what its first layer gets (x.float() / 255, say), in the training too."
+        )
 
 
 def _say_if_smooth(program: Program) -> None:

@@ -28,7 +28,8 @@ Array = npt.NDArray[Any]
 class Data:
     """Samples as drawn in the module's docstring; `classes` are the names of the classes, in order of their number.
 
-    left: how many samples a Dataset has beyond those that were taken.
+    left: how many samples a Dataset has beyond those that were taken. came: the type of training inputs that were whole
+    numbers; here they are floats.
     """
 
     train_x: Array
@@ -38,6 +39,7 @@ class Data:
     domain: tuple[float, float] = (0.0, 1.0)
     classes: tuple[str, ...] | None = None
     left: int = 0
+    came: str = ""
 
     @property
     def remark(self) -> str:
@@ -82,7 +84,10 @@ class Data:
             raise DataError(
                 f"domain: expected bounds that {train_x.dtype} holds, and their distance, got {box}; scale the data."
             )
-        return cls(train_x, train_y, test_x, test_y, (box[0], box[1]), names, left)
+        came = _plain(train[0]).dtype
+        return cls(
+            train_x, train_y, test_x, test_y, (box[0], box[1]), names, left, came.name if came.kind in "iub" else ""
+        )
 
     def save(self, path: Path) -> None:
         """Write the arrays as a compressed .npz; domain and classes are not in it."""

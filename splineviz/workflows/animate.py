@@ -35,6 +35,7 @@ from splineviz.metrics.options import USUAL, LCOptions
 from splineviz.storage import files, outputs
 from splineviz.storage.cache import Ledger
 from splineviz.storage.known import FEW
+from splineviz.threads import one_torch_thread
 from splineviz.training import runs
 from splineviz.training.checkpoints import Checkpoint
 from splineviz.training.doubts import standing
@@ -98,7 +99,8 @@ def animate(
     asked = film.Film.of("film", out, formats, fps, quality, look, progress, between=tween)
     opened = run if isinstance(run, runs.Run) else runs.open_run(run)
     opened, chosen = (opened if steps is None else opened.only(steps)).anchored(anchors)
-    course = preflight.plot_course(opened, chosen, window=window, regions=regions, center=center, lc=lc)
+    with one_torch_thread():  # a few points at a time: threads that wait for their share of one are what took the time
+        course = preflight.plot_course(opened, chosen, window=window, regions=regions, center=center, lc=lc)
     course.tell()
     unread: dict[int, str] = {}
     results = sweep.measure_run(

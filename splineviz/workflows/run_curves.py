@@ -22,12 +22,13 @@ from splineviz.errors import CheckpointError, Progress
 from splineviz.jobs.samples import choose_samples
 from splineviz.metrics import liveness, norms
 from splineviz.metrics.columns import EPS
-from splineviz.metrics.complexity import checked_device, network_of
+from splineviz.metrics.complexity import network_of
 from splineviz.metrics.options import LCOptions, columns_of
 from splineviz.metrics.robustness import classes, robustness
 from splineviz.metrics.steepness import steepness
 from splineviz.storage import files
 from splineviz.storage.cache import Ledger
+from splineviz.tracing.precision import checked_device
 from splineviz.tracing.program import Program
 from splineviz.training import recipes, state_files
 from splineviz.training.checkpoints import Checkpoint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numba
+import numpy as np
 import pytest
 from numba.core import caching
 
@@ -250,3 +252,48 @@ def test_a_full_disk_costs_a_compilation_and_no_traceback(place, monkeypatch):
     _, said = called(place)
     assert len(said) == 1 and "took no kernels" in said[0]
     assert not list((place / "__pycache__").glob("*.nb?"))
+
+
+def test_a_lean_part_does_not_count_who_holds_its_arrays() -> None:
+    @jit.lean()
+    def total(pair, i):  # type: ignore[no-untyped-def]
+        return pair[0][i] + pair[1][i]
+
+    @numba.njit
+    def totals(pair, found):  # type: ignore[no-untyped-def]
+        for i in range(len(found)):
+            found[i] = total(pair, i)
+
+    pair, found = (np.arange(3.0), np.ones(3)), np.empty(3)
+    totals(pair, found)
+    assert found.tolist() == [1.0, 2.0, 3.0]
+    (code,) = total.inspect_llvm().values()
+    assert "@NRT_incref(" not in code
+
+
+def test_a_lean_part_that_makes_an_array_is_refused() -> None:
+    @jit.lean()
+    def made(n):  # type: ignore[no-untyped-def]
+        return np.zeros(n)
+
+    @numba.njit
+    def first(n):  # type: ignore[no-untyped-def]
+        return made(n)[0]
+
+    with pytest.raises(Exception, match="Only accept returning of array passed"):
+        first(3)
+
+
+def test_lean_parts_call_no_step_that_is_not() -> None:
+    functions = {}
+    for path in sorted(jit.KERNELS.rglob("*.py")):
+        for one in ast.parse(path.read_text()).body:
+            if isinstance(one, ast.FunctionDef) and one.decorator_list:
+                functions[path, one.name] = one, ast.unparse(one.decorator_list[0])
+    steps = {name for (_, name), (_, kept) in functions.items() if kept.startswith("step(") and "inline" not in kept}
+    lean = {place: one for place, (one, kept) in functions.items() if kept.startswith("lean(")}
+    assert len(lean) > 20
+    for (path, name), one in lean.items():
+        own = {other for (file, other) in lean if file == path}
+        called = {ast.unparse(call.func) for call in ast.walk(one) if isinstance(call, ast.Call)}
+        assert not called & steps - own, (path.name, name)

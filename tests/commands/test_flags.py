@@ -110,6 +110,7 @@ REFUSED = {
     "a picture of no kind": ("partition ckpts --out a.bmp", "expected a file ending in .npz, .png, .pdf, .svg, got 'a.bmp'"),
     "a figure that is no picture": ("figure ckpts --out a.npz", "expected a file ending in .png, .pdf, .svg, got 'a.npz'"),
     "a zoom without size": ("figure ckpts --zoom 0 1", "--zoom: expected 3 arguments"),
+    "a resolution that no memory holds": ("figure ckpts --dpi 100000", "expected 10 to 2400 pixels an inch, got '100000'"),
     "a width of nothing": ("figure ckpts --width wide", "expected a positive number, got 'wide'"),
     "a file as the model": ("animate ckpts --model net.onnx --data mnist", "an .onnx file holds its network and is named"),
     "weights as the model": ("animate ckpts --model a/net.pth --data mnist", "weights are named in the place of RUN"),

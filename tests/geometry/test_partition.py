@@ -56,6 +56,25 @@ def test_slivers_keep_their_area() -> None:
     assert part.areas.min() == pytest.approx(2 * ((0.3 + width) - 0.3), rel=1e-3)
 
 
+@pytest.mark.parametrize("short", [1e-170, 1e-299, 5e-324])
+def test_an_edge_whose_squared_length_is_none_tells_nothing(short: float) -> None:
+    r"""Far out, vertices may differ by 1e-299 where others are 1e16 away: such an edge is as good as a point."""
+    uv = np.array([[0.0, 0.0], [-short, 0.0], [-1.0, -1.0], [-1.0, 1.0]])
+    edges, sides = np.array([[0, 1]], np.int32), np.array([[0, 1]], np.int32)
+    ring = np.array([0, 3, 6]), np.array([0, 1, 2, 1, 0, 3], np.int32)
+    _, errors, verdict = merging.slope_jumps(uv, edges, sides, *ring, np.ones((4, 1)) * uv[:, :1], np.full(1, 1e-16))
+    assert errors.tolist() == [np.inf] and verdict.tolist() == [2]
+
+
+def test_a_window_of_1e16_can_be_proved() -> None:
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2))
+    plane = Plane.through([-1.0, -1, 0], [1, -1, 0.3], [0, 1, -0.4])
+    wide, wider = partition(network, plane, window=1e12), partition(network, plane, window=1e16)
+    assert set(wider.pattern_hash.tolist()) == set(wide.pattern_hash.tolist())
+    assert wider.verify(network).ok
+
+
 def test_edge_units_are_layers_and_units(part: Partition) -> None:
     assert part.edge_unit.dtype == np.int32 and part.edge_unit.shape == (len(part.edges), 2)
     border = part.edge_tag < 0

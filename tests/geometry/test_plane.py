@@ -121,6 +121,25 @@ def test_half_widths_and_planes_without_anchors() -> None:
             Plane(np.zeros(2), np.eye(2)).window(half)
 
 
+@pytest.mark.parametrize("half", ["all", {}, 3 + 0j, len, 10**400, True], ids=str)
+def test_what_is_no_half_width_is_named(half: object) -> None:
+    with pytest.raises(PlaneError, match="expected a positive half-width, .*got"):
+        Plane(np.zeros(2), np.eye(2)).window(half)
+
+
+@pytest.mark.parametrize("half", [1e-20, 1e-300, 1e160, 1e300])
+def test_a_half_width_that_leaves_no_area_in_doubles_is_refused(half: float) -> None:
+    plane = Plane.through([-1.0, -1, 0], [1, -1, 0.3], [0, 1, -0.4])
+    with pytest.raises(PlaneError, match="window: expected an area that a double can hold, .* half-width"):
+        plane.window(half)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_a_polygon_that_leaves_no_area_in_doubles_is_refused(size: float) -> None:
+    with pytest.raises(PlaneError, match="window: expected an area that a double can hold"):
+        convex_polygon(SQUARE * size)
+
+
 @pytest.mark.parametrize(
     "polygon",
     [

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from splineviz._kernels.bits import Scales, packed, units_of
-from splineviz.regions import cuts
 from splineviz.regions.blocks import Block
 from splineviz.regions.cuts import FIRST, SeamValues, Turns
 
@@ -116,13 +115,3 @@ def test_many_values_are_kept():
             np.sign(one.values) != np.sign(np.roll(one.values, 1, axis=0))
         )
         assert (one.values[changing] == other.values[changing]).all()
-
-
-def test_norms_of_rows_are_taken_a_few_at_a_time(monkeypatch):
-    rng = np.random.default_rng(0)
-    rows, weights = rng.normal(size=(50, 7)), rng.uniform(size=7)
-    whole = cuts.norms(rows, weights)
-    np.testing.assert_allclose(whole, np.linalg.norm(rows * weights, axis=1), rtol=1e-15)
-    monkeypatch.setattr(cuts, "FEW", 20)
-    assert np.array_equal(cuts.norms(rows, weights), whole)
-    assert not cuts.norms(rows[:, :0], weights[:0]).any() and not len(cuts.norms(rows[:0], weights))

@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from networks import relu_network
 from torch import nn
 
+from splineviz._kernels.lines import Rows
 from splineviz.geometry.budget import Budget
 from splineviz.geometry.plane import Plane
 from splineviz.regions.enumerate import Slice, partition
-from splineviz.regions.stages import Stage
+from splineviz.regions.stages import Stage, stages
+from splineviz.tracing.lowering import lower
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
 
@@ -169,3 +171,47 @@ def test_outputs_that_cancel_are_merged_by_what_they_are_summed_from():
     found = partition(network, Plane(np.zeros(2), np.eye(2)), window=1.0)
     assert found.linear_regions.count < 0.6 * found.num_regions
     assert found.verify(network).ok
+
+
+class Pools(nn.Module):
+    """Maxima after a ReLU, after another slope, of nine entries, after no kink, and beside a skip connection."""
+
+    def __init__(self, kind: str):
+        super().__init__()
+        torch.manual_seed(3)
+        self.kind = kind
+        self.first, self.second = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.last = nn.Linear(36 if kind == "skip" else 4, 3)
+
+    def forward(self, x):
+        z = self.first(x)
+        if self.kind == "bare":  # the second meeting follows a convolution
+            return self.last(F.relu(F.max_pool2d(self.second(F.max_pool2d(z, 2)), 3)).flatten(1))
+        h = F.leaky_relu(z, 0.1) if self.kind == "leaky" else F.relu(z)
+        y = F.relu(self.second(F.max_pool2d(h, 3 if self.kind == "byes" else 2)))
+        if self.kind == "skip":
+            return self.last((F.avg_pool2d(h, 2) + y).flatten(1))
+        return self.last(F.max_pool2d(y, y.shape[-1]).flatten(1))
+
+
+@pytest.mark.parametrize("kind", ["plain", "leaky", "byes", "bare", "skip"])
+def test_rounds_that_kernels_work_are_those_of_the_program(kind):
+    lowered = lower(trace(Pools(kind).double(), (1, 6, 6)))
+    program, rng = lowered.program, np.random.default_rng(1)
+    found = stages(program, rng.normal(size=(8, 1, 6, 6)), lowered.meetings)
+    assert [meeting is None for meeting in lowered.meetings] == [round_ is None for round_ in lowered.rounds]
+    live = {0: torch.from_numpy(rng.normal(size=(20, 1, 6, 6)))}
+    live, which = program.run(live, 0, found[0].stop), rng.permutation(20)[:9]
+    for stage in found[1:]:
+        assert stage.before is not None
+        rows = {r: Rows(t.reshape(20, -1).numpy()[:13], t.reshape(20, -1).numpy()[13:]) for r, t in live.items()}
+        after = program.run(live, stage.before.step, stage.stop)
+        for some in (np.arange(20), which):
+            out = np.empty((len(some), stage.width))
+            left = stage.run(rows, out, which=some)
+            expected = {r: t.reshape(20, -1).numpy()[some] for r, t in after.items()}
+            np.testing.assert_allclose(out, expected.pop(stage.result), rtol=1e-13, atol=1e-13)
+            assert stage.after is None or left.keys() == expected.keys()
+            for register, tensor in left.items():
+                np.testing.assert_allclose(tensor.reshape(len(some), -1), expected[register], rtol=1e-13, atol=1e-13)
+        live = after

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import time
 from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
@@ -387,3 +388,16 @@ def test_bad_grids_are_refused():
     limit = max(part.partition.num_regions for part in parts())
     with pytest.raises(BudgetError, match="in 4 tiles"):
         sv.partition(MODEL, PLANE, window=1.0, tiles=(2, 2), max_regions=limit)
+
+
+@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor], ids=str)
+def test_all_tiles_together_keep_to_the_seconds_of_the_whole(executor):
+    """Each of them stays far below the limit, all of them do not."""
+    network, slow = module(dense(1, 2, 20, 20, 2)), lambda *told: time.sleep(0.1)
+    pool = None if executor is None else executor(1)
+    with pytest.raises(BudgetError, match=r"at most 0.35 s \(max_seconds\), used up when \d of 9 tiles"):
+        sv.partition(network, PLANE, window=1, tiles=(3, 3), max_seconds=0.35, progress=slow, executor=pool, threads=1)
+    with pytest.raises(BudgetError, match="max_seconds: expected a number above 0"):
+        sv.partition(network, PLANE, window=1, tiles=(3, 3), max_seconds="1")
+    if pool is not None:
+        pool.shutdown()

@@ -280,3 +280,31 @@ def test_a_recorder_takes_a_dataset_and_a_loader(tmp_path: Path) -> None:
         run = open_run(tmp_path / name)
         np.testing.assert_allclose(run.train_x, x.numpy())
         assert run.train_y is not None and run.train_y.tolist() == y.tolist() and run.test_x is not None
+
+
+class _Bytes(nn.Module):
+    """Scales pixels where they come as bytes, as many public forwards do; always: other numbers too."""
+
+    def __init__(self, always: bool):
+        super().__init__()
+        self.always, self.body = always, nn.Sequential(nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.always or x.dtype == torch.uint8:
+            x = x.float() / 255
+        return self.body(x)
+
+
+@pytest.mark.filterwarnings("ignore::splineviz.errors.ScaleWarning")
+def test_samples_of_whole_numbers_are_refused_where_the_network_reads_them_as_others(tmp_path: Path) -> None:
+    x = torch.randint(0, 256, (12, 2), dtype=torch.uint8)
+    with pytest.raises(DataError, match="train: expected .* float.*, got uint8, from which the network computes others"):
+        Recorder(tmp_path / "bytes", _Bytes(False), train=(x, None))
+    assert not (tmp_path / "bytes").exists()
+    Recorder(tmp_path / "floats", _Bytes(False), train=(x / 255, None)).save(0)
+    model = _Bytes(True)
+    Recorder(tmp_path / "always", model, train=(x, None)).save(0)
+    run = open_run(tmp_path / "always")
+    ours = run.program(run.checkpoints[0])(x.double())
+    np.testing.assert_allclose(ours.detach().numpy(), model(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+    Recorder(tmp_path / "linear", model.body, train=(x, None)).save(0)  # takes no bytes: the loop makes floats

@@ -57,6 +57,8 @@ def test_a_foreign_folder_with_a_module_and_data(tmp_path, run):
     for foreign in (by_module, by_shape):
         assert torch.equal(foreign.program(foreign.checkpoints[0])(x), run.program(run.checkpoints[0])(x))
     torch.save(network(hidden=7).state_dict(), bare / "net_5.pt")
+    with pytest.raises(CheckpointError, match="output: expected none for an MLP .*got '3'"):
+        open_run(bare, model="mlp", data=data, output="3")
     foreign = open_run(bare, model="mlp", data=data)
     with pytest.raises(CheckpointError, match=r"net_5.pt: the checkpoint does not fit(.|\n)*1.bias +\(6,\) +\(7,\)"):
         foreign.program(foreign.checkpoints[1])

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splineviz._kernels.jit import njit, step
+from splineviz._kernels.jit import lean, njit, step
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -182,7 +182,7 @@ def follow(centre, odd, rows, radius, even, index, ends, weights, norms, breakpo
     return products
 
 
-@step()
+@lean()
 def _padded(count):
     """Columns of a table for so many pairs."""
     unit = 4 if count <= 4 else 8 if count <= 8 else 16
@@ -199,7 +199,7 @@ def _reached(odd, radius, even, most):
         most[u] = radius * odds[u] + evens[u]
 
 
-@step(fastmath={"nnan", "nsz"})
+@lean(fastmath={"nnan", "nsz"})
 def _raised(rows, most):
     """Raise `most` to the largest |t| of each column."""
     for t in rows:
@@ -208,7 +208,7 @@ def _raised(rows, most):
             most[u] = reach if reach > most[u] else most[u]
 
 
-@step()
+@lean()
 def _entered(odd, rows, radius, even, index, wanted, count, o, e, place):
     """Fill the tables with a centre's parts; returns the number of even columns."""
     evens, scale = 0, odd.dtype.type(radius)
@@ -225,7 +225,7 @@ def _entered(odd, rows, radius, even, index, wanted, count, o, e, place):
     return evens
 
 
-@step()
+@lean()
 def _longest(o, odds, e, bends, evens, place, sums):
     """An upper bound of |o| + |e| of all pairs."""
     _squares(o, odds, sums[0])
@@ -239,7 +239,7 @@ def _longest(o, odds, e, bends, evens, place, sums):
     return longest * SLACK
 
 
-@step()
+@lean()
 def _squares(table, rows, sums):
     """Write the sums of squares of each column to sums."""
     for p in range(len(sums)):
@@ -254,7 +254,7 @@ def _squares(table, rows, sums):
             sums[p] += np.float64(t[p]) * np.float64(t[p])
 
 
-@step()
+@lean()
 def _wanted(c, breakpoints, slopes, reach, norms, wanted):
     """List the units that need parts; returns their number."""
     count = 0
@@ -268,7 +268,7 @@ def _wanted(c, breakpoints, slopes, reach, norms, wanted):
     return count
 
 
-@step(fastmath={"contract"})
+@lean(fastmath={"contract"})
 def _product(table, inputs, count, weight, units, rows, columns, out):
     """Write out[j] = sum over k < count of weight[units[j], inputs[k]] table[k], j < rows, by twos: perhaps one more."""
     whole, last = count // 8 * 8, rows - 1
@@ -317,7 +317,7 @@ def _spanned(c, o, e, evens, place, wanted, count, low, high):
         low[wanted[j]], high[wanted[j]] = lowest, highest
 
 
-@step(fastmath={"nnan", "nsz"})
+@lean(fastmath={"nnan", "nsz"})
 def _largest(table, j, plain):
     """The largest |table[j] plain|."""
     most = abs(table[j, 0] * plain[0])
@@ -327,7 +327,7 @@ def _largest(table, j, plain):
     return most
 
 
-@step()
+@lean()
 def _bent(c, o, e, evens, breakpoints, slopes, wanted, count, low, high, place, bent_o, odd_units, bent_e, even_units):
     """Write the parts behind the kink, of units that have any; returns how many have odd ones, even ones, and the pairs."""
     pairs, columns, zero = len(place), o.shape[1], o.dtype.type(0)

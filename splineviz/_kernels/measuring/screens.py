@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from splineviz._kernels.jit import njit, step
+from splineviz._kernels.jit import lean, njit, step
 from splineviz._kernels.measuring.neighbourhoods import SLACK, _moved, _padded, _piece, _product, _squares
 
 UNIT = 2.0**-24
@@ -114,7 +114,7 @@ def _tables(widest, pairs, radii, dtype):
     )  # fmt: skip
 
 
-@step()
+@lean()
 def _settled(net, t, centre, odd, most, length, rows, radii, counts, lowest, highest):
     """Count the units of one point; returns the products made, less than 0 where a unit is too near to tell.
 
@@ -154,7 +154,7 @@ def _settled(net, t, centre, odd, most, length, rows, radii, counts, lowest, hig
     return products
 
 
-@step()
+@lean()
 def _begun(t, radii):
     """No vertex beside the linear parts, and what enters the first layer: directions of unit length, in single precision."""
     for r in range(len(radii)):
@@ -164,7 +164,7 @@ def _begun(t, radii):
             t.place[r, v] = -1
 
 
-@step()
+@lean()
 def _mapped(t, lines, weight, count):
     """Write the wanted units' parts from those that enter a map; returns the products made."""
     _product(t.straight, t.straight_units, lines, weight, t.wanted, count, t.line.shape[1], t.line)
@@ -177,7 +177,7 @@ def _mapped(t, lines, weight, count):
     return products
 
 
-@step()
+@lean()
 def _bounds(t, lines, radii):
     """Write `reach` and `off`; returns the length of the longest part of all. Without parts nothing is off."""
     columns = t.line.shape[1]
@@ -197,7 +197,7 @@ def _bounds(t, lines, radii):
     return longest
 
 
-@step()
+@lean()
 def _largest(values):
     """The largest magnitude; not a number where one is none."""
     most = 0.0
@@ -208,7 +208,7 @@ def _largest(values):
     return most
 
 
-@step()
+@lean()
 def _gaps(c, breakpoints, gap):
     """Write the distance of each value from the nearest breakpoint."""
     for u in range(len(c)):
@@ -219,7 +219,7 @@ def _gaps(c, breakpoints, gap):
             gap[u] = gap[u] if gap[u] < away else away  # what is no number stays none
 
 
-@step()
+@lean()
 def _away(c, gap, far, lengths, near, lowest, highest):
     """Mark units that a vertex may take to a breakpoint; the others' values take part in the extremes as they are.
 
@@ -236,7 +236,7 @@ def _away(c, gap, far, lengths, near, lowest, highest):
         highest[u] = high if high > highest[u] else highest[u]
 
 
-@step()
+@lean()
 def _wanted(c, breakpoints, slopes, last, near, needed, wanted):
     """List the units that need parts: those near a breakpoint, and those that something follows from; returns how many.
 
@@ -258,7 +258,7 @@ def _wanted(c, breakpoints, slopes, last, near, needed, wanted):
     return count
 
 
-@step()
+@lean()
 def _entered(odd, rows, wanted, count, line):
     """Fill the table with a centre's linear parts."""
     for j in range(count):
@@ -267,7 +267,7 @@ def _entered(odd, rows, wanted, count, line):
             line[j, p] = odd[u, rows[p]]
 
 
-@step()
+@lean()
 def _counted(t, r, c, breakpoints, radius, count, lengths, lowest, highest):
     """The number of units with a breakpoint between their vertices; less than 0 where one is too near to tell."""
     found = 0
@@ -287,7 +287,7 @@ def _counted(t, r, c, breakpoints, radius, count, lengths, lowest, highest):
     return found
 
 
-@step()
+@lean()
 def _shifts(t, r, j, radius, vertices):
     """Write how far each vertex takes unit j from its value at the centre: x + r v first, x - r v behind."""
     pairs = len(t.shift) // 2
@@ -298,7 +298,7 @@ def _shifts(t, r, j, radius, vertices):
         t.shift[t.who[r, q]] += np.float64(t.extra[r, j, q])
 
 
-@step(fastmath={"nnan", "nsz"})
+@lean(fastmath={"nnan", "nsz"})
 def _least(values):
     """The smallest of finite numbers."""
     least = values[0]
@@ -307,7 +307,7 @@ def _least(values):
     return least
 
 
-@step(fastmath={"nnan", "nsz"})
+@lean(fastmath={"nnan", "nsz"})
 def _most(values):
     """The largest of finite numbers."""
     most = values[0]
@@ -316,7 +316,7 @@ def _most(values):
     return most
 
 
-@step()
+@lean()
 def _bent(t, r, c, breakpoints, slopes, radius, count):
     """Write what kinks have added to the vertices of a radius, which vertices those are, and for which units."""
     bends, before, pairs = 0, t.vertices[r], len(t.shift) // 2
@@ -347,7 +347,7 @@ def _bent(t, r, c, breakpoints, slopes, radius, count):
     t.bends[r] = bends
 
 
-@step()
+@lean()
 def _reached(t, r, c, breakpoints, radius, count):
     """Mark wanted units that a vertex takes to another piece, and list these vertices behind those that are known."""
     before = t.vertices[r]
@@ -368,7 +368,7 @@ def _reached(t, r, c, breakpoints, radius, count):
                 t.vertices[r] += 1
 
 
-@step()
+@lean()
 def _straight(t, c, breakpoints, slopes, count):
     """Write the linear parts behind the kink; returns how many units have any."""
     lines = 0
