@@ -108,8 +108,9 @@ class Engine:
             self._decisions = Decisions(self.program, origin, directions, centre)
             # Ties of a pool hold on the sample, not on the plane that is rounded through it: there the tolerance decides.
             self._decisions.open &= not any(self.lowered.rounds) and self.near is None
-            radius = float(np.linalg.norm(block.uv, axis=1).max())
-            self._sharpness = 1.0 / (SAFETY * self.tolerance * radius) if self._decisions.open and radius > 0.0 else 0.0
+        radius = float(np.linalg.norm(block.uv, axis=1).max())
+        # Where nothing is decided, as after decisions ended on the way, a vertex is taken to be where it stands.
+        self._sharpness = 1.0 / (SAFETY * self.tolerance * radius) if self._decisions.open and radius > 0.0 else 0.0
         block.birth, block.blur = self._decisions.corners(block.uv, corners), np.zeros(len(block.uv))
         stage = self.stages[0]
         maps, error = on_slice(stage, origin, directions, centre)
