@@ -38,6 +38,10 @@ BORDER = 2.0**-48
 """How far off a side of the window, relative to its size, a point on it may have been computed."""
 
 
+class Ended(Exception):
+    """Exact decisions came to an end on the way: what is cut with them and what is cut without does not fit everywhere."""
+
+
 class Ends(NamedTuple):
     """Edges (E, 2), and of their vertices births, where they stand, and how far off that may be; see `blocks.Block`."""
 
@@ -61,6 +65,10 @@ class Decisions:
         self._centre = np.concatenate([centre, np.zeros(2 - len(centre))])
         self.open = self._exact.possible
         self._spent_on_zeros = 0
+
+    def allow(self, share: float) -> None:
+        """End after so large a share of what they may cost."""
+        self._exact.limit = int(share * self._exact.limit)
 
     # ---- births ------------------------------------------------------------------------------------
 

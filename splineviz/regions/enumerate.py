@@ -33,6 +33,7 @@ from splineviz.geometry.polygons import polygon_area, spread
 from splineviz.geometry.report import Report
 from splineviz.regions.blocks import Block, Complex, sew
 from splineviz.regions.cuts import SeamValues
+from splineviz.regions.decisions import Ended
 from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.regions.estimates import shrink_to_fit
 from splineviz.regions.nearby import FAR, Nearby, TooFar
@@ -306,10 +307,6 @@ def _with_seed(engine: Engine, result: Partition) -> Partition:
         if np.bitwise_xor.reduce(word[on], initial=np.uint64(0)) == result.pattern_hash[face]:
             return replace(result, seed_face=face, seed_pattern=np.packbits(on))
     return result
-
-
-class Ended(Exception):
-    """Exact decisions came to an end on the way: what is cut with them and what is cut without does not fit everywhere."""
 
 
 class _Enumeration:
