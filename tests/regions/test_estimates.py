@@ -91,7 +91,7 @@ def test_pairs_of_the_same_unit_are_one_knot():
     twice[2] = nn.Linear(80, 40).double()
     twice[2].weight.data = torch.cat([model[2].weight, torch.zeros(40, 40)], dim=1).detach()
     twice[2].bias.data = model[2].bias.detach()
-    assert estimate(twice, PLANE, 1.0).regions == pytest.approx(once, rel=0.1)
+    assert estimate(twice, PLANE, 1.0).regions == pytest.approx(once, rel=0.01)
 
 
 def test_ties_of_a_pool_are_estimated_and_a_window_is_found():
