@@ -40,6 +40,23 @@ def _count_edges(edges, edge_faces, label, vertices):
 
 
 @njit(nogil=True, cache=True)
+def _keep_corners(edges, edge_faces, label, count, left, gone):
+    """Let vertices stay, of those that go, where a face would have fewer than three: one so thin that all lies in a line."""
+    corners = np.zeros(count, np.int32)
+    for keeps in range(2):
+        for e in range(len(edges)):
+            for d in range(2):
+                f, v = edge_faces[e, d], edges[e, d]
+                if not left[e] or f < 0:
+                    continue
+                if keeps and gone[v] and corners[label[f]] < 3:
+                    gone[v] = False
+                    corners[label[f]] += 1
+                elif not keeps and not gone[v]:
+                    corners[label[f]] += 1
+
+
+@njit(nogil=True, cache=True)
 def _far_end(e, v, edges, incident, gone):
     """The first vertex that stays, from edge e through v and on, and the lowest edge on the way."""
     lowest, start = e, e
@@ -157,6 +174,7 @@ def dissolve(uv, edges, edge_faces, face_offsets, face_vertices, label, count, c
     gone = np.zeros(vertices, np.bool_)
     for v in range(vertices):
         gone[v] = degree[v] == 2 and not corner[v]
+    _keep_corners(edges, edge_faces, label, count, left, gone)
     ends, first, start, along = _directed_edges(edges, edge_faces, label, count, incident, left, gone)
     # --- loops, numbered by first appearance
     owner, members = _first_faces(label, count)

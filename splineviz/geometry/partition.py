@@ -38,7 +38,7 @@ from splineviz.errors import FloatArray, IntArray, PartitionError
 from splineviz.geometry import boundary, doors, faces, slopes
 from splineviz.geometry.invariants import ARRAYS, misshapen
 from splineviz.geometry.plane import Plane
-from splineviz.geometry.polygons import polygon_area
+from splineviz.geometry.polygons import area_gap, polygon_area
 from splineviz.geometry.report import Report
 from splineviz.storage import archives, files
 
@@ -359,10 +359,10 @@ class Partition:
             raise PartitionError(
                 f"partition: expected V - E + F = 1, got {vertices} - {edges} + {faces} = {vertices - edges + faces}."
             )
-        whole = polygon_area(self.window - self.centre)
-        gap = abs(float(self.areas.sum()) - whole)
-        if not gap <= 1e-9 * whole:
-            raise PartitionError(f"partition: expected areas that sum to the window's {whole:.17g}, got a gap of {gap:.3g}.")
+        window, total = self.window - self.centre, float(self.areas.sum())
+        if not area_gap(self.areas, window) <= 1e-9:
+            whole = polygon_area(window)
+            raise PartitionError(f"partition: expected areas that sum to the window's {whole:.17g}, got {total:.17g}.")
 
 
 def _words(swaps: Mapping[str, str]) -> dict[str, str]:

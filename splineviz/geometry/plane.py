@@ -142,6 +142,11 @@ class Plane:
         flat = points @ self.basis.reshape(2, -1) + self.origin.reshape(-1)
         return flat.reshape(len(points), *self.input_shape)
 
+    def summed(self, uv: FloatArray) -> FloatArray:
+        """(*input_shape) sizes of the terms that `embed` sums up for each entry, the largest at coordinates uv (n, 2)."""
+        sizes: FloatArray = np.abs(self.origin) + np.tensordot(np.abs(uv).max(axis=0), np.abs(self.basis), axes=1)
+        return sizes
+
     def project(self, x: Any) -> FloatArray:
         """Plane coordinates (n, 2) of the orthogonal projections of inputs x (n, *input_shape)."""
         inputs = to_float_array(x, "x")

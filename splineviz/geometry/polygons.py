@@ -32,6 +32,15 @@ def polygon_area(polygon: FloatArray) -> float:
     return 0.5 * float(np.sum(offsets[:-1, 0] * offsets[1:, 1] - offsets[:-1, 1] * offsets[1:, 0]))
 
 
+def area_gap(areas: FloatArray, polygon: FloatArray) -> float:
+    """What areas (n,) of parts miss of a polygon's, as a share of it, beyond what rounding its corners makes of that: in a
+    thin polygon they need not be on a straight line.
+    """
+    whole = polygon_area(polygon)
+    rounding = 8.0 * float(np.finfo(np.float64).eps) * longer_side(polygon) ** 2
+    return max(abs(float(areas.sum()) - whole) - rounding, 0.0) / whole
+
+
 def square(centre: FloatArray, half: float) -> FloatArray:
     """(4, 2) corners of the square of that half-width round a point, counter-clockwise from the lower left."""
     return centre + half * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])

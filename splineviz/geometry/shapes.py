@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from splineviz.errors import FloatArray
 from splineviz.geometry.partition import Partition
-from splineviz.geometry.polygons import polygon_area
+from splineviz.geometry.polygons import area_gap
 
 Ids = npt.NDArray[np.int64]
 
@@ -24,8 +24,8 @@ Ids = npt.NDArray[np.int64]
 @dataclass(frozen=True, eq=False)
 class Shapes:
     """Of every face (F,) its area, width (area over diameter), how far it is clockwise (the same, less than 0) and how
-    deep a corner turns right; of every border edge `rim` how far `off` it lies. whole: area of the window; gap: what the
-    areas miss of it. All but the areas are relative to the window.
+    deep a corner turns right; of every border edge `rim` how far `off` it lies. window: its corners; gap: what the areas
+    miss of its own. All but the areas are relative to the window.
     """
 
     areas: FloatArray
@@ -34,12 +34,12 @@ class Shapes:
     depth: FloatArray
     rim: Ids
     off: FloatArray
-    whole: float
+    window: FloatArray
 
     @property
     def gap(self) -> float:
-        """What the areas miss of the window's, as a share of it."""
-        return abs(float(self.areas.sum()) - self.whole) / self.whole
+        """What the areas miss of the window's, as a share of it; see `polygons.area_gap`."""
+        return area_gap(self.areas, self.window)
 
     def odd(self, most: float) -> npt.NDArray[np.bool_]:
         """(F,) whether a face is clockwise or not convex by more than `most`."""
@@ -66,4 +66,4 @@ def shapes(partition: Partition, face: Ids, here: Ids, there: Ids, before: Ids) 
     ends = points[partition.edges[rim]]
     distance = np.abs(np.einsum("sk,erk->ers", normals, ends) - np.einsum("sk,sk->s", normals, window)).max(axis=1)
     off = distance.min(axis=1) / diameter
-    return Shapes(areas, width, -width, depth, rim, off, polygon_area(window))
+    return Shapes(areas, width, -width, depth, rim, off, window)

@@ -31,6 +31,7 @@ import numpy as np
 from splineviz.errors import CertificateError
 from splineviz.geometry import shapes
 from splineviz.geometry.partition import Partition
+from splineviz.geometry.polygons import polygon_area
 from splineviz.regions import divides, statements
 from splineviz.regions.blocks import MANY, release_memory
 from splineviz.regions.coincidences import Judged, apart, judge
@@ -344,7 +345,7 @@ def _topology(partition: Partition, findings: Findings) -> Corners | None:
 def _conclude_shapes(partition: Partition, shape: shapes.Shapes, findings: Findings) -> None:
     """Turn shapes into findings."""
     if not shape.gap <= GEOMETRY:
-        whole = shape.whole
+        whole = polygon_area(shape.window)
         findings.add("areas", f"expected areas that sum to the window's {whole:.17g}, got {shape.areas.sum():.17g}")
     clockwise = np.flatnonzero(shape.turned > GEOMETRY)
     findings.each("orientation", clockwise, "expected counter-clockwise corners, got clockwise")

@@ -106,7 +106,8 @@ def _along(
     middle, direction = start + 0.5 * (stop - start), (stop - start)[None] / length
     spread = np.linspace(-0.5 * length, 0.5 * length, 64)
     samples = middle + spread.reshape(-1, *[1] * start.ndim) * direction
-    engine = Engine(program, samples, tolerance)
+    summed = np.abs(middle) + 0.5 * length * np.abs(direction[0])
+    engine = Engine(program, samples, tolerance, summed=summed)
     ends = np.array([[[-0.5 * length, 0.0], [0.5 * length, 0.0]]])
     found = cut_lines(engine, ends, middle, direction, np.zeros(1))
     return found.position, found.unit, found.outputs

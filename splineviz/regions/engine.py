@@ -60,15 +60,20 @@ class Engine:
     """One network on one slice: its stages and scales, and what is counted on the way. Safe to use from several threads.
 
     near: the network beside a point, for a window that is small beside its values; samples are then differences from it.
+    summed: sizes of what is summed for each entry of an input, see `stages`: ties of a pool over a background that is even
+    at a sample are off by its rounding on the plane through it, and are ties (see `place`).
     """
 
-    def __init__(self, program: Program, samples: FloatArray, tolerance: float, near: Nearby | None = None):
+    def __init__(
+        self, program: Program, samples: FloatArray, tolerance: float, near: Nearby | None = None,
+        summed: FloatArray | None = None,
+    ):  # fmt: skip
         ahead.expect(available)
         self.source, self.near = program, near
         self.lowered = lower(program) if near is None else near.lowered
         self.program = self.lowered.program
         self.tolerance = tolerance
-        self.stages = stages(self.program, samples, self.lowered.meetings)
+        self.stages = stages(self.program, samples, self.lowered.meetings, summed if any(self.lowered.rounds) else None)
         sizes = [layer.units for layer in self.program.layers]
         self.unit_offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         # A comparison takes no part in a pattern; who wins in the end does.

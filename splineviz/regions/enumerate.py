@@ -174,12 +174,12 @@ class Slice:
         self._prepare()
 
     def _built(self) -> None:
-        local, near = self.corners - self.centre, None
+        local, near, summed = self.corners - self.centre, None, self.plane.summed(self.corners)
         samples = self.plane.embed(spread(local) + self.centre)
         if self._precise is not None:
             samples = np.tensordot(spread(local) + (self.centre - self._precise.place), self.plane.basis, axes=1)
             near = Nearby(self._precise, samples, self._far)
-        self.engine = Engine(self.program, samples, self.tolerance, near)
+        self.engine = Engine(self.program, samples, self.tolerance, near, None if near else summed)
         self.whole = self.place(Block.of_window(local))
         self.engine.take_turns(self.whole)
 

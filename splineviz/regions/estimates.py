@@ -90,12 +90,12 @@ def shrink_to_fit(program: Program, plane: Plane, corners: FloatArray, most: int
     of what is expected there; None if none was found.
     """
     centre, factor = corners.mean(axis=0), 1.0
-    for _ in range(6):
+    for _ in range(12):
         found = _counted(program, plane, centre + factor * (corners - centre), most=most)
         if found.regions + 2.0 * found.error <= 0.8 * most:
             return factor
         # Regions are not spread evenly, so the area alone does not tell: look again at the smaller window.
-        factor *= float(np.clip(np.sqrt(0.7 * most / (found.regions + found.error)), 0.02, 0.9))
+        factor *= float(np.clip(np.sqrt(0.7 * most / (found.regions + 2.0 * found.error)), 0.02, 0.9))
     return None
 
 

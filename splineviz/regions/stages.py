@@ -58,6 +58,7 @@ PRODUCTS = {"linear", "matmul", "einsum"}
 EXTENDED = float(np.finfo(np.longdouble).eps / np.finfo(np.float64).eps)
 """A rounding of the longer floats that this machine has, in roundings of a double."""
 Ids = npt.NDArray[np.int64]
+Sizes = dict[int, FloatArray]
 
 
 @dataclass(eq=False)
@@ -312,17 +313,20 @@ def _filled(rows: FloatArray, shape: tuple[int, ...], idle: int) -> Tensor:
     return tensor if idle == 0 else torch.cat([tensor, tensor.new_zeros(idle, *tensor.shape[1:])])
 
 
-def stages(program: Program, samples: FloatArray, meetings: Sequence[Meeting | None] = ()) -> list[Stage]:
+def stages(
+    program: Program, samples: FloatArray, meetings: Sequence[Meeting | None] = (), summed: FloatArray | None = None
+) -> list[Stage]:
     """All stages of a program, from the input to the outputs; samples (n, *input_shape) tell the typical sizes.
 
-    meetings: for each kink layer the round that it is (`Lowered.meetings`), or None.
+    meetings: for each kink layer the round that it is (`Lowered.meetings`), or None. summed: sizes of the terms whose sum
+    an entry of an input is, off by their rounding; None where the input is what it is.
     """
     ends: list[KinkLayer | None] = [None, *program.layers, None]
     rounds = [None, *(meetings or [None] * len(program.layers)), None]
     live = {0: torch.from_numpy(samples).to(program.device)}
-    error = waking = {0: np.zeros(live[0][0].numel())}  # the input is what it is
-    found: list[Stage] = []
-    at, matrices = 0, entries.at_hand(program)
+    error: Sizes = {0: np.zeros(live[0][0].numel()) if summed is None else summed.reshape(-1)}
+    waking = error
+    found, at, matrices = list[Stage](), 0, entries.at_hand(program)
     for i, (before, after) in enumerate(itertools.pairwise(ends)):
         start = 0 if before is None else before.step + 1
         stop = len(program.steps) if after is None else after.step
@@ -342,15 +346,12 @@ def stages(program: Program, samples: FloatArray, meetings: Sequence[Meeting | N
         found.append(stage)
         made = {r: stage.spread[r] + stage.constants[r] for r in live if r not in kept}
         if before is None and stage.is_one_linear:
-            summed = {r: stage.spread[r] * math.sqrt(math.prod(program.input_shape)) + stage.constants[r] for r in made}
-            made = {r: rms(live[r]) + EXTENDED * summed[r] for r in made}  # see `on_slice`
+            terms = {r: stage.spread[r] * math.sqrt(math.prod(program.input_shape)) + stage.constants[r] for r in made}
+            made = {r: rms(live[r]) + EXTENDED * terms[r] for r in made}  # see `on_slice`
         error = {r: made[r] if r in made else kept[r][0] for r in live}
         waking = {r: made[r] if r in made else kept[r][1] for r in live}
         at = stop
     return found
-
-
-Sizes = dict[int, FloatArray]
 
 
 def _bent(program: Program, kink: KinkLayer, live: Mapping[int, Tensor], error: Sizes, waking: Sizes) -> tuple[Sizes, Sizes]:

@@ -263,3 +263,13 @@ def test_what_would_take_long_to_decide_exactly_is_said_not_to_be_judged(monkeyp
     monkeypatch.setattr(coincidences, "LIMIT", -1)
     report = verify(part, network)
     assert report.ok and "edges on which several knots lie" in report.unjudged[0] and "smaller window" in str(report)
+
+
+@pytest.mark.parametrize("thin", [1e-6, 1e-8, 1e-10, 1e-12])
+def test_a_thin_window_across_the_plane_is_proved(thin):
+    # Its corners are rounded, and so are vertices on its sides: their areas miss the window's by no share of it.
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 24), nn.ReLU(), nn.Linear(24, 24), nn.ReLU(), nn.Linear(24, 2))
+    window = [[-1.0, -1.0], [1.0, 1.0], [1.0, 1.0 + thin]]
+    found = partition(model, Plane(np.zeros(2), np.eye(2)), window=window)
+    assert found.num_regions == 29 and verify(found, model).ok

@@ -93,6 +93,27 @@ def test_a_black_background_before_two_pools_is_one_star(half):
     assert found.verify(network).undecided == 0
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("half", [1e-5, 1e-4, 5e-4, 1e-3])
+def test_a_pool_before_its_kink_ties_on_a_black_background_at_every_zoom(half, seed):
+    # From half-widths of 1e-4 on doubles see the window, where the sample's even background is rounded on the plane.
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(4, 8, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Flatten(), nn.Linear(72, 10),
+    ).double()  # fmt: skip
+    torch.manual_seed(seed)
+    x = torch.zeros(3, 1, 14, 14)
+    for i in range(3):
+        x[i, 0, 2 + 2 * i : 5 + 2 * i, 2:11] = torch.rand(3, 9)
+    plane = sv.Plane.through(*x)
+    found = sv.partition(network, plane, window=plane.anchors_uv[0] + half * SQUARE)
+    expected = sv.partition(network, plane, window=plane.anchors_uv[0] + 1e-6 * SQUARE)
+    degree = np.bincount(found.edges[found.edge_tag >= 0].reshape(-1))
+    assert found.num_regions == expected.num_regions == degree.max() > 100
+    assert set(found.pattern_hash) == set(expected.pattern_hash) and found.verify(network).ok
+
+
 def test_a_unit_that_was_taken_to_be_far_is_taken_nearer(monkeypatch):
     network, plane = pooled(8, 2, bias=True), even(8)
     window = plane.anchors_uv[0] + np.array([9e-6, 0.0]) + 1e-6 * SQUARE
