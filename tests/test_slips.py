@@ -30,6 +30,11 @@ def partition(network: nn.Module) -> sv.Partition:
 SLIPS: dict[str, tuple[Any, str]] = {
     "indices for samples": (lambda m, p: sv.partition(m, (0, 1, 2)), r"got the numbers 0, 1, 2; .*x\[0\], x\[1\], x\[2\]"),
     "complex samples": (lambda m, p: sv.Plane.through(*torch.ones(3, 2).cfloat()), "expected real numbers .* complex"),
+    "samples beyond squares": (lambda m, p: sv.Plane.through([1e200, 0], [0, 1e200], [0, 0]), "squares .* scale them down"),
+    "samples alike for their size": (
+        lambda m, p: sv.Plane.through([1e16, 0], [1e16 + 2, 0], [1e16, 2]), r"coincide \(distance 2 beside 1e\+16\)",
+    ),
+    "an output of one": (lambda m, p: sv.trace(m, (2,), output=0), "which 0 is one, got one tensor; leave output out"),
     "words for samples": (lambda m, p: sv.Plane.through("a", "b", "c"), "anchor 0: expected real numbers .* got str"),
     "ragged samples": (lambda m, p: sv.crossings(m, X[0], [[0.0, 1.0], [2.0]]), "point 1: expected real .* got list"),
     "a network for a partition": (lambda m, p: sv.draw.regions(m), "regions: expected a Partition, .* got Sequential"),

@@ -109,14 +109,18 @@ class Plane:
         origin = (points[0] + points[1] + points[2]) / 3.0
         first = (points[1] - points[0]).reshape(-1)
         second = (points[2] - points[0]).reshape(-1)
-        longest = max(float(np.linalg.norm(gap)) for gap in (first, second, second - first))
+        with np.errstate(over="ignore"):
+            longest = max(float(np.linalg.norm(gap)) for gap in (first, second, second - first))
+        if not np.isfinite(longest):
+            raise PlaneError("anchors: expected samples whose squares doubles hold, got larger ones; scale them down.")
         # Below this length a difference of the anchors is rounding, not direction.
-        floor = 1e-10 * max(longest, *(1e-3 * float(np.linalg.norm(p)) for p in points))
+        largest = max(float(np.linalg.norm(p)) for p in points)
+        floor = 1e-10 * max(longest, 1e-3 * largest)
         for i, j, gap in ((0, 1, first), (0, 2, second), (1, 2, second - first)):
             if np.linalg.norm(gap) <= floor:
                 raise PlaneError(
-                    f"anchors: expected three distinct samples, got anchors {i} and {j} that coincide "
-                    f"(distance {np.linalg.norm(gap):.3g}); choose another sample for one of them."
+                    f"anchors: expected three distinct samples, got anchors {i} and {j} that coincide (distance "
+                    f"{np.linalg.norm(gap):.3g} beside {max(longest, largest):.3g}); choose another sample for one of them."
                 )
         e1 = first / np.linalg.norm(first)
         height = second - (second @ e1) * e1

@@ -38,7 +38,8 @@ def area_gap(areas: FloatArray, polygon: FloatArray) -> float:
     """
     whole = polygon_area(polygon)
     rounding = 8.0 * float(np.finfo(np.float64).eps) * longer_side(polygon) ** 2
-    return max(abs(float(areas.sum()) - whole) - rounding, 0.0) / whole
+    missed = max(abs(float(areas.sum()) - whole) - rounding, 0.0)
+    return missed / max(whole, 1e-300) if missed else 0.0  # a tile that a window touches in one point has no area
 
 
 def square(centre: FloatArray, half: float) -> FloatArray:

@@ -267,6 +267,8 @@ def result_of(result: Any, output: str | int | None, where: str = "") -> Tensor:
             found = found[0]
         elif isinstance(found, Mapping) and len(found) == 1:
             found = next(iter(found.values()))
+    elif isinstance(result, Tensor):
+        raise TraceError(f"forward: expected outputs of which {output!r} is one, got one tensor; leave output out.{where}")
     else:
         try:
             found = result[output] if not isinstance(output, str) or isinstance(result, Mapping) else getattr(result, output)
