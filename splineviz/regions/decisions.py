@@ -66,10 +66,6 @@ class Decisions:
         self.open = self._exact.possible
         self._spent_on_zeros = 0
 
-    def allow(self, share: float) -> None:
-        """End after so large a share of what they may cost."""
-        self._exact.limit = int(share * self._exact.limit)
-
     # ---- births ------------------------------------------------------------------------------------
 
     def corners(self, uv: FloatArray, corners: FloatArray | None = None) -> Ids:

@@ -30,7 +30,6 @@ from splineviz.geometry.tilings import Tile, halved, sides_within, whole
 from splineviz.regions.blocks import Block
 from splineviz.regions.crossings import seen as seen
 from splineviz.regions.cuts import crossed
-from splineviz.regions.decisions import Ended
 from splineviz.regions.nearby import TooFar
 from splineviz.threads import one_by_one
 from splineviz.tracing.lowering import lower
@@ -59,8 +58,6 @@ MARKS = np.uint64((1 << 24) - 1)
 """Bits of a face's hash by which its parts are known."""
 MOST_BYTES = 64 << 20
 """Faces whose values take more at a layer are taken through it in parts."""
-DECIDED = 1 / 40
-"""Share of what exact decisions may cost an enumeration that they may cost an estimate; beyond, it does without them."""
 LEAST = 3e-6
 """Seconds that a vertex takes at the least."""
 MOST_UNITS, MOST_HALVINGS, FEWER, IN_VAIN = 300, 64, 0.75, 4
@@ -192,8 +189,9 @@ class _Thinned:
         self.engine.marks = MARKS
         self.engine.unit_hashes = [hashes & ~MARKS for hashes in self.engine.unit_hashes]
         self.engine.share = self._timed
-        self.decisive = self.engine.decisions.open
-        self.engine.decisions.allow(DECIDED)
+        # No exact decisions: what doubles cannot tell apart is few, and a decision costs as much as many faces.
+        self.engine.decisions.open = False
+        job.place(job.whole)
         self.block, self.weight, self.beside = job.whole, np.ones(1), 0.0
         self.stages: list[Stage] = []
         self.owners: list[Ids] = []
@@ -284,8 +282,6 @@ class _Thinned:
             made.append(self._thinned(after, of, -(-self.faces * parents // block.faces)))
         blocks, owner, chance, weight = zip(*made, strict=True)
         self.block = _joined(blocks)
-        if self.decisive and not self.engine.decisions.open:
-            raise Ended
         self._note(np.concatenate(owner), np.concatenate(chance), np.concatenate(weight))
 
     def _note(self, of: Ids, chance: FloatArray, weight: FloatArray) -> None:
@@ -375,8 +371,6 @@ def _counted(
             return _Thinned(job, faces or FACES, seed).count(most)
         except TooFar:
             job.nearer()
-        except Ended:
-            job.place(job.whole)
 
 
 def _estimate(program: Program, count: _Count, most: int | None) -> Estimate:

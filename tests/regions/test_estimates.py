@@ -257,7 +257,7 @@ def test_where_every_face_is_kept_nothing_is_estimated(name: str) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 17, 42])
-def test_where_decisions_end_an_estimate_goes_on_without_them(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_an_estimate_is_what_is_found_without_exact_decisions(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     case = parallel_case(number)
     network = module(case.layers)
     monkeypatch.setattr(exactly, "LIMIT", 0)
