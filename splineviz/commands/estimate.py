@@ -16,9 +16,9 @@ def add(commands: Any) -> None:
         "RUN [--step N] [--anchors I J K] [--window HALF_WIDTH] [--regions N] [--most N]",
         "predict regions, seconds and memory of a slice without enumerating it",
         """\
-Pieces of random lines are walked from region to region; how large the regions on them are tells how many there
-are, usually within 20%. With --regions it looks for the window that holds about so many; with --most it stops
-as soon as there are clearly more, and says so.
+The slice is cut layer by layer, but after each layer a few of its faces alone are kept, by chance, and counted
+for the others: usually within 20%, and the error is told. With --regions it looks for the window that holds about
+so many; with --most it stops as soon as there are clearly more, and says so.
 
 examples:
   splineviz estimate ckpts/ --window 50

@@ -1,4 +1,4 @@
-r"""Stretches: random points and pieces of random lines in a convex polygon, spread evenly; plain arrays alone.
+r"""Stretches: pieces of random lines in a convex polygon, spread evenly; plain arrays alone.
 
     +--------------+      A stretch of length l is uniform among all that meet the polygon: by the angle of its line, the
     |    /         |      line's distance from the origin, and its middle along the line. It meets a convex set of area A
@@ -19,15 +19,6 @@ from splineviz.errors import FloatArray
 
 EVEN = 1.2207440846057596 ** -np.arange(1.0, 4.0)
 """Steps of a sequence of points that fills a cube evenly: powers of the root of x^4 = x + 1."""
-
-
-def points_inside(corners: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
-    """(count, 2) points spread evenly over a convex polygon round the origin."""
-    a, b = corners, np.roll(corners, -1, axis=0)
-    area = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
-    which = rng.choice(len(corners), count, p=area / area.sum())
-    far, share = np.sqrt(rng.random(count))[:, None], rng.random(count)[:, None]
-    return far * (a[which] + share * (b - a)[which])
 
 
 def stretches(corners: FloatArray, length: float, count: int, rng: np.random.Generator) -> FloatArray:

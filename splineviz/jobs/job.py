@@ -43,8 +43,8 @@ from splineviz.metrics.columns import COLUMNS
 from splineviz.metrics.liveness import liveness
 from splineviz.metrics.options import LCOptions, columns_of
 from splineviz.metrics.steepness import steepness
-from splineviz.regions import certificate, estimates
-from splineviz.regions.crossings import crossings, folding
+from splineviz.regions import certificate
+from splineviz.regions.crossings import crossings, folding, seen_along
 from splineviz.regions.enumerate import partition
 from splineviz.storage import files, locks, provenance
 from splineviz.system.signals import raise_if_heard
@@ -361,7 +361,7 @@ def _crossings(program: Program, plane: Plane) -> dict[str, float]:
     """
     corners = plane.embed(plane.anchors_uv)
     units = sum(layer.units for layer in program.layers)
-    if len(corners) < 2 or estimates.seen_along(program, plane, plane.anchors_uv) * units > MOST_CROSSED:
+    if len(corners) < 2 or seen_along(program, plane, plane.anchors_uv) * units > MOST_CROSSED:
         return {}
     found = crossings(program, *corners, corners[0])
     return {"crossings": float(len(found.position)), "folding": float(folding(program, found, *corners, corners[0]))}

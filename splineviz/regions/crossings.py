@@ -1,5 +1,5 @@
 """Crossings: the exact breakpoints of a network along a segment or polyline of inputs.
-Also all knots on lines of a slice, and how far a network folds the way between inputs.
+Also all knots on lines of a slice, how far a network folds the way between inputs, and how many knots a few points show.
 
     x0 --|----||-----|-- x1 -----|-- x2       | the points where a unit changes its piece
 
@@ -17,6 +17,8 @@ import numpy.typing as npt
 import torch
 
 from splineviz.errors import DataError, FloatArray, IntArray, to_float_array
+from splineviz.geometry.plane import Plane
+from splineviz.geometry.stretches import stretches
 from splineviz.regions.blocks import Block
 from splineviz.regions.decisions import Decisions
 from splineviz.regions.engine import ENTRIES, TOLERANCE, Engine
@@ -287,3 +289,33 @@ def _changing_group(engine: Engine, beside: FloatArray, layer: Layer, group: Int
         own = changes[np.arange(len(rows)), group[rows]]
         found[rows] = np.where(own, group[rows], np.where(changes.any(axis=1), changes.argmax(axis=1), -1))
     return found
+
+
+@at_home
+def seen(model: Any, plane: Plane, window: Any = None) -> float:
+    """A number of regions that a few points of the window show: far fewer than there are, but at the price of 70 vertices.
+
+    window: as for `partition`. Raises TraceError and PlaneError as `partition` does.
+    """
+    corners = plane.window(window)
+    program = lower(trace(model, plane.input_shape, borrow=True)).program
+    lines = stretches(corners - corners.mean(axis=0), np.inf, 4, np.random.default_rng(0)) + corners.mean(axis=0)
+    crossed = sum(_changes_along(program, plane, line, 17) for line in lines) / len(lines)
+    return 1.0 + 0.25 * crossed**2
+
+
+@at_home
+def seen_along(model: Any, plane: Plane, corners: FloatArray) -> float:
+    """How many knots the closed polyline through corners (k, 2) crosses, as far as 32 steps a side show them."""
+    program = lower(trace(model, plane.input_shape, borrow=True)).program
+    sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
+    return sum(_changes_along(program, plane, side, 33) for side in sides)
+
+
+def _changes_along(program: Program, plane: Plane, line: FloatArray, points: int) -> float:
+    """How often a unit changes its sign from one to the next of some points along a line (2, 2)."""
+    x = torch.from_numpy(plane.embed(line[0] + np.linspace(0.0, 1.0, points)[:, None] * (line[1] - line[0])))
+    with torch.no_grad():
+        layers, _ = program.preactivations(x.to(program.device))
+    signs = (np.sign(z.cpu().numpy()) for z in layers)
+    return float(sum((s[1:] * s[:-1] < 0).sum() for s in signs))

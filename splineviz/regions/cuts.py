@@ -48,6 +48,8 @@ MOST_ROUNDS, MOST_QUESTIONS = 64, 20_000
 Words = npt.NDArray[np.uint64]
 BAND = 2.0**-38
 """Values this small relative to their unit's scale are agreed on: 256 times what is read as 0 by default."""
+ONES = np.array([bin(byte).count("1") for byte in range(256)])
+"""Bits that are set in a byte."""
 FIRST = 48
 """Units that cut the window before it is shared out, where more than twice as many cross it."""
 
@@ -56,31 +58,33 @@ class Turns:
     """The units of the first layer in groups that cut the window one after the other.
 
     The first few cut it into pieces that blocks can share out, before the many make a single face too large for one
-    block. Decided once, at the window, so that all blocks take the same turns.
+    block. Decided once, at the window, so that all blocks take the same turns. An estimate takes turns at any `layer`.
     masks: (words,) packed units of each turn, [] where all units of a layer cut at once.
     """
 
-    def __init__(self, masks: list[Words] | None = None):
-        self.masks = masks or []
+    def __init__(self, masks: list[Words] | None = None, layer: int = 0):
+        self.masks, self.layer = masks or [], layer
 
     @classmethod
-    def among(cls, crossing: Words) -> Turns:
-        """Turns for the packed units (words,) that cross the window; units that do not are in the last."""
-        rest, count, masks = units_of(crossing), FIRST, []
+    def among(cls, crossing: Words, layer: int = 0, first: float = FIRST, growth: float = 4.0) -> Turns:
+        """Turns for the packed units (words,) that cross the window, of so many at first and so many times more each time;
+        units that do not are in the last.
+        """
+        rest, count, masks = units_of(crossing), first, []
         while len(rest) > 2 * count:
-            chosen = rest[:: -(-len(rest) // count)]
+            chosen = rest[:: -(-len(rest) // int(count))]
             masks.append(packed(chosen, len(crossing)))
             rest = np.setdiff1d(rest, chosen)
-            count *= 4
-        return cls([*masks, ~np.bitwise_or.reduce(masks, axis=0)] if masks else [])
+            count *= growth
+        return cls([*masks, ~np.bitwise_or.reduce(masks, axis=0)] if masks else [], layer)
 
     def mask(self, layer: int, turn: int, words: int) -> Words:
         """(words,) the units that are cut in a turn of a layer, packed."""
-        return self.masks[turn] if layer == 0 and self.masks else np.full(words, ~np.uint64(0))
+        return self.masks[turn] if layer == self.layer and self.masks else np.full(words, ~np.uint64(0))
 
     def is_last(self, layer: int, turn: int) -> bool:
         """Whether all units of a layer are cut after a turn."""
-        return layer > 0 or turn + 1 >= len(self.masks)
+        return layer != self.layer or turn + 1 >= len(self.masks)
 
     def rank(self, first: int, units: int) -> npt.NDArray[np.int64]:
         """(units,) the order in which units cut: by layer, in the first, of so many units, by turn, then by number."""
@@ -164,6 +168,16 @@ class Cut(NamedTuple):
         lines.larger_scale(found, self.old, self.parents)
         found += beside
         return found
+
+
+def crossed(block: Block, plus: Words, minus: Words, mask: Words) -> tuple[npt.NDArray[np.int64], int]:
+    """(F,) how many units cross each face of a block, and how many any of them; plus, minus: (V, words) packed signs at the
+    vertices; mask: (words,) the units that count.
+    """
+    corner, first = block.edges[block.face_halves >> 1, block.face_halves & 1], block.face_offsets[:-1]
+    either = [np.bitwise_or.reduceat(side[corner], first, axis=0) for side in (plus, minus)]
+    both: Words = either[0] & either[1] & mask
+    return ONES[both.view(np.uint8)].sum(axis=1, dtype=np.int64), len(units_of(np.bitwise_or.reduce(both, axis=0)))
 
 
 def blurred_rows(block: Block, scales: Scales) -> FloatArray:

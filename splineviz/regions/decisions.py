@@ -38,6 +38,10 @@ BORDER = 2.0**-48
 """How far off a side of the window, relative to its size, a point on it may have been computed."""
 
 
+class Ended(Exception):
+    """Exact decisions came to an end on the way: what is cut with them and what is cut without does not fit everywhere."""
+
+
 class Ends(NamedTuple):
     """Edges (E, 2), and of their vertices births, where they stand, and how far off that may be; see `blocks.Block`."""
 

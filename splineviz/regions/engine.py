@@ -82,9 +82,10 @@ class Engine:
             for n, round_, own in zip(sizes, self.lowered.rounds, self.lowered.kink_layers, strict=True)
         ]
         self.share: Share = one_by_one
+        self.marks = np.uint64(0)
         self.near_zero = 0
         self.irregular = 0
-        self._turns = Turns()
+        self.turns = Turns()
         self._scales: list[tuple[FloatArray, FloatArray]] = [(s.unit_scale, s.unit_offset) for s in self.stages]
         self._lock = threading.Lock()
         self._decisions: Decisions | None = None
@@ -160,16 +161,14 @@ class Engine:
                 open_[some[changed]] = False
         return found
 
-    def take_turns(self, block: Block) -> None:
-        """Let the first layer be cut in several turns if many of its units cross the window, a single face.
-
-        A first few cut it into pieces that blocks can share out, before the many make it too large for one block.
-        Decided once, at the window, so that all blocks take the same turns.
+    def take_turns(self, block: Block, *pace: float) -> None:
+        """Let the layer a block stands at, the first, be cut in several turns if many of its units cross the window.
+        Decided once, at the window, so that all blocks take the same turns; pace: see `Turns.among`.
         """
-        if not self.layers:
-            return
-        plus, minus, *_ = self._signs(block)
-        self._turns = Turns.among(np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0))
+        if self.layers:
+            plus, minus, *_ = self.signs(block)
+            crossing = np.bitwise_or.reduce(plus, axis=0) & np.bitwise_or.reduce(minus, axis=0)
+            self.turns = Turns.among(crossing, block.layer, *pace)
 
     @property
     def output_scale(self) -> FloatArray:
@@ -180,7 +179,7 @@ class Engine:
     @property
     def rank(self) -> npt.NDArray[np.int64]:
         """(units,) the order in which the units of `lowered.layers` cut: by layer, in the first by turn, then by number."""
-        rank = self._turns.rank(int(self.unit_offsets[:2][-1]), int(self.unit_offsets[-1]))
+        rank = self.turns.rank(int(self.unit_offsets[:2][-1]), int(self.unit_offsets[-1]))
         own = np.full(self.lowered.unit_offsets[-1], np.iinfo(np.int64).max)
         np.minimum.at(own, self.lowered.own_units, rank)
         return own
@@ -195,7 +194,7 @@ class Engine:
         with self._lock:
             self.near_zero += cut.near_zero
             self.irregular += cut.irregular
-        last_turn = self._turns.is_last(block.layer, block.turn)
+        last_turn = self.turns.is_last(block.layer, block.turn)
         round_, winners, keep = self.lowered.rounds[block.layer], None, None
         after, z = cut, cut.bent(block.values) if round_ is not None and last_turn else None
         if round_ is not None:
@@ -232,9 +231,9 @@ class Engine:
     def cut(self, block: Block) -> Cut:
         """The block's complex after the cuts of its kink layer."""
         z, layer = block.values, block.layer
-        plus, minus, norm, near_zero = self._signs(block)
+        plus, minus, norm, near_zero = self.signs(block)
         is_round = self.lowered.rounds[layer] is not None
-        turn = self._turns.mask(layer, block.turn, plus.shape[1])
+        turn = self.turns.mask(layer, block.turn, plus.shape[1])
         reading = Reading(plus & turn, minus & turn, z, self.scales_at(block))
         cuts, undecided = cut_edges(block, reading, self.decisions, self._sharpness)
         # With hashes of units that are all 0, a face of a round hands on whose part it is.
@@ -287,7 +286,7 @@ class Engine:
         """What is read as 0 in a block: the scales of its rows (V,), of its units (units,), their offsets, the tolerance."""
         return Scales(block.row_scale, *self._scales[block.layer], self.tolerance)
 
-    def _signs(self, block: Block) -> tuple[Words, Words, FloatArray, int]:
+    def signs(self, block: Block) -> tuple[Words, Words, FloatArray, int]:
         """Packed signs of the block's values, the norm of each row in units of the typical sizes, and the number of values
         of the units that are cut in this turn which were read as 0 and could not be decided.
         """
@@ -304,7 +303,7 @@ class Engine:
             self.near.check(layer, plus, minus)
         if not zeros or not (near or self.decisions.open):  # a 0 that is one leaves nothing to be told
             return plus, minus, norm, 0
-        turn = self._turns.mask(layer, block.turn, words)
+        turn = self.turns.mask(layer, block.turn, words)
         if self.lowered.rounds[layer] is not None:
             counted = turn & bits.packed(np.flatnonzero(scales.rows.max() * scales.units + scales.offsets > 0.0), words)
             return plus, minus, norm, winner_kernels.clear_zeros(z, plus, minus, counted)
@@ -328,7 +327,7 @@ class Engine:
         if not round_.is_last:
             return face_hash, after
         winner_kernels.add_pieces(after, layer.first_piece, layer.groups.shape[1], face_hash)
-        return face_hash, None
+        return (face_hash & ~self.marks) | (block.face_hash[parents] & self.marks), None
 
     def _dissolved(self, cut: Cut) -> tuple[Cut, IntArray]:
         """The cut complex without edges that no knot is on, and the vertices that are left; what lies on seams is left."""

@@ -33,6 +33,7 @@ from splineviz.geometry.polygons import polygon_area, spread
 from splineviz.geometry.report import Report
 from splineviz.regions.blocks import Block, Complex, sew
 from splineviz.regions.cuts import SeamValues
+from splineviz.regions.decisions import Ended
 from splineviz.regions.engine import TOLERANCE, Engine
 from splineviz.regions.estimates import shrink_to_fit
 from splineviz.regions.nearby import FAR, Nearby, TooFar
@@ -165,9 +166,10 @@ class Slice:
         try:
             self._built()
         except TooFar:
-            self._nearer()
+            self.nearer()
 
-    def _nearer(self) -> None:
+    def nearer(self) -> None:
+        """Take fewer units to be far."""
         self._far *= 64.0
         self._prepare()
 
@@ -205,7 +207,7 @@ class Slice:
         try:
             return self._enumerated(first, threads, block_bytes, budget, progress, open_seams)
         except TooFar:
-            self._nearer()
+            self.nearer()
         except Ended:
             self.engine.near_zero, self.engine.irregular = counted
             self._restarts += 1
@@ -228,12 +230,11 @@ class Slice:
     def _remedy(self, excess: Exceeded, budget: Budget) -> str:
         if excess.what != "regions" or budget.regions is None:
             return f"choose a larger max_{excess.what}, or a smaller window."
-        factor = shrink_to_fit(self.program, self.plane, self.corners, budget.regions)
+        if (factor := shrink_to_fit(self.program, self.plane, self.corners, budget.regions)) is None:
+            return "choose a larger max_regions, or a smaller window: none was found that is sure to fit."
         half = 0.5 * factor * np.sqrt(polygon_area(self.corners - self.centre))
-        return (
-            "choose a larger max_regions, or shrink the window about its "
-            f"centre to {factor:.3g} of its size (a square of the half-width {half:.4g})."
-        )
+        size = f"{factor:.3g} of its size (a square of the half-width {half:.4g})."
+        return "choose a larger max_regions, or shrink the window about its centre to " + size
 
     def _with_own_units(self, joined: Complex) -> Complex:
         """The complex in terms of the network's own units: without knots of comparisons that no maximum has."""
@@ -306,10 +307,6 @@ def _with_seed(engine: Engine, result: Partition) -> Partition:
         if np.bitwise_xor.reduce(word[on], initial=np.uint64(0)) == result.pattern_hash[face]:
             return replace(result, seed_face=face, seed_pattern=np.packbits(on))
     return result
-
-
-class Ended(Exception):
-    """Exact decisions came to an end on the way: what is cut with them and what is cut without does not fit everywhere."""
 
 
 class _Enumeration:

@@ -1,39 +1,44 @@
 r"""Estimates: how many regions a window holds and costs, before they are enumerated; windows that hold about so many.
 
-    +-----------------+      Random stretches of random lines are walked from region to region: the network's values and
-    |   \   |         |      slopes at one point of a region tell all of it (`measuring.surroundings`). A stretch of length l
-    | s==\==|==> /    |      meets a convex region of area A and perimeter P with a chance in proportion to
-    |     \ |   /     |      2 pi A + 2 l P (Santalo, Integral Geometry, I.7), so every region met stands for
-    +-----------------+      (2 pi A + 2 l P of the window) / (2 pi A + 2 l P) regions.
+    layer 1      layer 2      layer 3         The enumeration itself (`engine`), but of a few faces alone: after every layer
+    +-----+      +--+--+      +--+--+         each face is kept with a known chance and stands for as many more as the
+    |  #  |  ->  |\ #  |  ->  |##|  |  ->     inverse says (`geometry.thinning`). At the end the weights sum to the number
+    +-----+      +--+--+      +--+--+         of regions, on average exactly; the error is what the chances left to chance.
 
-The corners of a region turn once round, and (1/2 pi) sum of the turns at its inner corners, summed over the regions, is what
-the inner vertices add: a vertex of degree d adds d / 2 - 1, a star of many knots as much as it has. With V of these and B
-crossings on the window's border, the number of regions is 1 + V + B / 2 (Euler). Nothing is assumed of the knots: parallel
-bundles, stars and knots at any scale are counted right on average; the error is the spread over the stretches.
+Faces that more units cross at the next layer are kept rather, so stars of knots, and knots in a corner of a window that is
+far larger, are not missed. What a layer makes of one face is bounded: few units cut at a time. In a tournament that does
+not go, as its pieces are one region only after the last round: where one comes first, `geometry.tilings` takes the
+window apart.
 
-A region costs three rows of the network, however many there are, so a window of 10^7 costs no more than one of 10^3.
+As many faces are kept however many there are, so a window of 10^7 regions costs no more than one of 10^3.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from splineviz._kernels.measuring import surroundings
 from splineviz.errors import FloatArray, PlaneError
 from splineviz.geometry.plane import Plane
-from splineviz.geometry.polygons import polygon_area
-from splineviz.geometry.stretches import points_inside, stretches
-from splineviz.tracing.kinks import Kinks
-from splineviz.tracing.lowering import Layer, lower
+from splineviz.geometry.thinning import Ids, Stage, chances, kept, order, variance
+from splineviz.geometry.tilings import Tile, halved, sides_within, whole
+from splineviz.regions.blocks import Block
+from splineviz.regions.crossings import seen as seen
+from splineviz.regions.cuts import crossed
+from splineviz.regions.nearby import TooFar
+from splineviz.threads import one_by_one
+from splineviz.tracing.lowering import lower
 from splineviz.tracing.precision import at_home
 from splineviz.tracing.program import Program
 from splineviz.tracing.trace import trace
+
+if TYPE_CHECKING:
+    from splineviz.regions.enumerate import Slice
 
 IN_FLIGHT_BYTES = 3e8
 """Memory of the blocks on their way and of the compiled kernels; the rest is about 250 bytes a region (see benchmarks)."""
@@ -41,36 +46,25 @@ CLOSE = 0.2
 """Logarithm of the ratio of expected and wanted regions at which a window is good enough."""
 NEARLY = 0.6
 """The same where no scale is that close: the number may jump where a star of knots comes in."""
-FAR_MORE = 4.0
+CLEARLY = 2.0
 """An estimate so many times larger than asked for stops: it is clear enough."""
-STRETCH, LONG_STRETCH = 4, 8
-"""Regions that a stretch should meet; the same where that is cheap."""
-BROKEN_OFF = 3
-"""A stretch that meets so many times as many is broken off."""
-FIRST, MOST = 5, 64
-"""Stretches, as many at first and as many at most."""
-POINTS = 4
-"""Regions that are looked at first, to know how long a stretch is that meets so many."""
-ROWS = 3
-"""Rows of the network a region: the values and two slopes."""
-SHARE = 0.08
-"""The rows are at most about this share of the regions ..."""
-FREE_WORK = 2e8
-"""... or take about this many multiplications in all, which are done in a twentieth of a second."""
-BORDER = 128
-"""With about so many crossings or fewer on the border they are counted where that is cheap, not estimated."""
-TIMED_ROWS = 3 * 256
-"""A network that can run so many rows for nothing is timed by them."""
+FACES = 64
+"""Faces that are kept after a layer."""
+BESIDE = 1.0
+"""A face is kept with a chance in proportion to the units that cross it next, and so many more."""
+AT_ONCE, GROWTH, ALL = 16, 1.5, 1 << 62
+"""Units that cut a face at first where more than twice as many cross it; how many times more the next turn; all."""
+MARKS = np.uint64((1 << 24) - 1)
+"""Bits of a face's hash by which its parts are known."""
+MOST_BYTES = 64 << 20
+"""Faces whose values take more at a layer are taken through it in parts."""
+LEAST = 3e-6
+"""Seconds that a vertex takes at the least."""
+MOST_UNITS, MOST_HALVINGS, FEWER, IN_VAIN = 300, 64, 0.75, 4
+"""Units that may cross the window where a tournament comes first; beyond, it is halved until few cross a tile, or so often,
+or until so many halvings in turn have not left this share of them: at a star of knots they do not become fewer."""
 SETTING_UP, OF_UNITS, OF_MAXIMA = 132, 1.2, 5.0
 """An enumeration costs about so many rows before it begins, and a region; with maxima many knots come and go again."""
-STEP = 1e-9
-"""How far beyond a knot the next region is looked for, as a share of the window's diameter; thinner ones are passed over."""
-ROUNDING = 2.0**-42
-"""The same, as a share of the largest entry of an input there."""
-ROW_BYTES = 64 << 20
-"""Rows are evaluated so many at a time that the widest tensors take about so many bytes."""
-CORNERS = 64
-"""A region may have so many more corners than the window."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +82,18 @@ class Estimate:
     more_than: int | None = None
 
 
-def shrink_to_fit(model: Any, plane: Plane, window: Any, max_regions: int) -> float:
-    """The factor by which to shrink a window about its centre so that it should hold at most max_regions."""
-    cells, corners = _Cells(trace(model, plane.input_shape, borrow=True), plane), plane.window(window)
+def shrink_to_fit(program: Program, plane: Plane, corners: FloatArray, most: int) -> float | None:
+    """The factor by which to shrink a window (m, 2) about its centre so that it holds at most so many regions, by two errors
+    of what is expected there; None if none was found.
+    """
     centre, factor = corners.mean(axis=0), 1.0
-    for _ in range(6):  # each costs up to a tenth of the enumeration that was broken off
-        expected = _counted(cells, centre + factor * (corners - centre), most=max_regions).regions
-        if expected <= 0.8 * max_regions:
-            break
+    for _ in range(12):
+        found = _counted(program, plane, centre + factor * (corners - centre), most=most)
+        if found.regions + 2.0 * found.error <= 0.8 * most:
+            return factor
         # Regions are not spread evenly, so the area alone does not tell: look again at the smaller window.
-        factor *= float(np.clip(np.sqrt(0.7 * max_regions / expected), 0.02, 0.9))
-    return factor
+        factor *= float(np.clip(np.sqrt(0.7 * most / (found.regions + 2.0 * found.error)), 0.02, 0.9))
+    return None
 
 
 @at_home
@@ -112,12 +107,12 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
         raise PlaneError(f"regions: expected a number of at least 2, got {regions}.")
     plane = Plane.of(plane)
     corners = plane.window(window)
-    cells, centre = _Cells(trace(model, plane.input_shape, borrow=True), plane), corners.mean(axis=0)
+    program, centre = trace(model, plane.input_shape, borrow=True), corners.mean(axis=0)
     offsets = corners - centre
     low, high, factor = 0.0, np.inf, 1.0
     best: tuple[float, float, _Count] | None = None
     for turn in range(24):
-        found = _counted(cells, centre + factor * offsets, most=regions)
+        found = _counted(program, plane, centre + factor * offsets, most=regions)
         share = found.regions / regions
         away = abs(float(np.log(share)))
         if not found.more and (best is None or away < best[0]):
@@ -137,7 +132,7 @@ def window_for(model: Any, plane: Plane, regions: int, window: Any = None) -> tu
             f"regions: expected a window of about {regions:,} regions, found none: about {found.regions:,.0f} at "
             f"{factor:.3g} times the window given; ask for another number."
         )
-    return centre + best[1] * offsets, _estimate(cells, best[2], None)
+    return centre + best[1] * offsets, _estimate(program, best[2], None)
 
 
 def _least_factor(plane: Plane, centre: FloatArray, offsets: FloatArray) -> float:
@@ -146,47 +141,17 @@ def _least_factor(plane: Plane, centre: FloatArray, offsets: FloatArray) -> floa
 
 
 @at_home
-def seen(model: Any, plane: Plane, window: Any = None) -> float:
-    """A number of regions that a few points of the window show: far fewer than there are, but at the price of 70 vertices.
-
-    window: as for `partition`. Raises TraceError and PlaneError as `partition` does.
-    """
-    corners = plane.window(window)
-    program = lower(trace(model, plane.input_shape, borrow=True)).program
-    lines = stretches(corners - corners.mean(axis=0), np.inf, 4, np.random.default_rng(0)) + corners.mean(axis=0)
-    crossed = sum(_changes_along(program, plane, line, 17) for line in lines) / len(lines)
-    return 1.0 + 0.25 * crossed**2
-
-
-@at_home
-def seen_along(model: Any, plane: Plane, corners: FloatArray) -> float:
-    """How many knots the closed polyline through corners (k, 2) crosses, as far as 32 steps a side show them."""
-    program = lower(trace(model, plane.input_shape, borrow=True)).program
-    sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
-    return sum(_changes_along(program, plane, side, 33) for side in sides)
-
-
-def _changes_along(program: Program, plane: Plane, line: FloatArray, points: int) -> float:
-    """How often a unit changes its sign from one to the next of some points along a line (2, 2)."""
-    x = torch.from_numpy(plane.embed(line[0] + np.linspace(0.0, 1.0, points)[:, None] * (line[1] - line[0])))
-    with torch.no_grad():
-        layers, _ = program.preactivations(x.to(program.device))
-    signs = (np.sign(z.cpu().numpy()) for z in layers)
-    return float(sum((s[1:] * s[:-1] < 0).sum() for s in signs))
-
-
-@at_home
 def estimate(
-    model: Any, plane: Plane, window: Any = None, *, chords: int | None = None, seed: int = 0, most: int | None = None
+    model: Any, plane: Plane, window: Any = None, *, faces: int | None = None, seed: int = 0, most: int | None = None
 ) -> Estimate:
-    """Predict regions, seconds and memory of `partition(model, plane, window=window)` without enumerating.
+    """Predict regions, seconds and memory of `partition(model, plane, window=window)` without enumerating all.
 
     Args:
         model: as in `partition`.
         plane: as in `partition`.
         window: as in `partition`.
-        chords: number of random stretches of lines to walk; None: up to 64, as many as cost a tenth of the enumeration.
-        seed: of the lines.
+        faces: number of faces that are kept after every layer; None: 64. The error goes with its root.
+        seed: of the faces.
         most: stop as soon as there are clearly more regions; the estimate then says `more_than` this.
 
     Returns:
@@ -196,205 +161,222 @@ def estimate(
         TraceError, PlaneError: as in `partition`.
     """
     plane = Plane.of(plane)
-    cells = _Cells(trace(model, plane.input_shape, borrow=True), plane)
-    return _estimate(cells, _counted(cells, plane.window(window), chords=chords, seed=seed, most=most), most)
+    program = trace(model, plane.input_shape, borrow=True)
+    return _estimate(program, _counted(program, plane, plane.window(window), faces=faces, seed=seed, most=most), most)
 
 
 @dataclass(frozen=True)
 class _Count:
-    """regions and their standard error; more: whether it was stopped because there are clearly more than asked for."""
+    """regions and their standard error; more: whether it was stopped because there are clearly more than asked for.
+
+    a_row: seconds of the network for one vertex, as far as it came.
+    """
 
     regions: float
     error: float
+    a_row: float
     more: bool = False
 
 
+class _Thinned:
+    """An enumeration of which a few faces are kept after every layer; block: these, weight (F,): how many each stands for.
+
+    stages, owners: what was thinned, and for each the face of it that every face now is a part of.
+    """
+
+    def __init__(self, job: Slice, faces: int, seed: int):
+        self.engine, self.faces, self.rng = job.engine, faces, np.random.default_rng(seed)
+        self.engine.marks = MARKS
+        self.engine.unit_hashes = [hashes & ~MARKS for hashes in self.engine.unit_hashes]
+        self.engine.share = self._timed
+        # No exact decisions: what doubles cannot tell apart is few, and a decision costs as much as many faces.
+        self.engine.decisions.open = False
+        job.place(job.whole)
+        self.block, self.weight, self.beside = job.whole, np.ones(1), 0.0
+        self.stages: list[Stage] = []
+        self.owners: list[Ids] = []
+        self.layer, self.spent, self.asked = 0, np.zeros(self.engine.layers), np.zeros(self.engine.layers)
+        if self.engine.layers and self.engine.lowered.rounds[0] is not None:
+            self._tile(job)
+
+    def _timed(self, calls: Sequence[Callable[[], None]]) -> None:
+        began = time.thread_time()
+        one_by_one(calls)
+        self.spent[self.layer] += time.thread_time() - began
+
+    def _tile(self, job: Slice) -> None:
+        """Halve the window until few units cross each tile: a tournament is thinned after its last round alone."""
+        self.engine.take_turns(job.whole, ALL)
+        tiles = [whole(job.corners - job.centre)]
+        least = self._crossing(job, tiles)
+        vain = np.full(1, 0 if least[0] > MOST_UNITS else IN_VAIN)
+        for _ in range(MOST_HALVINGS):
+            crossing = self._crossing(job, tiles)
+            fewer = crossing < FEWER * least
+            least, vain = np.where(fewer, crossing, least), np.where(fewer & (vain < IN_VAIN), 0, vain)
+            many = (crossing > 2 * AT_ONCE) & (vain < IN_VAIN)
+            if not many.any():
+                break
+            shares = self.rng.uniform(0.4, 0.6, len(tiles))
+            parts = [halved(*one) if cut else one[:1] for *one, cut in zip(tiles, shares, many, strict=True)]
+            of = np.repeat(np.arange(len(tiles)), [len(some) for some in parts])
+            tiles = [one for some in parts for one in some]
+            least, vain = least[of], vain[of] + many[of]
+            self._note(of, np.ones(len(of)), self.weight[of])
+            if len(tiles) > self.faces:
+                self._crossing(job, tiles)
+                _, of, chance, weight = self._thinned(self.block, np.arange(len(tiles)), self.faces)
+                tiles, least, vain = [tiles[i] for i in of], least[of], vain[of]
+                self._note(of, chance, weight)
+        self._crossing(job, tiles)
+        inner = np.array([tile.inner for tile in tiles])
+        self.beside = 1.0 + float((self.weight * (0.5 * inner - 1.0)).sum())
+
+    def _crossed(self, block: Block) -> tuple[Ids, int]:
+        """(F,) how many units that are next to cut a block cross each of its faces, and how many any of them."""
+        plus, minus, *_ = self.engine.signs(block)
+        return crossed(block, plus, minus, self.engine.turns.mask(block.layer, block.turn, plus.shape[1]))
+
+    def _crossing(self, job: Slice, tiles: Sequence[Tile]) -> Ids:
+        """How many units cross each tile, which from now on are the block."""
+        block = _joined([Block.of_window(tile.corners) for tile in tiles])
+        block.tag = np.concatenate([tile.sides for tile in tiles])
+        self.block = job.place(block)
+        return self._crossed(self.block)[0]
+
+    def count(self, most: int | None) -> _Count:
+        """To the last layer, or to where there are clearly more regions."""
+        layer = -1
+        while self.block.layer < self.engine.layers:
+            if self.block.layer > layer:
+                layer = self.block.layer
+                self._take_turns()
+            self._step()
+            found = self._found()
+            if most is not None and found.regions > CLEARLY * most and found.regions - 3.0 * found.error > most:
+                return replace(found, more=True)
+        return self._found()
+
+    def _found(self) -> _Count:
+        totals = self.weight
+        if self.beside:
+            sides = self.block.tag[self.block.face_halves >> 1]
+            totals = totals * (1.0 - 0.5 * sides_within(sides, self.block.face_offsets))
+        error = float(np.sqrt(variance(self.stages, self.owners, totals)))
+        return _Count(self.beside + float(totals.sum()), error, float((self.spent / np.maximum(self.asked, 1.0)).sum()))
+
+    def _take_turns(self) -> None:
+        """Let a layer that cuts a face into many be cut by a few units at a time."""
+        self.engine.take_turns(self.block, ALL)
+        if self.engine.lowered.rounds[self.block.layer] is None:
+            crossing, units = self._crossed(self.block)
+            if crossing.max() > 2 * AT_ONCE:
+                self.engine.take_turns(self.block, AT_ONCE * units // int(crossing.max()), GROWTH)
+
+    def _step(self) -> None:
+        """Through one layer, or one turn of it."""
+        block, made = self.block, []
+        block.face_hash = (block.face_hash & ~MARKS) | np.arange(block.faces, dtype=np.uint64)
+        for after, parents in self._parts(block):
+            of = (after.face_hash & MARKS).astype(np.int64)
+            made.append(self._thinned(after, of, -(-self.faces * parents // block.faces)))
+        blocks, owner, chance, weight = zip(*made, strict=True)
+        self.block = _joined(blocks)
+        self._note(np.concatenate(owner), np.concatenate(chance), np.concatenate(weight))
+
+    def _note(self, of: Ids, chance: FloatArray, weight: FloatArray) -> None:
+        """Take over the weights of faces that are parts of those numbered `of`, kept with a chance."""
+        self.owners = [one[of] for one in self.owners]
+        self.weight = weight / chance
+        if (chance < 1.0).any():
+            self.stages.append(Stage(chance, weight))
+            self.owners.append(np.arange(len(of)))
+
+    def _thinned(self, after: Block, of: Ids, count: int) -> tuple[Block, Ids, FloatArray, FloatArray]:
+        """What is kept of a block, whose faces are parts of those numbered `of`: that, chance and weight of each."""
+        weight = self.weight[of]
+        if after.layer == self.engine.layers or after.faces <= count:
+            return after, of, np.ones(after.faces), weight
+        size = weight * (BESIDE + self._crossed(after)[0])
+        some = order(after._middles())
+        chance = chances(size[some], count)
+        which = kept(chance, self.rng)
+        some, chance = some[which], chance[which]
+        return _only(after, some), of[some], chance, weight[some]
+
+    def _parts(self, block: Block) -> Iterator[tuple[Block, int]]:
+        """A block after its layer, in parts if it is too large, and of how many faces each was made."""
+        left = [block]
+        while left:
+            part = left.pop()
+            after = self._after(part)
+            if after is None:
+                middle = part.faces // 2
+                left += [_only(part, np.arange(middle, part.faces)), _only(part, np.arange(middle))]
+            else:
+                yield after, part.faces
+
+    def _after(self, part: Block) -> Block | None:
+        """A block after its layer, with the others of a tournament; None if it is too large."""
+        faces = part.faces
+        while True:
+            cut = self.engine.cut(part)
+            if len(cut.uv) * self.engine.row_bytes(part.layer) > MOST_BYTES and faces > 1:
+                return None
+            self.layer = part.layer
+            self.asked[self.layer] += cut.old if self.engine.stages[part.layer + 1].has_columns else len(cut.uv)
+            part = self.engine.advance(part, cut)
+            if part.winners is None:
+                return part
+
+
+def _only(block: Block, faces: Ids) -> Block:
+    """Some faces of a block, in the order given; where others were nothing is sewn to."""
+    sizes = np.diff(block.face_offsets)[faces]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    part, taken = copy(block), np.arange(offsets[-1]) + np.repeat(block.face_offsets[:-1][faces] - offsets[:-1], sizes)
+    part.face_halves = block.face_halves[taken]
+    part.face_offsets, part.face_hash = offsets.astype(np.int32), block.face_hash[faces]
+    return part.split_at(np.array([0, len(faces)]), 0)[0]
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    """Blocks at the same layer as one, side by side."""
+    if len(blocks) == 1:
+        return blocks[0]
+    vertices = np.cumsum([0, *(len(one.uv) for one in blocks)])
+    edges = np.cumsum([0, *(len(one.edges) for one in blocks)])
+    corners = np.cumsum([0, *(len(one.face_halves) for one in blocks)])
+    joined = copy(blocks[0])
+    for name in ("uv", "tag", "key", "face_hash", "values", "row_scale", "birth", "blur", "off"):
+        setattr(joined, name, np.concatenate([getattr(one, name) for one in blocks]))
+    joined.live = {r: np.concatenate([one.live[r] for one in blocks]) for r in joined.live}
+    each = list(zip(blocks, vertices, edges, corners, strict=False))
+    joined.edges = np.concatenate([one.edges + np.int32(v) for one, v, _, _ in each])
+    joined.face_halves = np.concatenate([one.face_halves + np.int32(2 * e) for one, _, e, _ in each])
+    ends = [one.face_offsets[1:] + np.int32(c) for one, _, _, c in each]
+    joined.face_offsets = np.concatenate([np.zeros(1, np.int32), *ends])
+    return joined
+
+
 def _counted(
-    cells: _Cells, corners: FloatArray, *, chords: int | None = None, seed: int = 0, most: int | None = None
+    program: Program, plane: Plane, corners: FloatArray, *, faces: int | None = None, seed: int = 0, most: int | None = None
 ) -> _Count:
     """About how many regions a window (m, 2) holds."""
-    rng, window = np.random.default_rng(seed), _Window(cells, corners)
-    cheap = FREE_WORK / max(cells.work, 1)
-    points = points_inside(window.corners, POINTS, rng)
-    area, perimeter, *_ = window.cells_at(points, np.ones_like(points)).T
-    # Of regions that random points lie in, large ones are met more often, so their mean says too few.
-    few = window.area / float(area.mean())
-    if most is not None and few > 2.0 * FAR_MORE * most:
-        return _Count(few, few, True)
-    stretch = LONG_STRETCH if cheap > ROWS * MOST * LONG_STRETCH else STRETCH
-    length = float(stretch * np.pi / (perimeter / area).mean())
-    inner = np.zeros(0)
-    crossed = walked = regions = border = 0.0
-    while (done := len(inner)) < (chords or MOST):
-        count = FIRST if not done else (chords or MOST) - done
-        if chords is None and done:
-            afford = max(SHARE * regions, cheap) / ROWS - window.asked
-            count = min(count, int(afford / max(crossed / done, 1.0)))
-            if count <= 0:
-                break
-        some = stretches(window.corners, length, count, rng)
-        weight, crossings, distance = _walked(window, some, length, BROKEN_OFF * stretch)
-        crossed, walked, inner = crossed + crossings, walked + distance, np.append(inner, weight)
-        border = window.perimeter * crossed / walked
-        regions = 1.0 + float(inner.mean()) + 0.5 * border
-        if most is not None and regions > FAR_MORE * most:
-            return _Count(regions, regions, True)
-    if border <= BORDER and ROWS * (window.asked + 2.0 * border) <= cheap:
-        counted = _border(window)
-        regions += 0.0 if counted is None else 0.5 * (counted - border)
-    return _Count(regions, float(inner.std() / np.sqrt(len(inner))))
+    from splineviz.regions.enumerate import Slice  # a door upward: that file asks this one for a window that fits
+
+    job = Slice(program, plane, corners)
+    while True:
+        try:
+            return _Thinned(job, faces or FACES, seed).count(most)
+        except TooFar:
+            job.nearer()
 
 
-def _estimate(cells: _Cells, count: _Count, most: int | None) -> Estimate:
-    a_row = cells.seconds / cells.asked
-    if TIMED_ROWS * cells.work <= FREE_WORK:  # in large batches such a network is much quicker
-        a_row = _seconds_a_row(cells.program, cells.plane)
-    rows = SETTING_UP + count.regions * (OF_MAXIMA if any(layer.is_max for layer, _ in cells.layers) else OF_UNITS)
-    held = IN_FLIGHT_BYTES + count.regions * (250.0 + 16.0 * cells.outputs)
-    return Estimate(count.regions, count.error, 0.01 + rows * a_row, held, most if count.more else None)
-
-
-Tensors = dict[int, Tensor]
-"""Tensors by the register that they are in."""
-
-
-class _Cells:
-    """The regions round points of a slice, from the network's values and slopes there."""
-
-    def __init__(self, program: Program, plane: Plane):
-        self.program, self.plane = program, plane
-        kinks = {kink.step: kink.kinks for kink in program.layers}
-        self.layers: list[tuple[Layer, Kinks | None]] = [(one, kinks.get(one.step)) for one in lower(program).layers]
-        shapes = {register: int(np.prod(shape)) for register, shape in program.shapes().items()}
-        self.outputs = shapes[program.output]
-        self.rows = max(1, ROW_BYTES // (8 * (1 + ROWS) * max(shapes.values())))
-        self.work, self.seconds, self.asked = 0.0, 0.0, 0
-        for step in program.steps:
-            weights = [w for w in program.params_of(step).values() if w.dim() > 1]
-            self.work += shapes.get(step.output, 0) * (1.0 + sum(w.numel() / max(len(w), 1) for w in weights))
-
-    @torch.no_grad()
-    def start(self, centre: FloatArray) -> tuple[Tensors, Tensors]:
-        """The tensors that the first layer of knots reads, or that live beside it: at a centre (2,), and two slopes."""
-        stop = self.layers[0][0].step if self.layers else 0
-        x = torch.from_numpy(self.plane.embed(centre[None])).to(self.program.device)
-        basis = torch.from_numpy(self.plane.basis.copy()).to(self.program.device)
-        return self.program.run({0: x}, 0, stop), self.program.run({0: basis}, 0, stop, homogeneous=True)
-
-    def around(self, start: tuple[Tensors, Tensors], uv: FloatArray, rings: FloatArray, knots: Any, sizes: Any) -> None:
-        """Cut rings (n, C, 2), relative to points uv (n, 2) from the centre, down to the regions that the points lie in.
-
-        start: what `start` says of the centre.
-        """
-        began = time.perf_counter()
-        for first in range(0, len(uv), self.rows):
-            some = slice(first, first + self.rows)
-            self._around(*start, uv[some], rings[some], knots[some], sizes[some])
-        self.seconds += time.perf_counter() - began
-        self.asked += ROWS * len(uv)
-
-    @torch.no_grad()
-    def _around(self, live: Tensors, slopes: Tensors, uv: FloatArray, rings: FloatArray, knots: Any, sizes: Any) -> None:
-        program, n, at = self.program, len(uv), self.layers[0][0].step if self.layers else 0
-        offsets = torch.from_numpy(uv).to(program.device)
-        live = {r: value + torch.tensordot(offsets, slopes[r], dims=1) for r, value in live.items()}
-        slopes = {r: slope.repeat_interleave(n, dim=0) for r, slope in slopes.items()}
-        for layer, kinks in self.layers:
-            step = program.steps[layer.step]
-            live = program.run(live, at, layer.step)
-            slopes = program.run(slopes, at, layer.step, homogeneous=True)
-            z, slope = live[step.inputs[0]].reshape(n, -1), slopes[step.inputs[0]].reshape(2, n, -1)
-            here, there = z.cpu().numpy(), np.ascontiguousarray(slope.cpu().numpy())
-            live = program.run(live, layer.step, layer.step + 1)
-            if kinks is None:
-                assert layer.groups is not None
-                winners = np.empty((n, layer.units), np.int64)
-                surroundings.cut_by_maxima(rings, knots, sizes, np.ascontiguousarray(here), there, layer.groups, winners)
-                slope = torch.gather(slope, 2, torch.from_numpy(winners).to(z.device).expand(2, n, -1))
-            else:
-                for bend in kinks.breakpoints:
-                    surroundings.cut_by_units(rings, knots, sizes, here - bend, there)
-                piece = torch.bucketize(z, z.new_tensor(kinks.breakpoints))
-                slope = slope * z.new_tensor(kinks.slopes)[piece]
-            slopes[step.output] = slope.reshape(2 * n, *live[step.output].shape[1:])
-            slopes = {register: slopes[register] for register in live}
-            at = layer.step + 1
-
-
-class _Window:
-    """A window's cells, counted as they are asked for; corners (m, 2): relative to the centre."""
-
-    def __init__(self, cells: _Cells, corners: FloatArray):
-        self.cells, self.centre = cells, corners.mean(axis=0)
-        self.corners = corners - self.centre
-        sides = np.roll(self.corners, -1, axis=0) - self.corners
-        self.area, self.perimeter = polygon_area(self.corners), float(np.linalg.norm(sides, axis=1).sum())
-        self.diameter = float(np.linalg.norm(self.corners[:, None] - self.corners[None], axis=2).max())
-        largest = float(np.abs(cells.plane.embed(corners)).max())
-        self.step = max(STEP * self.diameter, ROUNDING * largest)
-        self._start = cells.start(self.centre)
-        self.asked = 1
-
-    def cells_at(self, points: FloatArray, directions: FloatArray) -> FloatArray:
-        """(n, 4) of the regions that points (n, 2) lie in: area, perimeter, turn of the inner corners, and the way out."""
-        n, m = len(points), len(self.corners)
-        rings, knots = np.empty((n, m + CORNERS, 2)), np.zeros((n, m + CORNERS), bool)
-        rings[:, :m] = self.corners - points[:, None]
-        sizes, found = np.full(n, m), np.empty((n, 4))
-        self.cells.around(self._start, points, rings, knots, sizes)
-        surroundings.measures(rings, knots, sizes, directions, found)
-        self.asked += n
-        return found
-
-
-def _walked(window: _Window, some: FloatArray, length: float, most: int) -> tuple[FloatArray, float, float]:
-    """What the vertices inside add to the number of regions, by some stretches (n, 2, 2); knots crossed, and the whole way.
-
-    length: of the stretches before they were clipped; most: regions at which one is broken off.
-    """
-    n, along = len(some), some[:, 1] - some[:, 0]
-    ends = np.linalg.norm(along, axis=1)
-    along /= ends[:, None]
-    inner, way, crossed = np.zeros(n), np.zeros(n), 0
-    walking, whole = np.arange(n), np.pi * window.area + length * window.perimeter
-    for _ in range(most):
-        at = some[walking, 0] + way[walking, None] * along[walking]
-        area, perimeter, turn, reach = window.cells_at(at, along[walking]).T
-        inner[walking] += turn * whole / (np.pi * area + length * perimeter)
-        way[walking] += reach + window.step
-        walking = walking[way[walking] < ends[walking]]
-        crossed += len(walking)
-        if not len(walking):
-            break
-    inner[walking] *= ends[walking] / way[walking]
-    return inner, float(crossed), float(np.minimum(way, ends).sum())
-
-
-def _border(window: _Window) -> float | None:
-    """How many knots cross the window's border; None if they are too many to count."""
-    count, some = 0, np.stack([window.corners, np.roll(window.corners, -1, axis=0)], axis=1)
-    along = some[:, 1] - some[:, 0]
-    ends = np.linalg.norm(along, axis=1)
-    along, way, walking = along / ends[:, None], np.zeros(len(some)), np.arange(len(some))
-    inward = 0.5 * window.step * np.stack([-along[:, 1], along[:, 0]], axis=1)
-    for _ in range(2 * BORDER):
-        at = some[walking, 0] + way[walking, None] * along[walking] + inward[walking]
-        way[walking] += window.cells_at(at, along[walking])[:, 3] + window.step
-        walking = walking[way[walking] < ends[walking]]
-        count += len(walking)
-        if not len(walking):
-            return float(count)
-    return None
-
-
-def _seconds_a_row(program: Program, plane: Plane) -> float:
-    """Seconds of the network's own pass over one vertex."""
-    rows = TIMED_ROWS // 3
-    x = torch.from_numpy(np.broadcast_to(plane.origin, (rows, *plane.input_shape)).copy()).to(program.device)
-    best = np.inf
-    with torch.no_grad():
-        for _ in range(3):
-            began = time.perf_counter()
-            program(x)
-            best = min(best, time.perf_counter() - began)
-    return max(best / rows, 3e-6)
+def _estimate(program: Program, count: _Count, most: int | None) -> Estimate:
+    lowered = lower(program)
+    rows = SETTING_UP + count.regions * (OF_MAXIMA if any(lowered.rounds) else OF_UNITS)
+    outputs = int(np.prod(program.shapes()[program.output]))
+    held = IN_FLIGHT_BYTES + count.regions * (250.0 + 16.0 * outputs)
+    seconds = 0.01 + rows * max(count.a_row, LEAST)
+    return Estimate(count.regions, count.error, seconds, held, most if count.more else None)

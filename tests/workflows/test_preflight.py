@@ -16,8 +16,8 @@ from small_runs import network, write_run
 from splineviz.drawing import captions
 from splineviz.errors import DataError
 from splineviz.metrics.options import USUAL
+from splineviz.regions.crossings import seen
 from splineviz.regions.enumerate import partition
-from splineviz.regions.estimates import seen
 from splineviz.training.recorder import Recorder
 from splineviz.training.runs import Run, open_run
 from splineviz.workflows import preflight
