@@ -302,7 +302,9 @@ print(codes)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_signal_in_what_numba_calls_waits_until_it_has_returned() -> None:
     """numba's C code asks Python for types and looks for no exception: one that came there ended the process (-11)."""
-    done = subprocess.run([sys.executable, "-c", ASKED], capture_output=True, text=True, timeout=120)
+    # On one thread: after a fork nobody is left of a library's other threads, and who waits for them waits for ever.
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", ASKED], capture_output=True, text=True, timeout=120, env=alone)
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)) == {130}
 
